@@ -1,0 +1,2 @@
+//! The `cargo klp` command.
+fn main() {}
