@@ -1,2 +1,73 @@
+//! The runtime of klp: what a livepatch written in Rust is made of.
+//!
+//! A patch is a `no_std` crate that starts with [`livepatch!`] and marks its
+//! items with [`#[klp_func]`](macro@klp_func), [`#[klp_state]`](macro@klp_state)
+//! and [`#[shadow]`](macro@shadow). `cargo klp build` makes a module of it that
+//! loads on a stock kernel with `CONFIG_LIVEPATCH=y`.
+//!
+//! The same crate builds for the host, where `cargo check`, `cargo doc` and
+//! `cargo test` of a patch run.
+//!
+//! The rules of the state lifecycle that doc comments cite (S1 to S16, L1 to
+//! L16) are those of the project's lifecycle page, kept in `engine`.
 #![no_std]
-//! The runtime of klp.
+
+// The macros name this crate by its absolute path, also in its own tests.
+extern crate self as klp_runtime;
+
+pub mod abi;
+pub mod alloc;
+pub mod error;
+pub mod layout;
+pub mod log;
+pub mod shadow;
+pub mod state;
+mod sys;
+pub mod types;
+
+#[cfg(not(target_os = "none"))]
+mod host;
+
+//MACROS pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
+
+/// What a patch needs at hand: `use klp_runtime::prelude::*;`.
+pub mod prelude {
+    pub use core::ffi::{
+        CStr, c_char, c_int, c_long, c_longlong, c_short, c_uchar, c_uint, c_ulong, c_ulonglong, c_ushort,
+        c_void,
+    };
+
+    pub use crate::alloc::{GFP_ATOMIC, GFP_KERNEL, GFP_NOFS, GFP_NOIO, GFP_NOWAIT, Gfp, KBox};
+    pub use crate::error::{
+        E2BIG, EACCES, EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOENT, ENOMEM, ENOSPC, ENOSYS,
+        EOPNOTSUPP, EPERM, ERANGE, Error, Result, to_result,
+    };
+    pub use crate::layout::{KernelPtr, KlpData};
+    pub use crate::shadow::Shadow;
+    pub use crate::state::{State, StateContext};
+    pub use crate::types::{device, file, inode, module, net_device, seq_file, sk_buff, task_struct};
+    pub use crate::{opaque, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn};
+}
+
+/// What the macros' output names. Not for patches: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::abi::{DataSlot, FIRST_RESERVED_ID, FuncEntry, PatchEntry, ShadowEntry, StateEntry};
+    pub use crate::layout::{Fingerprint, KlpData};
+    pub use crate::shadow::derived_id;
+    pub use crate::state::{BLOCK_DISABLE, post_patch, post_unpatch, pre_patch, pre_unpatch, take_over};
+    pub use core::{self, arch::global_asm};
+
+    /// Implemented for the patch once for each state id in use: a second time is an error.
+    pub trait DuplicateStateId<const ID: u64> {}
+    /// Implemented for the patch once for each shadow variable id in use.
+    pub trait DuplicateShadowId<const ID: u64> {}
+    /// Implemented for the patch once for each object, symbol and position that is redirected.
+    pub trait DuplicateFunc<const KEY: u64> {}
+
+    /// The key of [`DuplicateFunc`].
+    #[must_use]
+    pub const fn func_key(object: &str, symbol: &str, sympos: u64) -> u64 {
+        Fingerprint::new("func").text(object).text(symbol).number(sympos).finish::<()>()
+    }
+}

@@ -1,0 +1,145 @@
+//! Layout fingerprints: what two builds compare before one reads the other's data.
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+use core::sync::atomic;
+
+/// A type whose values outlive the module that made them: state data and
+/// shadow variables.
+///
+/// Derive it with `#[derive(KlpData)]` on a `#[repr(C)]` struct; `#[shadow]`
+/// implies it.
+///
+/// # Safety
+///
+/// The layout is the same in every build that computes the same
+/// [`FINGERPRINT`](Self::FINGERPRINT), and the type holds no pointer into a
+/// module's own memory (a function, a vtable, a `&'static`): the module may be
+/// gone while the value lives (S10).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be handed from one patch to the next",
+    label = "needs a layout fingerprint",
+    note = "write `#[derive(KlpData)]` and `#[repr(C)]` on the struct, or `#[klp(opaque)]` on the field \
+            where only its size and alignment should count"
+)]
+pub unsafe trait KlpData: Sized + Send + Sync + 'static {
+    /// A hash of the layout, field by field: names, offsets, types, size and alignment.
+    const FINGERPRINT: u64;
+}
+
+/// A fingerprint in the making: 64-bit FNV-1a over what is mixed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// Starts from the name of a kind of type.
+    #[must_use]
+    pub const fn new(kind: &str) -> Self {
+        Self(0xcbf2_9ce4_8422_2325).text(kind)
+    }
+
+    /// Mixes in a text and its length.
+    #[must_use]
+    pub const fn text(mut self, text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let mut i = 0;
+        while i < bytes.len() {
+            self = self.byte(bytes[i]);
+            i += 1;
+        }
+        self.number(bytes.len() as u64)
+    }
+
+    /// Mixes in a number: a size, an offset, another fingerprint.
+    #[must_use]
+    pub const fn number(mut self, number: u64) -> Self {
+        let bytes = number.to_le_bytes();
+        let mut i = 0;
+        while i < bytes.len() {
+            self = self.byte(bytes[i]);
+            i += 1;
+        }
+        self
+    }
+
+    /// Mixes in a field: its name, its offset and the fingerprint of its type.
+    #[must_use]
+    pub const fn field(self, name: &str, offset: usize, fingerprint: u64) -> Self {
+        self.text(name).number(offset as u64).number(fingerprint)
+    }
+
+    /// Mixes in a field of which only size and alignment count.
+    #[must_use]
+    pub const fn opaque<T>(self, name: &str, offset: usize) -> Self {
+        self.text(name).number(offset as u64).number(size_of::<T>() as u64).number(align_of::<T>() as u64)
+    }
+
+    /// Ends with the size and alignment of the whole type.
+    #[must_use]
+    pub const fn finish<T>(self) -> u64 {
+        self.number(size_of::<T>() as u64).number(align_of::<T>() as u64).0
+    }
+
+    const fn byte(self, byte: u8) -> Self {
+        Self((self.0 ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3))
+    }
+}
+
+macro_rules! plain {
+    ($($type:ty = $kind:literal),* $(,)?) => {$(
+        // SAFETY: The layout is fixed by the language or by the target's C ABI.
+        unsafe impl KlpData for $type {
+            const FINGERPRINT: u64 = Fingerprint::new($kind).finish::<$type>();
+        }
+    )*};
+}
+
+plain! {
+    () = "()", bool = "bool", u8 = "u8", i8 = "i8", u16 = "u16", i16 = "i16", u32 = "u32", i32 = "i32",
+    u64 = "u64", i64 = "i64", usize = "usize", isize = "isize",
+    atomic::AtomicBool = "bool", atomic::AtomicU8 = "u8", atomic::AtomicI8 = "i8",
+    atomic::AtomicU16 = "u16", atomic::AtomicI16 = "i16", atomic::AtomicU32 = "u32",
+    atomic::AtomicI32 = "i32", atomic::AtomicU64 = "u64", atomic::AtomicI64 = "i64",
+    atomic::AtomicUsize = "usize", atomic::AtomicIsize = "isize",
+    atomic::AtomicPtr<c_void> = "pointer",
+}
+
+// SAFETY: An array's layout is that of its elements in a row.
+unsafe impl<T: KlpData, const N: usize> KlpData for [T; N] {
+    const FINGERPRINT: u64 =
+        Fingerprint::new("array").number(N as u64).number(T::FINGERPRINT).finish::<Self>();
+}
+
+/// A pointer to kernel memory that a state or a shadow variable may keep.
+///
+/// It is an address and no more: whoever follows it knows why the memory is
+/// still there.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelPtr(Option<NonNull<c_void>>);
+
+impl KernelPtr {
+    /// Keeps the address of `pointer`.
+    #[must_use]
+    pub const fn new<T>(pointer: *mut T) -> Self {
+        Self(NonNull::new(pointer.cast()))
+    }
+
+    /// The address, null if null was kept.
+    #[must_use]
+    pub const fn as_ptr<T>(self) -> *mut T {
+        match self.0 {
+            Some(pointer) => pointer.as_ptr().cast(),
+            None => core::ptr::null_mut(),
+        }
+    }
+}
+
+// SAFETY: An address can be sent anywhere; following it is unsafe.
+unsafe impl Send for KernelPtr {}
+// SAFETY: As above.
+unsafe impl Sync for KernelPtr {}
+// SAFETY: A transparent pointer; that it is to kernel memory is what the type is for.
+unsafe impl KlpData for KernelPtr {
+    const FINGERPRINT: u64 = Fingerprint::new("pointer").finish::<Self>();
+}

@@ -1,0 +1,176 @@
+//! The kernel log.
+
+use core::ffi::{CStr, c_int};
+use core::fmt::{self, Write};
+
+use crate::sys;
+
+/// How bad it is, as `include/linux/kern_levels.h` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The system is unusable.
+    Emerg,
+    /// Action must be taken at once.
+    Alert,
+    /// Critical conditions.
+    Crit,
+    /// An error.
+    Err,
+    /// A warning.
+    Warn,
+    /// Normal but significant.
+    Notice,
+    /// Informational.
+    Info,
+    /// For debugging.
+    Debug,
+}
+
+impl Level {
+    /// What `_printk` is to print at this level.
+    const fn format(self) -> &'static CStr {
+        match self {
+            Self::Emerg => c"\x010%s%.*s\n",
+            Self::Alert => c"\x011%s%.*s\n",
+            Self::Crit => c"\x012%s%.*s\n",
+            Self::Err => c"\x013%s%.*s\n",
+            Self::Warn => c"\x014%s%.*s\n",
+            Self::Notice => c"\x015%s%.*s\n",
+            Self::Info => c"\x016%s%.*s\n",
+            Self::Debug => c"\x017%s%.*s\n",
+        }
+    }
+}
+
+/// The longest message in bytes; what is longer is cut. On the stack of the caller.
+const LONGEST: usize = 256;
+
+struct Line {
+    text: [u8; LONGEST],
+    len: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = LONGEST - self.len;
+        let taken = text.len().min(room);
+        // `zip` cuts at the shorter one without a bounds check that could panic.
+        for (to, from) in self.text.iter_mut().skip(self.len).zip(text.bytes()) {
+            *to = from;
+        }
+        self.len += taken;
+        if taken < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// Prints one line; behind the `pr_…` macros. Any context.
+#[doc(hidden)]
+pub fn print(level: Level, prefix: &CStr, message: fmt::Arguments<'_>) {
+    if let Some(text) = message.as_str() {
+        return printk(level, prefix, text.as_bytes());
+    }
+    let mut line = Line { text: [0; LONGEST], len: 0 };
+    // A cut message is better than none.
+    let _ = line.write_fmt(message);
+    printk(level, prefix, line.text.get(..line.len).unwrap_or(&line.text));
+}
+
+fn printk(level: Level, prefix: &CStr, text: &[u8]) {
+    let len = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
+    // SAFETY: The arguments are what the format asks for: a string, a length
+    // and as many bytes.
+    unsafe { sys::_printk(level.format().as_ptr(), prefix.as_ptr(), len, text.as_ptr()) };
+}
+
+/// The prefix of the crate that a macro is used in: its module's name.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log_prefix {
+    () => {
+        const {
+            match ::core::ffi::CStr::from_bytes_with_nul(
+                ::core::concat!(::core::env!("CARGO_CRATE_NAME"), ": \0").as_bytes(),
+            ) {
+                Ok(prefix) => prefix,
+                Err(_) => ::core::panic!("a crate's name has no NUL"),
+            }
+        }
+    };
+}
+
+/// Behind the `pr_…` macros.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log {
+    ($level:ident, $($message:tt)*) => {
+        $crate::log::print(
+            $crate::log::Level::$level,
+            $crate::__log_prefix!(),
+            ::core::format_args!($($message)*),
+        )
+    };
+}
+
+/// Prints a line at level emerg (the system is unusable), with the module's name in front.
+///
+/// Any context. A message is cut at 256 bytes.
+#[macro_export]
+macro_rules! pr_emerg {
+    ($($message:tt)*) => { $crate::__log!(Emerg, $($message)*) };
+}
+
+/// Prints a line at level alert (action must be taken at once), with the module's name in front.
+///
+/// Any context. A message is cut at 256 bytes.
+#[macro_export]
+macro_rules! pr_alert {
+    ($($message:tt)*) => { $crate::__log!(Alert, $($message)*) };
+}
+
+/// Prints a line at level crit (critical conditions), with the module's name in front.
+///
+/// Any context. A message is cut at 256 bytes.
+#[macro_export]
+macro_rules! pr_crit {
+    ($($message:tt)*) => { $crate::__log!(Crit, $($message)*) };
+}
+
+/// Prints a line at level err (an error), with the module's name in front.
+///
+/// Any context. A message is cut at 256 bytes.
+#[macro_export]
+macro_rules! pr_err {
+    ($($message:tt)*) => { $crate::__log!(Err, $($message)*) };
+}
+
+/// Prints a line at level warn (a warning), with the module's name in front.
+///
+/// Any context. A message is cut at 256 bytes.
+#[macro_export]
+macro_rules! pr_warn {
+    ($($message:tt)*) => { $crate::__log!(Warn, $($message)*) };
+}
+
+/// Prints a line at level notice (normal but significant), with the module's name in front.
+///
+/// Any context. A message is cut at 256 bytes.
+#[macro_export]
+macro_rules! pr_notice {
+    ($($message:tt)*) => { $crate::__log!(Notice, $($message)*) };
+}
+
+/// Prints a line at level info (informational), with the module's name in front.
+///
+/// Any context. A message is cut at 256 bytes.
+#[macro_export]
+macro_rules! pr_info {
+    ($($message:tt)*) => { $crate::__log!(Info, $($message)*) };
+}
+
+/// Prints a line at level debug (for debugging), with the module's name in front.
+///
+/// Any context. A message is cut at 256 bytes.
+#[macro_export]
+macro_rules! pr_debug {
+    ($($message:tt)*) => { $crate::__log!(Debug, $($message)*) };
+}

@@ -1,0 +1,220 @@
+//! States: changes of the system that a patch makes beyond redirecting functions.
+
+use core::ffi::{CStr, c_int, c_void};
+use core::fmt;
+
+use crate::abi::{self, DataLayout, DataSlot, RawStateContext, StateEntry};
+use crate::error::Result;
+use crate::layout::KlpData;
+
+/// A change of the system, with callbacks for when it is introduced and removed.
+///
+/// Implement it with [`#[klp_state(id = …, version = …)]`](macro@crate::klp_state)
+/// on the `impl` block: the attribute fills in [`ID`](Self::ID),
+/// [`VERSION`](Self::VERSION) and [`NAME`](Self::NAME), and only the methods
+/// that are written become callbacks.
+///
+/// A state is *introduced* by the first enabled patch that provides it and
+/// *removed* with the last one, so a cumulative patch that replaces another and
+/// provides the same state calls nothing: the change stays in place and its
+/// [`Data`](Self::Data) are handed on. A `static` of the patch is not: it is
+/// gone with its module. Counters, locks and saved values that successive
+/// patches share therefore belong in `Data`.
+///
+/// All callbacks run in process context and may sleep. The kernel's livepatch
+/// mutex is held: they must not enable or disable patches.
+pub trait State: Sized + 'static {
+    /// The state's id: the same id in two patches is the same state.
+    const ID: u64;
+    /// This patch's version of the state.
+    const VERSION: u32;
+    /// The state's name, by default that of the type.
+    const NAME: &'static CStr;
+    #[doc(hidden)]
+    const __SLOT: *const DataSlot;
+
+    /// What lives as long as the state, outside the module, across atomic
+    /// replace and the unloading of the patch that introduced it (S10).
+    /// `()` when left out.
+    type Data: KlpData;
+
+    /// The state is introduced; no function is redirected yet. Makes the state's data.
+    ///
+    /// # Errors
+    ///
+    /// An error refuses the patch: states introduced before it are taken back
+    /// with [`post_unpatch`](Self::post_unpatch), and `insmod` fails with it (S3).
+    fn pre_patch(cx: &StateContext<'_>) -> Result<Self::Data>;
+
+    /// The state is introduced and every task runs the new code. Also called
+    /// when a removal that had begun is taken back (S7, S8).
+    fn post_patch(cx: &StateContext<'_>, data: &Self::Data) {
+        let _ = (cx, data);
+    }
+
+    /// The state is being removed; every task still runs the new code.
+    fn pre_unpatch(cx: &StateContext<'_>, data: &Self::Data) {
+        let _ = (cx, data);
+    }
+
+    /// The state is removed and no task runs the removed code. The data are
+    /// dropped right after.
+    fn post_unpatch(cx: &StateContext<'_>, data: &Self::Data) {
+        let _ = (cx, data);
+    }
+
+    /// The state continues in this patch, whose version of it is higher than
+    /// `from`, that of the patch which owned it; every task runs the new code.
+    fn take_over(cx: &StateContext<'_>, data: &Self::Data, from: u32) {
+        let _ = (cx, data, from);
+    }
+
+    /// Calls `f` with the state's data, from anywhere in the patch's code; `None`
+    /// while the state is not live.
+    ///
+    /// One load and a comparison. Code that the patch redirects to may always
+    /// call it; code that runs on its own (a timer, a thread) must have been
+    /// stopped in [`post_unpatch`](Self::post_unpatch) at the latest.
+    #[inline]
+    fn with_data<R>(f: impl FnOnce(&Self::Data) -> R) -> Option<R> {
+        // SAFETY: `__SLOT` is the address of a static.
+        let data = unsafe { (*Self::__SLOT).get() }.cast::<Self::Data>();
+        // SAFETY: The engine keeps the data of a live state here, and removes a
+        // state only when no task runs code of the patch.
+        unsafe { data.as_ref() }.map(f)
+    }
+}
+
+/// What a callback is told about the call.
+#[derive(Clone, Copy)]
+pub struct StateContext<'a>(&'a RawStateContext);
+
+impl StateContext<'_> {
+    /// The name of the patch whose implementation is called.
+    #[must_use]
+    pub fn patch_name(&self) -> &CStr {
+        // SAFETY: The engine passes a string that lives as long as the patch is on its list.
+        unsafe { CStr::from_ptr(self.0.patch) }
+    }
+
+    /// The state's name.
+    #[must_use]
+    pub fn state_name(&self) -> &CStr {
+        // SAFETY: A constant of the module whose implementation is called.
+        unsafe { CStr::from_ptr(self.entry().name) }
+    }
+
+    /// The state's id.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.entry().id
+    }
+
+    /// The version of the state in the patch whose implementation is called.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.entry().version
+    }
+
+    fn entry(&self) -> &StateEntry {
+        // SAFETY: The engine passes an entry of the patch's table.
+        unsafe { &*self.0.state }
+    }
+}
+
+impl fmt::Debug for StateContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateContext")
+            .field("patch", &self.patch_name())
+            .field("state", &self.state_name())
+            .finish()
+    }
+}
+
+/// `#[klp_state(…, block_disable)]`.
+pub const BLOCK_DISABLE: u32 = abi::STATE_BLOCK_DISABLE;
+
+impl StateEntry {
+    /// The entry of `S`, with no callback but the ones that its data need.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn of<S: State>(flags: u32) -> Self {
+        Self {
+            id: S::ID,
+            version: S::VERSION,
+            flags,
+            name: S::NAME.as_ptr(),
+            layout: DataLayout::of::<S::Data>(),
+            slot: S::__SLOT,
+            pre_patch: if size_of::<S::Data>() == 0 { None } else { Some(pre_patch::<S>) },
+            post_patch: None,
+            pre_unpatch: None,
+            post_unpatch: None,
+            take_over: None,
+            drop_data: if core::mem::needs_drop::<S::Data>() { Some(drop_data::<S>) } else { None },
+        }
+    }
+
+    /// The entry of the state that a shadow variable with an `id` of its own lives with.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn implicit(id: u64, version: u32, name: &'static CStr, slot: *const DataSlot) -> Self {
+        Self {
+            id,
+            version,
+            flags: 0,
+            name: name.as_ptr(),
+            layout: DataLayout::of::<()>(),
+            slot,
+            pre_patch: None,
+            post_patch: None,
+            pre_unpatch: None,
+            post_unpatch: None,
+            take_over: None,
+            drop_data: None,
+        }
+    }
+}
+
+/// Calls `S::pre_patch` and puts what it returns at `data`.
+#[doc(hidden)]
+pub unsafe extern "C" fn pre_patch<S: State>(cx: *const RawStateContext, data: *mut c_void) -> c_int {
+    // SAFETY: The engine passes a context that lives as long as the call.
+    match S::pre_patch(&StateContext(unsafe { &*cx })) {
+        Ok(made) => {
+            // SAFETY: The engine passes storage of the layout that the entry asks for.
+            unsafe { data.cast::<S::Data>().write(made) };
+            0
+        }
+        Err(error) => error.to_errno(),
+    }
+}
+
+macro_rules! trampoline {
+    ($name:ident) => {
+        #[doc = concat!("Calls `S::", stringify!($name), "`.")]
+        #[doc(hidden)]
+        pub unsafe extern "C" fn $name<S: State>(cx: *const RawStateContext, data: *mut c_void) {
+            // SAFETY: The engine passes a context that lives as long as the
+            // call, and data of a live state, made by a `pre_patch` of the same layout.
+            unsafe { S::$name(&StateContext(&*cx), &*data.cast::<S::Data>()) }
+        }
+    };
+}
+
+trampoline!(post_patch);
+trampoline!(pre_unpatch);
+trampoline!(post_unpatch);
+
+/// Calls `S::take_over`.
+#[doc(hidden)]
+pub unsafe extern "C" fn take_over<S: State>(cx: *const RawStateContext, data: *mut c_void, from: u32) {
+    // SAFETY: As for the other callbacks.
+    unsafe { S::take_over(&StateContext(&*cx), &*data.cast::<S::Data>(), from) }
+}
+
+/// Drops `S::Data` in place.
+unsafe extern "C" fn drop_data<S: State>(data: *mut c_void) {
+    // SAFETY: The engine calls it once for data that `pre_patch` made.
+    unsafe { data.cast::<S::Data>().drop_in_place() }
+}
