@@ -293,8 +293,6 @@ pub struct Registry {
     pub abi_version: u32,
     /// The patch enabled last.
     pub newest: *mut PatchNode,
-    /// The patch enabled first.
-    pub oldest: *mut PatchNode,
 }
 
 /// A state that is live, outside any module's memory (S10); its data follow it,
@@ -314,11 +312,27 @@ impl LiveState {
     pub const DATA_OFFSET: usize = size_of::<Self>();
 }
 
+/// One of the shadow variables that a claim's patch declares for the state.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ShadowLink {
+    /// The next one of the same claim.
+    pub next: *mut ShadowLink,
+    /// The variable as the patch lists it.
+    pub entry: *const ShadowEntry,
+}
+
 /// The claim has introduced its state in the transition that runs: [`Claim::flags`].
 pub const CLAIM_INTRODUCED: u32 = 1 << 0;
 
 /// The claim's `pre_unpatch` was called in the transition that runs: [`Claim::flags`].
 pub const CLAIM_REMOVING: u32 = 1 << 1;
+
+/// The claim's state refused to be removed in the transition that runs (S13): [`Claim::flags`].
+pub const CLAIM_HELD: u32 = 1 << 2;
+
+/// The state's data are made: [`Claim::flags`].
+pub const CLAIM_MADE: u32 = 1 << 3;
 
 /// That a patch provides a state. In an array of the patch's, outside its module's memory.
 #[repr(C)]
@@ -332,6 +346,8 @@ pub struct Claim {
     pub patch: *mut PatchNode,
     /// The state as the patch lists it.
     pub entry: *const StateEntry,
-    /// [`CLAIM_INTRODUCED`], [`CLAIM_REMOVING`].
+    /// The shadow variables that the patch declares for it.
+    pub shadows: *mut ShadowLink,
+    /// [`CLAIM_INTRODUCED`], [`CLAIM_REMOVING`], [`CLAIM_HELD`], [`CLAIM_MADE`].
     pub flags: u32,
 }

@@ -17,6 +17,7 @@ extern crate self as klp_runtime;
 
 pub mod abi;
 pub mod alloc;
+pub mod engine;
 pub mod error;
 pub mod layout;
 pub mod log;
@@ -27,6 +28,11 @@ pub mod types;
 
 #[cfg(not(target_os = "none"))]
 mod host;
+
+#[cfg(target_os = "none")]
+mod entry;
+#[cfg(target_os = "none")]
+mod panic;
 
 //MACROS pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
 

@@ -50,16 +50,21 @@ struct Line {
     len: usize,
 }
 
+impl Line {
+    /// Adds what there is room for.
+    fn push(&mut self, text: &[u8]) {
+        // `zip` ends with the shorter one, without a bounds check that could panic.
+        for (to, from) in self.text.iter_mut().skip(self.len).zip(text) {
+            *to = *from;
+        }
+        self.len = self.len.saturating_add(text.len()).min(LONGEST);
+    }
+}
+
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = LONGEST - self.len;
-        let taken = text.len().min(room);
-        // `zip` cuts at the shorter one without a bounds check that could panic.
-        for (to, from) in self.text.iter_mut().skip(self.len).zip(text.bytes()) {
-            *to = from;
-        }
-        self.len += taken;
-        if taken < text.len() { Err(fmt::Error) } else { Ok(()) }
+        self.push(text.as_bytes());
+        Ok(())
     }
 }
 
@@ -70,9 +75,17 @@ pub fn print(level: Level, prefix: &CStr, message: fmt::Arguments<'_>) {
         return printk(level, prefix, text.as_bytes());
     }
     let mut line = Line { text: [0; LONGEST], len: 0 };
-    // A cut message is better than none.
+    // Only a `Display` of the patch's own can fail: what came before it is printed.
     let _ = line.write_fmt(message);
     printk(level, prefix, line.text.get(..line.len).unwrap_or(&line.text));
+}
+
+/// Prints one line that `write` gives in pieces; `core::fmt` has no part in it.
+#[cfg(target_os = "none")]
+pub(crate) fn print_pieces(level: Level, write: impl FnOnce(&mut dyn FnMut(&[u8]))) {
+    let mut line = Line { text: [0; LONGEST], len: 0 };
+    write(&mut |piece| line.push(piece));
+    printk(level, c"", line.text.get(..line.len).unwrap_or(&line.text));
 }
 
 fn printk(level: Level, prefix: &CStr, text: &[u8]) {

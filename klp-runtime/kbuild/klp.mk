@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+#
+# Included by a patch's Kbuild behind `obj-m := NAME.o`: makes NAME.ko of the
+# patch crate and the C glue.
+#
+#   KLP_CRATE   the folder of the patch crate; by default that of the Kbuild
+#   CARGO_KLP   the command; by default `cargo klp`
+
+klp-name := $(basename $(firstword $(obj-m)))
+klp-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+
+KLP_CRATE ?= $(src)
+CARGO_KLP ?= cargo klp
+
+$(klp-name)-y := $(klp-name)_rust.o $(klp-name)_glue.o
+
+# cargo knows whether the object is up to date: it is asked every time, and
+# leaves the file alone if so. objtool sees a module as a whole where the
+# kernel asks for that (delay-objtool), else the object here.
+$(obj)/$(klp-name)_rust.o: private objtool-enabled := $(if $(delay-objtool),,y)
+$(obj)/$(klp-name)_rust.o: FORCE
+	+$(Q)$(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml --kdir $(abspath $(objtree)) \
+		--kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/$(klp-name)_klp.h \
+		--objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
+	@touch $(obj)/.$(klp-name)_rust.o.cmd
+
+$(obj)/$(klp-name)_klp.h: $(obj)/$(klp-name)_rust.o ;
+
+$(obj)/$(klp-name)_glue.c:
+	$(Q)printf '#include "%s"\n' $(klp-dir)/klp_glue.c > $@
+
+$(obj)/$(klp-name)_glue.o: $(obj)/$(klp-name)_klp.h $(klp-dir)/klp_glue.c
+CFLAGS_$(klp-name)_glue.o := -include $(obj)/$(klp-name)_klp.h
+
+clean-files := $(klp-name)_rust.o $(klp-name)_glue.c $(klp-name)_klp.h
