@@ -34,7 +34,7 @@ mod entry;
 #[cfg(target_os = "none")]
 mod panic;
 
-//MACROS pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
+pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
 
 /// What a patch needs at hand: `use klp_runtime::prelude::*;`.
 pub mod prelude {
@@ -53,6 +53,7 @@ pub mod prelude {
     pub use crate::state::{State, StateContext};
     pub use crate::types::{device, file, inode, module, net_device, seq_file, sk_buff, task_struct};
     pub use crate::{opaque, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn};
+    pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
 }
 
 /// What the macros' output names. Not for patches: it changes without notice.
@@ -71,9 +72,10 @@ pub mod __private {
     /// Implemented for the patch once for each object, symbol and position that is redirected.
     pub trait DuplicateFunc<const KEY: u64> {}
 
-    /// The key of [`DuplicateFunc`].
+    /// The key of [`DuplicateFunc`]. Position 0 is the only symbol of its name, so also the first.
     #[must_use]
     pub const fn func_key(object: &str, symbol: &str, sympos: u64) -> u64 {
+        let sympos = if sympos == 0 { 1 } else { sympos };
         Fingerprint::new("func").text(object).text(symbol).number(sympos).finish::<()>()
     }
 }

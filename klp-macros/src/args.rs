@@ -1,0 +1,343 @@
+//! Arguments: their types, and what is common to all lists of them.
+//!
+//! darling fills the argument structs of the macros. What users meet most is
+//! checked here before, so that it is said the same way for all macros: unknown
+//! and repeated keys, and values of the wrong type.
+
+use std::collections::BTreeSet;
+
+use darling::FromMeta;
+use darling::ast::NestedMeta;
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, Path, UnOp};
+
+use crate::diagnostics::{Diagnostics, Reported, list, nearest};
+
+/// The arguments of a macro.
+///
+/// Every field of the struct is optional for darling; what is missing is said
+/// with [`Parsed::require`].
+pub(crate) trait Arguments: FromMeta {
+    /// Each key, with what to write for it.
+    const KEYS: &'static [(&'static str, &'static str)];
+}
+
+/// Arguments, and which keys were written, well or not.
+pub(crate) struct Parsed<A> {
+    /// What was understood.
+    pub(crate) args: A,
+    /// The keys that were written, also those whose value was refused.
+    written: BTreeSet<String>,
+    /// Where the macro was called: the place of errors about what is missing.
+    place: Span,
+}
+
+impl<A: Arguments> Parsed<A> {
+    /// Whether `key` was written, even with a value that was refused.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.written.contains(key)
+    }
+
+    /// Reports a missing key: `because` says why it is needed.
+    pub(crate) fn require(&self, diagnostics: &mut Diagnostics, key: &str, because: &str) {
+        if !self.has(key) {
+            let usage = usage::<A>(key);
+            diagnostics.error_at(self.place, format!("`{key}` is missing: write `{usage}`, {because}"));
+        }
+    }
+
+    /// Takes every key for written: where the syntax is wrong, none can be called missing.
+    pub(crate) fn assume_written(&mut self) {
+        self.written = A::KEYS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    }
+
+    /// The place of errors about the arguments as a whole.
+    pub(crate) fn place(&self) -> Span {
+        self.place
+    }
+}
+
+/// What to write for `key`.
+fn usage<A: Arguments>(key: &str) -> &'static str {
+    A::KEYS.iter().find(|(name, _)| *name == key).map_or("", |(_, usage)| usage)
+}
+
+/// Parses the arguments of an attribute.
+pub(crate) fn parse<A: Arguments>(
+    diagnostics: &mut Diagnostics,
+    tokens: TokenStream,
+) -> Result<Parsed<A>, Reported> {
+    let items = NestedMeta::parse_meta_list(tokens).map_err(|error| diagnostics.push(error))?;
+    Ok(from_items(diagnostics, items))
+}
+
+/// Fills the arguments of a macro from `items`, reporting what is wrong with each of them.
+pub(crate) fn from_items<A: Arguments>(diagnostics: &mut Diagnostics, items: Vec<NestedMeta>) -> Parsed<A> {
+    let mut written = BTreeSet::new();
+    let mut good = Vec::new();
+    for item in items {
+        let Some(path) = path(&item) else {
+            let keys = list(A::KEYS.iter().map(|(name, _)| *name));
+            diagnostics.error(&item, format!("a value without a key: the keys are {keys}"));
+            continue;
+        };
+        let key = path.to_token_stream().to_string().replace(' ', "");
+        if !A::KEYS.iter().any(|(name, _)| *name == key) {
+            diagnostics.error(path, unknown_key::<A>(&key));
+            continue;
+        }
+        if !written.insert(key.clone()) {
+            diagnostics.error(path, format!("`{key}` is written twice: keep one"));
+            continue;
+        }
+        // Alone, so that one bad value does not take the others with it.
+        match A::from_list(std::slice::from_ref(&item)) {
+            Ok(_) => good.push(item),
+            Err(error) => {
+                for error in error.flatten() {
+                    diagnostics.push(error.into());
+                }
+            }
+        }
+    }
+    let args = match A::from_list(&good) {
+        Ok(args) => args,
+        Err(error) => unreachable!("each was parsed before, and no key is required: {error}"),
+    };
+    Parsed { args, written, place: Span::call_site() }
+}
+
+fn path(item: &NestedMeta) -> Option<&Path> {
+    match item {
+        NestedMeta::Meta(meta) => Some(meta.path()),
+        NestedMeta::NameValueInvalidExpr(meta) => Some(&meta.path),
+        NestedMeta::Lit(_) => None,
+    }
+}
+
+fn unknown_key<A: Arguments>(key: &str) -> String {
+    let names = || A::KEYS.iter().map(|(name, _)| *name);
+    let known = list(names());
+    match nearest(key, names()) {
+        Some(name) => format!("unknown key `{key}`: did you mean `{name}`? The keys are {known}"),
+        None => format!("unknown key `{key}`: the keys are {known}"),
+    }
+}
+
+/// The value of `key = value`; `meant` says what belongs there.
+fn value<'a>(meta: &'a Meta, meant: &str) -> darling::Result<&'a Expr> {
+    match meta {
+        Meta::NameValue(pair) => {
+            let mut value = &pair.value;
+            while let Expr::Group(group) = value {
+                value = &group.expr;
+            }
+            Ok(value)
+        }
+        Meta::Path(_) | Meta::List(_) => {
+            let key = meta.path().to_token_stream();
+            Err(wrong(meta, format!("`{key}` is {meant}: write `{key} = …`")))
+        }
+    }
+}
+
+fn wrong(tokens: impl ToTokens, message: impl std::fmt::Display) -> darling::Error {
+    syn::Error::new_spanned(tokens, message).into()
+}
+
+/// What someone wrote in place of something else.
+fn kind(value: &Expr) -> &'static str {
+    match value {
+        Expr::Lit(ExprLit { lit, .. }) => match lit {
+            Lit::Str(_) => "a string",
+            Lit::ByteStr(_) => "a byte string",
+            Lit::CStr(_) => "a C string",
+            Lit::Byte(_) => "a byte",
+            Lit::Int(_) => "a number",
+            Lit::Float(_) => "a floating-point number",
+            Lit::Char(_) => "a character",
+            Lit::Bool(_) => "a boolean",
+            _ => "a literal",
+        },
+        Expr::Array(_) => "a list",
+        Expr::Macro(_) => "a macro call",
+        _ => "an expression",
+    }
+}
+
+/// A string literal.
+#[derive(Clone, Debug)]
+pub(crate) struct Text(LitStr);
+
+impl Text {
+    /// The string.
+    pub(crate) fn value(&self) -> String {
+        self.0.value()
+    }
+
+    fn from_expr(value: &Expr) -> darling::Result<Self> {
+        match value {
+            Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Ok(Self(literal.clone())),
+            other => Err(wrong(other, format!("a string is meant, not {}: write `\"…\"`", kind(other)))),
+        }
+    }
+}
+
+impl FromMeta for Text {
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        Self::from_expr(value(meta, "a string")?)
+    }
+}
+
+impl ToTokens for Text {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.to_tokens(tokens);
+    }
+}
+
+/// A list of string literals.
+#[derive(Clone, Debug)]
+pub(crate) struct Texts(pub(crate) Vec<Text>, pub(crate) Span);
+
+impl FromMeta for Texts {
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        let list = value(meta, "a list of strings")?;
+        let Expr::Array(array) = list else {
+            let message = format!("a list of strings is meant, not {}: write `[\"…\"]`", kind(list));
+            return Err(wrong(list, message));
+        };
+        let mut errors = darling::Error::accumulator();
+        let texts = array.elems.iter().filter_map(|text| errors.handle(Text::from_expr(text))).collect();
+        errors.finish_with(Self(texts, array.span()))
+    }
+}
+
+/// A constant expression that is a number.
+#[derive(Clone, Debug)]
+pub(crate) struct Number {
+    expr: Expr,
+    literal: Option<u64>,
+}
+
+impl Number {
+    /// The number, where a literal was written.
+    pub(crate) fn literal(&self) -> Option<u64> {
+        self.literal
+    }
+}
+
+impl FromMeta for Number {
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        let key = meta.path().to_token_stream();
+        let expr = value(meta, "a number")?.clone();
+        let literal = match &expr {
+            Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) => Some(
+                literal.base10_parse().map_err(|_| wrong(literal, format!("`{key}` has 64 bits at most")))?,
+            ),
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().parse::<u64>().is_ok() => {
+                let message = format!(
+                    "a number is meant, not a string: write `{key} = {}`, without quotes",
+                    text.value()
+                );
+                return Err(wrong(text, message));
+            }
+            Expr::Lit(_) | Expr::Array(_) => {
+                let message =
+                    format!("a number is meant, not {}: write `{key} = 1`, or a constant", kind(&expr));
+                return Err(wrong(&expr, message));
+            }
+            Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => {
+                return Err(wrong(&expr, format!("`{key}` can't be negative")));
+            }
+            _ => None,
+        };
+        Ok(Self { expr, literal })
+    }
+}
+
+impl ToTokens for Number {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.expr.to_tokens(tokens);
+    }
+}
+
+/// A constant expression that is a boolean.
+#[derive(Clone, Debug)]
+pub(crate) struct Switch(Expr);
+
+impl FromMeta for Switch {
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        let expr = value(meta, "a boolean")?;
+        match expr {
+            Expr::Lit(ExprLit { lit: Lit::Bool(_), .. }) => Ok(Self(expr.clone())),
+            Expr::Lit(_) | Expr::Array(_) => Err(wrong(
+                expr,
+                format!("a boolean is meant, not {}: write `true` or `false`, or a constant", kind(expr)),
+            )),
+            _ => Ok(Self(expr.clone())),
+        }
+    }
+}
+
+impl ToTokens for Switch {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.to_tokens(tokens);
+    }
+}
+
+/// A word that stands alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flag;
+
+impl FromMeta for Flag {
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        match meta {
+            Meta::Path(_) => Ok(Self),
+            _ => {
+                let key = meta.path().to_token_stream();
+                Err(wrong(meta, format!("`{key}` stands alone: write `{key}`, or leave it out")))
+            }
+        }
+    }
+}
+
+/// The path of a type.
+#[derive(Clone, Debug)]
+pub(crate) struct TypeName(Path);
+
+impl TypeName {
+    /// The last segment: the type's own name.
+    pub(crate) fn name(&self) -> String {
+        self.0.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
+    }
+}
+
+impl FromMeta for TypeName {
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        let key = meta.path().to_token_stream();
+        match value(meta, "the name of a type")? {
+            Expr::Path(path) if path.qself.is_none() => Ok(Self(path.path.clone())),
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                let message = format!(
+                    "the name of a type is meant, not a string: write `{key} = {}`, without quotes",
+                    text.value()
+                );
+                Err(wrong(text, message))
+            }
+            other => Err(wrong(other, format!("the name of a type is meant: write `{key} = …`"))),
+        }
+    }
+
+    fn from_invalid_expr(meta: &darling::ast::MetaNameValueInvalidExpr) -> darling::Result<Self> {
+        let key = meta.path.to_token_stream();
+        Err(wrong(&meta.value, format!("the name of a type is meant: write `{key} = …`")))
+    }
+}
+
+impl ToTokens for TypeName {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.to_tokens(tokens);
+    }
+}

@@ -1,0 +1,154 @@
+//! Tokens that more than one macro emits.
+
+use std::ffi::CString;
+
+use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::Attribute;
+
+use crate::diagnostics::{Diagnostics, Reported};
+
+/// The type that `livepatch!` declares and everything else refers to as
+/// `crate::…`.
+///
+/// Its name is part of an error message: "cannot find type `…` in the crate
+/// root" is what one reads who forgot `livepatch!` or put it in a module.
+pub(crate) fn patch_type() -> Ident {
+    Ident::new("livepatch_macro_at_the_crate_root", Span::call_site())
+}
+
+/// The `#[cfg]` attributes among `attrs`, for what is generated beside the item.
+pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<&Attribute> {
+    attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
+}
+
+/// One entry of a table: a static in the link section `section`.
+pub(crate) fn entry(section: &str, kind: &str, value: &TokenStream) -> TokenStream {
+    let kind = Ident::new(kind, Span::call_site());
+    quote! {
+        #[used]
+        #[unsafe(link_section = #section)]
+        static __KLP_ENTRY: ::klp_runtime::__private::#kind = #value;
+    }
+}
+
+/// Generated items that need no name, with the item's `#[cfg]`s.
+pub(crate) fn hidden(cfgs: &[&Attribute], items: &TokenStream) -> TokenStream {
+    quote! {
+        #(#cfgs)*
+        const _: () = {
+            #items
+        };
+    }
+}
+
+/// A part of a line of the manifest.
+pub(crate) enum Part<'a> {
+    /// Text.
+    Text(&'a str),
+    /// A constant expression of an integer type.
+    Number(TokenStream),
+}
+
+/// One line of the manifest: what the build tool compares the tables with.
+///
+/// It goes another way than the entry, an assembler directive, so that what
+/// makes one of them vanish does not take the other with it.
+pub(crate) fn manifest(cfgs: &[&Attribute], parts: &[Part<'_>]) -> TokenStream {
+    let mut line = String::from(".asciz \"");
+    let mut operands = Vec::new();
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            line.push_str("\\t");
+        }
+        match part {
+            Part::Text(text) => {
+                for character in text.chars() {
+                    match character {
+                        '{' | '}' => line.extend([character, character]),
+                        '"' | '\\' => line.extend(['\\', character]),
+                        _ => line.push(character),
+                    }
+                }
+            }
+            Part::Number(number) => {
+                line.push_str("{}");
+                operands.push(number);
+            }
+        }
+    }
+    line.push('"');
+    quote! {
+        #(#cfgs)*
+        ::klp_runtime::__private::global_asm!(
+            ".pushsection klp_manifest,\"\",@progbits",
+            #line,
+            ".popsection",
+            #(const #operands,)*
+        );
+    }
+}
+
+/// `impl Duplicate…<{ key }> for the patch`: a second one with the same key is an error at both.
+///
+/// `at` is what the user wrote for the key: where the error points.
+pub(crate) fn unique(name: &str, key: &TokenStream, at: impl ToTokens) -> TokenStream {
+    let name = Ident::new(name, Span::call_site());
+    let patch = patch_type();
+    let (first, last) = ends(at);
+    // rustc marks an impl from `impl` to the type.
+    let head = quote_spanned!(first=> impl);
+    let tail = quote_spanned!(last=> #patch);
+    let tail = {
+        let mut tokens: Vec<TokenTree> = tail.into_iter().collect();
+        for token in &mut tokens {
+            token.set_span(last);
+        }
+        tokens.into_iter().collect::<TokenStream>()
+    };
+    quote! {
+        #head ::klp_runtime::__private::#name<{ #key }> for crate::#tail {}
+    }
+}
+
+/// `assert!` of a constant whose error points at what the user wrote.
+pub(crate) fn assertion(condition: &TokenStream, message: &str, at: impl ToTokens) -> TokenStream {
+    let (first, _) = ends(at);
+    quote_spanned! {first=>
+        const _: () = ::core::assert!(#condition, #message);
+    }
+}
+
+/// The first and the last span of some tokens, resolving names where the macro is called.
+fn ends(tokens: impl ToTokens) -> (Span, Span) {
+    let mut tokens = tokens.into_token_stream().into_iter();
+    let first = tokens.next().map_or_else(Span::call_site, |token| token.span());
+    let last = tokens.last().map_or(first, |token| token.span());
+    let here = |span| Span::call_site().located_at(span);
+    (here(first), here(last))
+}
+
+/// A C string literal; the text has no NUL, which [`check_name`] and its like see to.
+pub(crate) fn c_string(text: &str) -> Literal {
+    Literal::c_string(&CString::new(text.replace('\0', "")).unwrap_or_default())
+}
+
+/// Checks the name of a state or a shadow variable, which ends up in the log and in the manifest.
+pub(crate) fn check_name(
+    diagnostics: &mut Diagnostics,
+    name: &str,
+    at: impl ToTokens,
+) -> Result<(), Reported> {
+    if name.is_empty() {
+        return Err(diagnostics.error(at, "the name is empty: leave `name` out for the type's own"));
+    }
+    if name.len() > 63 {
+        return Err(diagnostics.error(at, format!("the name has {} bytes: 63 are the most", name.len())));
+    }
+    match name.chars().find(|character| character.is_control()) {
+        Some(control) => {
+            Err(diagnostics.error(at, format!("the name has the control character {control:?}")))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,329 @@
+//! `#[klp_func]`.
+
+use darling::FromMeta;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::visit::Visit;
+use syn::{Attribute, GenericParam, Safety, Signature, Visibility};
+
+use crate::args::{self, Arguments, Number, Parsed, Text};
+use crate::diagnostics::{Diagnostics, Reported};
+use crate::emit::{Part, c_string, cfgs, entry, hidden, manifest, unique};
+use crate::item;
+
+/// `KSYM_NAME_LEN`, without the NUL.
+const MAX_SYMBOL: usize = 511;
+/// `MODULE_NAME_LEN`, without the NUL.
+const MAX_OBJECT: usize = 55;
+/// The object that is the kernel itself.
+const VMLINUX: &str = "vmlinux";
+
+#[derive(FromMeta)]
+struct Args {
+    symbol: Option<Text>,
+    object: Option<Text>,
+    sympos: Option<Number>,
+}
+
+impl Arguments for Args {
+    const KEYS: &'static [(&'static str, &'static str)] = &[
+        ("symbol", "symbol = \"cmdline_proc_show\""),
+        ("object", "object = \"nf_tables\""),
+        ("sympos", "sympos = 2"),
+    ];
+}
+
+/// A function without a look at its body: rustc parsed it, and may know more syntax than syn.
+struct Function {
+    attrs: Vec<Attribute>,
+    sig: Signature,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        input.parse::<Visibility>()?;
+        let sig = input.parse()?;
+        input.parse::<TokenStream>()?;
+        Ok(Self { attrs, sig })
+    }
+}
+
+/// A redirected function, checked.
+struct Redirect<'a> {
+    function: &'a Function,
+    symbol: (String, &'a Text),
+    object: String,
+    sympos: Option<&'a Number>,
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let args = args::parse(&mut diagnostics, args);
+    let function = parse(&mut diagnostics, &item);
+    let table = match check(&mut diagnostics, &args, &function) {
+        Ok(redirect) => emit(&redirect),
+        Err(Reported { .. }) => TokenStream::new(),
+    };
+    diagnostics.attach(quote!(#item #table))
+}
+
+fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<Function, Reported> {
+    syn::parse2(item.clone()).map_err(|_| {
+        diagnostics.error_at(
+            item::place(item),
+            "`#[klp_func]` belongs on a function: write it above `unsafe extern \"C\" fn …`",
+        )
+    })
+}
+
+fn check<'a>(
+    diagnostics: &mut Diagnostics,
+    parsed: &'a Result<Parsed<Args>, Reported>,
+    function: &'a Result<Function, Reported>,
+) -> Result<Redirect<'a>, Reported> {
+    if let Ok(function) = function {
+        check_signature(diagnostics, &function.sig);
+    }
+    let parsed = parsed.as_ref().map_err(|reported| *reported)?;
+    parsed.require(diagnostics, "symbol", "the name of the function that is redirected");
+    let args = &parsed.args;
+    if let Some(symbol) = &args.symbol {
+        check_symbol(diagnostics, symbol);
+    }
+    if let Some(object) = &args.object {
+        check_object(diagnostics, object);
+    }
+
+    let function = function.as_ref().map_err(|reported| *reported)?;
+    diagnostics.check()?;
+    let Some(symbol) = &args.symbol else {
+        return Err(diagnostics.error_at(parsed.place(), "`symbol` is missing"));
+    };
+    Ok(Redirect {
+        function,
+        symbol: (symbol.value(), symbol),
+        object: args.object.as_ref().map_or_else(|| VMLINUX.to_owned(), Text::value),
+        sympos: args.sympos.as_ref(),
+    })
+}
+
+fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
+    let name = &sig.ident;
+    if let Some(asyncness) = &sig.asyncness {
+        diagnostics.error(asyncness, "a replacement can't be `async`: the kernel calls it as a C function");
+    }
+    let is_unsafe = matches!(sig.safety, Safety::Unsafe(_));
+    let abi = sig.abi.as_ref().map(|abi| abi.name.as_ref().map(syn::LitStr::value));
+    let is_c = matches!(&abi, Some(Some(abi)) if abi == "C");
+    match (is_unsafe, is_c) {
+        (true, true) => {}
+        (false, true) => {
+            diagnostics.error(
+                sig.fn_token,
+                format!("a replacement is `unsafe`, as it trusts the arguments that the kernel passes: write `unsafe extern \"C\" fn {name}`"),
+            );
+        }
+        (_, false) => {
+            let message =
+                format!("a replacement has the C calling convention: write `unsafe extern \"C\" fn {name}`");
+            match &sig.abi {
+                Some(abi) => diagnostics.error(abi, message),
+                None => diagnostics.error(sig.fn_token, message),
+            };
+        }
+    }
+    for parameter in &sig.generics.params {
+        if !matches!(parameter, GenericParam::Lifetime(_)) {
+            diagnostics.error(
+                parameter,
+                "a replacement can't be generic: the kernel calls one function, with the types of the original",
+            );
+        }
+    }
+    let mut hidden = ImplTraits::default();
+    hidden.visit_signature(sig);
+    for tokens in hidden.0 {
+        diagnostics.error(
+            tokens,
+            "a replacement can't have `impl Trait` in its signature: write the types of the original",
+        );
+    }
+    if let Some(variadic) = &sig.variadic {
+        diagnostics.error(
+            variadic,
+            "a replacement can't be variadic: livepatch a caller of the function, or what it calls with a `va_list`",
+        );
+    }
+}
+
+/// The `impl Trait`s of a signature.
+#[derive(Default)]
+struct ImplTraits(Vec<TokenStream>);
+
+impl<'ast> Visit<'ast> for ImplTraits {
+    fn visit_type_impl_trait(&mut self, ty: &'ast syn::TypeImplTrait) {
+        self.0.push(ty.to_token_stream());
+    }
+}
+
+fn check_symbol(diagnostics: &mut Diagnostics, symbol: &Text) {
+    let value = symbol.value();
+    let first = value.chars().next();
+    if first.is_none() {
+        diagnostics.error(symbol, "the symbol is empty: write the name of the function that is redirected");
+    } else if value.len() > MAX_SYMBOL {
+        let message =
+            format!("the symbol has {} bytes: the kernel's symbols have {MAX_SYMBOL} at most", value.len());
+        diagnostics.error(symbol, message);
+    } else if let Some(bare) = value.strip_suffix("()") {
+        diagnostics.error(symbol, format!("the symbol is a bare name: write `symbol = \"{bare}\"`"));
+    } else if let Some((object, bare)) = value.split_once(':') {
+        diagnostics.error(
+            symbol,
+            format!(
+                "the symbol is a bare name: write `object = \"{object}\", symbol = \"{}\"`",
+                bare.trim_start_matches(':')
+            ),
+        );
+    } else if let Some(wrong) = value.chars().find(|c| !(c.is_ascii_alphanumeric() || "_.$".contains(*c))) {
+        diagnostics.error(
+            symbol,
+            format!("{wrong:?} is in no symbol of the kernel: they have letters, digits, `_`, `.` and `$`, as in `/proc/kallsyms`"),
+        );
+    } else if first.is_some_and(|c| c.is_ascii_digit()) {
+        diagnostics.error(symbol, "no symbol of the kernel starts with a digit");
+    }
+}
+
+fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
+    let value = object.value();
+    let bare = value.rsplit('/').next().unwrap_or_default();
+    let bare = bare.split_once(".ko").map_or(bare, |(name, _)| name).replace('-', "_");
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if value.is_empty() {
+        diagnostics
+            .error(object, "the object is empty: write a module's name, or leave `object` out for vmlinux");
+    } else if value.len() > MAX_OBJECT {
+        let message = format!("the object has {} bytes: module names have {MAX_OBJECT} at most", value.len());
+        diagnostics.error(object, message);
+    } else if is_name(&value) {
+        // As it should be.
+    } else if value.contains('-') && is_name(&bare) && !value.contains(['/', '.']) {
+        diagnostics.error(object, format!("module names use `_` for `-`: write `object = \"{bare}\"`"));
+    } else if is_name(&bare) {
+        diagnostics.error(
+            object,
+            format!("the object is a module's name, not its file: write `object = \"{bare}\"`"),
+        );
+    } else {
+        diagnostics.error(
+            object,
+            "not the name of a module: they have letters, digits and `_`, as in `/proc/modules`",
+        );
+    }
+}
+
+fn emit(redirect: &Redirect<'_>) -> TokenStream {
+    let name = &redirect.function.sig.ident;
+    let cfgs = cfgs(&redirect.function.attrs);
+    let (symbol, symbol_at) = &redirect.symbol;
+    let object = &redirect.object;
+    let sympos = redirect.sympos.map_or_else(|| quote!(0), |sympos| quote!(#sympos));
+
+    let object_pointer = if object == VMLINUX {
+        quote!(::core::ptr::null())
+    } else {
+        let literal = c_string(object);
+        quote!(#literal.as_ptr())
+    };
+    let symbol_literal = c_string(symbol);
+    let entry = entry(
+        "klp_funcs",
+        "FuncEntry",
+        &quote! {
+            ::klp_runtime::__private::FuncEntry {
+                object: #object_pointer,
+                symbol: #symbol_literal.as_ptr(),
+                replacement: {
+                    // On the host nothing calls it, so that what it needs of
+                    // the kernel need not be linked; it is named to be in use.
+                    #[cfg(target_os = "none")]
+                    { #name as *const ::core::ffi::c_void }
+                    #[cfg(not(target_os = "none"))]
+                    { let _ = #name; ::core::ptr::null() }
+                },
+                sympos: __KLP_SYMPOS,
+            }
+        },
+    );
+    let unique = unique(
+        "DuplicateFunc",
+        &quote!(::klp_runtime::__private::func_key(#object, #symbol, __KLP_SYMPOS)),
+        symbol_at,
+    );
+    let hidden = hidden(
+        &cfgs,
+        &quote! {
+            const __KLP_SYMPOS: ::core::ffi::c_ulong = #sympos;
+            #entry
+            #unique
+        },
+    );
+    let manifest =
+        manifest(&cfgs, &[Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos)]);
+    quote!(#hidden #manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(args: TokenStream, item: TokenStream) -> Vec<String> {
+        let mut diagnostics = Diagnostics::default();
+        let args = args::parse(&mut diagnostics, args);
+        let function = parse(&mut diagnostics, &item);
+        let _ = check(&mut diagnostics, &args, &function);
+        diagnostics.messages()
+    }
+
+    fn replacement() -> TokenStream {
+        quote!(
+            unsafe extern "C" fn replacement<'a>(_: &'a u8) {}
+        )
+    }
+
+    #[test]
+    fn names_at_their_limits_are_taken() {
+        let (symbol, object) = ("s".repeat(MAX_SYMBOL), "o".repeat(MAX_OBJECT));
+        let args = quote!(symbol = #symbol, object = #object);
+        assert_eq!(messages(args, replacement()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn symbols_of_compilers_are_taken() {
+        for symbol in ["a.isra.0", "__x64_sys_read", "_RNvC1a1b", "_ZN1a$LT$b$GT$E", "cold.llvm.17"] {
+            assert_eq!(messages(quote!(symbol = #symbol), replacement()), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_body_is_not_parsed() {
+        let item = quote!(unsafe extern "C" fn replacement() { new syntax % here });
+        assert_eq!(messages(quote!(symbol = "s"), item), Vec::<String>::new());
+    }
+
+    #[test]
+    fn cfgs_are_forwarded_and_docs_are_not() {
+        let item = quote! {
+            /// Documentation.
+            #[cfg(feature = "x")]
+            unsafe extern "C" fn replacement() {}
+        };
+        let expanded = expand(quote!(symbol = "s"), item).to_string();
+        assert_eq!(expanded.matches("feature = \"x\"").count(), 3, "{expanded}");
+        assert_eq!(expanded.matches("Documentation").count(), 1, "{expanded}");
+    }
+}

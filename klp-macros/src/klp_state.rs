@@ -1,0 +1,487 @@
+//! `#[klp_state]`.
+
+use darling::FromMeta;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{FnArg, ImplItem, ImplItemFn, ItemImpl, Safety, Signature, Type};
+
+use crate::args::{self, Arguments, Flag, Number, Parsed, Text};
+use crate::diagnostics::{Diagnostics, Reported, list, nearest};
+use crate::emit::{Part, assertion, c_string, cfgs, check_name, entry, hidden, manifest, unique};
+use crate::item;
+
+/// First of the ids that are the runtime's (`FIRST_RESERVED_ID` of klp-runtime).
+pub(crate) const FIRST_RESERVED_ID: u64 = 1 << 63;
+
+#[derive(FromMeta)]
+struct Args {
+    id: Option<Number>,
+    version: Option<Number>,
+    name: Option<Text>,
+    block_disable: Option<Flag>,
+}
+
+impl Arguments for Args {
+    const KEYS: &'static [(&'static str, &'static str)] = &[
+        ("id", "id = 1"),
+        ("version", "version = 1"),
+        ("name", "name = \"…\""),
+        ("block_disable", "block_disable"),
+    ];
+}
+
+/// A callback that a state may have.
+struct Callback {
+    name: &'static str,
+    /// As one writes it, from the name on.
+    signature: &'static str,
+    /// How many parameters.
+    parameters: usize,
+}
+
+/// In the order of `StateEntry`.
+const CALLBACKS: &[Callback] = &[
+    Callback {
+        name: "pre_patch",
+        signature: "fn pre_patch(cx: &StateContext<'_>) -> Result<Self::Data>",
+        parameters: 1,
+    },
+    Callback {
+        name: "post_patch",
+        signature: "fn post_patch(cx: &StateContext<'_>, data: &Self::Data)",
+        parameters: 2,
+    },
+    Callback {
+        name: "pre_unpatch",
+        signature: "fn pre_unpatch(cx: &StateContext<'_>, data: &Self::Data)",
+        parameters: 2,
+    },
+    Callback {
+        name: "post_unpatch",
+        signature: "fn post_unpatch(cx: &StateContext<'_>, data: &Self::Data)",
+        parameters: 2,
+    },
+    Callback {
+        name: "take_over",
+        signature: "fn take_over(cx: &StateContext<'_>, data: &Self::Data, from: u32)",
+        parameters: 3,
+    },
+];
+
+/// What the attribute inserts, and what to say to one who wrote it.
+const INSERTED: &[(&str, &str)] = &[
+    ("ID", "the attribute writes `ID`: leave it out, and write `id = …` there"),
+    ("VERSION", "the attribute writes `VERSION`: leave it out, and write `version = …` there"),
+    ("NAME", "the attribute writes `NAME`: leave it out, and write `name = \"…\"` there"),
+];
+
+/// An implementation of `State`, checked.
+struct StateImpl<'a> {
+    id: &'a Number,
+    version: &'a Number,
+    name: String,
+    block_disable: bool,
+    /// The callbacks that are there, in the order of [`CALLBACKS`].
+    callbacks: Vec<&'static str>,
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let args = args::parse(&mut diagnostics, args);
+    let Ok(mut block) = parse(&mut diagnostics, &item) else {
+        return diagnostics.attach(item);
+    };
+    let table = match check(&mut diagnostics, &args, &mut block) {
+        Ok(state) => emit(&state, &block),
+        Err(Reported { .. }) => TokenStream::new(),
+    };
+    complete(&mut block, args.as_ref().ok());
+    diagnostics.attach(quote!(#block #table))
+}
+
+/// The item as an `impl State for …`, the only thing that the rest can do something with.
+fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<ItemImpl, Reported> {
+    let block: ItemImpl = syn::parse2(item.clone()).map_err(|_| {
+        diagnostics.error_at(
+            item::place(item),
+            "`#[klp_state]` belongs on an implementation: write it above `impl State for …`",
+        )
+    })?;
+    let ty = &block.self_ty;
+    let Some((path, _)) = &block.trait_ else {
+        return Err(diagnostics.error(
+            ty,
+            format!(
+                "`#[klp_state]` belongs on an implementation of `State`: write `impl State for {}`",
+                ty.to_token_stream()
+            ),
+        ));
+    };
+    if path.segments.last().is_none_or(|segment| segment.ident != "State")
+        || block.modifiers.polarity.is_some()
+    {
+        return Err(diagnostics.error(
+            path,
+            format!(
+                "`#[klp_state]` belongs on an implementation of `State`: write `impl State for {}`",
+                ty.to_token_stream()
+            ),
+        ));
+    }
+    if !block.generics.params.is_empty() {
+        return Err(diagnostics
+            .error(&block.generics, "a state can't be generic: it is one entry of a table, with one id"));
+    }
+    Ok(block)
+}
+
+/// Checks everything; takes the methods out of `block` that `State` does not
+/// have, or has otherwise, so that rustc does not report them once more.
+fn check<'a>(
+    diagnostics: &mut Diagnostics,
+    parsed: &'a Result<Parsed<Args>, Reported>,
+    block: &mut ItemImpl,
+) -> Result<StateImpl<'a>, Reported> {
+    let callbacks = check_items(diagnostics, block);
+
+    let parsed = parsed.as_ref().map_err(|reported| *reported)?;
+    parsed.require(diagnostics, "id", "a number that no other state of any patch has");
+    parsed.require(diagnostics, "version", "which grows when what the state means does");
+    let args = &parsed.args;
+    if let Some(id) = &args.id {
+        check_id(diagnostics, id);
+    }
+    let name = check_state_name(diagnostics, args.name.as_ref(), &block.self_ty);
+
+    diagnostics.check()?;
+    match (&args.id, &args.version, name) {
+        (Some(id), Some(version), Some(name)) => {
+            Ok(StateImpl { id, version, name, block_disable: args.block_disable.is_some(), callbacks })
+        }
+        _ => Err(diagnostics.error_at(parsed.place(), "`id` or `version` is missing")),
+    }
+}
+
+/// Checks an id as far as a macro can: the rest is [`id_assertions`].
+pub(crate) fn check_id(diagnostics: &mut Diagnostics, id: &Number) {
+    match id.literal() {
+        Some(0) => {
+            diagnostics.error(id, "an id is not 0: write a number that no other state of any patch has");
+        }
+        Some(FIRST_RESERVED_ID..) => {
+            diagnostics.error(id, "an id is below 1 << 63: the ids from there on are the runtime's own");
+        }
+        _ => {}
+    }
+}
+
+/// What [`check_id`] can't see of a constant, `id`, that the user wrote as `at`.
+pub(crate) fn id_assertions(id: &TokenStream, at: &Number) -> TokenStream {
+    if at.literal().is_some() {
+        return TokenStream::new();
+    }
+    let not_zero = assertion(
+        &quote!(#id != 0),
+        "an id is not 0: write a number that no other state of any patch has",
+        at,
+    );
+    let not_reserved = assertion(
+        &quote!(#id < ::klp_runtime::__private::FIRST_RESERVED_ID),
+        "an id is below 1 << 63: the ids from there on are the runtime's own",
+        at,
+    );
+    quote!(#not_zero #not_reserved)
+}
+
+fn check_state_name(diagnostics: &mut Diagnostics, name: Option<&Text>, ty: &Type) -> Option<String> {
+    if let Some(text) = name {
+        return check_name(diagnostics, &text.value(), text).ok().map(|()| text.value());
+    }
+    let Some(name) = type_name(ty) else {
+        diagnostics.error(ty, "this type has no name of its own: write `name = \"…\"` in the attribute");
+        return None;
+    };
+    check_name(diagnostics, &name, ty).ok().map(|()| name)
+}
+
+/// The last segment of a path.
+fn type_name(ty: &Type) -> Option<String> {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
+        Type::Group(group) => type_name(&group.elem),
+        Type::Paren(paren) => type_name(&paren.elem),
+        _ => None,
+    }
+}
+
+/// Checks what stands in the block; returns the callbacks that are there.
+fn check_items(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -> Vec<&'static str> {
+    let mut callbacks = Vec::new();
+    // Also those whose signature is wrong.
+    let mut has_pre_patch = false;
+    let mut data = None;
+    block.items.retain(|item| match item {
+        ImplItem::Fn(method) => {
+            has_pre_patch |= method.sig.ident == "pre_patch";
+            match check_method(diagnostics, method) {
+                Ok(callback) => {
+                    callbacks.push(callback);
+                    true
+                }
+                Err(Reported { .. }) => false,
+            }
+        }
+        ImplItem::Type(ty) if ty.ident == "Data" => {
+            data = Some(ty.ty.clone());
+            true
+        }
+        ImplItem::Type(ty) => {
+            let message = format!("`State` has no type `{}`: only `type Data = …`", ty.ident);
+            diagnostics.error(&ty.ident, message);
+            false
+        }
+        ImplItem::Const(constant) => {
+            let name = constant.ident.to_string();
+            let message = INSERTED.iter().find(|(inserted, _)| *inserted == name).map_or_else(
+                || format!("`State` has no constant `{name}`: write it outside of the block"),
+                |(_, message)| (*message).to_owned(),
+            );
+            diagnostics.error(&constant.ident, message);
+            false
+        }
+        _ => true,
+    });
+    if let Some(data) = data
+        && !has_pre_patch
+        && !is_unit(&data)
+    {
+        let data = data.to_token_stream();
+        diagnostics.error(
+            &data,
+            format!(
+                "nothing makes the data: write `fn pre_patch(cx: &StateContext<'_>) -> Result<{data}>` too"
+            ),
+        );
+    }
+    CALLBACKS.iter().map(|callback| callback.name).filter(|name| callbacks.contains(name)).collect()
+}
+
+fn is_unit(ty: &Type) -> bool {
+    matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
+}
+
+fn check_method(diagnostics: &mut Diagnostics, method: &ImplItemFn) -> Result<&'static str, Reported> {
+    let sig = &method.sig;
+    let name = sig.ident.to_string();
+    let names = || CALLBACKS.iter().map(|callback| callback.name);
+    let Some(callback) = CALLBACKS.iter().find(|callback| callback.name == name) else {
+        let known = list(names());
+        let message = match nearest(&name, names()) {
+            Some(nearest) => {
+                format!(
+                    "a state has no callback `{name}`: did you mean `{nearest}`? The callbacks are {known}"
+                )
+            }
+            None => format!(
+                "a state has no callback `{name}`: they are {known}. A function of your own belongs outside of the block"
+            ),
+        };
+        return Err(diagnostics.error(&sig.ident, message));
+    };
+    check_callback(diagnostics, sig, callback)?;
+    if let Some(cfg) = cfgs(&method.attrs).first() {
+        return Err(diagnostics.error(
+            cfg,
+            "a callback is there or not before `#[cfg]` is looked at: put it on the body, or on the whole block",
+        ));
+    }
+    Ok(callback.name)
+}
+
+fn check_callback(
+    diagnostics: &mut Diagnostics,
+    sig: &Signature,
+    callback: &Callback,
+) -> Result<(), Reported> {
+    let right = format!("write `{}`", callback.signature);
+    if let Some(receiver) = sig.receiver() {
+        let message = format!("a state has no value, so a callback has no `self`: {right}");
+        return Err(diagnostics.error(receiver, message));
+    }
+    if let Some(asyncness) = &sig.asyncness {
+        return Err(diagnostics.error(asyncness, format!("a callback can't be `async`: {right}")));
+    }
+    if let Some(constness) = &sig.constness {
+        return Err(diagnostics.error(constness, format!("a callback can't be `const`: {right}")));
+    }
+    if let Safety::Unsafe(safety) = &sig.safety {
+        return Err(diagnostics.error(safety, format!("a callback is not `unsafe`: {right}")));
+    }
+    if let Some(abi) = &sig.abi {
+        let message = format!("a callback is an ordinary Rust function: {right}");
+        return Err(diagnostics.error(abi, message));
+    }
+    if let Some(parameter) = sig.generics.type_params().next() {
+        return Err(diagnostics.error(parameter, format!("a callback can't be generic: {right}")));
+    }
+    if let Some(parameter) = sig.generics.const_params().next() {
+        return Err(diagnostics.error(parameter, format!("a callback can't be generic: {right}")));
+    }
+    if sig.inputs.len() != callback.parameters {
+        let message = format!(
+            "`{}` has {} and not {}: {right}",
+            callback.name,
+            parameters(callback.parameters),
+            sig.inputs.len()
+        );
+        let extra: Vec<&FnArg> = sig.inputs.iter().skip(callback.parameters).collect();
+        return Err(if extra.is_empty() {
+            diagnostics.error_at(sig.paren_token.span.join(), message)
+        } else {
+            diagnostics.error(quote!(#(#extra),*), message)
+        });
+    }
+    match (&sig.output, callback.name) {
+        (syn::ReturnType::Default, "pre_patch") => Err(diagnostics
+            .error(&sig.ident, format!("`pre_patch` makes the state's data, or says why not: {right}"))),
+        (syn::ReturnType::Type(_, ty), name) if name != "pre_patch" && !is_unit(ty) => {
+            Err(diagnostics.error(ty, format!("`{name}` can't fail and returns nothing: {right}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn parameters(number: usize) -> String {
+    if number == 1 { "1 parameter".to_owned() } else { format!("{number} parameters") }
+}
+
+/// Inserts what the attribute stands for, also where there were errors: then with
+/// placeholders, so that rustc reports no missing items on top.
+fn complete(block: &mut ItemImpl, parsed: Option<&Parsed<Args>>) {
+    let args = parsed.map(|parsed| &parsed.args);
+    let id = args.and_then(|args| args.id.as_ref()).map_or_else(|| quote!(1), |id| quote!(#id));
+    let version = args.and_then(|args| args.version.as_ref()).map_or_else(|| quote!(1), |v| quote!(#v));
+    let name = args.and_then(|args| args.name.as_ref()).map(Text::value);
+    let name = c_string(&name.or_else(|| type_name(&block.self_ty)).unwrap_or_default());
+
+    let has_data = block.items.iter().any(|item| matches!(item, ImplItem::Type(ty) if ty.ident == "Data"));
+    let has_pre_patch =
+        block.items.iter().any(|item| matches!(item, ImplItem::Fn(f) if f.sig.ident == "pre_patch"));
+    let is_unit_data = block
+        .items
+        .iter()
+        .all(|item| !matches!(item, ImplItem::Type(ty) if ty.ident == "Data" && !is_unit(&ty.ty)));
+
+    let mut inserted = vec![
+        quote!(const ID: u64 = #id;),
+        quote!(const VERSION: u32 = #version;),
+        quote!(const NAME: &'static ::core::ffi::CStr = #name;),
+        quote! {
+            const __SLOT: *const ::klp_runtime::__private::DataSlot = {
+                static SLOT: ::klp_runtime::__private::DataSlot = ::klp_runtime::__private::DataSlot::new();
+                &raw const SLOT
+            };
+        },
+    ];
+    if !has_data {
+        inserted.push(quote!(
+            type Data = ();
+        ));
+    }
+    if !has_pre_patch {
+        let body = if is_unit_data {
+            quote!(::core::result::Result::Ok(()))
+        } else {
+            quote!(::core::unimplemented!())
+        };
+        inserted.push(quote! {
+            fn pre_patch(
+                _: &::klp_runtime::state::StateContext<'_>,
+            ) -> ::klp_runtime::error::Result<Self::Data> {
+                #body
+            }
+        });
+    }
+    block.items.extend(inserted.into_iter().map(ImplItem::Verbatim));
+}
+
+fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
+    let ty = &block.self_ty;
+    let cfgs = cfgs(&block.attrs);
+    // Names the type where it stands, so that what is wrong with it is said there.
+    let as_state = quote_spanned!(ty.span()=> <#ty as ::klp_runtime::state::State>);
+    let flags = if state.block_disable { quote!(::klp_runtime::__private::BLOCK_DISABLE) } else { quote!(0) };
+    let callbacks = state.callbacks.iter().map(|name| {
+        let name = syn::Ident::new(name, proc_macro2::Span::call_site());
+        quote!(#name: ::core::option::Option::Some(::klp_runtime::__private::#name::<#ty>),)
+    });
+    let entry = entry(
+        "klp_states",
+        "StateEntry",
+        &quote! {
+            ::klp_runtime::__private::StateEntry {
+                #(#callbacks)*
+                ..::klp_runtime::__private::StateEntry::of::<#ty>(#flags)
+            }
+        },
+    );
+    let id = quote!(#as_state::ID);
+    let unique = unique("DuplicateStateId", &id, state.id);
+    let assertions = id_assertions(&id, state.id);
+    let hidden = hidden(&cfgs, &quote!(#entry #unique #assertions));
+    let present = if state.callbacks.is_empty() { "-".to_owned() } else { state.callbacks.join(",") };
+    let manifest = manifest(
+        &cfgs,
+        &[
+            Part::Text("state"),
+            Part::Number(id.clone()),
+            Part::Number(quote!(#as_state::VERSION)),
+            Part::Text(&state.name),
+            Part::Number(flags),
+            Part::Text(&present),
+        ],
+    );
+    let _ = state.version;
+    quote!(#hidden #manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callbacks_are_in_the_order_of_the_table() {
+        let mut diagnostics = Diagnostics::default();
+        let mut block: ItemImpl = syn::parse_quote! {
+            impl State for S {
+                fn post_unpatch(_: &StateContext<'_>, _: &()) {}
+                fn pre_patch(_: &StateContext<'_>) -> Result { Ok(()) }
+            }
+        };
+        assert_eq!(check_items(&mut diagnostics, &mut block), ["pre_patch", "post_unpatch"]);
+        assert_eq!(diagnostics.messages(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_refused_method_is_taken_out() {
+        let mut diagnostics = Diagnostics::default();
+        let mut block: ItemImpl = syn::parse_quote! {
+            impl State for S { fn pre_path() {} fn post_patch(&self) {} }
+        };
+        assert!(check_items(&mut diagnostics, &mut block).is_empty());
+        assert_eq!(diagnostics.messages().len(), 2);
+        assert!(block.items.is_empty());
+    }
+
+    #[test]
+    fn ids_are_checked_at_both_ends() {
+        for (id, errors) in [(0, 1), (1, 0), (FIRST_RESERVED_ID - 1, 0), (FIRST_RESERVED_ID, 1)] {
+            let mut diagnostics = Diagnostics::default();
+            let id = proc_macro2::Literal::u64_unsuffixed(id);
+            let args = args::parse::<Args>(&mut diagnostics, quote!(id = #id)).expect("parses");
+            check_id(&mut diagnostics, args.args.id.as_ref().expect("is there"));
+            assert_eq!(diagnostics.messages().len(), errors, "{id}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! `livepatch!`.
+
+use darling::FromMeta;
+use darling::ast::NestedMeta;
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::{Expr, Ident, Meta, MetaNameValue, Token, token};
+
+use crate::args::{self, Arguments, Parsed, Switch, Text, Texts};
+use crate::diagnostics::{Diagnostics, Reported, list, nearest};
+use crate::emit::{Part, entry, hidden, manifest, patch_type};
+
+/// What the kernel's `license_is_gpl_compatible` accepts.
+const LICENSES: &[&str] =
+    &["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
+
+#[derive(FromMeta)]
+struct Args {
+    license: Option<Text>,
+    authors: Option<Texts>,
+    description: Option<Text>,
+    replace: Option<Switch>,
+    version: Option<Text>,
+}
+
+impl Arguments for Args {
+    const KEYS: &'static [(&'static str, &'static str)] = &[
+        ("license", "license: \"GPL\""),
+        ("authors", "authors: [\"A. Author <a@example.org>\"]"),
+        ("description", "description: \"…\""),
+        ("replace", "replace: true"),
+        ("version", "version: \"1.0\""),
+    ];
+}
+
+/// What the patch says of itself, checked.
+struct Patch {
+    modinfo: Vec<(&'static str, String)>,
+    replace: TokenStream,
+}
+
+pub(crate) fn expand(input: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let parsed = parse(&mut diagnostics, input);
+    let table = match check(&mut diagnostics, &parsed) {
+        Ok(patch) => emit(&patch),
+        Err(Reported { .. }) => TokenStream::new(),
+    };
+    let declaration = declare();
+    diagnostics.attach(quote!(#declaration #table))
+}
+
+/// Parses `key: value, …` into what darling reads.
+fn parse(diagnostics: &mut Diagnostics, input: TokenStream) -> Parsed<Args> {
+    let mut items = Vec::new();
+    let fields = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            let key = input.call(Ident::parse_any)?;
+            if let Some(equals) = input.parse::<Option<Token![=]>>()? {
+                diagnostics.error(equals, format!("a colon is meant: write `{key}: …`"));
+            } else {
+                input.parse::<Token![:]>()?;
+            }
+            let value: Expr = input.parse()?;
+            items.push(NestedMeta::Meta(Meta::NameValue(MetaNameValue {
+                path: key.into(),
+                eq_token: token::Eq::default(),
+                value,
+            })));
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(())
+    };
+    let syntax = fields.parse2(input);
+    let complete = syntax.is_ok();
+    if let Err(error) = syntax {
+        diagnostics.push(error);
+    }
+    let mut parsed = args::from_items(diagnostics, items);
+    if !complete {
+        // Keys may stand behind the place where the syntax is wrong.
+        parsed.assume_written();
+    }
+    parsed
+}
+
+fn check(diagnostics: &mut Diagnostics, parsed: &Parsed<Args>) -> Result<Patch, Reported> {
+    parsed.require(diagnostics, "license", "or another one that the kernel takes for GPL-compatible");
+    parsed.require(diagnostics, "authors", "so that `modinfo` names who to ask");
+    parsed.require(diagnostics, "description", "so that `modinfo` says what is fixed");
+
+    let args = &parsed.args;
+    let mut modinfo = Vec::new();
+    if let Some(license) = &args.license {
+        check_license(diagnostics, license);
+        modinfo.push(("license", license.value()));
+    }
+    if let Some(Texts(authors, span)) = &args.authors {
+        if authors.is_empty() {
+            diagnostics.error_at(*span, "no author: write `[\"A. Author <a@example.org>\"]`");
+        }
+        for author in authors {
+            check_text(diagnostics, "an author", author);
+            modinfo.push(("author", author.value()));
+        }
+    }
+    for (key, text) in [("description", &args.description), ("version", &args.version)] {
+        if let Some(text) = text {
+            check_text(diagnostics, &format!("the {key}"), text);
+            modinfo.push((key, text.value()));
+        }
+    }
+    modinfo.push(("livepatch", "Y".to_owned()));
+
+    diagnostics.check()?;
+    let replace = args.replace.as_ref().map_or_else(|| quote!(false), |replace| quote!(#replace));
+    Ok(Patch { modinfo, replace })
+}
+
+fn check_license(diagnostics: &mut Diagnostics, license: &Text) {
+    let value = license.value();
+    if LICENSES.contains(&&*value) {
+        return;
+    }
+    let known = list(LICENSES.iter().copied());
+    let hint = nearest(&value, LICENSES.iter().copied())
+        .map_or_else(String::new, |name| format!(" did you mean `{name}`?"));
+    diagnostics.error(
+        license,
+        format!("the kernel does not take `{value}` for GPL-compatible, which a livepatch must be:{hint} It takes {known}"),
+    );
+}
+
+fn check_text(diagnostics: &mut Diagnostics, what: &str, text: &Text) {
+    let value = text.value();
+    if value.trim().is_empty() {
+        diagnostics.error(text, format!("{what} is empty"));
+    } else if let Some(control) = value.chars().find(|character| character.is_control()) {
+        diagnostics
+            .error(text, format!("{what} has the character {control:?}: `modinfo` has room for one line"));
+    }
+}
+
+/// The type that everything else refers to; declared whatever else is wrong.
+fn declare() -> TokenStream {
+    let patch = patch_type();
+    quote! {
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        enum #patch {}
+
+        // Names it as the others do, so that a `livepatch!` in a module is an error here.
+        const _: ::core::option::Option<crate::#patch> = ::core::option::Option::None;
+    }
+}
+
+fn emit(patch: &Patch) -> TokenStream {
+    let modinfo = patch.modinfo.iter().enumerate().map(|(i, (key, value))| {
+        let bytes = format!("{key}={value}\0").into_bytes();
+        let (name, length) = (format_ident!("__KLP_MODINFO_{i}"), bytes.len());
+        let bytes = Literal::byte_string(&bytes);
+        quote! {
+            #[used]
+            #[unsafe(link_section = ".modinfo")]
+            static #name: [u8; #length] = *#bytes;
+        }
+    });
+    let (name, replace) = (patch_type(), &patch.replace);
+    let entry = entry(
+        "klp_patch",
+        "PatchEntry",
+        &quote!(::klp_runtime::__private::PatchEntry::new(crate::#name::REPLACE)),
+    );
+    let hidden = hidden(
+        &[],
+        &quote! {
+            #(#modinfo)*
+            #entry
+        },
+    );
+    let manifest = manifest(&[], &[Part::Text("patch"), Part::Number(quote!(crate::#name::REPLACE as u8))]);
+    quote! {
+        impl crate::#name {
+            const REPLACE: bool = #replace;
+        }
+        #hidden
+        #manifest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(input: TokenStream) -> Vec<String> {
+        let mut diagnostics = Diagnostics::default();
+        let parsed = parse(&mut diagnostics, input);
+        let _ = check(&mut diagnostics, &parsed);
+        diagnostics.messages()
+    }
+
+    #[test]
+    fn every_license_of_the_kernel_is_taken() {
+        for license in LICENSES {
+            let input = quote!(license: #license, authors: ["a"], description: "d");
+            assert_eq!(messages(input), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn modinfo_is_complete_and_terminated() {
+        let input = quote!(license: "GPL", authors: ["a", "b"], description: "d", version: "1",);
+        let expanded = expand(input).to_string();
+        for line in ["license=GPL", "author=a", "author=b", "description=d", "version=1", "livepatch=Y"] {
+            assert!(expanded.contains(&format!("\"{line}\\0\"")), "{line} in {expanded}");
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_is_reported_alone() {
+        assert_eq!(messages(quote!(license "GPL")).len(), 1);
+    }
+}

@@ -1,0 +1,249 @@
+//! `#[shadow]`.
+
+use darling::FromMeta;
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput};
+
+use crate::args::{self, Arguments, Flag, Number, Parsed, Text, TypeName};
+use crate::diagnostics::{Diagnostics, Reported};
+use crate::emit::{Part, assertion, c_string, cfgs, check_name, entry, hidden, manifest, unique};
+use crate::item;
+use crate::klp_data::check_generics;
+use crate::klp_state::{check_id, id_assertions};
+
+#[derive(FromMeta)]
+struct Args {
+    of: Option<TypeName>,
+    state: Option<TypeName>,
+    id: Option<Number>,
+    version: Option<Number>,
+    name: Option<Text>,
+    sleepable: Option<Flag>,
+}
+
+impl Arguments for Args {
+    const KEYS: &'static [(&'static str, &'static str)] = &[
+        ("of", "of = task_struct"),
+        ("state", "state = MyState"),
+        ("id", "id = 1"),
+        ("version", "version = 1"),
+        ("name", "name = \"…\""),
+        ("sleepable", "sleepable"),
+    ];
+}
+
+/// What a shadow variable lives as long as.
+enum Owner<'a> {
+    /// A state that is declared elsewhere.
+    State(&'a TypeName),
+    /// One of its own.
+    Own { id: &'a Number, version: TokenStream },
+}
+
+/// A shadow variable, checked.
+struct Variable<'a> {
+    of: &'a TypeName,
+    owner: Owner<'a>,
+    name: String,
+    /// What the user wrote for the name.
+    named: TokenStream,
+    sleepable: bool,
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let args = args::parse(&mut diagnostics, args);
+    let Ok(input) = parse(&mut diagnostics, &item) else {
+        return diagnostics.attach(item);
+    };
+    let table = match check(&mut diagnostics, &args, &input) {
+        Ok(variable) => emit(&variable, &input),
+        Err(Reported { .. }) => TokenStream::new(),
+    };
+    // The derive checks the layout, and knows the attributes of the fields.
+    diagnostics.attach(quote! {
+        #[derive(::klp_runtime::KlpData)]
+        #item
+        #table
+    })
+}
+
+/// The item as a struct that the derive can do something with.
+fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<DeriveInput, Reported> {
+    let message = "`#[shadow]` belongs on a struct: write it above `#[repr(C)] struct …`";
+    let input: DeriveInput =
+        syn::parse2(item.clone()).map_err(|_| diagnostics.error_at(item::place(item), message))?;
+    if !matches!(input.data, Data::Struct(_)) {
+        return Err(diagnostics.error_at(item::place(item), message));
+    }
+    let before = diagnostics.check();
+    check_generics(diagnostics, &input, "a shadow variable");
+    if before.is_ok() {
+        diagnostics.check()?
+    };
+    Ok(input)
+}
+
+fn check<'a>(
+    diagnostics: &mut Diagnostics,
+    parsed: &'a Result<Parsed<Args>, Reported>,
+    input: &DeriveInput,
+) -> Result<Variable<'a>, Reported> {
+    let parsed = parsed.as_ref().map_err(|reported| *reported)?;
+    parsed.require(diagnostics, "of", "the kernel's type of the objects that it hangs on");
+    let owner = check_owner(diagnostics, parsed);
+
+    let args = &parsed.args;
+    let struct_name = &input.ident;
+    let (name, named) = match &args.name {
+        Some(text) => (text.value(), quote!(#text)),
+        None => (struct_name.to_string(), quote!(#struct_name)),
+    };
+    // What was reported ends the check below, with all else.
+    let _ = check_name(diagnostics, &name, &named);
+
+    diagnostics.check()?;
+    let Some(of) = &args.of else {
+        return Err(diagnostics.error_at(parsed.place(), "`of` is missing"));
+    };
+    Ok(Variable { of, owner: owner?, name, named, sleepable: args.sleepable.is_some() })
+}
+
+fn check_owner<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> Result<Owner<'a>, Reported> {
+    let args = &parsed.args;
+    match (parsed.has("state"), parsed.has("id")) {
+        (true, true) => {
+            let message = "`state` and `id` exclude each other: write `state = …` for a variable that lives as \
+                           long as that state, or `id = …` for one with a state of its own";
+            Err(match &args.id {
+                Some(id) => diagnostics.error(id, message),
+                None => diagnostics.error_at(parsed.place(), message),
+            })
+        }
+        (false, false) => Err(diagnostics.error_at(
+            parsed.place(),
+            "`state` is missing: write `state = MyState`, the state that the variable lives as long as, or `id = 1` \
+             to give it one of its own",
+        )),
+        (true, false) => {
+            if let Some(version) = &args.version {
+                let message = "the version is the state's: write it at the state's `#[klp_state]`";
+                return Err(diagnostics.error(version, message));
+            }
+            match &args.state {
+                Some(state) => Ok(Owner::State(state)),
+                None => Err(diagnostics.check().err().unwrap_or_else(|| {
+                    diagnostics.error_at(parsed.place(), "`state` is missing")
+                })),
+            }
+        }
+        (false, true) => match &args.id {
+            Some(id) => {
+                check_id(diagnostics, id);
+                let version = args.version.as_ref().map_or_else(|| quote!(1), |version| quote!(#version));
+                Ok(Owner::Own { id, version })
+            }
+            None => Err(diagnostics
+                .check()
+                .err()
+                .unwrap_or_else(|| diagnostics.error_at(parsed.place(), "`id` is missing"))),
+        },
+    }
+}
+
+fn emit(variable: &Variable<'_>, input: &DeriveInput) -> TokenStream {
+    let ty = &input.ident;
+    let cfgs = cfgs(&input.attrs);
+    let Variable { of, owner, name, named, sleepable } = variable;
+    let (name_literal, of_name) = (c_string(name), of.name());
+    let of_literal = c_string(&of_name);
+    let as_shadow = quote!(<#ty as ::klp_runtime::shadow::Shadow>);
+
+    let (id, state) = match owner {
+        Owner::State(state) => {
+            let state = quote_spanned!(state.span()=> <#state as ::klp_runtime::state::State>::ID);
+            (quote!(::klp_runtime::__private::derived_id(#state, #name)), state)
+        }
+        Owner::Own { id, .. } => (quote!(#id), quote!(Self::ID)),
+    };
+    let entry_tokens =
+        entry("klp_shadows", "ShadowEntry", &quote!(::klp_runtime::__private::ShadowEntry::of::<#ty>()));
+    let alignment = assertion(
+        &quote!(::core::mem::align_of::<#ty>() <= 8),
+        "a shadow variable is aligned to 8 bytes at most: the kernel's allocation gives no more",
+        ty,
+    );
+    let own_id = quote!(#as_shadow::ID);
+    let (uniqueness, own_state) = match owner {
+        Owner::State(_) => (unique("DuplicateShadowId", &own_id, named), TokenStream::new()),
+        Owner::Own { id, version } => {
+            (unique("DuplicateStateId", &own_id, id), implicit_state(&cfgs, name, &own_id, version, id))
+        }
+    };
+    let hidden = hidden(
+        &cfgs,
+        &quote! {
+            // SAFETY: The id is that of no other variable, which is checked
+            // below for this patch, and by the name of the state for others.
+            // The layout is in the fingerprint.
+            unsafe impl ::klp_runtime::shadow::Shadow for #ty {
+                type Of = #of;
+                const ID: u64 = #id;
+                const STATE: u64 = #state;
+                const NAME: &'static ::core::ffi::CStr = #name_literal;
+                const OF: &'static ::core::ffi::CStr = #of_literal;
+                const SLEEPABLE: bool = #sleepable;
+            }
+            #entry_tokens
+            #alignment
+            #uniqueness
+        },
+    );
+    let manifest = manifest(
+        &cfgs,
+        &[
+            Part::Text("shadow"),
+            Part::Number(own_id.clone()),
+            Part::Number(quote!(#as_shadow::STATE)),
+            Part::Text(name),
+            Part::Text(&of_name),
+            Part::Text(if *sleepable { "1" } else { "0" }),
+        ],
+    );
+    quote!(#hidden #own_state #manifest)
+}
+
+/// The state of a variable that has an `id`.
+fn implicit_state(
+    cfgs: &[&syn::Attribute],
+    name: &str,
+    id: &TokenStream,
+    version: &TokenStream,
+    at: &Number,
+) -> TokenStream {
+    let literal = c_string(name);
+    let entry = entry(
+        "klp_states",
+        "StateEntry",
+        &quote! {{
+            static SLOT: ::klp_runtime::__private::DataSlot = ::klp_runtime::__private::DataSlot::new();
+            ::klp_runtime::__private::StateEntry::implicit(#id, #version, #literal, &raw const SLOT)
+        }},
+    );
+    let assertions = id_assertions(id, at);
+    let hidden = hidden(cfgs, &quote!(#entry #assertions));
+    let manifest = manifest(
+        cfgs,
+        &[
+            Part::Text("state"),
+            Part::Number(id.clone()),
+            Part::Number(version.clone()),
+            Part::Text(name),
+            Part::Text("0"),
+            Part::Text("-"),
+        ],
+    );
+    quote!(#hidden #manifest)
+}

@@ -1,0 +1,245 @@
+//! The tables that the macros leave, walked as the module's C glue walks them.
+
+use core::slice;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use klp_runtime::abi::{FuncEntry, PATCH_REPLACE, PatchEntry, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
+use klp_runtime::prelude::*;
+
+const REPLACE: bool = true;
+const BASE: u64 = 40;
+const SECOND: u64 = 2;
+
+livepatch! {
+    license: "GPL",
+    authors: ["A. Author <a@example.org>", "B. Author <b@example.org>"],
+    description: "Tries the tables",
+    replace: REPLACE,
+    version: "1.0",
+}
+
+unsafe extern "C" {
+    /// A function that only the kernel has: what names it is not linked on the host.
+    fn no_such_function_on_the_host(m: *mut seq_file) -> c_int;
+}
+
+/// A replacement in vmlinux.
+#[klp_func(symbol = "cmdline_proc_show")]
+unsafe extern "C" fn show(m: *mut seq_file, _v: *mut c_void) -> c_int {
+    // SAFETY: Never called here.
+    unsafe { no_such_function_on_the_host(m) }
+}
+
+/// Everything also works away from the crate root.
+mod module {
+    use super::*;
+
+    /// A replacement in a module, by a constant position.
+    #[klp_func(object = "nf_tables", symbol = "nft_do_chain", sympos = SECOND)]
+    #[klp_func(object = "vmlinux", symbol = "other")]
+    unsafe extern "C" fn chain() {}
+
+    /// Left out by its `cfg`, with all that belongs to it.
+    #[klp_func(symbol = "absent")]
+    #[cfg(target_os = "none")]
+    unsafe extern "C" fn absent() {
+        there_is_no_such_thing()
+    }
+
+    /// Left out too.
+    #[klp_state(id = BASE, version = 1)]
+    #[cfg(target_os = "none")]
+    impl State for Absent {}
+
+    #[shadow(id = BASE, of = task_struct)]
+    #[cfg(target_os = "none")]
+    #[repr(C)]
+    struct AbsentShadow {}
+
+    pub(super) mod deeper {
+        use super::super::*;
+
+        /// A state without callbacks.
+        pub(crate) struct Quiet;
+
+        #[klp_state(id = BASE + 1, version = { 1 + 1 }, name = "a {quiet} \"one\"", block_disable)]
+        impl State for Quiet {}
+    }
+}
+
+/// Data of a state.
+#[derive(KlpData)]
+#[repr(C)]
+pub struct Saved {
+    level: AtomicI32,
+    #[klp(opaque)]
+    pair: (u8, u16),
+}
+
+/// A state with some of the callbacks, not in their order.
+struct Level;
+
+#[klp_state(id = 7, version = 3)]
+impl State for Level {
+    type Data = Saved;
+
+    fn pre_unpatch(_: &StateContext<'_>, data: &Saved) {
+        data.level.store(0, Ordering::Relaxed);
+    }
+
+    fn pre_patch(_cx: &StateContext<'_>) -> Result<Saved> {
+        Ok(Saved { level: AtomicI32::new(1), pair: (2, 3) })
+    }
+}
+
+/// A shadow variable that lives with a state.
+#[shadow(state = Level, of = task_struct)]
+#[repr(C)]
+struct NewPid {
+    counter: AtomicI32,
+}
+
+/// One with a state of its own.
+#[shadow(id = BASE, version = 5, of = file, sleepable, name = "of a file")]
+#[repr(C)]
+struct OfFile {
+    dropped: AtomicI32,
+}
+
+impl Drop for OfFile {
+    fn drop(&mut self) {
+        self.dropped.store(1, Ordering::Relaxed);
+    }
+}
+
+macro_rules! table {
+    ($start:ident, $stop:ident: $entry:ty) => {{
+        unsafe extern "C" {
+            static $start: [$entry; 0];
+            static $stop: [$entry; 0];
+        }
+        let (start, stop) = ((&raw const $start).cast::<$entry>(), (&raw const $stop).cast::<$entry>());
+        // SAFETY: The linker puts the symbols around the entries, which the macros leave side by side.
+        unsafe { slice::from_raw_parts(start, usize::try_from(stop.offset_from(start)).unwrap()) }
+    }};
+}
+
+/// The text at `pointer`, empty for null.
+fn text(pointer: *const c_char) -> &'static str {
+    if pointer.is_null() {
+        return "";
+    }
+    // SAFETY: The entries point to C strings that are constants.
+    unsafe { CStr::from_ptr(pointer) }.to_str().unwrap()
+}
+
+#[test]
+fn patch() {
+    let [patch] = table!(__start_klp_patch, __stop_klp_patch: PatchEntry) else { panic!("one patch") };
+    assert_eq!(patch.flags, PATCH_REPLACE);
+}
+
+#[test]
+fn funcs() {
+    let table = table!(__start_klp_funcs, __stop_klp_funcs: FuncEntry);
+    let mut found: Vec<_> =
+        table.iter().map(|func| (text(func.object), text(func.symbol), func.sympos)).collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [("", "cmdline_proc_show", 0), ("", "other", 0), ("nf_tables", "nft_do_chain", SECOND)]
+    );
+    assert!(table.iter().all(|func| func.replacement.is_null()));
+}
+
+#[test]
+fn states() {
+    let table = table!(__start_klp_states, __stop_klp_states: StateEntry);
+    let find = |id| table.iter().find(|state| state.id == id).unwrap();
+    assert_eq!(table.len(), 3);
+
+    let level = find(7);
+    assert_eq!((text(level.name), level.version, level.flags), ("Level", 3, 0));
+    assert_eq!(level.layout.size, size_of::<Saved>());
+    assert_eq!(level.layout.fingerprint, Saved::FINGERPRINT);
+    assert_eq!(level.slot, Level::__SLOT);
+    assert!(level.pre_patch.is_some() && level.pre_unpatch.is_some());
+    assert!(level.post_patch.is_none() && level.post_unpatch.is_none() && level.take_over.is_none());
+
+    let quiet = find(BASE + 1);
+    assert_eq!((text(quiet.name), quiet.version, quiet.flags), ("a {quiet} \"one\"", 2, STATE_BLOCK_DISABLE));
+    assert!(quiet.pre_patch.is_none());
+    assert_eq!(quiet.slot, module::deeper::Quiet::__SLOT);
+    assert_ne!(quiet.slot, level.slot);
+
+    let own = find(BASE);
+    assert_eq!((text(own.name), own.version, own.flags), ("of a file", 5, 0));
+}
+
+#[test]
+fn shadows() {
+    let table = table!(__start_klp_shadows, __stop_klp_shadows: ShadowEntry);
+    let find = |name| table.iter().find(|shadow| text(shadow.name) == name).unwrap();
+    assert_eq!(table.len(), 2);
+
+    let pid = find("NewPid");
+    assert_eq!((pid.id, pid.state, text(pid.of), pid.flags), (NewPid::ID, 7, "task_struct", 0));
+    assert_eq!(pid.id >> 62, 3);
+    assert!(pid.destroy.is_none());
+
+    let file = find("of a file");
+    assert_eq!((file.id, file.state, text(file.of)), (BASE, BASE, "file"));
+    assert_ne!(file.flags, 0);
+    assert!(file.destroy.is_some());
+}
+
+#[test]
+fn values_are_used() {
+    // Called from outside of their modules, the items are as they were written.
+    let saved = Level::with_data(|data| data.level.load(Ordering::Relaxed));
+    assert_eq!(saved, None);
+    let _ = Saved { level: AtomicI32::new(0), pair: (0, 0) }.pair;
+    let _ = NewPid { counter: AtomicI32::new(0) }.counter;
+}
+
+/// The manifest, another way than the tables, has one line for each entry.
+#[test]
+fn manifest() {
+    let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let file = object::File::parse(&*file).unwrap();
+    use object::{Object, ObjectSection};
+    let manifest = file.section_by_name("klp_manifest").unwrap().data().unwrap();
+    let manifest = std::str::from_utf8(manifest).unwrap();
+    let mut lines: Vec<&str> = manifest.split_terminator('\0').collect();
+    lines.sort_unstable();
+    let pid = format!("shadow\t{}\t7\tNewPid\ttask_struct\t0", NewPid::ID);
+    assert_eq!(
+        lines,
+        [
+            "func\tnf_tables\tnft_do_chain\t2",
+            "func\tvmlinux\tcmdline_proc_show\t0",
+            "func\tvmlinux\tother\t0",
+            "patch\t1",
+            &pid,
+            "shadow\t40\t40\tof a file\tfile\t1",
+            "state\t40\t5\tof a file\t0\t-",
+            "state\t41\t2\ta {quiet} \"one\"\t1\t-",
+            "state\t7\t3\tLevel\t0\tpre_patch,pre_unpatch",
+        ]
+    );
+    let modinfo = file.section_by_name(".modinfo").unwrap().data().unwrap();
+    let mut lines: Vec<&str> = std::str::from_utf8(modinfo).unwrap().split_terminator('\0').collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "author=A. Author <a@example.org>",
+            "author=B. Author <b@example.org>",
+            "description=Tries the tables",
+            "license=GPL",
+            "livepatch=Y",
+            "version=1.0",
+        ]
+    );
+}
