@@ -1,2 +1,7 @@
 //! The `cargo klp` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cargo_klp::cli::main()
+}

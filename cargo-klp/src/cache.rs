@@ -1,0 +1,132 @@
+//! The folder for what is got once and used often: kernels, rust-src, `core` built for a kernel.
+//!
+//! `$KLP_CACHE`, else `$XDG_CACHE_HOME/klp`, else `~/.cache/klp`. Everything in it can be made
+//! again: deleting it is always safe while no command runs.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The cache folder; it may not exist yet.
+pub fn root() -> Result<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let root = set("KLP_CACHE")
+        .or_else(|| Some(set("XDG_CACHE_HOME")?.join("klp")))
+        .or_else(|| Some(env::home_dir()?.join(".cache/klp")))
+        .ok_or_else(|| Error::Request {
+            message: "there is no home directory to keep the cache in".into(),
+            help: "set KLP_CACHE to a directory".into(),
+        })?;
+    std::path::absolute(&root).map_err(Error::io("find", root))
+}
+
+/// The path of the entry `key`, made by `make` if it is not there.
+///
+/// `make` fills a directory beside the entry, which is then renamed: an entry is either whole or
+/// absent. Where several processes want the same entry, one makes it and the others wait.
+pub fn entry(key: impl AsRef<Path>, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let path = root()?.join(key);
+    if path.exists() {
+        return Ok(path);
+    }
+    let _lock = Lock::beside(&path)?;
+    if path.exists() {
+        return Ok(path);
+    }
+    // The lock is ours, so what is here is left of a process that was killed.
+    let partial = hidden_sibling(&path, "partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial).map_err(Error::io("remove", &partial))?;
+    }
+    fs::create_dir(&partial).map_err(Error::io("create", &partial))?;
+    let made = make(&partial).and_then(|()| fs::rename(&partial, &path).map_err(Error::io("create", &path)));
+    if let Err(error) = made {
+        // The first error is the one to report.
+        let _ = fs::remove_dir_all(&partial);
+        return Err(error);
+    }
+    Ok(path)
+}
+
+/// Held by the one process that works on an entry.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
+
+impl Lock {
+    /// Waits until no other process holds the lock of this entry.
+    pub fn beside(entry: &Path) -> Result<Self> {
+        let path = hidden_sibling(entry, "lock");
+        let folder = path.parent().expect("an entry stands in a folder");
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        file.lock().map_err(Error::io("lock", &path))?;
+        Ok(Self(file))
+    }
+}
+
+fn hidden_sibling(path: &Path, suffix: &str) -> PathBuf {
+    let name = path.file_name().expect("an entry has a name").to_string_lossy();
+    path.with_file_name(format!(".{name}.{suffix}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An absolute key takes the place of the cache folder, so that tests need not set variables.
+    fn key(folder: &tempfile::TempDir) -> PathBuf {
+        folder.path().join("kind/name")
+    }
+
+    #[test]
+    fn an_entry_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let first =
+            entry(key(&folder), |dir| fs::write(dir.join("file"), "made").map_err(Error::io("write", dir)));
+        let second = entry(key(&folder), |_| panic!("made twice"));
+        assert_eq!(first.unwrap(), second.unwrap());
+        assert_eq!(fs::read_to_string(key(&folder).join("file")).unwrap(), "made");
+    }
+
+    #[test]
+    fn a_failure_leaves_no_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let fail = |dir: &Path| {
+            fs::write(dir.join("file"), "half").unwrap();
+            Err(Error::Request { message: "no".into(), help: "no".into() })
+        };
+        entry(key(&folder), fail).unwrap_err();
+        assert!(!key(&folder).exists());
+        assert!(!hidden_sibling(&key(&folder), "partial").exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let partial = hidden_sibling(&key(&folder), "partial");
+        fs::create_dir_all(&partial).unwrap();
+        fs::write(partial.join("half"), "").unwrap();
+        let made = entry(key(&folder), |_| Ok(())).unwrap();
+        assert!(!made.join("half").exists());
+    }
+
+    #[test]
+    fn one_of_many_makes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = std::sync::atomic::AtomicU8::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    entry(key(&folder), |_| {
+                        made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        Ok(())
+                    })
+                    .unwrap()
+                });
+            }
+        });
+        assert_eq!(made.into_inner(), 1);
+    }
+}

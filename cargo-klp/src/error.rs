@@ -1,0 +1,237 @@
+//! The one error type of the command.
+//!
+//! A message says what is wrong and where; [`Error::help`] adds the next command to try. Scripts
+//! can rely on the [exit codes](exit).
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
+
+/// What the functions of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The exit codes of `cargo klp`.
+///
+/// Code 2 is a mistake in the arguments, given by the argument parser itself. `cargo klp run` ends
+/// with the guest command's own code where there is one.
+pub mod exit {
+    /// The work failed: a build failed, a tool complained, a file could not be read.
+    pub const FAILED: u8 = 1;
+    /// Something is missing on this machine; `cargo klp doctor --fix` gets it.
+    pub const MISSING: u8 = 3;
+    /// `cargo klp run` itself failed: the guest died, or a patch was not accepted. No code of the
+    /// guest's command, as with `docker run`.
+    pub const GUEST: u8 = 125;
+}
+
+/// Why the command could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // What the user asked for.
+    /// A request that cannot be carried out as written.
+    #[error("{message}")]
+    Request {
+        /// What is wrong with it.
+        message: String,
+        /// What to do instead.
+        help: String,
+    },
+
+    /// The directory given as a kernel build directory is none.
+    #[error("`{}` is not a kernel build directory: {why}", path.display())]
+    NotAKernelDir {
+        /// The directory.
+        path: PathBuf,
+        /// What it lacks.
+        why: String,
+    },
+
+    /// The kernel cannot be livepatched.
+    #[error("kernel {release} was built without {option}=y: it cannot load livepatches")]
+    Unpatchable {
+        /// The kernel's release.
+        release: String,
+        /// The configuration option that is not set.
+        option: &'static str,
+    },
+
+    /// The kernel or the machine is of an architecture that is not supported.
+    #[error("{what} is not for x86_64, the one architecture supported so far")]
+    Architecture {
+        /// The kernel or machine.
+        what: String,
+    },
+
+    // What the machine lacks.
+    /// No kernel fits what was asked for.
+    #[error("no kernel {wanted} on this machine{}", available_list(available))]
+    NoKernel {
+        /// What was asked for, with what it was needed for.
+        wanted: String,
+        /// What to give to `doctor --fix --kernel`.
+        series: String,
+        /// Releases that are here.
+        available: Vec<String>,
+    },
+
+    /// A program, file or package is missing.
+    #[error("{what} is missing: {needed_for}")]
+    Missing {
+        /// What is missing.
+        what: String,
+        /// What it is needed for.
+        needed_for: String,
+    },
+
+    /// Several things are missing, as the table of `doctor` shows.
+    #[error("missing: {}", what.join(", "))]
+    MissingSome {
+        /// Their names in the table.
+        what: Vec<String>,
+        /// The next command to try.
+        help: String,
+    },
+
+    // What a tool said.
+    /// A program ended with an error.
+    #[error("`{command}` failed ({status}){}", indented(output))]
+    Tool {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of what it wrote.
+        output: String,
+    },
+
+    /// A file could not be read, written or made sense of.
+    #[error("cannot {what} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried: "read", "create", …
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+
+    // What happened in the guest.
+    /// The guest could not be started, died, or did not end in time.
+    #[error("{message}{}", indented(log))]
+    Guest {
+        /// What happened.
+        message: String,
+        /// The end of the kernel log.
+        log: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] for `map_err`: `fs::read(p).map_err(Error::io("read", p))`.
+    pub fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+
+    /// The next thing to try, where the message alone does not say it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Request { help, .. } | Self::MissingSome { help, .. } => Some(help.clone()),
+            Self::NotAKernelDir { .. } => {
+                Some("give what `/lib/modules/RELEASE/build` points to, or a release with `--kernel`".into())
+            }
+            Self::Unpatchable { .. } => {
+                Some("`cargo klp doctor --fix --kernel 6.12` gets a stock kernel that can".into())
+            }
+            Self::NoKernel { series, .. } => Some(format!("run `cargo klp doctor --fix --kernel {series}`")),
+            Self::Missing { .. } => Some("run `cargo klp doctor --fix`".into()),
+            Self::Architecture { .. } | Self::Tool { .. } | Self::Io { .. } | Self::Guest { .. } => None,
+        }
+    }
+
+    /// The code that the process ends with, one of [`exit`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoKernel { .. } | Self::Missing { .. } | Self::MissingSome { .. } => exit::MISSING,
+            Self::Guest { .. } => exit::GUEST,
+            _ => exit::FAILED,
+        }
+    }
+}
+
+/// Runs a tool to its end and returns what it wrote; an error if it is absent or fails.
+pub fn run_tool(command: &mut Command) -> Result<Output> {
+    let program = command.get_program().to_owned();
+    let output = command.output().map_err(|source| not_started(&program, source))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.push_str(&String::from_utf8_lossy(&output.stderr));
+    Err(Error::Tool { command: command_line(command), status: output.status, output: last_lines(&said, 20) })
+}
+
+/// The error for a program that could not be started.
+pub fn not_started(program: &OsStr, source: io::Error) -> Error {
+    if source.kind() == io::ErrorKind::NotFound {
+        return Error::Missing {
+            what: format!("the program `{}`", program.display()),
+            needed_for: "it is not in PATH".into(),
+        };
+    }
+    Error::Io { what: "run", path: Path::new(program).into(), source }
+}
+
+/// The last `count` lines of a text.
+pub fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+fn command_line(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn available_list(available: &[String]) -> String {
+    if available.is_empty() {
+        return String::new();
+    }
+    format!(" (here: {})", available.join(", "))
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("\n    {line}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tool_said_is_kept() {
+        let error =
+            run_tool(Command::new("sh").args(["-c", "echo this; echo that >&2; exit 7"])).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("exit status: 7)\n    this\n    that"), "{text}");
+        assert_eq!(error.exit_code(), exit::FAILED);
+    }
+
+    #[test]
+    fn an_absent_program_is_something_missing() {
+        let error = run_tool(&mut Command::new("klp-no-such-program")).unwrap_err();
+        assert_eq!(error.exit_code(), exit::MISSING);
+        assert!(error.help().unwrap().contains("doctor --fix"));
+    }
+
+    #[test]
+    fn last_lines_of_short_and_long_texts() {
+        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc");
+        assert_eq!(last_lines("a", 5), "a");
+    }
+}
