@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::doctor;
 use crate::error::Result;
 use crate::ui::{self, Verbosity};
+use crate::{build, doctor};
 
 /// Livepatches for stock kernels, written in Rust.
 ///
@@ -46,6 +46,14 @@ struct Cli {
 enum Command {
     /// Say what this machine has and lacks for building and running patches, and install it.
     Doctor(doctor::Args),
+    /// Build patches to modules, through the target kernel's Kbuild.
+    Build(build::Args),
+    /// Make the Rust half of a module, from within Kbuild.
+    #[command(hide = true)]
+    Object(build::object::Args),
+    /// Print the path of klp.mk, for a patch's Kbuild.
+    #[command(hide = true)]
+    Kbuild(build::kbuild::Args),
 }
 
 /// How results are written to stdout.
@@ -75,6 +83,9 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Doctor(args) => doctor::main(&args),
+        Command::Build(args) => build::main(&args),
+        Command::Object(args) => build::object::main(&args),
+        Command::Kbuild(args) => build::kbuild::main(&args),
     }
 }
 

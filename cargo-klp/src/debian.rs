@@ -159,7 +159,8 @@ fn library(entry: &Path, version: &str) -> PathBuf {
     entry.join(format!("usr/src/rustc-{version}/library"))
 }
 
-fn rustc_version() -> Result<String> {
+/// The version of the compiler that patches are compiled with.
+pub fn rustc_version() -> Result<String> {
     let output = run_tool(Command::new("rustc").arg("--version"))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     said.split_whitespace().nth(1).map(str::to_owned).ok_or_else(|| Error::Request {

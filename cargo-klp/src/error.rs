@@ -117,6 +117,54 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// An object file could not be made sense of.
+    #[error("cannot {what}: {source}")]
+    Elf {
+        /// What was tried.
+        what: &'static str,
+        /// What is wrong with the file.
+        source: object::Error,
+    },
+
+    // What is wrong with a patch.
+    /// rustc refused the patch; it has said why.
+    #[error("patch `{package}` does not compile")]
+    Compile {
+        /// The patch's package.
+        package: String,
+    },
+
+    /// Kbuild failed otherwise.
+    #[error("Kbuild failed on patch `{package}`{}", indented(output))]
+    Kbuild {
+        /// The patch's package.
+        package: String,
+        /// All that make said.
+        output: String,
+    },
+
+    /// A tool of the kernel's build warned: a module that it warns of may not work.
+    #[error("{tool} warned of the module{}", indented(lines))]
+    Warnings {
+        /// The tool.
+        tool: &'static str,
+        /// What it said.
+        lines: String,
+    },
+
+    /// A table has fewer entries than the macros emitted.
+    #[error("`{}` has lost entries: {found} of {emitted} {what}", path.display())]
+    LostEntries {
+        /// The object or module.
+        path: PathBuf,
+        /// What the entries are.
+        what: &'static str,
+        /// How many the macros emitted.
+        emitted: u64,
+        /// How many are in the table.
+        found: u64,
+    },
+
     // What happened in the guest.
     /// The guest could not be started, died, or did not end in time.
     #[error("{message}{}", indented(log))]
@@ -135,6 +183,11 @@ impl Error {
         move |source| Self::Io { what, path, source }
     }
 
+    /// An [`Error::Elf`] for `map_err`.
+    pub fn elf(what: &'static str) -> impl FnOnce(object::Error) -> Self {
+        move |source| Self::Elf { what, source }
+    }
+
     /// The next thing to try, where the message alone does not say it.
     pub fn help(&self) -> Option<String> {
         match self {
@@ -147,7 +200,18 @@ impl Error {
             }
             Self::NoKernel { series, .. } => Some(format!("run `cargo klp doctor --fix --kernel {series}`")),
             Self::Missing { .. } => Some("run `cargo klp doctor --fix`".into()),
-            Self::Architecture { .. } | Self::Tool { .. } | Self::Io { .. } | Self::Guest { .. } => None,
+            Self::LostEntries { .. } => Some(
+                "this is a defect of klp or of the linker: report it with the versions of rustc and ld"
+                    .into(),
+            ),
+            Self::Architecture { .. }
+            | Self::Tool { .. }
+            | Self::Io { .. }
+            | Self::Elf { .. }
+            | Self::Compile { .. }
+            | Self::Kbuild { .. }
+            | Self::Warnings { .. }
+            | Self::Guest { .. } => None,
         }
     }
 

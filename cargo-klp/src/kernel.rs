@@ -114,6 +114,20 @@ impl Kernel {
     }
 }
 
+#[cfg(test)]
+impl Kernel {
+    /// A kernel that has nothing but a configuration.
+    pub(crate) fn for_test(config: &str) -> Self {
+        Self {
+            release: "test".into(),
+            kdir: PathBuf::new(),
+            image: None,
+            modules: None,
+            config: parse_config(config),
+        }
+    }
+}
+
 /// Where one release stands on this machine; it may be incomplete.
 #[derive(Clone, Debug)]
 struct Place {

@@ -1,10 +1,12 @@
 //! What the `cargo klp` command is made of, as a library that xtask and the tests on real kernels use too.
 
+pub mod build;
 pub mod cache;
 pub mod cli;
 pub mod debian;
 pub mod doctor;
 pub mod error;
 pub mod kernel;
+pub mod manifest;
 pub mod ui;
 pub mod vm;

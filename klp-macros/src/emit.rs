@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Attribute;
 
@@ -13,8 +13,11 @@ use crate::diagnostics::{Diagnostics, Reported};
 ///
 /// Its name is part of an error message: "cannot find type `…` in the crate
 /// root" is what one reads who forgot `livepatch!` or put it in a module.
+const PATCH_TYPE: &str = "livepatch_macro_at_the_crate_root";
+
+/// [`PATCH_TYPE`].
 pub(crate) fn patch_type() -> Ident {
-    Ident::new("livepatch_macro_at_the_crate_root", Span::call_site())
+    Ident::new(PATCH_TYPE, Span::call_site())
 }
 
 /// The `#[cfg]` attributes among `attrs`, for what is generated beside the item.
@@ -62,15 +65,7 @@ pub(crate) fn manifest(cfgs: &[&Attribute], parts: &[Part<'_>]) -> TokenStream {
             line.push_str("\\t");
         }
         match part {
-            Part::Text(text) => {
-                for character in text.chars() {
-                    match character {
-                        '{' | '}' => line.extend([character, character]),
-                        '"' | '\\' => line.extend(['\\', character]),
-                        _ => line.push(character),
-                    }
-                }
-            }
+            Part::Text(text) => line.push_str(&asm_text(text)),
             Part::Number(number) => {
                 line.push_str("{}");
                 operands.push(number);
@@ -89,33 +84,57 @@ pub(crate) fn manifest(cfgs: &[&Attribute], parts: &[Part<'_>]) -> TokenStream {
     }
 }
 
+/// One line of what `modinfo` shows.
+///
+/// By the assembler too: a `#[used]` static would be marked as to be retained, and the kernel's
+/// `.modinfo` is not, so that a module would have two sections of that name, which no kernel loads.
+pub(crate) fn modinfo(key: &str, value: &str) -> TokenStream {
+    let line = format!(".asciz \"{}={}\"", asm_text(key), asm_text(value));
+    quote! {
+        ::klp_runtime::__private::global_asm!(
+            ".pushsection .modinfo,\"a\",@progbits",
+            #line,
+            ".popsection",
+        );
+    }
+}
+
+/// A text as it stands between quotes in the template of `global_asm!`.
+fn asm_text(text: &str) -> String {
+    let mut quoted = String::new();
+    for character in text.chars() {
+        match character {
+            '{' | '}' => quoted.extend([character, character]),
+            '"' | '\\' => quoted.extend(['\\', character]),
+            _ => quoted.push(character),
+        }
+    }
+    quoted
+}
+
 /// `impl Duplicate…<{ key }> for the patch`: a second one with the same key is an error at both.
 ///
 /// `at` is what the user wrote for the key: where the error points.
 pub(crate) fn unique(name: &str, key: &TokenStream, at: impl ToTokens) -> TokenStream {
     let name = Ident::new(name, Span::call_site());
-    let patch = patch_type();
     let (first, last) = ends(at);
     // rustc marks an impl from `impl` to the type.
     let head = quote_spanned!(first=> impl);
-    let tail = quote_spanned!(last=> #patch);
-    let tail = {
-        let mut tokens: Vec<TokenTree> = tail.into_iter().collect();
-        for token in &mut tokens {
-            token.set_span(last);
-        }
-        tokens.into_iter().collect::<TokenStream>()
-    };
+    let patch = Ident::new(PATCH_TYPE, last);
+    let patch = quote_spanned!(last=> crate::#patch);
     quote! {
-        #head ::klp_runtime::__private::#name<{ #key }> for crate::#tail {}
+        #head ::klp_runtime::__private::#name<{ #key }> for #patch {}
     }
 }
 
 /// `assert!` of a constant whose error points at what the user wrote.
 pub(crate) fn assertion(condition: &TokenStream, message: &str, at: impl ToTokens) -> TokenStream {
-    let (first, _) = ends(at);
-    quote_spanned! {first=>
-        const _: () = ::core::assert!(#condition, #message);
+    let (first, last) = ends(at);
+    let path = quote_spanned!(first=> ::core::assert!);
+    let mut arguments = Group::new(Delimiter::Parenthesis, quote!(#condition, #message));
+    arguments.set_span(last);
+    quote! {
+        const _: () = #path #arguments;
     }
 }
 

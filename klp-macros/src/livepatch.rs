@@ -2,7 +2,7 @@
 
 use darling::FromMeta;
 use darling::ast::NestedMeta;
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
@@ -10,7 +10,7 @@ use syn::{Expr, Ident, Meta, MetaNameValue, Token, token};
 
 use crate::args::{self, Arguments, Parsed, Switch, Text, Texts};
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
-use crate::emit::{Part, entry, hidden, manifest, patch_type};
+use crate::emit::{Part, entry, hidden, manifest, modinfo, patch_type};
 
 /// What the kernel's `license_is_gpl_compatible` accepts.
 const LICENSES: &[&str] =
@@ -46,10 +46,10 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let parsed = parse(&mut diagnostics, input);
     let table = match check(&mut diagnostics, &parsed) {
         Ok(patch) => emit(&patch),
-        Err(Reported { .. }) => TokenStream::new(),
+        // The type is declared whatever is wrong: the others refer to it.
+        Err(Reported { .. }) => declare(&quote!(false)),
     };
-    let declaration = declare();
-    diagnostics.attach(quote!(#declaration #table))
+    diagnostics.attach(table)
 }
 
 /// Parses `key: value, …` into what darling reads.
@@ -128,10 +128,12 @@ fn check_license(diagnostics: &mut Diagnostics, license: &Text) {
     }
     let known = list(LICENSES.iter().copied());
     let hint = nearest(&value, LICENSES.iter().copied())
-        .map_or_else(String::new, |name| format!(" did you mean `{name}`?"));
+        .map_or_else(|| "it takes".to_owned(), |name| format!("did you mean `{name}`? It takes"));
     diagnostics.error(
         license,
-        format!("the kernel does not take `{value}` for GPL-compatible, which a livepatch must be:{hint} It takes {known}"),
+        format!(
+            "the kernel does not take `{value}` for GPL-compatible, which a livepatch must be: {hint} {known}"
+        ),
     );
 }
 
@@ -145,13 +147,18 @@ fn check_text(diagnostics: &mut Diagnostics, what: &str, text: &Text) {
     }
 }
 
-/// The type that everything else refers to; declared whatever else is wrong.
-fn declare() -> TokenStream {
+/// The type that everything else refers to.
+///
+/// `replace` is in it, and not in an implementation, so that a second
+/// `livepatch!` is one error and not four.
+fn declare(replace: &TokenStream) -> TokenStream {
     let patch = patch_type();
     quote! {
         #[doc(hidden)]
-        #[allow(non_camel_case_types)]
-        enum #patch {}
+        #[allow(non_camel_case_types, dead_code)]
+        enum #patch {
+            Replace = match #replace { true => 1, false => 0 },
+        }
 
         // Names it as the others do, so that a `livepatch!` in a module is an error here.
         const _: ::core::option::Option<crate::#patch> = ::core::option::Option::None;
@@ -159,34 +166,34 @@ fn declare() -> TokenStream {
 }
 
 fn emit(patch: &Patch) -> TokenStream {
-    let modinfo = patch.modinfo.iter().enumerate().map(|(i, (key, value))| {
-        let bytes = format!("{key}={value}\0").into_bytes();
-        let (name, length) = (format_ident!("__KLP_MODINFO_{i}"), bytes.len());
-        let bytes = Literal::byte_string(&bytes);
-        quote! {
-            #[used]
-            #[unsafe(link_section = ".modinfo")]
-            static #name: [u8; #length] = *#bytes;
-        }
-    });
+    let modinfo = patch.modinfo.iter().map(|(key, value)| modinfo(key, value));
     let (name, replace) = (patch_type(), &patch.replace);
     let entry = entry(
         "klp_patch",
         "PatchEntry",
-        &quote!(::klp_runtime::__private::PatchEntry::new(crate::#name::REPLACE)),
+        &quote!(::klp_runtime::__private::PatchEntry::new(#name::Replace as u8 != 0)),
     );
-    let hidden = hidden(
+    let hidden = hidden(&[], &entry);
+    // The sizes let the build tool count the entries of a table without knowing this runtime's.
+    let size = |entry: &str| {
+        let entry = format_ident!("{entry}");
+        Part::Number(quote!(::core::mem::size_of::<::klp_runtime::__private::#entry>()))
+    };
+    let manifest = manifest(
         &[],
-        &quote! {
-            #(#modinfo)*
-            #entry
-        },
+        &[
+            Part::Text("patch"),
+            Part::Number(quote!(#name::Replace as u8)),
+            Part::Number(quote!(::klp_runtime::__private::ABI_VERSION)),
+            size("FuncEntry"),
+            size("StateEntry"),
+            size("ShadowEntry"),
+        ],
     );
-    let manifest = manifest(&[], &[Part::Text("patch"), Part::Number(quote!(crate::#name::REPLACE as u8))]);
+    let declaration = declare(replace);
     quote! {
-        impl crate::#name {
-            const REPLACE: bool = #replace;
-        }
+        #declaration
+        #(#modinfo)*
         #hidden
         #manifest
     }
@@ -216,7 +223,7 @@ mod tests {
         let input = quote!(license: "GPL", authors: ["a", "b"], description: "d", version: "1",);
         let expanded = expand(input).to_string();
         for line in ["license=GPL", "author=a", "author=b", "description=d", "version=1", "livepatch=Y"] {
-            assert!(expanded.contains(&format!("\"{line}\\0\"")), "{line} in {expanded}");
+            assert!(expanded.contains(&format!(r#".asciz \"{line}\""#)), "{line} in {expanded}");
         }
     }
 

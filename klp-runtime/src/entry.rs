@@ -18,12 +18,8 @@ mod tables {
         pub(super) static PATCH: PatchEntry;
         #[link_name = "__start_klp_states"]
         pub(super) static STATES: [StateEntry; 0];
-        #[link_name = "__stop_klp_states"]
-        pub(super) static STATES_END: [StateEntry; 0];
         #[link_name = "__start_klp_shadows"]
         pub(super) static SHADOWS: [ShadowEntry; 0];
-        #[link_name = "__stop_klp_shadows"]
-        pub(super) static SHADOWS_END: [ShadowEntry; 0];
     }
 }
 

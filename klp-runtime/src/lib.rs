@@ -59,7 +59,9 @@ pub mod prelude {
 /// What the macros' output names. Not for patches: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::abi::{DataSlot, FIRST_RESERVED_ID, FuncEntry, PatchEntry, ShadowEntry, StateEntry};
+    pub use crate::abi::{
+        ABI_VERSION, DataSlot, FIRST_RESERVED_ID, FuncEntry, PatchEntry, ShadowEntry, StateEntry,
+    };
     pub use crate::layout::{Fingerprint, KlpData};
     pub use crate::shadow::derived_id;
     pub use crate::state::{BLOCK_DISABLE, post_patch, post_unpatch, pre_patch, pre_unpatch, take_over};

@@ -27,6 +27,11 @@ use crate::sys;
 /// [`ID`](Self::ID) belongs to this type alone in the whole system, and every
 /// build that uses it has the same layout or another fingerprint. The macro
 /// sees to both.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a shadow variable",
+    label = "not a shadow variable",
+    note = "write `#[shadow(state = …, of = …)]` and `#[repr(C)]` on the struct"
+)]
 pub unsafe trait Shadow: KlpData {
     /// The kernel's type of the objects.
     type Of;
@@ -140,16 +145,10 @@ pub const fn derived_id(state: u64, name: &str) -> u64 {
 }
 
 impl ShadowEntry {
-    /// The entry of `T`.
+    /// The entry of `T`, whose alignment is 8 at most: the macro asserts it, at the struct.
     #[doc(hidden)]
     #[must_use]
     pub const fn of<T: Shadow>() -> Self {
-        const {
-            assert!(
-                align_of::<T>() <= 8,
-                "a shadow variable is aligned to 8 bytes at most: the kernel's allocation gives no more"
-            );
-        }
         Self {
             id: T::ID,
             state: T::STATE,

@@ -23,6 +23,11 @@ use crate::layout::KlpData;
 ///
 /// All callbacks run in process context and may sleep. The kernel's livepatch
 /// mutex is held: they must not enable or disable patches.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a state",
+    label = "not a state",
+    note = "write `#[klp_state(id = …, version = …)]` above `impl State for {Self} {{ … }}`"
+)]
 pub trait State: Sized + 'static {
     /// The state's id: the same id in two patches is the same state.
     const ID: u64;

@@ -1,0 +1,156 @@
+//! The code generation flags that a kernel's configuration asks for.
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+
+/// The target that patches are compiled for.
+pub const TARGET: &str = "x86_64-unknown-none";
+
+/// What every kernel module needs, whatever the configuration.
+const ALWAYS: &[&str] = &[
+    "-Crelocation-model=static",
+    "-Ccode-model=kernel",
+    // The unwinder reads what objtool writes, not .eh_frame.
+    "-Cforce-unwind-tables=n",
+    // Indirect jumps through tables can't be followed by objtool under retpolines.
+    "-Cjump-tables=n",
+    // Without it calls of memset and the like become GOT relocations, which the module loader refuses.
+    "-Zplt=yes",
+];
+
+/// Options that ask for flags; an option was renamed in some releases.
+const OPTIONAL: &[(&[&str], &[&str])] = &[
+    (&["CONFIG_X86_KERNEL_IBT"], &["-Zcf-protection=branch"]),
+    (&["CONFIG_MITIGATION_RETPOLINE", "CONFIG_RETPOLINE"], &["-Zretpoline-external-thunk"]),
+    (&["CONFIG_MITIGATION_RETHUNK", "CONFIG_RETHUNK"], &["-Zfunction-return=thunk-extern"]),
+    (&["CONFIG_MITIGATION_SLS", "CONFIG_SLS"], &["-Ctarget-feature=+harden-sls-ijmp,+harden-sls-ret"]),
+    (&["CONFIG_UNWINDER_FRAME_POINTER"], &["-Cforce-frame-pointers=y"]),
+];
+
+/// Options for which no flags are known: code without them would not run, or not safely.
+const UNSUPPORTED: &[&str] = &["CONFIG_CFI_CLANG", "CONFIG_CFI", "CONFIG_SHADOW_CALL_STACK"];
+
+/// Flags that Kbuild gives to Rust code and that need no counterpart: they are in the target
+/// already, are about how Kbuild links, or change no generated code.
+const KBUILD_ONLY: &[&str] = &[
+    "-Zbinary_dep_depinfo=y",
+    "-Cpanic=abort",
+    "-Cembed-bitcode=n",
+    "-Clto=n",
+    "-Ccodegen-units=1",
+    "-Csymbol-mangling-version=v0",
+    "-Zfunction-sections=n",
+    "-Ctarget-feature=-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2",
+    "-Ztune-cpu=generic",
+    "-Cno-redzone=y",
+    "-Copt-level=2",
+    "-Copt-level=s",
+    "-Cdebug-assertions=n",
+    "-Coverflow-checks=n",
+    "-Cdebuginfo=0",
+    "-Cdebuginfo=1",
+    "-Cdebuginfo=2",
+    // The spelling of an older compiler, for -Cjump-tables=n.
+    "-Zno-jump-tables",
+    "-Zno-jump-tables=y",
+    "-Cforce-frame-pointers=y",
+];
+
+/// The flags for `kernel`.
+pub fn rustflags(kernel: &Kernel) -> Result<Vec<String>> {
+    let set = |options: &[&str]| options.iter().any(|option| kernel.config(option).is_some());
+    if let Some(option) = UNSUPPORTED.iter().find(|option| set(&[option])) {
+        return Err(Error::Request {
+            message: format!(
+                "kernel {} is built with {option}=y, which is not supported yet",
+                kernel.release
+            ),
+            help: "build for a kernel without it, such as Debian's: `--kernel 6.12`".into(),
+        });
+    }
+    let mut flags: Vec<String> = ALWAYS.iter().map(ToString::to_string).collect();
+    for (options, asked) in OPTIONAL {
+        if set(options) {
+            flags.extend(asked.iter().map(ToString::to_string));
+        }
+    }
+    if kernel.config("CONFIG_CALL_PADDING").is_some() {
+        let bytes = kernel.config("CONFIG_FUNCTION_PADDING_BYTES").unwrap_or("16");
+        flags.push(format!("-Zpatchable-function-entry={bytes},{bytes}"));
+    }
+    Ok(flags)
+}
+
+/// Holds `flags` against what the target's Kbuild would give to Rust code (`KBUILD_RUSTFLAGS`).
+///
+/// # Errors
+///
+/// A code generation flag that is neither given nor known not to matter: the kernel may rely on
+/// it for its own safety.
+pub fn check_kbuild(kernel: &Kernel, flags: &[String], kbuild: &str) -> Result<()> {
+    let unknown: Vec<&str> = kbuild
+        .split_whitespace()
+        .filter(|flag| flag.starts_with("-C") || flag.starts_with("-Z"))
+        .filter(|flag| !flags.iter().any(|ours| ours == flag) && !KBUILD_ONLY.contains(flag))
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Request {
+        message: format!(
+            "the Kbuild of kernel {} gives Rust code `{}`, which this cargo-klp does not know",
+            kernel.release,
+            unknown.join(" ")
+        ),
+        help: "install a newer cargo-klp, or report this kernel release".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Kernel;
+
+    fn kernel(config: &str) -> Kernel {
+        Kernel::for_test(config)
+    }
+
+    #[test]
+    fn mitigations_follow_the_configuration() {
+        let plain = rustflags(&kernel("")).unwrap();
+        assert!(!plain.iter().any(|flag| flag.contains("retpoline") || flag.contains("cf-protection")));
+        let hardened = rustflags(&kernel(
+            "CONFIG_X86_KERNEL_IBT=y\nCONFIG_MITIGATION_RETPOLINE=y\nCONFIG_CALL_PADDING=y\nCONFIG_FUNCTION_PADDING_BYTES=32\n",
+        ))
+        .unwrap();
+        for flag in
+            ["-Zcf-protection=branch", "-Zretpoline-external-thunk", "-Zpatchable-function-entry=32,32"]
+        {
+            assert!(hardened.iter().any(|ours| ours == flag), "{flag} in {hardened:?}");
+        }
+    }
+
+    #[test]
+    fn an_option_keeps_its_old_name() {
+        let old = rustflags(&kernel("CONFIG_RETHUNK=y\nCONFIG_SLS=y\n")).unwrap();
+        let new = rustflags(&kernel("CONFIG_MITIGATION_RETHUNK=y\nCONFIG_MITIGATION_SLS=y\n")).unwrap();
+        assert_eq!(old, new);
+        assert!(old.iter().any(|flag| flag == "-Zfunction-return=thunk-extern"));
+    }
+
+    #[test]
+    fn a_kernel_with_cfi_is_refused() {
+        let error = rustflags(&kernel("CONFIG_CFI_CLANG=y\n")).unwrap_err();
+        assert!(error.to_string().contains("CONFIG_CFI_CLANG"));
+    }
+
+    #[test]
+    fn a_flag_that_kbuild_asks_for_and_nobody_knows_is_an_error() {
+        let kernel = kernel("");
+        let flags = rustflags(&kernel).unwrap();
+        check_kbuild(&kernel, &flags, "--edition=2021 -Wmissing_docs -Ccode-model=kernel -Cpanic=abort")
+            .unwrap();
+        let error = check_kbuild(&kernel, &flags, "-Zsanitizer=kcfi").unwrap_err();
+        assert!(error.to_string().contains("-Zsanitizer=kcfi"));
+    }
+}

@@ -1,0 +1,303 @@
+//! `cargo klp build`: a patch crate to a module, through the target kernel's Kbuild.
+//!
+//! The patch is built in a folder of its own under `target/klp`, with a Kbuild of the same three
+//! lines that `cargo klp new` writes, so that plain `make` and this command do the same steps.
+
+mod flags;
+pub mod kbuild;
+pub mod object;
+mod sysroot;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use cargo_metadata::{Metadata, MetadataCommand, Package};
+use serde::Serialize;
+
+use crate::cli::MessageFormat;
+use crate::error::{Error, Result, not_started, run_tool};
+use crate::kernel::{Kernel, KernelArgs, Need};
+use crate::manifest::Manifest;
+use crate::ui;
+
+/// Arguments that choose patch crates.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PackageArgs {
+    /// A patch crate of the workspace, by its name; may be given several times.
+    ///
+    /// Without it, the crate of the current directory.
+    #[arg(short, long = "package", value_name = "NAME")]
+    pub packages: Vec<String>,
+
+    /// The Cargo.toml of the crate or workspace.
+    #[arg(long, value_name = "PATH")]
+    pub manifest_path: Option<PathBuf>,
+}
+
+/// Arguments of `cargo klp build`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    packages: PackageArgs,
+
+    #[command(flatten)]
+    kernel: KernelArgs,
+
+    /// How the results are written to stdout.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    message_format: MessageFormat,
+}
+
+/// A module that was built.
+#[derive(Clone, Debug, Serialize)]
+pub struct Built {
+    /// The package.
+    pub package: String,
+    /// The module's name, as the kernel has it.
+    pub module: String,
+    /// The module.
+    pub ko: PathBuf,
+    /// The release that it loads on.
+    pub release: String,
+    /// What the macros emitted for it.
+    pub manifest: Manifest,
+}
+
+/// Builds and says what was built.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let kernel = args.kernel.find(Need::Headers)?;
+    for built in build(&args.packages, &kernel)? {
+        match args.message_format {
+            MessageFormat::Human => println!("{}", built.ko.display()),
+            MessageFormat::Json => println!("{}", serde_json::to_string(&built).expect("plain data")),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the chosen patches for a kernel.
+pub fn build(packages: &PackageArgs, kernel: &Kernel) -> Result<Vec<Built>> {
+    for (program, package) in [("make", "make"), ("ld", "binutils"), ("gcc", "gcc")] {
+        if crate::doctor::find_program(program).is_none() {
+            return Err(Error::Missing {
+                what: format!("the program `{program}` (Debian package {package})"),
+                needed_for: "the target kernel's Kbuild".into(),
+            });
+        }
+    }
+    let metadata = workspace(packages.manifest_path.as_deref())?;
+    choose(&metadata, packages)?.into_iter().map(|package| build_one(&metadata, package, kernel)).collect()
+}
+
+/// A crate and where it is built.
+pub(crate) struct Crate {
+    pub(crate) package: Package,
+    pub(crate) target_directory: PathBuf,
+}
+
+/// The crate of a Cargo.toml.
+pub(crate) fn metadata(manifest_path: &Path) -> Result<Crate> {
+    let metadata = workspace(Some(manifest_path))?;
+    let path = fs::canonicalize(manifest_path).map_err(Error::io("find", manifest_path))?;
+    let package =
+        metadata.packages.iter().find(|package| package.manifest_path == path).ok_or_else(|| {
+            Error::Request {
+                message: format!("`{}` is not the Cargo.toml of a crate", path.display()),
+                help: "name the patch crate's own Cargo.toml".into(),
+            }
+        })?;
+    Ok(Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() })
+}
+
+fn workspace(manifest_path: Option<&Path>) -> Result<Metadata> {
+    let mut command = MetadataCommand::new();
+    if let Some(path) = manifest_path {
+        command.manifest_path(path);
+    }
+    let mut command = command.cargo_command();
+    let output = run_tool(&mut command)?;
+    MetadataCommand::parse(String::from_utf8_lossy(&output.stdout)).map_err(|source| Error::Request {
+        message: format!("cargo's description of the workspace can't be read: {source}"),
+        help: "use the toolchain that the patch is built with".into(),
+    })
+}
+
+/// The packages that the arguments mean.
+fn choose<'a>(metadata: &'a Metadata, args: &PackageArgs) -> Result<Vec<&'a Package>> {
+    let patches: Vec<&Package> =
+        metadata.workspace_packages().into_iter().filter(|package| is_patch(package)).collect();
+    if args.packages.is_empty() {
+        return metadata.root_package().map(|package| vec![package]).ok_or_else(|| Error::Request {
+            message: "this is a workspace, not a patch crate".into(),
+            help: format!("name a patch with `-p`: {}", names(&patches)),
+        });
+    }
+    let named = |name: &String| {
+        metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == name).ok_or_else(
+            || Error::Request {
+                message: format!("there is no package `{name}` in this workspace"),
+                help: format!("its patches are: {}", names(&patches)),
+            },
+        )
+    };
+    args.packages.iter().map(named).collect()
+}
+
+fn is_patch(package: &Package) -> bool {
+    package.dependencies.iter().any(|dependency| dependency.name == "klp-runtime")
+}
+
+fn names(packages: &[&Package]) -> String {
+    if packages.is_empty() {
+        return "none here".into();
+    }
+    packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel) -> Result<Built> {
+    let module = package.name.replace('-', "_");
+    let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
+    let dir = PathBuf::from(metadata.target_directory.join("klp")).join(&kernel.release).join(&module);
+    fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+    kbuild::write(&dir, &module, &kbuild::klp_mk(metadata, package)?)?;
+
+    let progress = ui::spinner("Building", format!("{} for {}", package.name, kernel.release));
+    let said = make(kernel, &dir, crate_dir.as_std_path())?;
+    drop(progress);
+    if let Some(error) = said.fatal(&package.name) {
+        return Err(error);
+    }
+    let ko = dir.join(format!("{module}.ko"));
+    let manifest = check(&ko)?;
+    Ok(Built { package: package.name.to_string(), module, ko, release: kernel.release.clone(), manifest })
+}
+
+/// What make and the tools that it ran said, and how it ended.
+struct Said {
+    /// All that came, for the case that it failed.
+    all: Vec<String>,
+    /// Warnings of tools whose warnings are errors.
+    warnings: Vec<String>,
+    success: bool,
+}
+
+/// Runs Kbuild. What rustc says is passed on as it comes.
+fn make(kernel: &Kernel, dir: &Path, crate_dir: &Path) -> Result<Said> {
+    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+    let mut command = Command::new("make");
+    command
+        .arg("-C")
+        .arg(&kernel.kdir)
+        .arg(format!("M={}", dir.display()))
+        .arg(format!("KLP_CRATE={}", crate_dir.display()))
+        .arg(format!("CARGO_KLP={} klp", this.display()))
+        .arg("modules")
+        .env_remove("MAKEFLAGS")
+        .env_remove("MFLAGS")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
+    let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let quiet = std::thread::spawn(move || lines(stdout).collect::<Vec<_>>());
+    let mut said = Said { all: Vec::new(), warnings: Vec::new(), success: false };
+    for line in lines(stderr) {
+        match Line::of(&line) {
+            Line::Warning => said.warnings.push(line.clone()),
+            Line::Kbuild => {}
+            Line::Rust => anstream::eprintln!("{line}"),
+        }
+        said.all.push(line);
+    }
+    let stdout = quiet.join().expect("reading does not panic");
+    said.warnings.extend(stdout.iter().filter(|line| Line::of(line) == Line::Warning).cloned());
+    said.all.splice(0..0, stdout);
+    said.success = child.wait().map_err(Error::io("run", "make"))?.success();
+    Ok(said)
+}
+
+fn lines(stream: impl std::io::Read) -> impl Iterator<Item = String> {
+    BufReader::new(stream)
+        .split(b'\n')
+        .map_while(Result::ok)
+        .map(|line| String::from_utf8_lossy(&line).into_owned())
+}
+
+/// Who said a line of make's output.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    /// A tool whose warnings are errors: objtool, modpost, the C compiler.
+    Warning,
+    /// Kbuild, about its own work.
+    Kbuild,
+    /// rustc and cargo, or `cargo klp object`.
+    Rust,
+}
+
+impl Line {
+    fn of(line: &str) -> Self {
+        let lower = line.to_ascii_lowercase();
+        let by_tool = lower.contains("objtool:") || lower.contains("modpost:") || lower.contains(".c:");
+        if by_tool && (lower.contains("warning:") || lower.contains("error:")) {
+            return Self::Warning;
+        }
+        // Debian's headers for 6.1 name a compiler by its full version.
+        let kbuild =
+            ["make", "warning: the compiler differs", "  The kernel was built by", "  You are using"];
+        if kbuild.iter().any(|start| line.starts_with(start)) { Self::Kbuild } else { Self::Rust }
+    }
+}
+
+impl Said {
+    /// Why the build failed, if it did.
+    fn fatal(self, package: &str) -> Option<Error> {
+        if !self.warnings.is_empty() {
+            return Some(Error::Warnings { tool: "Kbuild's tools", lines: self.warnings.join("\n") });
+        }
+        if self.success {
+            return None;
+        }
+        // What rustc said is on the screen already.
+        let compile = self.all.iter().any(|line| line.contains("does not compile"));
+        let package = package.to_owned();
+        Some(if compile {
+            Error::Compile { package }
+        } else {
+            Error::Kbuild { package, output: self.all.join("\n") }
+        })
+    }
+}
+
+/// Looks at the finished module: every table entry is there, and the kernel will know it as a livepatch.
+fn check(ko: &Path) -> Result<Manifest> {
+    let data = fs::read(ko).map_err(Error::io("read", ko))?;
+    let file = ::object::File::parse(&*data).map_err(Error::elf("read the finished module"))?;
+    let manifest = Manifest::read(&file)?;
+    object::check_tables(ko, &manifest)?;
+    Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tools_warning_is_told_from_what_rustc_says() {
+        for line in [
+            "vmlinux.o: warning: objtool: f+0x10: unreachable instruction",
+            "WARNING: modpost: missing MODULE_LICENSE() in x.o",
+            "ERROR: modpost: \"nothing\" [x.ko] undefined!",
+            "/x/klp_glue.c:12:3: warning: unused variable",
+        ] {
+            assert_eq!(Line::of(line), Line::Warning, "{line}");
+        }
+        assert_eq!(Line::of("warning: unused variable: `x`"), Line::Rust);
+        assert_eq!(Line::of("make[1]: *** [Makefile] Error 2"), Line::Kbuild);
+        assert_eq!(
+            Line::of("warning: the compiler differs from the one used to build the kernel"),
+            Line::Kbuild
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! `cargo klp object`: the Rust half of a module. Called by `klp.mk` from within Kbuild.
+//!
+//! The crate is compiled to a static library, whose members are linked to one relocatable object
+//! with the tables bounded and everything else dropped; what the macros emitted is counted before
+//! and after.
+
+use std::fs;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use cargo_metadata::Message;
+use object::{Object, ObjectSymbol};
+
+use super::flags::{self, TARGET};
+use super::sysroot::sysroot;
+use crate::error::{Error, Result, not_started, run_tool};
+use crate::kernel::Kernel;
+use crate::manifest::Manifest;
+
+/// Arguments of `cargo klp object`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The patch crate's Cargo.toml.
+    #[arg(long)]
+    manifest_path: PathBuf,
+    /// The build directory of the target kernel.
+    #[arg(long)]
+    kdir: PathBuf,
+    /// The folder of klp.lds and the glue.
+    #[arg(long)]
+    kbuild: PathBuf,
+    /// What Kbuild has in KBUILD_RUSTFLAGS.
+    #[arg(long, allow_hyphen_values = true)]
+    kbuild_rustflags: String,
+    /// The objtool command line, where it is to run on the object alone.
+    #[arg(long)]
+    objtool: Option<String>,
+    /// The header for the glue.
+    #[arg(long)]
+    header: PathBuf,
+    /// The object.
+    #[arg(long)]
+    output: PathBuf,
+}
+
+/// What the engine exports to the glue: the roots of what is kept of it.
+const ENGINE_ENTRIES: [&str; 5] =
+    ["klp_rt_init", "klp_rt_pre_patch", "klp_rt_post_patch", "klp_rt_pre_unpatch", "klp_rt_post_unpatch"];
+
+/// Makes the object and the header, if they are not up to date.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let kernel = Kernel::from_kdir(&args.kdir)?;
+    let rustflags = flags::rustflags(&kernel)?;
+    flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
+    let library = compile(&args.manifest_path, &rustflags)?;
+    let script = args.kbuild.join("klp.lds");
+    if is_newer(&args.output, &[&library, &script]) && args.header.exists() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let manifest = emitted(&library)?;
+    if manifest.patch.is_none() {
+        return Err(Error::Request {
+            message: format!("the crate of {} has no `livepatch!`", args.manifest_path.display()),
+            help: "write `livepatch! { license: \"GPL\", … }` at the crate's root".into(),
+        });
+    }
+    let linked = args.output.with_extension("o.tmp");
+    link(&library, &script, &manifest, &linked)?;
+    check_tables(&linked, &manifest)?;
+    if let Some(objtool) = args.objtool.as_deref().filter(|objtool| !objtool.trim().is_empty()) {
+        run_objtool(objtool, &linked)?;
+    }
+    write_if_changed(&args.header, &header(&manifest))?;
+    fs::rename(&linked, &args.output).map_err(Error::io("write", &args.output))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Compiles the crate and what it depends on to a static library, which is as new as its sources.
+fn compile(manifest_path: &Path, rustflags: &[String]) -> Result<PathBuf> {
+    let metadata = super::metadata(manifest_path)?;
+    let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
+    encoded.extend_from_slice(rustflags);
+    let mut command = Command::new("cargo");
+    command
+        .args(["rustc", "--lib", "--release", "--crate-type=staticlib", "--quiet", "--target", TARGET])
+        .arg("--manifest-path")
+        .arg(manifest_path)
+        .arg("--target-dir")
+        .arg(metadata.target_directory.join("klp"))
+        .arg("--message-format=json-diagnostic-rendered-ansi")
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
+        // One object with everything, as small as the kernel's own: whatever the crate's profile says.
+        .envs([
+            ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+            ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
+            ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
+            ("CARGO_PROFILE_RELEASE_STRIP", "none"),
+            ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
+        ])
+        // Kbuild's job server and variables are not for cargo.
+        .env_remove("MAKEFLAGS")
+        .env_remove("MFLAGS")
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
+    let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    let mut library = None;
+    for message in Message::parse_stream(messages) {
+        match message.map_err(Error::io("read from", "cargo"))? {
+            Message::CompilerMessage(message) if !is_noise(&message.message.message) => {
+                let text = message.message.rendered.unwrap_or(message.message.message);
+                anstream::eprint!("{text}");
+            }
+            Message::CompilerArtifact(artifact)
+                if artifact.manifest_path == metadata.package.manifest_path =>
+            {
+                library = artifact.filenames.into_iter().find(|name| name.extension() == Some("a"));
+            }
+            _ => {}
+        }
+    }
+    let status = child.wait().map_err(Error::io("run", "cargo"))?;
+    match library {
+        Some(library) if status.success() => Ok(library.into()),
+        _ => Err(Error::Compile { package: metadata.package.name.to_string() }),
+    }
+}
+
+/// rustc hands these features on to LLVM, which is what is wanted, and says at each crate that it
+/// does not know them.
+fn is_noise(message: &str) -> bool {
+    message.contains("unstable feature specified for `-Ctarget-feature`: `harden-sls-")
+}
+
+/// What the macros emitted, from the library's members.
+fn emitted(library: &Path) -> Result<Manifest> {
+    let data = fs::read(library).map_err(Error::io("read", library))?;
+    let elf = || Error::elf("read the static library of the patch");
+    let archive = object::read::archive::ArchiveFile::parse(&*data).map_err(elf())?;
+    let mut manifest = Manifest::default();
+    for member in archive.members() {
+        let member = member.and_then(|member| member.data(&*data)).map_err(elf())?;
+        manifest.add_file(&object::File::parse(member).map_err(elf())?)?;
+    }
+    Ok(manifest)
+}
+
+/// Links the members to one relocatable object, with what nothing refers to dropped.
+fn link(library: &Path, script: &Path, manifest: &Manifest, output: &Path) -> Result<()> {
+    let mut command = Command::new("ld");
+    command.args(["-r", "--strip-debug", "--gc-sections", "-T"]).arg(script).arg("-o").arg(output);
+    // ld wants a root; the tables are roots too.
+    command.args(["-u", "__start_klp_patch"]);
+    if manifest.needs_engine() {
+        command.args(ENGINE_ENTRIES.iter().flat_map(|entry| ["-u", entry]));
+    }
+    run_tool(command.arg("--whole-archive").arg(library))?;
+    Ok(())
+}
+
+/// Holds the tables of a linked object or module against what the macros emitted.
+pub fn check_tables(path: &Path, manifest: &Manifest) -> Result<()> {
+    let data = fs::read(path).map_err(Error::io("read", path))?;
+    let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
+    let address = |name: String| file.symbol_by_name(&name).map_or(0, |symbol| symbol.address());
+    let [func, state, shadow] = manifest.patch.as_ref().map_or([1; 3], |patch| patch.entry_sizes);
+    for (what, table, entry, emitted) in [
+        ("functions", "klp_funcs", func, manifest.funcs.len()),
+        ("states", "klp_states", state, manifest.states.len()),
+        ("shadow variables", "klp_shadows", shadow, manifest.shadows.len()),
+    ] {
+        let bytes = address(format!("__stop_{table}")).wrapping_sub(address(format!("__start_{table}")));
+        if bytes != entry * emitted as u64 {
+            let found = bytes / entry.max(1);
+            return Err(Error::LostEntries { path: path.into(), what, emitted: emitted as u64, found });
+        }
+    }
+    Ok(())
+}
+
+/// Runs objtool, for kernels that do not run it on the module as a whole; a warning is an error.
+fn run_objtool(command_line: &str, object: &Path) -> Result<()> {
+    let mut words = command_line.split_whitespace();
+    let program = words.next().expect("the caller looked that it is not empty");
+    let output = run_tool(Command::new(program).args(words).arg(object))?;
+    let said = [output.stdout, output.stderr].concat();
+    if said.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Warnings { tool: "objtool", lines: String::from_utf8_lossy(&said).into_owned() })
+}
+
+/// What the glue must know of the patch.
+fn header(manifest: &Manifest) -> String {
+    let [_, state, shadow] = manifest.patch.as_ref().map_or([0; 3], |patch| patch.entry_sizes);
+    let mut header = format!(
+        "/* Written by `cargo klp object`. */\n\
+         #define KLP_NR_FUNCS {}\n#define KLP_NR_STATES {}\n#define KLP_NR_SHADOWS {}\n\
+         #define KLP_STATE_SIZE {state}\n#define KLP_SHADOW_SIZE {shadow}\n",
+        manifest.funcs.len(),
+        manifest.states.len(),
+        manifest.shadows.len(),
+    );
+    if manifest.needs_engine() {
+        header.push_str("#define KLP_ENGINE\n");
+    }
+    header
+}
+
+fn is_newer(output: &Path, inputs: &[&Path]) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let Some(output) = modified(output) else { return false };
+    inputs.iter().all(|input| modified(input).is_some_and(|input| input <= output))
+}
+
+fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    fs::write(path, text).map_err(Error::io("write", path))
+}
