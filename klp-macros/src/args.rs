@@ -11,7 +11,7 @@ use darling::ast::NestedMeta;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, Path, UnOp};
+use syn::{Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, MetaNameValue, Path, UnOp};
 
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 
@@ -28,7 +28,7 @@ pub(crate) trait Arguments: FromMeta {
 pub(crate) struct Parsed<A> {
     /// What was understood.
     pub(crate) args: A,
-    /// The keys that were written, also those whose value was refused.
+    /// The keys that were written, also under a wrong name or with a value that was refused.
     written: BTreeSet<String>,
     /// Where the macro was called: the place of errors about what is missing.
     place: Span,
@@ -76,16 +76,23 @@ pub(crate) fn parse<A: Arguments>(
 /// Fills the arguments of a macro from `items`, reporting what is wrong with each of them.
 pub(crate) fn from_items<A: Arguments>(diagnostics: &mut Diagnostics, items: Vec<NestedMeta>) -> Parsed<A> {
     let mut written = BTreeSet::new();
+    // What was probably meant by a key that is unknown or not there.
+    let mut meant = BTreeSet::new();
     let mut good = Vec::new();
     for item in items {
         let Some(path) = path(&item) else {
             let keys = list(A::KEYS.iter().map(|(name, _)| *name));
             diagnostics.error(&item, format!("a value without a key: the keys are {keys}"));
+            // It may be meant for any of them.
+            meant.extend(A::KEYS.iter().map(|(name, _)| (*name).to_owned()));
             continue;
         };
         let key = path.to_token_stream().to_string().replace(' ', "");
         if !A::KEYS.iter().any(|(name, _)| *name == key) {
-            diagnostics.error(path, unknown_key::<A>(&key));
+            let nearest = nearest(&key, A::KEYS.iter().map(|(name, _)| *name));
+            diagnostics.error(path, unknown_key::<A>(&key, nearest));
+            // What is written under a wrong name is not missing as well.
+            meant.extend(nearest.map(str::to_owned));
             continue;
         }
         if !written.insert(key.clone()) {
@@ -97,7 +104,7 @@ pub(crate) fn from_items<A: Arguments>(diagnostics: &mut Diagnostics, items: Vec
             Ok(_) => good.push(item),
             Err(error) => {
                 for error in error.flatten() {
-                    diagnostics.push(error.into());
+                    report(diagnostics, &item, error.into());
                 }
             }
         }
@@ -106,6 +113,7 @@ pub(crate) fn from_items<A: Arguments>(diagnostics: &mut Diagnostics, items: Vec
         Ok(args) => args,
         Err(error) => unreachable!("each was parsed before, and no key is required: {error}"),
     };
+    written.extend(meant);
     Parsed { args, written, place: Span::call_site() }
 }
 
@@ -117,10 +125,26 @@ fn path(item: &NestedMeta) -> Option<&Path> {
     }
 }
 
-fn unknown_key<A: Arguments>(key: &str) -> String {
-    let names = || A::KEYS.iter().map(|(name, _)| *name);
-    let known = list(names());
-    match nearest(key, names()) {
+/// Reports what is wrong with `item`, of which darling keeps where it starts only.
+fn report(diagnostics: &mut Diagnostics, item: &NestedMeta, error: syn::Error) {
+    match item {
+        NestedMeta::Meta(Meta::NameValue(MetaNameValue { value, .. }))
+            if !matches!(value, Expr::Array(_)) =>
+        {
+            diagnostics.error(value, error);
+        }
+        NestedMeta::Meta(Meta::Path(_) | Meta::List(_)) => {
+            diagnostics.error(item, error);
+        }
+        _ => {
+            diagnostics.push(error);
+        }
+    }
+}
+
+fn unknown_key<A: Arguments>(key: &str, nearest: Option<&str>) -> String {
+    let known = list(A::KEYS.iter().map(|(name, _)| *name));
+    match nearest {
         Some(name) => format!("unknown key `{key}`: did you mean `{name}`? The keys are {known}"),
         None => format!("unknown key `{key}`: the keys are {known}"),
     }
@@ -231,21 +255,25 @@ impl Number {
 impl FromMeta for Number {
     fn from_meta(meta: &Meta) -> darling::Result<Self> {
         let key = meta.path().to_token_stream();
-        let expr = value(meta, "a number")?.clone();
+        let expr = value(meta, "an integer")?.clone();
         let literal = match &expr {
-            Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) => Some(
-                literal.base10_parse().map_err(|_| wrong(literal, format!("`{key}` has 64 bits at most")))?,
-            ),
+            Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) => {
+                Some(literal.base10_parse().map_err(|_| {
+                    let negative = literal.to_string().starts_with('-');
+                    let fault = if negative { "can't be negative" } else { "has 64 bits at most" };
+                    wrong(literal, format!("`{key}` {fault}"))
+                })?)
+            }
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().parse::<u64>().is_ok() => {
                 let message = format!(
-                    "a number is meant, not a string: write `{key} = {}`, without quotes",
+                    "an integer is meant, not a string: write `{key} = {}`, without quotes",
                     text.value()
                 );
                 return Err(wrong(text, message));
             }
             Expr::Lit(_) | Expr::Array(_) => {
                 let message =
-                    format!("a number is meant, not {}: write `{key} = 1`, or a constant", kind(&expr));
+                    format!("an integer is meant, not {}: write `{key} = 1`, or a constant", kind(&expr));
                 return Err(wrong(&expr, message));
             }
             Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => {

@@ -118,12 +118,12 @@ fn asm_text(text: &str) -> String {
 pub(crate) fn unique(name: &str, key: &TokenStream, at: impl ToTokens) -> TokenStream {
     let name = Ident::new(name, Span::call_site());
     let (first, last) = ends(at);
-    // rustc marks an impl from `impl` to the type.
+    // rustc marks an impl from its first token, which is the least of all, to the type.
     let head = quote_spanned!(first=> impl);
     let patch = Ident::new(PATCH_TYPE, last);
-    let patch = quote_spanned!(last=> crate::#patch);
+    let tail = quote_spanned!(last=> for crate::#patch {});
     quote! {
-        #head ::klp_runtime::__private::#name<{ #key }> for #patch {}
+        #head ::klp_runtime::__private::#name<{ #key }> #tail
     }
 }
 

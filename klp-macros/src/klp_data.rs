@@ -154,14 +154,14 @@ fn emit(layout: &Layout<'_>) -> TokenStream {
             quote!(.field(#text, #offset, #fingerprint))
         }
     });
-    let opaque = layout.fields.iter().filter(|field| field.opaque).map(|field| {
-        let ty = field.ty;
-        quote_spanned!(ty.span()=> #ty: ::core::marker::Send + ::core::marker::Sync + 'static)
-    });
     quote! {
-        #[allow(trivial_bounds)]
+        // SAFETY: Each field is `Send`, as `KlpData` or as `Fingerprint::opaque`
+        // asks. Said here so that a field which is not is one error, at the field.
+        unsafe impl ::core::marker::Send for #name {}
+        // SAFETY: As above.
+        unsafe impl ::core::marker::Sync for #name {}
         // SAFETY: The struct is `repr(C)`, and the fingerprint covers each of its fields.
-        unsafe impl ::klp_runtime::__private::KlpData for #name where #(#opaque,)* {
+        unsafe impl ::klp_runtime::__private::KlpData for #name {
             const FINGERPRINT: u64 =
                 ::klp_runtime::__private::Fingerprint::new("struct") #(#fields)* .finish::<#name>();
         }
@@ -176,6 +176,10 @@ fn placeholder(input: &DeriveInput) -> TokenStream {
     let name = &input.ident;
     quote! {
         // SAFETY: Errors were reported: this does not compile.
+        unsafe impl ::core::marker::Send for #name {}
+        // SAFETY: As above.
+        unsafe impl ::core::marker::Sync for #name {}
+        // SAFETY: As above.
         unsafe impl ::klp_runtime::__private::KlpData for #name {
             const FINGERPRINT: u64 = 0;
         }

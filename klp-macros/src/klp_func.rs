@@ -111,6 +111,11 @@ fn check<'a>(
 
 fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
     let name = &sig.ident;
+    if let Some(receiver) = sig.receiver() {
+        diagnostics
+            .error(receiver, "a replacement is no method: write a function, outside of `impl` and `trait`");
+        return;
+    }
     if let Some(asyncness) = &sig.asyncness {
         diagnostics.error(asyncness, "a replacement can't be `async`: the kernel calls it as a C function");
     }
@@ -126,8 +131,10 @@ fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
             );
         }
         (_, false) => {
-            let message =
-                format!("a replacement has the C calling convention: write `unsafe extern \"C\" fn {name}`");
+            let also = if is_unsafe { "has" } else { "is `unsafe` and has" };
+            let message = format!(
+                "a replacement {also} the C calling convention: write `unsafe extern \"C\" fn {name}`"
+            );
             match &sig.abi {
                 Some(abi) => diagnostics.error(abi, message),
                 None => diagnostics.error(sig.fn_token, message),

@@ -96,6 +96,10 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(state) => emit(&state, &block),
         Err(Reported { .. }) => TokenStream::new(),
     };
+    if block.generics.lifetimes().next().is_some() {
+        // A state is `'static`: rustc would say so three times more.
+        return diagnostics.attach(TokenStream::new());
+    }
     complete(&mut block, args.as_ref().ok());
     diagnostics.attach(quote!(#block #table))
 }
@@ -129,10 +133,6 @@ fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<ItemImpl, 
             ),
         ));
     }
-    if !block.generics.params.is_empty() {
-        return Err(diagnostics
-            .error(&block.generics, "a state can't be generic: it is one entry of a table, with one id"));
-    }
     Ok(block)
 }
 
@@ -143,6 +143,10 @@ fn check<'a>(
     parsed: &'a Result<Parsed<Args>, Reported>,
     block: &mut ItemImpl,
 ) -> Result<StateImpl<'a>, Reported> {
+    if !block.generics.params.is_empty() {
+        let message = "a state can't be generic: it is one entry of a table, with one id";
+        diagnostics.error(&block.generics, message);
+    }
     let callbacks = check_items(diagnostics, block);
 
     let parsed = parsed.as_ref().map_err(|reported| *reported)?;

@@ -69,8 +69,10 @@ impl Fingerprint {
     }
 
     /// Mixes in a field of which only size and alignment count.
+    ///
+    /// The derive relies on the bounds: with them on all fields the struct is `Send` and `Sync`.
     #[must_use]
-    pub const fn opaque<T>(self, name: &str, offset: usize) -> Self {
+    pub const fn opaque<T: Send + Sync + 'static>(self, name: &str, offset: usize) -> Self {
         self.text(name).number(offset as u64).number(size_of::<T>() as u64).number(align_of::<T>() as u64)
     }
 
