@@ -1,7 +1,6 @@
 //! `cargo klp doctor`: what this machine has and lacks for building and running patches.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -314,9 +313,11 @@ fn print_table(checks: &[Check]) {
             None => anstream::println!("  {MISSING}missing{MISSING:#} {name:<20} {needed_for}"),
         }
     }
-    let kvm = fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
-    let speed =
-        if kvm { "kernels run with KVM" } else { "no KVM: kernels are emulated, slower but the same" };
+    let speed = if vm::has_kvm() {
+        "kernels run with KVM"
+    } else {
+        "no KVM: kernels are emulated, slower but the same"
+    };
     ui::note(speed);
 }
 

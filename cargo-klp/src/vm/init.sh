@@ -1,0 +1,83 @@
+#!/bin/busybox sh
+# The guest's first program, in the initramfs: puts the host's files together as the root file
+# system, runs the one command there, and says how it ended. The host takes the guest down then.
+#
+# /klp/config   RELEASE, MARKER, TERMINAL (rows and columns, or empty), STDIN (1 or empty)
+# /klp/modules  modules to load, in order
+# /klp/shares   a tag and a directory a line: what is shared writable
+# /klp/command  the command, as a script for the host's shell
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+. /klp/config
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+while read -r module; do
+    insmod "/klp/$module"
+done < /klp/modules
+
+host=trans=virtio,version=9p2000.L,msize=262144
+mount -t 9p -o "ro,cache=loose,$host" root /lower
+mount -t tmpfs tmpfs /upper
+mkdir /upper/files /upper/work
+mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work overlay /root
+
+mount -t proc proc /root/proc
+mount -t sysfs sysfs /root/sys
+mount -t debugfs debugfs /root/sys/kernel/debug
+mount -t tracefs tracefs /root/sys/kernel/tracing
+mount -t devtmpfs devtmpfs /root/dev
+mkdir -p /root/dev/pts /root/dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /root/dev/pts
+mount -t tmpfs -o mode=1777 tmpfs /root/dev/shm
+ln -sf /proc/self/fd /root/dev/fd
+ln -sf /proc/self/fd/0 /root/dev/stdin
+ln -sf /proc/self/fd/1 /root/dev/stdout
+ln -sf /proc/self/fd/2 /root/dev/stderr
+mount -t tmpfs -o mode=755 tmpfs /root/run
+mkdir -p "/root/lib/modules/$RELEASE"
+mount -t 9p -o "ro,cache=loose,$host" modules "/root/lib/modules/$RELEASE"
+while read -r tag directory; do
+    mkdir -p "/root$directory"
+    mount -t 9p -o "cache=mmap,$host" "$tag" "/root$directory"
+done < /klp/shares
+cp /klp/command /root/run/klp-command
+hostname klp
+ifconfig lo up
+
+# The ports appear some time after their controller.
+until [ -e /dev/vport*p1 ]; do usleep 10000; done
+exec 3> /dev/vport*p1
+echo ready >&3
+
+if [ -n "$TERMINAL" ]; then
+    until [ -e /dev/hvc0 ]; do usleep 10000; done
+    exec 4> /dev/hvc0
+    stty -F /dev/hvc0 sane rows "${TERMINAL% *}" cols "${TERMINAL#* }"
+    setsid -c chroot /root /bin/sh /run/klp-command < /dev/hvc0 >&4 2>&1 3>&- 4>&-
+    code=$?
+    printf %s "$MARKER" >&4
+else
+    # Pipes, since a port can be opened only once: /dev/stderr would not work in the command.
+    # That they are held open here keeps them until the marker is through, which comes last.
+    mkfifo /klp/stdin /klp/stdout /klp/stderr
+    until [ -e /dev/vport*p4 ]; do usleep 10000; done
+    exec 4<> /klp/stdout 5<> /klp/stderr
+    cat < /klp/stdout > /dev/vport*p3 3>&- 4>&- 5>&- &
+    cat < /klp/stderr > /dev/vport*p4 3>&- 4>&- 5>&- &
+    if [ -n "$STDIN" ]; then
+        cat < /dev/vport*p2 > /klp/stdin 3>&- 4>&- 5>&- &
+    else
+        : > /klp/stdin &
+    fi
+    chroot /root /bin/sh /run/klp-command < /klp/stdin >&4 2>&5 3>&- 4>&- 5>&-
+    code=$?
+    printf %s "$MARKER" >&4
+    printf %s "$MARKER" >&5
+fi
+
+sync
+echo "exit $code" >&3
+while :; do sleep 60; done

@@ -1,0 +1,321 @@
+//! Boots a kernel in QEMU and runs one command there.
+//!
+//! The guest's root file system is the host's, shared read-only over 9p under an overlay in memory:
+//! any program of the host runs there, a test binary just built too, as root, and nothing that it
+//! writes reaches the host but for what is [shared](Vm::share). The initial file system is made for
+//! the purpose, of a static busybox and the few modules needed; no service is started. That takes
+//! a few seconds under emulation, where a distribution's own way up takes half a minute.
+//!
+//! The command's streams and its exit code come over virtio ports, the kernel log over the serial
+//! line, so that it is complete also when the kernel is beyond repair.
+
+mod image;
+mod initramfs;
+mod qemu;
+mod stream;
+mod terminal;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use object::elf::PT_INTERP;
+use object::read::elf::{ElfFile64, ProgramHeader};
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+pub use qemu::has_kvm;
+use qemu::{Guest, Qemu};
+use stream::pass_on;
+
+/// The program that boots kernels.
+pub const QEMU: &str = "qemu-system-x86_64";
+
+/// A machine to boot a kernel on.
+#[derive(Clone, Debug)]
+pub struct Vm<'a> {
+    kernel: &'a Kernel,
+    memory_mib: u32,
+    cpus: u32,
+    shares: Vec<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+    timeout: Option<Duration>,
+    stdin: bool,
+}
+
+/// How a command in the guest ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The command's exit code; 127 if there is no such program.
+    pub code: i32,
+    /// The kernel log from the first line on, as on the serial console.
+    pub kernel_log: String,
+}
+
+/// How a command in the guest ended and what it wrote.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// The command's exit code; 127 if there is no such program.
+    pub code: i32,
+    /// The kernel log from the first line on, as on the serial console.
+    pub kernel_log: String,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl<'a> Vm<'a> {
+    /// A machine with two processors and a gigabyte of memory.
+    pub fn new(kernel: &'a Kernel) -> Self {
+        Self {
+            kernel,
+            memory_mib: 1024,
+            cpus: 2,
+            shares: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            timeout: None,
+            stdin: false,
+        }
+    }
+
+    /// Sets the size of the memory.
+    pub fn memory_mib(mut self, memory_mib: u32) -> Self {
+        self.memory_mib = memory_mib;
+        self
+    }
+
+    /// Sets the number of processors.
+    pub fn cpus(mut self, cpus: u32) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// Lets the guest write to a directory of the host.
+    pub fn share(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.shares.push(directory.into());
+        self
+    }
+
+    /// Sets a variable for the command. Its environment has only these, and `PATH`, `HOME`, `USER`
+    /// and `TERM`.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the command's working directory, by default that of this process.
+    pub fn cwd(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Ends the guest after this time, from its start.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Gives the command this process's stdin. Without it, it reads nothing.
+    pub fn inherit_stdin(mut self) -> Self {
+        self.stdin = true;
+        self
+    }
+
+    /// Runs a command, its output passed on to that of this process.
+    pub fn run(&self, command: &[impl AsRef<OsStr>]) -> Result<Outcome> {
+        self.run_with(command, io::stdout(), io::stderr())
+    }
+
+    /// Runs a command and returns what it writes.
+    pub fn output(&self, command: &[impl AsRef<OsStr>]) -> Result<Captured> {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let Outcome { code, kernel_log } = self.run_with(command, &mut stdout, &mut stderr)?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Captured { code, kernel_log, stdout: text(stdout), stderr: text(stderr) })
+    }
+
+    /// Runs a command, its output written to `stdout` and `stderr` as it comes.
+    pub fn run_with(
+        &self,
+        command: &[impl AsRef<OsStr>],
+        stdout: impl Write + Send,
+        stderr: impl Write + Send,
+    ) -> Result<Outcome> {
+        let (mut guest, ports) = self.start(command, None)?;
+        let [input, output, error_output] = ports.try_into().expect("three ports without a terminal");
+        if self.stdin {
+            forward_stdin(input);
+        } else {
+            // An error would say that nobody reads, which is as well.
+            let _ = input.shutdown(Shutdown::Write);
+        }
+        let mut code = guest.boot();
+        if code.is_ok() {
+            let marker = guest.marker().to_owned();
+            code = thread::scope(|scope| {
+                // Both end with the marker, and at the latest with the guest.
+                scope.spawn(|| pass_on(output, stdout, marker.as_bytes()));
+                scope.spawn(|| pass_on(error_output, stderr, marker.as_bytes()));
+                guest.wait().inspect_err(|_| guest.kill())
+            });
+        }
+        guest.finish(code)
+    }
+
+    /// Runs a command on this process's terminal.
+    pub fn run_on_terminal(&self, command: &[impl AsRef<OsStr>]) -> Result<Outcome> {
+        let (mut guest, ports) = self.start(command, Some(terminal::size()))?;
+        let [console] = ports.try_into().expect("one port with a terminal");
+        let input = console.try_clone().map_err(Error::io("open", "the guest's terminal"))?;
+        let mut code = guest.boot();
+        if code.is_ok() {
+            let marker = guest.marker().to_owned();
+            let _raw = terminal::Raw::new();
+            forward_stdin(input);
+            code = thread::scope(|scope| {
+                scope.spawn(|| pass_on(console, io::stdout(), marker.as_bytes()));
+                guest.wait().inspect_err(|_| guest.kill())
+            });
+        }
+        guest.finish(code)
+    }
+
+    fn start(
+        &self,
+        command: &[impl AsRef<OsStr>],
+        terminal: Option<(u16, u16)>,
+    ) -> Result<(Guest, Vec<UnixStream>)> {
+        let missing = || Error::NoKernel {
+            wanted: format!("{} with its image and modules", self.kernel.release),
+            series: self.kernel.release.clone(),
+            available: Vec::new(),
+        };
+        let image = self.kernel.image.as_ref().ok_or_else(missing)?;
+        let modules = self.kernel.modules.as_ref().ok_or_else(missing)?;
+        let image = image::boot_image(self.kernel, image)?;
+
+        // Random, and begun with a character that is rare: nobody writes this by chance.
+        let marker = format!("\u{1}klp-{:016x}", RandomState::new().hash_one(command.len()));
+        let shares = self.shares.iter().enumerate().map(|(number, directory)| {
+            let directory = fs::canonicalize(directory).map_err(Error::io("share", directory))?;
+            Ok((format!("share{number}"), directory))
+        });
+        let shares = shares.collect::<Result<Vec<_>>>()?;
+        let contents = initramfs::Contents {
+            busybox: &static_busybox()?,
+            modules,
+            config: format!(
+                "RELEASE='{}'\nMARKER='{marker}'\nTERMINAL='{}'\nSTDIN='{}'\n",
+                self.kernel.release,
+                terminal.map(|(rows, columns)| format!("{rows} {columns}")).unwrap_or_default(),
+                if self.stdin { "1" } else { "" },
+            ),
+            shares: share_lines(&shares),
+            command: self.script(command)?,
+        };
+        let mut initrd = tempfile::tempfile().map_err(Error::io("create", env::temp_dir()))?;
+        initramfs::write(&contents, io::BufWriter::new(&mut initrd))?;
+
+        let mut qemu = Qemu::new(self.memory_mib, self.cpus);
+        qemu.kernel(&image, initrd);
+        let log = qemu.serial_console()?;
+        let control = qemu.port("virtserialport", 1)?;
+        let kinds: &[_] = if terminal.is_some() { &["virtconsole"] } else { &["virtserialport"; 3] };
+        let ports = kinds.iter().zip(2..).map(|(kind, number)| qemu.port(kind, number));
+        let ports = ports.collect::<Result<Vec<_>>>()?;
+        qemu.folder("root", Path::new("/"), false);
+        qemu.folder("modules", modules, false);
+        for (tag, directory) in &shares {
+            qemu.folder(tag, directory, true);
+        }
+        Ok((Guest::start(qemu, log, control, marker, self.timeout)?, ports))
+    }
+
+    /// The command as a shell script, run at the root of the guest.
+    fn script(&self, command: &[impl AsRef<OsStr>]) -> Result<Vec<u8>> {
+        let directory = match &self.directory {
+            Some(directory) => directory.clone(),
+            None => env::current_dir().map_err(Error::io("find", "."))?,
+        };
+        let mut path = env::var_os("PATH").unwrap_or_default();
+        path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let variable = |name: &str, value: OsString| (OsString::from(name), value);
+        let defaults = [
+            variable("PATH", path),
+            variable("HOME", "/root".into()),
+            variable("USER", "root".into()),
+            variable("TERM", env::var_os("TERM").unwrap_or_else(|| "dumb".into())),
+        ];
+        let mut script = b"cd ".to_vec();
+        script.extend(initramfs::quoted(directory.as_os_str()));
+        script.extend_from_slice(b" || exit 126\nexec env -i");
+        let assignments = defaults.iter().chain(&self.environment).map(|(name, value)| {
+            let mut assignment = name.clone();
+            assignment.push("=");
+            assignment.push(value);
+            assignment
+        });
+        for word in assignments.chain(command.iter().map(|word| word.as_ref().to_owned())) {
+            script.push(b' ');
+            script.extend(initramfs::quoted(&word));
+        }
+        script.push(b'\n');
+        Ok(script)
+    }
+}
+
+fn share_lines(shares: &[(String, PathBuf)]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for (tag, directory) in shares {
+        lines.extend_from_slice(tag.as_bytes());
+        lines.push(b' ');
+        lines.extend_from_slice(directory.as_os_str().as_bytes());
+        lines.push(b'\n');
+    }
+    lines
+}
+
+/// Sends this process's stdin to the guest. The thread ends with stdin or with the process: there
+/// is no way to wake a read of stdin.
+fn forward_stdin(mut to: UnixStream) {
+    thread::spawn(move || {
+        let mut stdin = io::stdin().lock();
+        let mut buffer = [0; 4096];
+        while let Ok(count) = stdin.read(&mut buffer) {
+            if count == 0 || to.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Write);
+    });
+}
+
+/// A busybox that runs without any library, as the first program in the guest must.
+pub fn static_busybox() -> Result<PathBuf> {
+    ["/bin/busybox", "/usr/local/bin/busybox"]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| is_static(path))
+        .ok_or_else(|| Error::Missing {
+            what: "a statically linked busybox".into(),
+            needed_for: "it starts the guest".into(),
+        })
+}
+
+fn is_static(program: &Path) -> bool {
+    let Ok(data) = fs::read(program) else { return false };
+    ElfFile64::<object::Endianness>::parse(&*data).is_ok_and(|elf| {
+        elf.elf_program_headers().iter().all(|header| header.p_type(elf.endian()) != PT_INTERP)
+    })
+}

@@ -1,0 +1,245 @@
+//! A QEMU process and what is heard of the guest in it.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::{Outcome, QEMU};
+use crate::error::{Error, Result, last_lines, not_started};
+use crate::ui;
+
+/// How much of the kernel log an error shows.
+const LOG_LINES: usize = 40;
+
+/// A command line of QEMU, and the files that QEMU gets with it.
+///
+/// QEMU gets sockets and an unnamed file instead of paths, so that nothing is left to clean up
+/// however this process ends.
+pub struct Qemu {
+    command: Command,
+    inherited: Vec<OwnedFd>,
+}
+
+impl Qemu {
+    /// A machine without any device but the controller of the ports.
+    pub fn new(memory_mib: u32, cpus: u32) -> Self {
+        let mut qemu = Self { command: Command::new(QEMU), inherited: Vec::new() };
+        let accelerator = if has_kvm() { "kvm" } else { "tcg,thread=multi" };
+        qemu.args(["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none"]);
+        qemu.args(["-machine", "pc", "-accel", accelerator, "-cpu", "max"]);
+        qemu.args(["-smp", &cpus.to_string(), "-m", &format!("{memory_mib}M")]);
+        qemu.args(["-device", "virtio-serial-pci"]);
+        qemu
+    }
+
+    /// Adds the kernel and the initial file system.
+    pub fn kernel(&mut self, image: &Path, initrd: File) {
+        let initrd = self.inherit(initrd.into());
+        self.args([OsStr::new("-kernel"), image.as_os_str()]);
+        self.args(["-initrd", &format!("/proc/self/fd/{initrd}")]);
+        // A panic reboots, which -no-reboot makes the end of QEMU; the log has every message.
+        self.args(["-append", "console=ttyS0 panic=-1 ignore_loglevel"]);
+    }
+
+    /// Adds a serial line.
+    pub fn serial_console(&mut self) -> Result<UnixStream> {
+        let socket = self.socket("serial")?;
+        self.args(["-serial", "chardev:serial"]);
+        Ok(socket)
+    }
+
+    /// Adds a port: `virtserialport`, or `virtconsole` for a terminal.
+    pub fn port(&mut self, kind: &str, number: u32) -> Result<UnixStream> {
+        let id = format!("port{number}");
+        let socket = self.socket(&id)?;
+        self.args(["-device", &format!("{kind},nr={number},chardev={id}")]);
+        Ok(socket)
+    }
+
+    /// Shares a folder over 9p.
+    pub fn folder(&mut self, tag: &str, path: &Path, writable: bool) {
+        // A comma ends a value; two stand for one.
+        let path = path.to_string_lossy().replace(',', ",,");
+        let readonly = if writable { "off" } else { "on" };
+        let share =
+            format!("local,id={tag},path={path},security_model=none,readonly={readonly},multidevs=remap");
+        self.args(["-fsdev", &share]);
+        self.args(["-device", &format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}")]);
+    }
+
+    fn args<S: AsRef<OsStr>>(&mut self, args: impl IntoIterator<Item = S>) {
+        self.command.args(args);
+    }
+
+    /// A character device whose other end is ours.
+    fn socket(&mut self, id: &str) -> Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair().map_err(Error::io("create", "a socket"))?;
+        let fd = self.inherit(theirs.into());
+        self.args(["-chardev", &format!("socket,id={id},fd={fd}")]);
+        Ok(ours)
+    }
+
+    /// Keeps a file open in QEMU, under the same number as here.
+    fn inherit(&mut self, fd: OwnedFd) -> i32 {
+        let number = fd.as_raw_fd();
+        self.inherited.push(fd);
+        number
+    }
+
+    fn spawn(mut self, stderr: File) -> Result<Child> {
+        ui::detail("Running", format_args!("{:?}", self.command));
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        let inherited = self.inherited;
+        let prepare = move || {
+            for fd in &inherited {
+                rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+            }
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            Ok(())
+        };
+        // SAFETY: Between fork and exec, `prepare` only makes system calls; it neither allocates nor
+        // takes locks.
+        unsafe { self.command.pre_exec(prepare) };
+        self.command.spawn().map_err(|source| not_started(QEMU.as_ref(), source))
+    }
+}
+
+/// Whether QEMU can use the processor itself. Where the processor has no virtualization, there may
+/// be a `/dev/kvm` that can be opened, but no guest gets far with it.
+pub fn has_kvm() -> bool {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm")
+        && File::options().read(true).write(true).open("/dev/kvm").is_ok()
+}
+
+/// What the guest's first program says.
+enum Event {
+    Ready,
+    Exit(i32),
+}
+
+/// Why there is no exit code.
+pub enum Death {
+    /// The time was over.
+    Late,
+    /// QEMU ended.
+    Gone,
+}
+
+/// A guest that runs, until this is dropped.
+pub struct Guest {
+    qemu: Child,
+    stderr: File,
+    events: mpsc::Receiver<Event>,
+    log: Option<JoinHandle<String>>,
+    marker: String,
+    started: Instant,
+    timeout: Option<Duration>,
+}
+
+impl Guest {
+    /// Starts QEMU.
+    pub fn start(
+        qemu: Qemu,
+        log: UnixStream,
+        control: UnixStream,
+        marker: String,
+        timeout: Option<Duration>,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let stderr = tempfile::tempfile().map_err(Error::io("create", env::temp_dir()))?;
+        let child = qemu.spawn(stderr.try_clone().map_err(Error::io("open", env::temp_dir()))?)?;
+        let (sender, events) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(control).lines().map_while(io::Result::ok) {
+                let code = line.strip_prefix("exit ").and_then(|code| code.parse().ok());
+                if sender.send(code.map_or(Event::Ready, Event::Exit)).is_err() {
+                    break;
+                }
+            }
+        });
+        let log = thread::spawn(move || {
+            let mut text = Vec::new();
+            // What was read stays when the connection breaks.
+            let _ = BufReader::new(log).read_to_end(&mut text);
+            String::from_utf8_lossy(&text).replace('\r', "")
+        });
+        Ok(Self { qemu: child, stderr, events, log: Some(log), marker, started, timeout })
+    }
+
+    /// What the guest writes last on each of the command's streams.
+    pub fn marker(&self) -> &str {
+        &self.marker
+    }
+
+    /// Waits until the command starts.
+    pub fn boot(&self) -> Result<i32, Death> {
+        let _spinner = ui::spinner("Booting", "the kernel");
+        self.wait_for(|event| matches!(event, Event::Ready).then_some(0))
+    }
+
+    /// Waits for the command's exit code.
+    pub fn wait(&self) -> Result<i32, Death> {
+        self.wait_for(|event| match event {
+            Event::Exit(code) => Some(code),
+            Event::Ready => None,
+        })
+    }
+
+    fn wait_for(&self, wanted: impl Fn(Event) -> Option<i32>) -> Result<i32, Death> {
+        loop {
+            let event = match self.timeout {
+                Some(timeout) => self.events.recv_timeout(timeout.saturating_sub(self.started.elapsed())),
+                None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match event.map(&wanted) {
+                Ok(Some(code)) => return Ok(code),
+                Ok(None) => {}
+                Err(RecvTimeoutError::Timeout) => return Err(Death::Late),
+                Err(RecvTimeoutError::Disconnected) => return Err(Death::Gone),
+            }
+        }
+    }
+
+    /// Ends the guest.
+    pub fn kill(&mut self) {
+        // It may have ended already.
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+
+    /// Ends the guest and says how it went.
+    pub fn finish(mut self, code: Result<i32, Death>) -> Result<Outcome> {
+        self.kill();
+        let log = self.log.take().map(JoinHandle::join);
+        let kernel_log = log.and_then(Result::ok).unwrap_or_default();
+        let message = match code {
+            Ok(code) => return Ok(Outcome { code, kernel_log }),
+            Err(Death::Late) => {
+                format!("the guest did not end within {:?}", self.timeout.unwrap_or_default())
+            }
+            Err(Death::Gone) if kernel_log.contains("Kernel panic") => "the guest's kernel panicked".into(),
+            Err(Death::Gone) => "the guest ended before its command did".into(),
+        };
+        let mut said = String::new();
+        // Without what QEMU said, the message is still true.
+        let _ = self.stderr.rewind().and_then(|()| self.stderr.read_to_string(&mut said));
+        Err(Error::Guest { message, log: said + &last_lines(&kernel_log, LOG_LINES) })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

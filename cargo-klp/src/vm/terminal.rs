@@ -1,0 +1,36 @@
+//! This process's terminal, handed to the guest.
+
+use std::io;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+
+/// The rows and columns of the terminal.
+pub fn size() -> (u16, u16) {
+    tcgetwinsize(io::stdin()).map_or((24, 80), |size| (size.ws_row, size.ws_col))
+}
+
+/// While it lives, each key goes to the guest as it is: the guest's terminal handles lines, echo and
+/// interrupts.
+pub struct Raw(Option<Termios>);
+
+impl Raw {
+    /// Does nothing where stdin is no terminal.
+    pub fn new() -> Self {
+        let before = tcgetattr(io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut raw = before.clone();
+            raw.make_raw();
+            // Keys that are handled here as well are a nuisance, no failure.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &raw);
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
+    }
+}
