@@ -51,7 +51,8 @@ struct Line {
 }
 
 impl Line {
-    /// Adds what there is room for.
+    /// Adds what there is room for. Never inlined: each of the many callers would copy the loop.
+    #[inline(never)]
     fn push(&mut self, text: &[u8]) {
         // `zip` ends with the shorter one, without a bounds check that could panic.
         for (to, from) in self.text.iter_mut().skip(self.len).zip(text) {

@@ -203,6 +203,7 @@ impl Report {
         unsafe { self.state(out) }
     }
 
+    #[inline(never)]
     unsafe fn state(&self, out: &mut dyn FnMut(&[u8])) {
         out(b" state ");
         // SAFETY: By contract of the caller.
@@ -213,6 +214,7 @@ impl Report {
     }
 }
 
+#[inline(never)]
 unsafe fn name(out: &mut dyn FnMut(&[u8]), name: *const c_char) {
     if !name.is_null() {
         // SAFETY: By contract of the caller.
@@ -220,6 +222,7 @@ unsafe fn name(out: &mut dyn FnMut(&[u8]), name: *const c_char) {
     }
 }
 
+#[inline(never)]
 fn number(out: &mut dyn FnMut(&[u8]), mut number: u64) {
     let mut digits = [0_u8; 20];
     let mut start = digits.len();
