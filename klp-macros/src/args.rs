@@ -10,6 +10,7 @@ use darling::FromMeta;
 use darling::ast::NestedMeta;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, MetaNameValue, Path, UnOp};
 
@@ -338,7 +339,7 @@ pub(crate) struct TypeName(Path);
 impl TypeName {
     /// The last segment: the type's own name.
     pub(crate) fn name(&self) -> String {
-        self.0.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
+        self.0.segments.last().map(|segment| segment.ident.unraw().to_string()).unwrap_or_default()
     }
 }
 

@@ -56,7 +56,8 @@ pub(crate) enum Part<'a> {
 /// One line of the manifest: what the build tool compares the tables with.
 ///
 /// It goes another way than the entry, an assembler directive, so that what
-/// makes one of them vanish does not take the other with it.
+/// makes one of them vanish does not take the other with it. `global_asm!`, by
+/// a name that says what is wrong where it can't stand: rustc's error shows it.
 pub(crate) fn manifest(cfgs: &[&Attribute], parts: &[Part<'_>]) -> TokenStream {
     let mut line = String::from(".asciz \"");
     let mut operands = Vec::new();
@@ -75,7 +76,7 @@ pub(crate) fn manifest(cfgs: &[&Attribute], parts: &[Part<'_>]) -> TokenStream {
     line.push('"');
     quote! {
         #(#cfgs)*
-        ::klp_runtime::__private::global_asm!(
+        ::klp_runtime::__private::this_item_belongs_in_a_module_not_in_a_function_or_impl!(
             ".pushsection klp_manifest,\"\",@progbits",
             #line,
             ".popsection",

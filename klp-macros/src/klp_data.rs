@@ -37,7 +37,8 @@ fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Result<DeriveInput
 
 fn check<'a>(diagnostics: &mut Diagnostics, input: &'a DeriveInput) -> Result<Layout<'a>, Reported> {
     check_repr(diagnostics, input);
-    check_generics(diagnostics, input, "what is handed from one patch to the next");
+    // The other checks do not depend on it; what was reported ends them all.
+    let _ = check_generics(diagnostics, input, "what is handed from one patch to the next");
     let fields = match &input.data {
         Data::Struct(data) => &data.fields,
         Data::Enum(data) => {
@@ -63,15 +64,20 @@ fn check<'a>(diagnostics: &mut Diagnostics, input: &'a DeriveInput) -> Result<La
     Ok(Layout { name: &input.ident, fields })
 }
 
-/// Reports generics; `what` can't have them.
-pub(crate) fn check_generics(diagnostics: &mut Diagnostics, input: &DeriveInput, what: &str) {
-    if !input.generics.params.is_empty() {
-        let message = format!(
-            "{what} has no generics or lifetimes: it outlives this module, and has one layout. \
-             Write the types out, and `KernelPtr` for a reference"
-        );
-        diagnostics.error(&input.generics, message);
+/// Refuses generics, which `what` can't have.
+pub(crate) fn check_generics(
+    diagnostics: &mut Diagnostics,
+    input: &DeriveInput,
+    what: &str,
+) -> Result<(), Reported> {
+    if input.generics.params.is_empty() {
+        return Ok(());
     }
+    let message = format!(
+        "{what} has no generics or lifetimes: it outlives this module, and has one layout. Write the types \
+         out, and `KernelPtr` for a reference"
+    );
+    Err(diagnostics.error(&input.generics, message))
 }
 
 fn check_repr(diagnostics: &mut Diagnostics, input: &DeriveInput) {

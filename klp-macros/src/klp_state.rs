@@ -3,6 +3,7 @@
 use darling::FromMeta;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{FnArg, ImplItem, ImplItemFn, ItemImpl, Safety, Signature, Type};
 
@@ -79,7 +80,6 @@ const INSERTED: &[(&str, &str)] = &[
 /// An implementation of `State`, checked.
 struct StateImpl<'a> {
     id: &'a Number,
-    version: &'a Number,
     name: String,
     block_disable: bool,
     /// The callbacks that are there, in the order of [`CALLBACKS`].
@@ -88,11 +88,14 @@ struct StateImpl<'a> {
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let args = args::parse(&mut diagnostics, args);
-    let Ok(mut block) = parse(&mut diagnostics, &item) else {
+    let parsed = args::parse(&mut diagnostics, args);
+    let block = parse(&mut diagnostics, &item);
+    let args = check_args(&mut diagnostics, &parsed);
+    let Ok(mut block) = block else {
         return diagnostics.attach(item);
     };
-    let table = match check(&mut diagnostics, &args, &mut block) {
+    let callbacks = check_block(&mut diagnostics, &mut block);
+    let table = match check(&mut diagnostics, args, callbacks, &block.self_ty) {
         Ok(state) => emit(&state, &block),
         Err(Reported { .. }) => TokenStream::new(),
     };
@@ -100,7 +103,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         // A state is `'static`: rustc would say so three times more.
         return diagnostics.attach(TokenStream::new());
     }
-    complete(&mut block, args.as_ref().ok());
+    complete(&mut block, parsed.as_ref().ok());
     diagnostics.attach(quote!(#block #table))
 }
 
@@ -136,35 +139,50 @@ fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<ItemImpl, 
     Ok(block)
 }
 
-/// Checks everything; takes the methods out of `block` that `State` does not
-/// have, or has otherwise, so that rustc does not report them once more.
-fn check<'a>(
+/// Checks what was written in the attribute.
+fn check_args<'a>(
     diagnostics: &mut Diagnostics,
     parsed: &'a Result<Parsed<Args>, Reported>,
-    block: &mut ItemImpl,
-) -> Result<StateImpl<'a>, Reported> {
+) -> Result<&'a Args, Reported> {
+    let parsed = parsed.as_ref().map_err(|reported| *reported)?;
+    parsed.require(diagnostics, "id", "a number that no other state of any patch has");
+    parsed.require(diagnostics, "version", "which grows when what the state means does");
+    if let Some(id) = &parsed.args.id {
+        check_id(diagnostics, id);
+    }
+    if let Some(name) = &parsed.args.name {
+        check_name(diagnostics, &name.value(), name)?;
+    }
+    Ok(&parsed.args)
+}
+
+/// Checks the block, and takes out of it what `State` does not have, or has
+/// otherwise, so that rustc does not report it once more.
+fn check_block(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -> Vec<&'static str> {
     if !block.generics.params.is_empty() {
         let message = "a state can't be generic: it is one entry of a table, with one id";
         diagnostics.error(&block.generics, message);
     }
-    let callbacks = check_items(diagnostics, block);
+    check_items(diagnostics, block)
+}
 
-    let parsed = parsed.as_ref().map_err(|reported| *reported)?;
-    parsed.require(diagnostics, "id", "a number that no other state of any patch has");
-    parsed.require(diagnostics, "version", "which grows when what the state means does");
-    let args = &parsed.args;
-    if let Some(id) = &args.id {
-        check_id(diagnostics, id);
-    }
-    let name = check_state_name(diagnostics, args.name.as_ref(), &block.self_ty);
-
+/// Puts both together, if nothing was reported.
+fn check<'a>(
+    diagnostics: &mut Diagnostics,
+    args: Result<&'a Args, Reported>,
+    callbacks: Vec<&'static str>,
+    ty: &Type,
+) -> Result<StateImpl<'a>, Reported> {
+    let args = args?;
+    let name = match &args.name {
+        Some(name) => name.value(),
+        None => check_type_name(diagnostics, ty)?,
+    };
     diagnostics.check()?;
-    match (&args.id, &args.version, name) {
-        (Some(id), Some(version), Some(name)) => {
-            Ok(StateImpl { id, version, name, block_disable: args.block_disable.is_some(), callbacks })
-        }
-        _ => Err(diagnostics.error_at(parsed.place(), "`id` or `version` is missing")),
-    }
+    let Some(id) = &args.id else {
+        return Err(diagnostics.error(ty, "`id` is missing"));
+    };
+    Ok(StateImpl { id, name, block_disable: args.block_disable.is_some(), callbacks })
 }
 
 /// Checks an id as far as a macro can: the rest is [`id_assertions`].
@@ -198,21 +216,20 @@ pub(crate) fn id_assertions(id: &TokenStream, at: &Number) -> TokenStream {
     quote!(#not_zero #not_reserved)
 }
 
-fn check_state_name(diagnostics: &mut Diagnostics, name: Option<&Text>, ty: &Type) -> Option<String> {
-    if let Some(text) = name {
-        return check_name(diagnostics, &text.value(), text).ok().map(|()| text.value());
-    }
+/// The name of a state whose attribute gives none.
+fn check_type_name(diagnostics: &mut Diagnostics, ty: &Type) -> Result<String, Reported> {
     let Some(name) = type_name(ty) else {
-        diagnostics.error(ty, "this type has no name of its own: write `name = \"…\"` in the attribute");
-        return None;
+        let message = "this type has no name of its own: write `name = \"…\"` in the attribute";
+        return Err(diagnostics.error(ty, message));
     };
-    check_name(diagnostics, &name, ty).ok().map(|()| name)
+    check_name(diagnostics, &name, ty)?;
+    Ok(name)
 }
 
 /// The last segment of a path.
 fn type_name(ty: &Type) -> Option<String> {
     match ty {
-        Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
+        Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.unraw().to_string()),
         Type::Group(group) => type_name(&group.elem),
         Type::Paren(paren) => type_name(&paren.elem),
         _ => None,
@@ -446,7 +463,6 @@ fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
             Part::Text(&present),
         ],
     );
-    let _ = state.version;
     quote!(#hidden #manifest)
 }
 

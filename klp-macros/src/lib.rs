@@ -1,4 +1,41 @@
-//! The macros of klp.
+//! The macros of klp: how a patch says what it is made of.
+//!
+//! Patches use them through `klp_runtime::prelude`, where the types that they
+//! name are documented.
+//!
+//! | macro | on | declares |
+//! | --- | --- | --- |
+//! | [`livepatch!`] | the crate root | the patch: once, and before all else |
+//! | [`#[klp_func]`](macro@klp_func) | `unsafe extern "C" fn` | a function that is redirected |
+//! | [`#[klp_state]`](macro@klp_state) | `impl State for …` | a change of the system, with callbacks |
+//! | [`#[shadow]`](macro@shadow) | `#[repr(C)] struct` | a field added to a kernel type |
+//! | [`#[derive(KlpData)]`](macro@KlpData) | `#[repr(C)] struct` | data that one patch hands to the next |
+//!
+//! Items may stand in any module and any file of the crate, but not in a
+//! function or an `impl`: each leaves one entry in a table that the
+//! linker puts together, and one line in a manifest that goes another way,
+//! which the build and the load compare with the tables.
+//!
+//! # What they have in common
+//!
+//! * Where a number is meant, any constant expression may stand.
+//! * All errors of an item are reported at once, each where it is, with what to
+//!   write instead; the item itself is kept, so that one mistake hides no other.
+//! * The item's `#[cfg]` holds for all that belongs to it, if it stands below
+//!   the attribute.
+//! * The same function, state or shadow variable twice is an error of `cargo
+//!   check`, at both places, also across files: "conflicting implementations of
+//!   trait `DuplicateFunc`", `DuplicateStateId` or `DuplicateShadowId`.
+//! * "cannot find type `livepatch_macro_at_the_crate_root` in the crate root"
+//!   means that [`livepatch!`] is missing there.
+//! * On the host an item is checked, and can be tested, without a kernel: the
+//!   table of functions has no address there, so nothing need be linked.
+//!
+//! # How they are built
+//!
+//! Each macro is a file of stages, *parse*, *check* and *emit*: darling fills a
+//! struct of arguments (`args`), the check collects what is wrong
+//! (`diagnostics`), and only the last makes tokens (`emit`).
 
 mod args;
 mod diagnostics;
@@ -12,31 +49,262 @@ mod shadow;
 
 use proc_macro::TokenStream;
 
-/// Declares the patch.
+/// Declares the patch. Once, at the crate root.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `license` | a string | one that the kernel takes for GPL-compatible: `GPL`, `GPL v2`, `GPL and additional rights`, `Dual BSD/GPL`, `Dual MIT/GPL` or `Dual MPL/GPL` |
+/// | `authors` | a list of strings | who to ask |
+/// | `description` | a string | what is fixed |
+/// | `replace` | a boolean, or a constant expression of one | optional, `false`: the patch replaces all others once it is enabled (a cumulative patch), and provides every state that is to stay |
+/// | `version` | a string | optional: of the module, for people |
+///
+/// All but `replace` is what `modinfo` shows, each one line.
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+///
+/// livepatch! {
+///     license: "GPL",
+///     authors: ["A. Author <a@example.org>"],
+///     description: "Raises the console log level while a fix is in place",
+///     replace: true,
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// A key that is missing, unknown (the nearest known one is named) or written
+/// twice, a value of another type, a licence that the kernel does not take, an
+/// empty text or one of several lines; `livepatch!` in a module, or twice.
 #[proc_macro]
 pub fn livepatch(input: TokenStream) -> TokenStream {
     livepatch::expand(input.into()).into()
 }
 
-/// Redirects a function.
+/// Redirects a function of the kernel, or of a module, to the one below.
+///
+/// The replacement has the types of the original: nothing can check that. It is
+/// called in the original's place from the moment on that the kernel's
+/// transition has switched a task, and gets the same arguments.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `symbol` | a string | the function's name, as in `/proc/kallsyms` |
+/// | `object` | a string | optional, `vmlinux`: the module that has it, as in `/proc/modules` |
+/// | `sympos` | a constant expression, `c_ulong` | optional, `0`: which of the functions of that name, from 1, in the order of `/proc/kallsyms`; 0 where the name is unique |
+///
+/// The attribute may stand on one function more than once.
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// /// Always as if there were no command line.
+/// #[klp_func(symbol = "cmdline_proc_show")]
+/// unsafe extern "C" fn livepatch_cmdline_proc_show(_m: *mut seq_file, _v: *mut c_void) -> c_int {
+///     0
+/// }
+///
+/// const SECOND: u64 = 2;
+///
+/// #[klp_func(symbol = "nft_do_chain", object = "nf_tables", sympos = SECOND)]
+/// unsafe extern "C" fn livepatch_nft_do_chain(_pkt: *mut c_void, _priv: *mut c_void) -> c_uint {
+///     1
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// A function that is not `unsafe extern "C"`, is generic over types or
+/// constants, `async` or variadic, or is a method; a symbol or an object that
+/// is empty, too long (511 and 55 bytes) or has a character that none has, `-`
+/// and `.ko` in an object among them; a negative position; the same object,
+/// symbol and position twice.
 #[proc_macro_attribute]
 pub fn klp_func(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_func::expand(args.into(), item.into()).into()
 }
 
-/// Declares a state.
+/// Declares a state: a change of the system that is introduced and removed with its patches.
+///
+/// On an implementation of `klp_runtime::state::State`, of which it writes
+/// `ID`, `VERSION` and `NAME`. Only the methods that are written become
+/// callbacks; `type Data` is `()` where it is left out, and then `pre_patch` is
+/// optional as well.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `id` | a constant expression, `u64` | from 1 to below 1 << 63, the state's own in the whole system: the same number in two patches is the same state |
+/// | `version` | a constant expression, `u32` | grows when what the state means does; a patch with a lower one is refused |
+/// | `name` | a string | optional, the type's: the same id under another name is refused |
+/// | `block_disable` | stands alone | optional: the change can't be taken back, so no patch may remove the state |
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// /// What is given back in the end.
+/// #[derive(KlpData)]
+/// #[repr(C)]
+/// struct SavedLevel {
+///     level: AtomicI32,
+/// }
+///
+/// struct ConsoleLoglevel;
+///
+/// #[klp_state(id = 1, version = 1)]
+/// impl State for ConsoleLoglevel {
+///     type Data = SavedLevel;
+///
+///     fn pre_patch(_cx: &StateContext<'_>) -> Result<SavedLevel> {
+///         Ok(SavedLevel { level: AtomicI32::new(4) })
+///     }
+///
+///     fn pre_unpatch(cx: &StateContext<'_>, data: &SavedLevel) {
+///         pr_info!("{:?} gives back {}\n", cx.state_name(), data.level.load(Relaxed));
+///     }
+/// }
+///
+/// /// One that marks a change, and has nothing to do.
+/// struct Marker;
+///
+/// #[klp_state(id = 2, version = 1, block_disable)]
+/// impl State for Marker {}
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// An id that is missing, 0, reserved or used twice, also by a
+/// [`#[shadow]`](macro@shadow); a version that is missing; a method that is no
+/// callback (the nearest one is named) or has another signature (the right one
+/// is shown), or a `#[cfg]` of its own; `Data` without `pre_patch`, which makes
+/// them; `Data` that lack [`KlpData`](macro@KlpData); an item that is no
+/// implementation of `State`, or a generic one.
 #[proc_macro_attribute]
 pub fn klp_state(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_state::expand(args.into(), item.into()).into()
 }
 
-/// Declares a shadow variable.
+/// Declares a shadow variable: a field added to each object of a kernel type.
+///
+/// On a `#[repr(C)]` struct, which gets [`KlpData`](macro@KlpData), with
+/// `#[klp(opaque)]` on its fields, and `klp_runtime::shadow::Shadow`, with
+/// `get`, `alloc`, `get_or_alloc`, `free` and `free_all`. The struct's `Drop`
+/// is its destructor.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `of` | a type | the objects' |
+/// | `state` | a type | the state that the variable lives as long as |
+/// | `id` | a constant expression, `u64` | instead of `state`, to give it a state of its own; as the `id` of a [`#[klp_state]`](macro@klp_state) |
+/// | `version` | a constant expression, `u32` | optional, `1`: of that state |
+/// | `name` | a string | optional, the struct's; see below |
+/// | `sleepable` | stands alone | optional: `Drop` may sleep |
+///
+/// With `state`, the kernel's id of the variable is made of the state's id and
+/// of the name: to rename the struct in a later patch is to declare another
+/// variable. Write `name = "…"`, the old one, to keep it. With `id`, the name
+/// is that of the state, and another one is refused.
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// struct Accounting;
+///
+/// #[klp_state(id = 1, version = 1)]
+/// impl State for Accounting {}
+///
+/// /// Of each task that the new code has seen.
+/// #[shadow(state = Accounting, of = task_struct)]
+/// #[repr(C)]
+/// struct NewPid {
+///     counter: AtomicI32,
+/// }
+///
+/// /// Of files, without a state to declare.
+/// #[shadow(id = 2, of = file, sleepable)]
+/// #[repr(C)]
+/// struct Reads {
+///     count: u64,
+/// }
+///
+/// fn seen(task: &task_struct) -> Result<i32> {
+///     let pid = NewPid::get_or_alloc(task, GFP_KERNEL, || Ok(NewPid { counter: AtomicI32::new(0) }))?;
+///     Ok(pid.counter.fetch_add(1, Relaxed))
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// No `of`, both or neither of `id` and `state`, an id that is 0, reserved or
+/// in use, a `state` that is none, two variables of one name in one state;
+/// generics or lifetimes, an alignment over 8, what is no struct, and what the
+/// derive refuses.
 #[proc_macro_attribute]
 pub fn shadow(args: TokenStream, item: TokenStream) -> TokenStream {
     shadow::expand(args.into(), item.into()).into()
 }
 
-/// Computes the fingerprint of a layout.
+/// Computes the fingerprint of a struct's layout, for data that outlive the patch that made them.
+///
+/// Two patches may come from two compilers. The second reads what the first
+/// has left only where both fingerprints are the same: a hash of the fields'
+/// names, offsets and types, and of the size and alignment of the whole. The
+/// struct's own name is no part of it.
+///
+/// For `#[repr(C)]` structs, also with `align(…)`, all of whose fields are
+/// `klp_runtime::layout::KlpData` themselves: integers, `bool`, atomics,
+/// arrays, `KernelPtr`, and structs with this derive. A field that is none of
+/// these can be `#[klp(opaque)]`: then only its size and alignment count, and
+/// the author answers for the rest. It must be `Send`, `Sync` and `'static` as
+/// well; the derive implements the first two for the struct.
+///
+/// # Example
+///
+/// ```
+/// use klp_runtime::prelude::*;
+///
+/// #[derive(KlpData)]
+/// #[repr(C)]
+/// struct Limits {
+///     soft: u32,
+///     hard: u32,
+///     table: KernelPtr,
+///     #[klp(opaque)]
+///     range: core::ops::Range<u16>,
+/// }
+///
+/// assert_ne!(Limits::FINGERPRINT, <[u32; 2]>::FINGERPRINT);
+/// ```
+///
+/// # Errors
+///
+/// An enum or a union, generics or lifetimes, another representation than C,
+/// `packed`, a field whose type lacks `KlpData`, at the field.
 #[proc_macro_derive(KlpData, attributes(klp))]
 pub fn derive_klp_data(item: TokenStream) -> TokenStream {
     klp_data::expand(item.into()).into()

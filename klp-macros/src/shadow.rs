@@ -3,8 +3,9 @@
 use darling::FromMeta;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput};
+use syn::{Attribute, Data, DeriveInput};
 
 use crate::args::{self, Arguments, Flag, Number, Parsed, Text, TypeName};
 use crate::diagnostics::{Diagnostics, Reported};
@@ -44,6 +45,7 @@ enum Owner<'a> {
 
 /// A shadow variable, checked.
 struct Variable<'a> {
+    input: &'a DeriveInput,
     of: &'a TypeName,
     owner: Owner<'a>,
     name: String,
@@ -55,19 +57,30 @@ struct Variable<'a> {
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let args = args::parse(&mut diagnostics, args);
-    let Ok(input) = parse(&mut diagnostics, &item) else {
-        return diagnostics.attach(item);
-    };
+    let input = parse(&mut diagnostics, &item);
     let table = match check(&mut diagnostics, &args, &input) {
-        Ok(variable) => emit(&variable, &input),
+        Ok(variable) => emit(&variable),
         Err(Reported { .. }) => TokenStream::new(),
     };
     // The derive checks the layout, and knows the attributes of the fields.
-    diagnostics.attach(quote! {
-        #[derive(::klp_runtime::KlpData)]
-        #item
-        #table
-    })
+    let derive = match &input {
+        Ok(input) if !derives_klp_data(&input.attrs) => quote!(#[derive(::klp_runtime::KlpData)]),
+        _ => TokenStream::new(),
+    };
+    diagnostics.attach(quote!(#derive #item #table))
+}
+
+/// Whether the user wrote `#[derive(KlpData)]` as well, below the attribute.
+fn derives_klp_data(attrs: &[Attribute]) -> bool {
+    let mut found = false;
+    for attribute in attrs.iter().filter(|attribute| attribute.path().is_ident("derive")) {
+        // What is no list of paths, rustc reports.
+        let _ = attribute.parse_nested_meta(|meta| {
+            found |= meta.path.segments.last().is_some_and(|segment| segment.ident == "KlpData");
+            Ok(())
+        });
+    }
+    found
 }
 
 /// The item as a struct that the derive can do something with.
@@ -78,37 +91,40 @@ fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<DeriveInpu
     if !matches!(input.data, Data::Struct(_)) {
         return Err(diagnostics.error_at(item::place(item), message));
     }
-    let before = diagnostics.check();
-    check_generics(diagnostics, &input, "a shadow variable");
-    if before.is_ok() {
-        diagnostics.check()?
-    };
+    check_generics(diagnostics, &input, "a shadow variable")?;
     Ok(input)
 }
 
 fn check<'a>(
     diagnostics: &mut Diagnostics,
     parsed: &'a Result<Parsed<Args>, Reported>,
-    input: &DeriveInput,
+    input: &'a Result<DeriveInput, Reported>,
 ) -> Result<Variable<'a>, Reported> {
     let parsed = parsed.as_ref().map_err(|reported| *reported)?;
     parsed.require(diagnostics, "of", "the kernel's type of the objects that it hangs on");
     let owner = check_owner(diagnostics, parsed);
 
     let args = &parsed.args;
+    if let Some(name) = &args.name {
+        // What was reported ends the check below, with all else.
+        let _ = check_name(diagnostics, &name.value(), name);
+    }
+
+    let input = input.as_ref().map_err(|reported| *reported)?;
     let struct_name = &input.ident;
     let (name, named) = match &args.name {
         Some(text) => (text.value(), quote!(#text)),
-        None => (struct_name.to_string(), quote!(#struct_name)),
+        None => {
+            let name = struct_name.unraw().to_string();
+            check_name(diagnostics, &name, struct_name)?;
+            (name, quote!(#struct_name))
+        }
     };
-    // What was reported ends the check below, with all else.
-    let _ = check_name(diagnostics, &name, &named);
-
     diagnostics.check()?;
     let Some(of) = &args.of else {
         return Err(diagnostics.error_at(parsed.place(), "`of` is missing"));
     };
-    Ok(Variable { of, owner: owner?, name, named, sleepable: args.sleepable.is_some() })
+    Ok(Variable { input, of, owner: owner?, name, named, sleepable: args.sleepable.is_some() })
 }
 
 fn check_owner<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> Result<Owner<'a>, Reported> {
@@ -153,10 +169,10 @@ fn check_owner<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> R
     }
 }
 
-fn emit(variable: &Variable<'_>, input: &DeriveInput) -> TokenStream {
+fn emit(variable: &Variable<'_>) -> TokenStream {
+    let Variable { input, of, owner, name, named, sleepable } = variable;
     let ty = &input.ident;
     let cfgs = cfgs(&input.attrs);
-    let Variable { of, owner, name, named, sleepable } = variable;
     let (name_literal, of_name) = (c_string(name), of.name());
     let of_literal = c_string(&of_name);
     let as_shadow = quote!(<#ty as ::klp_runtime::shadow::Shadow>);
@@ -217,7 +233,7 @@ fn emit(variable: &Variable<'_>, input: &DeriveInput) -> TokenStream {
 
 /// The state of a variable that has an `id`.
 fn implicit_state(
-    cfgs: &[&syn::Attribute],
+    cfgs: &[&Attribute],
     name: &str,
     id: &TokenStream,
     version: &TokenStream,

@@ -65,7 +65,12 @@ pub mod __private {
     pub use crate::layout::{Fingerprint, KlpData};
     pub use crate::shadow::derived_id;
     pub use crate::state::{BLOCK_DISABLE, post_patch, post_unpatch, pre_patch, pre_unpatch, take_over};
-    pub use core::{self, arch::global_asm};
+    pub use core::{
+        self,
+        arch::global_asm,
+        // Its name is in the error of an item that stands elsewhere.
+        arch::global_asm as this_item_belongs_in_a_module_not_in_a_function_or_impl,
+    };
 
     /// Implemented for the patch once for each state id in use: a second time is an error.
     pub trait DuplicateStateId<const ID: u64> {}

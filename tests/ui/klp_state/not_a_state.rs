@@ -35,7 +35,8 @@ struct Lifetime<'a>(&'a u8);
 #[klp_state(id = 5, version = 1)]
 impl<'a> State for Lifetime<'a> {}
 
-#[klp_state(id = 6, version = 1)]
+// The arguments are checked all the same.
+#[klp_state(id = 0)]
 fn function() {}
 
 fn main() {}

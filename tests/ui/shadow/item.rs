@@ -38,7 +38,8 @@ pub enum AnEnum {
     One,
 }
 
-#[shadow(state = S, of = task_struct)]
+// The arguments are checked all the same.
+#[shadow(state = S, colour)]
 fn function() {}
 
 #[shadow(state = S, of = task_struct)]
@@ -54,7 +55,7 @@ struct NotSync {
 }
 
 fn main() {
-    // No error here: the items are there.
+    // No errors here: the items are there.
     let _ = Generic { value: 1 }.value;
     let _ = Lifetime { value: &1 }.value;
     let _ = NotReprC { value: 1 }.value;

@@ -30,7 +30,7 @@ struct Counter {
 }
 
 #[shadow(id = ID + 1, version = 1 << 2, of = elsewhere::object, name = "another", sleepable)]
-#[derive(Debug)]
+#[derive(Debug, KlpData)]
 #[repr(C)]
 struct Another(u8, [u32; 3]);
 

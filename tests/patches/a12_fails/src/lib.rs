@@ -1,0 +1,10 @@
+//! A{1,2,3}, where `pre_patch` of state 2 fails.
+#![no_std]
+
+use klp_runtime::prelude::*;
+use klp_test_support::{logged_state, test_patch};
+
+test_patch!(replace: false);
+logged_state!(State1, id = 1, version = 1);
+logged_state!(State2, id = 2, version = 1; fails EBUSY);
+logged_state!(State3, id = 3, version = 1);

@@ -1,0 +1,9 @@
+//! B+{1,2}.
+#![no_std]
+
+use klp_runtime::prelude::*;
+use klp_test_support::{logged_state, test_patch};
+
+test_patch!(replace: true);
+logged_state!(State1, id = 1, version = 1);
+logged_state!(State2, id = 2, version = 1);

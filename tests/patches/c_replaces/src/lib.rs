@@ -1,0 +1,6 @@
+//! C+{}.
+#![no_std]
+
+use klp_test_support::test_patch;
+
+test_patch!(replace: true);
