@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
 use crate::ui::{self, Verbosity};
-use crate::{build, doctor};
+use crate::{build, doctor, new};
 
 /// Livepatches for stock kernels, written in Rust.
 ///
@@ -46,6 +46,8 @@ struct Cli {
 enum Command {
     /// Say what this machine has and lacks for building and running patches, and install it.
     Doctor(doctor::Args),
+    /// Make a patch crate that builds.
+    New(new::Args),
     /// Build patches to modules, through the target kernel's Kbuild.
     Build(build::Args),
     /// Make the Rust half of a module, from within Kbuild.
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Doctor(args) => doctor::main(&args),
+        Command::New(args) => new::main(&args),
         Command::Build(args) => build::main(&args),
         Command::Object(args) => build::object::main(&args),
         Command::Kbuild(args) => build::kbuild::main(&args),

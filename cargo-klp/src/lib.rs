@@ -8,5 +8,6 @@ pub mod doctor;
 pub mod error;
 pub mod kernel;
 pub mod manifest;
+pub mod new;
 pub mod ui;
 pub mod vm;

@@ -1,0 +1,193 @@
+//! `cargo klp new`: a patch crate that builds at once.
+
+mod name;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use name::Name;
+
+use crate::build::kbuild;
+use crate::error::{Error, Result};
+use crate::ui;
+
+/// Arguments of `cargo klp new`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The folder to make; its last part is the patch's name.
+    path: PathBuf,
+
+    /// The klp-runtime that the patch is built with.
+    ///
+    /// Without it, the one that this cargo-klp was built with.
+    #[arg(long, value_name = "DIR")]
+    runtime: Option<PathBuf>,
+}
+
+/// The runtime beside the sources that this program was built from: klp is not on crates.io yet.
+const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
+
+/// Makes the crate and says what to do next.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let crate_dir = std::path::absolute(&args.path).map_err(Error::io("find", &args.path))?;
+    let patch = Patch {
+        name: Name::of_dir(&crate_dir)?,
+        author: author(),
+        runtime: runtime(args.runtime.as_deref())?,
+    };
+    create(&crate_dir, &patch)?;
+    ui::status("Created", format!("livepatch `{}`: it changes /proc/cmdline", patch.name.package()));
+    ui::note(format!(
+        "next:\n  cd {}\n  cargo klp build                       # {}.ko\n  \
+         cargo klp run -- cat /proc/cmdline    # on a real kernel, in QEMU",
+        args.path.display(),
+        patch.name.module(),
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What differs from one new crate to the next.
+#[derive(Debug)]
+struct Patch {
+    name: Name,
+    author: String,
+    runtime: String,
+}
+
+/// Writes the crate into a folder that is absent or empty.
+fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
+    let taken = match fs::read_dir(crate_dir) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => crate_dir.symlink_metadata().is_ok(),
+    };
+    if taken {
+        return Err(Error::Request {
+            message: format!("`{}` exists and is not an empty folder", crate_dir.display()),
+            help: "choose another name, or an empty folder".into(),
+        });
+    }
+    for (path, text) in patch.files() {
+        let path = crate_dir.join(path);
+        let folder = path.parent().expect("a file stands in a folder");
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        fs::write(&path, text).map_err(Error::io("write", &path))?;
+    }
+    Ok(())
+}
+
+impl Patch {
+    fn files(&self) -> [(&'static str, String); 5] {
+        [
+            ("Cargo.toml", self.fill(include_str!("template/Cargo.toml.in"))),
+            ("Kbuild", kbuild::for_crate(self.name.module())),
+            ("README.md", self.fill(include_str!("template/README.md.in"))),
+            (".gitignore", self.fill(include_str!("template/gitignore.in"))),
+            ("src/lib.rs", self.fill(include_str!("template/lib.rs.in"))),
+        ]
+    }
+
+    fn fill(&self, template: &str) -> String {
+        // What JSON escapes, TOML reads.
+        let toml_path = serde_json::to_string(&self.runtime).expect("a string");
+        template
+            .replace("{{package}}", self.name.package())
+            .replace("{{module}}", self.name.module())
+            .replace("{{author}}", &format!("{:?}", self.author))
+            .replace("{{runtime}}", &toml_path)
+    }
+}
+
+/// The folder of klp-runtime, made sure to be one.
+fn runtime(given: Option<&Path>) -> Result<String> {
+    let dir = given.unwrap_or(Path::new(RUNTIME));
+    let refuse = |why: &str| Error::Request {
+        message: format!("`{}` {why}", dir.display()),
+        help: "give the folder klp-runtime of a checkout of klp: `cargo klp new NAME --runtime DIR`".into(),
+    };
+    let is_runtime = fs::read_to_string(dir.join("Cargo.toml"))
+        .is_ok_and(|manifest| manifest.lines().any(|line| line == "name = \"klp-runtime\""));
+    if !is_runtime || !dir.join("kbuild/klp.mk").exists() {
+        return Err(refuse("is not the klp-runtime that a patch needs"));
+    }
+    let dir = fs::canonicalize(dir).map_err(Error::io("find", dir))?;
+    match dir.to_str() {
+        Some(path) if !path.contains(char::is_whitespace) => Ok(path.into()),
+        _ => Err(refuse("has a path that Kbuild can't use: white space, or not UTF-8")),
+    }
+}
+
+/// Who git says that the user is, else the login name.
+fn author() -> String {
+    let git = |key: &str| {
+        let output = Command::new("git").args(["config", key]).output().ok()?;
+        let value = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (!value.is_empty()).then_some(value)
+    };
+    let login = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+    match (git("user.name"), git("user.email")) {
+        (Some(name), Some(email)) => format!("{name} <{email}>"),
+        (Some(name), None) => name,
+        _ => login().unwrap_or_else(|| "unknown".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patch() -> Patch {
+        Patch {
+            name: Name::of_dir("fix-x".as_ref()).unwrap(),
+            author: "A \"B\" <a@example.org>".into(),
+            runtime: "/klp/klp-runtime".into(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_to_fill_in() {
+        for (path, text) in patch().files() {
+            assert!(!text.contains("{{"), "{path}: {text}");
+            assert!(text.ends_with('\n'), "{path}");
+        }
+    }
+
+    #[test]
+    fn names_stand_where_they_belong() {
+        let files = patch().files();
+        let text = |name: &str| &files.iter().find(|(path, _)| *path == name).unwrap().1;
+        assert!(text("Cargo.toml").contains("name = \"fix-x\""));
+        assert!(text("Cargo.toml").contains("klp-runtime = { path = \"/klp/klp-runtime\" }"));
+        assert!(text("Kbuild").contains("obj-m := fix_x.o"));
+        assert!(text("src/lib.rs").contains(r#"authors: ["A \"B\" <a@example.org>"]"#));
+    }
+
+    #[test]
+    fn a_folder_in_use_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("mine"), "mine").unwrap();
+        let error = create(folder.path(), &patch()).unwrap_err();
+        assert!(error.to_string().contains("not an empty folder"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+
+        let file = folder.path().join("mine");
+        create(&file, &patch()).unwrap_err();
+        assert_eq!(fs::read_to_string(file).unwrap(), "mine");
+    }
+
+    #[test]
+    fn an_empty_folder_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path(), &patch()).unwrap();
+        assert!(folder.path().join("src/lib.rs").exists());
+    }
+
+    #[test]
+    fn the_runtime_is_looked_at() {
+        assert!(runtime(None).unwrap().ends_with("/klp-runtime"));
+        let error = runtime(Some("/nonexistent".as_ref())).unwrap_err();
+        assert!(error.help().unwrap().contains("--runtime"));
+        let other_crate = env!("CARGO_MANIFEST_DIR");
+        runtime(Some(other_crate.as_ref())).unwrap_err();
+    }
+}
