@@ -65,7 +65,7 @@ mod module {
         /// A state without callbacks.
         pub(crate) struct Quiet;
 
-        #[klp_state(id = BASE + 1, version = { 1 + 1 }, name = "a {quiet} \"one\"", block_disable)]
+        #[klp_state(id = BASE + 1, version = { 1 + 1 }, name = "a {quiet} \"öne\" \\", block_disable)]
         impl State for Quiet {}
     }
 }
@@ -170,7 +170,10 @@ fn states() {
     assert!(level.post_patch.is_none() && level.post_unpatch.is_none() && level.take_over.is_none());
 
     let quiet = find(BASE + 1);
-    assert_eq!((text(quiet.name), quiet.version, quiet.flags), ("a {quiet} \"one\"", 2, STATE_BLOCK_DISABLE));
+    assert_eq!(
+        (text(quiet.name), quiet.version, quiet.flags),
+        ("a {quiet} \"öne\" \\", 2, STATE_BLOCK_DISABLE)
+    );
     assert!(quiet.pre_patch.is_none());
     assert_eq!(quiet.slot, module::deeper::Quiet::__SLOT);
     assert_ne!(quiet.slot, level.slot);
@@ -228,7 +231,7 @@ fn manifest() {
             &pid,
             "shadow\t40\t40\tof a file\tfile\t1",
             "state\t40\t5\tof a file\t0\t-",
-            "state\t41\t2\ta {quiet} \"one\"\t1\t-",
+            "state\t41\t2\ta {quiet} \"öne\" \\\t1\t-",
             "state\t7\t3\tLevel\t0\tpre_patch,pre_unpatch",
         ]
     );

@@ -63,11 +63,27 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Err(Reported { .. }) => TokenStream::new(),
     };
     // The derive checks the layout, and knows the attributes of the fields.
-    let derive = match &input {
-        Ok(input) if !derives_klp_data(&input.attrs) => quote!(#[derive(::klp_runtime::KlpData)]),
-        _ => TokenStream::new(),
+    let item = match &input {
+        Ok(input) if derives_klp_data(&input.attrs) => item,
+        Ok(_) => quote!(#[derive(::klp_runtime::KlpData)] #item),
+        Err(Reported { .. }) => without_helpers(item),
     };
-    diagnostics.attach(quote!(#derive #item #table))
+    diagnostics.attach(quote!(#item #table))
+}
+
+/// The item without the attributes that only the derive knows.
+fn without_helpers(item: TokenStream) -> TokenStream {
+    match syn::parse2::<DeriveInput>(item.clone()) {
+        Ok(mut input) => {
+            if let Data::Struct(data) = &mut input.data {
+                for field in &mut data.fields {
+                    field.attrs.retain(|attribute| !attribute.path().is_ident("klp"));
+                }
+            }
+            quote!(#input)
+        }
+        Err(_) => item,
+    }
 }
 
 /// Whether the user wrote `#[derive(KlpData)]` as well, below the attribute.

@@ -18,6 +18,7 @@ impl State for S {}
 #[shadow(state = S, of = task_struct)]
 #[repr(C)]
 struct Generic<T> {
+    #[klp(opaque)]
     value: T,
 }
 

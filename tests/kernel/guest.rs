@@ -1,0 +1,224 @@
+//! The half that runs in the guest: loads patches and reads the kernel log.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
+
+/// The variable that holds the folder of the modules, and shows that this is the guest.
+pub(crate) const MODULES: &str = "KLP_TEST_MODULES";
+/// The variable that holds the release of the kernel that should be up.
+pub(crate) const KERNEL: &str = "KLP_TEST_KERNEL";
+
+/// A transition that nothing holds up takes one try, or a second for each one more.
+const TRANSITION: Duration = Duration::from_secs(60);
+
+pub(crate) fn is_here() -> bool {
+    std::env::var_os(MODULES).is_some()
+}
+
+/// Runs a test: after it no patch is left, and the kernel has nothing to complain of.
+pub(crate) fn run(test: fn()) {
+    assert_eq!(
+        fs::read_to_string("/proc/sys/kernel/osrelease").unwrap().trim(),
+        std::env::var(KERNEL).unwrap(),
+        "another kernel is up than the modules are for"
+    );
+    let mut log = Log::new();
+    let before = modules();
+    test();
+    assert_eq!(modules(), before, "modules were left behind");
+    assert_eq!(patches(), Vec::<String>::new(), "patches were left behind");
+    let lines = log.lines();
+    let complaint = lines.iter().find(|line| is_complaint(line));
+    assert!(complaint.is_none(), "the kernel complained: {}\n{}", complaint.unwrap(), lines.join("\n"));
+}
+
+/// Whether a line of the log means that something is wrong with the kernel.
+fn is_complaint(line: &str) -> bool {
+    ["WARNING:", "BUG:", "kernel BUG", "Oops", "general protection", "refcount_t", "INFO: task", "Call Trace"]
+        .iter()
+        .any(|sign| line.contains(sign))
+}
+
+/// The modules that are loaded, by name.
+fn modules() -> Vec<String> {
+    let text = fs::read_to_string("/proc/modules").unwrap();
+    let mut names: Vec<_> =
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+/// The patches that the kernel knows.
+fn patches() -> Vec<String> {
+    let entries = fs::read_dir("/sys/kernel/livepatch").unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// A patch of the tests or examples, by the name of its module without `klp_test_`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patch(pub(crate) &'static str);
+
+impl Patch {
+    /// The module's name.
+    pub(crate) fn module(self) -> String {
+        if self.0.starts_with("livepatch_") { self.0.into() } else { format!("klp_test_{}", self.0) }
+    }
+
+    fn file(self) -> PathBuf {
+        let folder = PathBuf::from(std::env::var_os(MODULES).unwrap());
+        folder.join(self.module()).join(self.module()).with_extension("ko")
+    }
+
+    fn sysfs(self, file: &str) -> PathBuf {
+        Path::new("/sys/kernel/livepatch").join(self.module()).join(file)
+    }
+
+    /// Loads the module; the transition that it starts may not be over.
+    pub(crate) fn insert(self) -> Result<(), Errno> {
+        load(&self.file())
+    }
+
+    /// Loads the module and waits until its transition is over.
+    pub(crate) fn enable(self) {
+        self.insert().unwrap_or_else(|error| panic!("insmod {}: {error}", self.0));
+        self.settle();
+    }
+
+    /// Loads the module, which must fail with this error and leave nothing.
+    pub(crate) fn refused(self, error: Errno) {
+        assert_eq!(self.insert(), Err(error), "insmod {}", self.0);
+        assert!(!self.sysfs("enabled").exists());
+        assert!(!self.is_loaded());
+    }
+
+    /// Writes to the patch's `enabled`.
+    pub(crate) fn set_enabled(self, enabled: bool) {
+        fs::write(self.sysfs("enabled"), if enabled { "1" } else { "0" })
+            .unwrap_or_else(|error| panic!("enabled of {}: {error}", self.0));
+    }
+
+    /// Whether its transition is running.
+    pub(crate) fn in_transition(self) -> bool {
+        fs::read_to_string(self.sysfs("transition")).is_ok_and(|text| text.trim() == "1")
+    }
+
+    /// Waits until its transition is over.
+    pub(crate) fn settle(self) {
+        wait(|| !self.in_transition(), || format!("the transition of {} does not end", self.0));
+    }
+
+    /// Disables it and waits until no task runs its code: the kernel then forgets it.
+    pub(crate) fn disable(self) {
+        self.set_enabled(false);
+        self.gone();
+    }
+
+    /// Waits until the kernel has forgotten it: disabled, or replaced.
+    pub(crate) fn gone(self) {
+        wait(|| !self.sysfs("enabled").exists(), || format!("{} does not go", self.0));
+    }
+
+    /// Unloads the module, once nothing holds it.
+    pub(crate) fn remove(self) {
+        let mut result = Ok(());
+        wait(
+            || {
+                result = self.try_remove();
+                result != Err(Errno::AGAIN) && result != Err(Errno::BUSY)
+            },
+            || format!("{} can't be unloaded", self.0),
+        );
+        result.unwrap_or_else(|error| panic!("rmmod {}: {error}", self.0));
+    }
+
+    /// Tries to unload the module.
+    pub(crate) fn try_remove(self) -> Result<(), Errno> {
+        let name = std::ffi::CString::new(self.module()).unwrap();
+        rustix::system::delete_module(&name, OFlags::NONBLOCK.bits() as i32)
+    }
+
+    /// Whether the module is loaded.
+    pub(crate) fn is_loaded(self) -> bool {
+        Path::new("/sys/module").join(self.module()).exists()
+    }
+
+    /// Disables and unloads it.
+    pub(crate) fn end(self) {
+        self.disable();
+        self.remove();
+    }
+}
+
+/// Loads a module file.
+pub(crate) fn load(ko: &Path) -> Result<(), Errno> {
+    let file = rustix::fs::open(ko, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .unwrap_or_else(|error| panic!("{}: {error}", ko.display()));
+    rustix::system::finit_module(&file, c"", 0)
+}
+
+/// Waits until something is so.
+pub(crate) fn wait(mut condition: impl FnMut() -> bool, otherwise: impl Fn() -> String) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < TRANSITION, "{}", otherwise());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The kernel log from a moment on.
+pub(crate) struct Log(fs::File);
+
+impl Log {
+    /// From now on.
+    pub(crate) fn new() -> Self {
+        let file = fs::File::options()
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
+            .open("/dev/kmsg")
+            .unwrap();
+        rustix::fs::seek(&file, SeekFrom::End(0)).unwrap();
+        Self(file)
+    }
+
+    /// What has come since the last call.
+    pub(crate) fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        // One read gives one record: numbers and a time, a semicolon, the text.
+        let mut record = [0; 8192];
+        loop {
+            match self.0.read(&mut record) {
+                Ok(length) => {
+                    let text = String::from_utf8_lossy(&record[..length]).into_owned();
+                    let text = text.split_once(';').map_or("", |(_, text)| text);
+                    lines.extend(text.lines().next().map(str::to_owned));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return lines,
+                // Records were overwritten before they were read.
+                Err(error) => panic!("/dev/kmsg: {error}"),
+            }
+        }
+    }
+
+    /// What the patches of the tests have logged since the last call, as `PATCH.CALLBACK`.
+    pub(crate) fn of_patches(&mut self) -> Vec<String> {
+        let ours = |line: &String| {
+            let (patch, text) = line.strip_prefix("klp_test_")?.split_once(": ")?;
+            // What the kernel's module loader says of each.
+            let loader = ["loading out-of-tree", "module verification failed", "tainting kernel"];
+            (!loader.iter().any(|start| text.starts_with(start))).then(|| format!("{patch}.{text}"))
+        };
+        self.lines().iter().filter_map(ours).collect()
+    }
+
+    /// The state callbacks of the patches since the last call, without whose data they were given.
+    pub(crate) fn callbacks(&mut self) -> Vec<String> {
+        let without_maker = |line: String| line.split(" (").next().unwrap_or_default().to_owned();
+        self.of_patches().into_iter().map(without_maker).collect()
+    }
+}

@@ -1,0 +1,74 @@
+//! The half that runs on the host: builds, boots, and starts the other half.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cargo_klp::build::{PackageArgs, build};
+use cargo_klp::error::{Error, Result};
+use cargo_klp::kernel::{KernelArgs, Need};
+use cargo_klp::vm::Vm;
+
+use crate::guest::{KERNEL, MODULES};
+
+/// Far longer than the tests take on one kernel.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+pub(crate) fn main() -> ExitCode {
+    let kernels = std::env::var("KLP_TEST_KERNELS").unwrap_or_else(|_| "6.12,6.1".into());
+    let mut code = ExitCode::SUCCESS;
+    for series in kernels.split(',') {
+        match test_on(series) {
+            Ok(0) => {}
+            Ok(_) => code = ExitCode::FAILURE,
+            Err(error) => {
+                cargo_klp::ui::error(&error);
+                return ExitCode::from(error.exit_code());
+            }
+        }
+    }
+    code
+}
+
+/// Runs the tests on one kernel; the result is the exit code of the guest's half.
+fn test_on(series: &str) -> Result<i32> {
+    let kernel =
+        KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let packages = PackageArgs { packages: patches()?, manifest_path: Some(workspace) };
+    let built = build(&packages, &kernel)?;
+    let modules = built.first().and_then(|built| built.ko.parent()?.parent()).expect("there are patches");
+
+    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+    let mut command = vec![this.into_os_string()];
+    command.extend(std::env::args_os().skip(1));
+    // On one processor no task is running elsewhere when a transition begins: the kernel need not
+    // wait a second for its next try.
+    let outcome = Vm::new(&kernel)
+        .cpus(1)
+        .env(MODULES, modules)
+        .env(KERNEL, &kernel.release)
+        .timeout(LIMIT)
+        .run(&command)?;
+    if outcome.code != 0 {
+        eprintln!("the kernel log of {}:\n{}", kernel.release, outcome.kernel_log);
+    }
+    Ok(outcome.code)
+}
+
+/// The packages of all patches of the tests, and of the examples.
+fn patches() -> Result<Vec<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut names = Vec::new();
+    for (folder, prefix) in [(root.join("patches"), "klp-test-"), (root.join("../examples"), "livepatch-")] {
+        for entry in std::fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
+            let name = entry.map_err(Error::io("read", &folder))?.file_name();
+            let name = name.to_string_lossy().replace('_', "-");
+            if name != "support" {
+                names.push(format!("{prefix}{name}"));
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}

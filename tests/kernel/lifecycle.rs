@@ -1,0 +1,261 @@
+//! The scenarios of the lifecycle, L1 to L16, on the kernel that is up.
+
+use std::process::{Child, Command};
+
+use rustix::io::Errno;
+
+use crate::guest::{Log, Patch, wait};
+
+crate::tests![
+    l1_enable_and_disable,
+    l2_two_states,
+    l3_pre_patch_fails,
+    l4_replace_continues,
+    l5_replace_introduces,
+    l6_downgrade,
+    l7_replace_removes,
+    l8_reversed_enable,
+    l9_reversed_disable,
+    l10_two_patches_share,
+    l11_shared_and_replaced,
+    l12_lower_version,
+    l13_take_over,
+    l14_later_failure,
+    l15_block_disable,
+    l16_data_outlive_their_module,
+];
+
+const A1: Patch = Patch("a1");
+const A12: Patch = Patch("a12");
+const A12_FAILS: Patch = Patch("a12_fails");
+const A1_V2: Patch = Patch("a1_v2");
+const A1_BLOCKS: Patch = Patch("a1_blocks");
+const A1_REPLACES: Patch = Patch("a1_replaces");
+const A1_SLEEPS: Patch = Patch("a1_sleeps");
+const B1: Patch = Patch("b1");
+const B1_REPLACES: Patch = Patch("b1_replaces");
+const B12_REPLACES: Patch = Patch("b12_replaces");
+const B1_V2_REPLACES: Patch = Patch("b1_v2_replaces");
+const B2_REPLACES: Patch = Patch("b2_replaces");
+const B2_STALLS: Patch = Patch("b2_stalls");
+const B2_UNPATCHABLE: Patch = Patch("b2_unpatchable");
+const C_REPLACES: Patch = Patch("c_replaces");
+const C1_REPLACES: Patch = Patch("c1_replaces");
+
+fn l1_enable_and_disable() {
+    let mut log = Log::new();
+    A1.enable();
+    assert_eq!(log.callbacks(), ["a1.pre 1", "a1.post 1"]);
+    A1.end();
+    assert_eq!(log.callbacks(), ["a1.unpre 1", "a1.unpost 1"]);
+}
+
+fn l2_two_states() {
+    let mut log = Log::new();
+    A12.enable();
+    assert_eq!(log.callbacks(), ["a12.pre 1", "a12.pre 2", "a12.post 1", "a12.post 2"]);
+    A12.end();
+    assert_eq!(log.callbacks(), ["a12.unpre 2", "a12.unpre 1", "a12.unpost 2", "a12.unpost 1"]);
+}
+
+fn l3_pre_patch_fails() {
+    let mut log = Log::new();
+    A12_FAILS.refused(Errno::BUSY);
+    assert_eq!(log.callbacks(), ["a12_fails.pre 1", "a12_fails.pre 2", "a12_fails.unpost 1"]);
+}
+
+fn l4_replace_continues() {
+    let mut log = enabled(A1);
+    B1_REPLACES.enable();
+    A1.gone();
+    assert_eq!(log.callbacks(), NOTHING);
+    A1.remove();
+    B1_REPLACES.end();
+    assert_eq!(log.callbacks(), ["b1_replaces.unpre 1", "b1_replaces.unpost 1"]);
+}
+
+fn l5_replace_introduces() {
+    let mut log = enabled(A1);
+    B12_REPLACES.enable();
+    assert_eq!(log.callbacks(), ["b12_replaces.pre 2", "b12_replaces.post 2"]);
+    end_both(A1, B12_REPLACES);
+}
+
+fn l6_downgrade() {
+    let mut log = enabled(B12_REPLACES);
+    A1_REPLACES.enable();
+    assert_eq!(log.callbacks(), ["b12_replaces.unpre 2", "b12_replaces.unpost 2"]);
+    end_both(B12_REPLACES, A1_REPLACES);
+}
+
+fn l7_replace_removes() {
+    let mut log = enabled(A1);
+    B2_REPLACES.enable();
+    assert_eq!(log.callbacks(), ["b2_replaces.pre 2", "a1.unpre 1", "a1.unpost 1", "b2_replaces.post 2"]);
+    end_both(A1, B2_REPLACES);
+}
+
+fn l8_reversed_enable() {
+    let mut log = enabled(A1);
+    let sleeper = Sleeper::in_fifo_open("l8");
+    B2_STALLS.insert().unwrap();
+    assert!(B2_STALLS.in_transition());
+    assert_eq!(log.callbacks(), ["b2_stalls.pre 2", "a1.unpre 1"]);
+    B2_STALLS.set_enabled(false);
+    B2_STALLS.gone();
+    assert_eq!(log.callbacks(), ["a1.post 1", "b2_stalls.unpost 2"]);
+    drop(sleeper);
+    B2_STALLS.remove();
+    A1.end();
+    assert_eq!(log.callbacks(), ["a1.unpre 1", "a1.unpost 1"]);
+}
+
+fn l9_reversed_disable() {
+    let mut log = enabled(A1_SLEEPS);
+    let sleeper = Sleeper::in_fifo_open("l9");
+    A1_SLEEPS.set_enabled(false);
+    assert!(A1_SLEEPS.in_transition());
+    assert_eq!(log.callbacks(), ["a1_sleeps.unpre 1"]);
+    A1_SLEEPS.set_enabled(true);
+    A1_SLEEPS.settle();
+    assert_eq!(log.callbacks(), ["a1_sleeps.post 1"]);
+    drop(sleeper);
+    A1_SLEEPS.end();
+    assert_eq!(log.callbacks(), ["a1_sleeps.unpre 1", "a1_sleeps.unpost 1"]);
+}
+
+fn l10_two_patches_share() {
+    let mut log = enabled(A1);
+    B1.enable();
+    A1.end();
+    assert_eq!(log.callbacks(), NOTHING);
+    B1.end();
+    assert_eq!(log.callbacks(), ["b1.unpre 1", "b1.unpost 1"]);
+}
+
+fn l11_shared_and_replaced() {
+    let mut log = enabled(A1);
+    B1.enable();
+    C_REPLACES.enable();
+    assert_eq!(log.callbacks(), ["b1.unpre 1", "b1.unpost 1"]);
+    A1.gone();
+    A1.remove();
+    end_both(B1, C_REPLACES);
+    assert_eq!(log.callbacks(), NOTHING);
+}
+
+fn l12_lower_version() {
+    let mut log = enabled(A1_V2);
+    B1_REPLACES.refused(Errno::INVAL);
+    assert_eq!(
+        log.of_patches(),
+        ["b1_replaces.refused: state State1 (id 1) has version 1, \
+          which is lower than version 2 of klp_test_a1_v2"]
+    );
+    A1_V2.end();
+}
+
+fn l13_take_over() {
+    let mut log = enabled(A1);
+    B1_V2_REPLACES.enable();
+    assert_eq!(log.callbacks(), ["b1_v2_replaces.take_over 1 from 1"]);
+    end_both(A1, B1_V2_REPLACES);
+}
+
+fn l14_later_failure() {
+    let mut log = enabled(A1);
+    B2_UNPATCHABLE.refused(Errno::INVAL);
+    assert_eq!(
+        log.callbacks(),
+        ["b2_unpatchable.pre 2", "a1.unpre 1", "a1.post 1", "b2_unpatchable.unpost 2"]
+    );
+    A1.end();
+    assert_eq!(log.callbacks(), ["a1.unpre 1", "a1.unpost 1"]);
+}
+
+fn l15_block_disable() {
+    let mut log = enabled(A1_BLOCKS);
+    C_REPLACES.refused(Errno::INVAL);
+    assert_eq!(
+        log.of_patches(),
+        ["c_replaces.refused: it lacks state State1 (id 1), which klp_test_a1_blocks marks block_disable"]
+    );
+    C1_REPLACES.enable();
+    assert_eq!(log.callbacks(), NOTHING);
+    end_both(A1_BLOCKS, C1_REPLACES);
+    assert_eq!(log.callbacks(), ["c1_replaces.unpre 1", "c1_replaces.unpost 1"]);
+
+    // S13: a disable can't be refused; the state stays, and with it the module.
+    A1_BLOCKS.enable();
+    log.callbacks();
+    A1_BLOCKS.disable();
+    assert_eq!(
+        log.of_patches(),
+        ["a1_blocks.state State1 (id 1) is marked block_disable: it stays, and the module stays loaded"]
+    );
+    assert_eq!(A1_BLOCKS.try_remove(), Err(Errno::AGAIN));
+    C1_REPLACES.enable();
+    assert_eq!(log.callbacks(), NOTHING);
+    A1_BLOCKS.remove();
+    C1_REPLACES.end();
+    assert_eq!(log.callbacks(), ["c1_replaces.unpre 1", "c1_replaces.unpost 1"]);
+}
+
+fn l16_data_outlive_their_module() {
+    let mut log = enabled(A1);
+    B1_REPLACES.enable();
+    A1.gone();
+    A1.remove();
+    assert!(!A1.is_loaded());
+    B1_REPLACES.end();
+    assert_eq!(
+        log.of_patches(),
+        ["b1_replaces.unpre 1 (klp_test_a1)", "b1_replaces.unpost 1 (klp_test_a1)"]
+    );
+}
+
+const NOTHING: [&str; 0] = [];
+
+/// Enables a patch; the log starts behind it.
+fn enabled(patch: Patch) -> Log {
+    let mut log = Log::new();
+    patch.enable();
+    log.lines();
+    log
+}
+
+/// Unloads a replaced patch, and ends the one that replaced it.
+fn end_both(replaced: Patch, by: Patch) {
+    replaced.gone();
+    replaced.remove();
+    by.end();
+}
+
+/// A process that sleeps in the kernel's `fifo_open`, or in what replaces it.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn in_fifo_open(name: &str) -> Self {
+        let fifo = std::env::temp_dir().join(format!("klp-{name}"));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        let child = Command::new("cat").arg(&fifo).spawn().unwrap();
+        let stack = format!("/proc/{}/stack", child.id());
+        let sleeps = || std::fs::read_to_string(&stack).is_ok_and(|stack| stack.contains("do_dentry_open"));
+        wait(sleeps, || "the process does not open the FIFO".into());
+        Self(child)
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}

@@ -1,0 +1,101 @@
+//! What patches do beyond the lifecycle's order: redirect, shadow variables, states with effect.
+
+use std::fs;
+use std::process::Command;
+
+use crate::guest::{Log, Patch};
+
+crate::tests![
+    redirect_is_seen_and_gone,
+    log_level_is_raised_taken_over_and_given_back,
+    shadow_variables_of_tasks,
+    shadow_variables_are_freed_once,
+    a_panic_is_a_bug_with_its_location,
+    a_hundred_rounds,
+];
+
+const CMDLINE: Patch = Patch("livepatch_cmdline");
+const LOGLEVEL_V1: Patch = Patch("livepatch_loglevel_v1");
+const LOGLEVEL_V2: Patch = Patch("livepatch_loglevel_v2");
+const TASK_SHADOW: Patch = Patch("livepatch_task_shadow");
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn redirect_is_seen_and_gone() {
+    let original = read("/proc/cmdline");
+    CMDLINE.enable();
+    assert_eq!(read("/proc/cmdline"), "this has been live patched\n");
+    CMDLINE.end();
+    assert_eq!(read("/proc/cmdline"), original);
+}
+
+fn console_log_level() -> String {
+    read("/proc/sys/kernel/printk").split_whitespace().next().unwrap().to_owned()
+}
+
+fn log_level_is_raised_taken_over_and_given_back() {
+    fs::write("/proc/sys/kernel/printk", "3").unwrap();
+    LOGLEVEL_V1.enable();
+    assert_eq!(console_log_level(), "8");
+    LOGLEVEL_V2.enable();
+    LOGLEVEL_V1.gone();
+    LOGLEVEL_V1.remove();
+    assert_eq!(console_log_level(), "7");
+    assert_eq!(read("/proc/cmdline"), "this has been live patched, version 2\n");
+    LOGLEVEL_V2.end();
+    assert_eq!(console_log_level(), "3", "what version 1 saved came to version 2");
+}
+
+fn shadow_variables_of_tasks() {
+    let mut log = Log::new();
+    TASK_SHADOW.enable();
+    assert_eq!(read("/proc/self/wchan"), "0 (looked at 1 times)");
+    assert_eq!(read("/proc/self/wchan"), "0 (looked at 2 times)");
+    assert_eq!(read("/proc/1/wchan"), "0 (looked at 1 times)");
+    for _ in 0..3 {
+        let other = Command::new("cat").arg("/proc/self/wchan").output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&other.stdout), "0 (looked at 1 times)");
+    }
+    TASK_SHADOW.end();
+    let lines = log.lines();
+    let last = lines.iter().rfind(|line| line.starts_with("livepatch_task_shadow: ")).unwrap();
+    assert_eq!(last, "livepatch_task_shadow: 5 tasks were looked at, 3 of them ended");
+}
+
+fn shadow_variables_are_freed_once() {
+    const SHADOWS: Patch = Patch("shadows");
+    let mut log = Log::new();
+    SHADOWS.enable();
+    assert_eq!(
+        log.of_patches(),
+        [
+            "shadows.plain 1 found Some(1)",
+            "shadows.plain 2 found Some(2)",
+            "shadows.plain 3 found Some(3)",
+            "shadows.a second one: Some(EEXIST)",
+            "shadows.a constructor that fails: Some(ENODEV), none there: true",
+            "shadows.a sleepable one: Some(EBUSY), none there: true",
+            "shadows.get_or_alloc found sleepy 2",
+            "shadows.dropped plain 3",
+            "shadows.dropped sleepy 3",
+            "shadows.freed: true true",
+        ]
+    );
+    SHADOWS.end();
+    let (mut freed, mut rest) = (log.of_patches(), Vec::new());
+    freed.retain(|line| line.contains("dropped") || !rest.extend_from_slice(&[line.clone()]).eq(&()));
+    freed.sort();
+    assert_eq!(rest, ["shadows.unpost"]);
+    assert_eq!(
+        freed,
+        [
+            "shadows.dropped lone 9",
+            "shadows.dropped plain 1",
+            "shadows.dropped plain 2",
+            "shadows.dropped sleepy 1",
+            "shadows.dropped sleepy 2",
+        ]
+    );
+}

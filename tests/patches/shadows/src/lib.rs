@@ -1,0 +1,108 @@
+//! Shadow variables of every kind, on objects of its own.
+#![no_std]
+
+use core::cell::UnsafeCell;
+
+use klp_runtime::prelude::*;
+use klp_test_support::test_patch;
+
+test_patch!(replace: false);
+
+unsafe extern "C" {
+    /// `kernel/time/sleep_timeout.c`: sleeps; a BUG in atomic context.
+    fn msleep(msecs: c_uint);
+}
+
+/// What the shadow variables hang on.
+struct Object(UnsafeCell<u64>);
+
+// SAFETY: Nobody looks inside.
+unsafe impl Sync for Object {}
+
+static OBJECTS: [Object; 4] = [const { Object(UnsafeCell::new(0)) }; 4];
+
+/// The state that two of the variables belong to.
+struct Owner;
+
+#[klp_state(id = 3, version = 1)]
+impl State for Owner {
+    fn post_patch(_cx: &StateContext<'_>, _data: &()) {
+        if let Err(error) = exercise() {
+            pr_err!("failed with {error}");
+        }
+    }
+
+    fn post_unpatch(_cx: &StateContext<'_>, _data: &()) {
+        pr_info!("unpost");
+    }
+}
+
+/// Freed under the kernel's lock.
+#[shadow(state = Owner, of = Object)]
+#[repr(C)]
+struct Plain {
+    number: u64,
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        pr_info!("dropped plain {}", self.number);
+    }
+}
+
+/// Freed where it may sleep.
+#[shadow(state = Owner, of = Object, sleepable)]
+#[repr(C)]
+struct Sleepy {
+    number: u32,
+}
+
+impl Drop for Sleepy {
+    fn drop(&mut self) {
+        // SAFETY: A sleepable destructor runs in process context.
+        unsafe { msleep(1) };
+        pr_info!("dropped sleepy {}", self.number);
+    }
+}
+
+/// Has a state of its own.
+#[shadow(id = 4, of = Object)]
+#[repr(C)]
+struct Lone {
+    number: u8,
+}
+
+impl Drop for Lone {
+    fn drop(&mut self) {
+        pr_info!("dropped lone {}", self.number);
+    }
+}
+
+fn exercise() -> Result {
+    let [a, b, c, d] = &OBJECTS;
+    for (object, number) in [(a, 1), (b, 2), (c, 3)] {
+        let plain = Plain::alloc(object, GFP_KERNEL, || Ok(Plain { number }))?;
+        let found = Plain::get(object).map(|found| found.number);
+        pr_info!("plain {} found {found:?}", plain.number);
+        Sleepy::alloc(object, GFP_KERNEL, || Ok(Sleepy { number: number as u32 }))?;
+    }
+    Lone::alloc(a, GFP_KERNEL, || Ok(Lone { number: 9 }))?;
+
+    let again = Plain::alloc(a, GFP_KERNEL, || Ok(Plain { number: 100 }));
+    pr_info!("a second one: {:?}", again.err());
+    let refused = Plain::alloc(d, GFP_KERNEL, || Err(ENODEV));
+    pr_info!("a constructor that fails: {:?}, none there: {}", refused.err(), Plain::get(d).is_none());
+    let refused = Sleepy::get_or_alloc(d, GFP_ATOMIC, || Err(EBUSY));
+    pr_info!("a sleepable one: {:?}, none there: {}", refused.err(), Sleepy::get(d).is_none());
+    let existing = Sleepy::get_or_alloc(b, GFP_ATOMIC, || Ok(Sleepy { number: 100 }))?;
+    pr_info!("get_or_alloc found sleepy {}", existing.number);
+
+    // SAFETY: No reference to these is used below.
+    unsafe {
+        Plain::free(c);
+        Sleepy::free(c);
+        Plain::free(d);
+    }
+    pr_info!("freed: {} {}", Plain::get(c).is_none(), Sleepy::get(c).is_none());
+    Ok(())
+}
