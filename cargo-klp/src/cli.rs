@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
 use crate::ui::{self, Verbosity};
-use crate::{build, doctor, new};
+use crate::{build, doctor, new, run};
 
 /// Livepatches for stock kernels, written in Rust.
 ///
@@ -50,6 +50,8 @@ enum Command {
     New(new::Args),
     /// Build patches to modules, through the target kernel's Kbuild.
     Build(build::Args),
+    /// Boot a kernel in QEMU, load patches and run a command there.
+    Run(run::Args),
     /// Make the Rust half of a module, from within Kbuild.
     #[command(hide = true)]
     Object(build::object::Args),
@@ -87,6 +89,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::main(&args),
         Command::New(args) => new::main(&args),
         Command::Build(args) => build::main(&args),
+        Command::Run(args) => run::main(&args),
         Command::Object(args) => build::object::main(&args),
         Command::Kbuild(args) => build::kbuild::main(&args),
     }

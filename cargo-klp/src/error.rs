@@ -25,6 +25,9 @@ pub mod exit {
     pub const GUEST: u8 = 125;
 }
 
+/// How much of the kernel log a message shows.
+const LOG_LINES: usize = 40;
+
 /// Why the command could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -167,11 +170,11 @@ pub enum Error {
 
     // What happened in the guest.
     /// The guest could not be started, died, or did not end in time.
-    #[error("{message}{}", indented(log))]
+    #[error("{message}{}", indented(&last_lines(log, LOG_LINES)))]
     Guest {
         /// What happened.
         message: String,
-        /// The end of the kernel log.
+        /// The kernel log; the message has its end.
         log: String,
     },
 }

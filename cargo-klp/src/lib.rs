@@ -9,5 +9,6 @@ pub mod error;
 pub mod kernel;
 pub mod manifest;
 pub mod new;
+pub mod run;
 pub mod ui;
 pub mod vm;

@@ -7,6 +7,9 @@
 # /klp/shares   a tag and a directory a line: what is shared writable
 # /klp/command  the command, as a script for the host's shell
 
+# What fails here ends the guest with a panic, seen by the host, with the error in the log.
+set -e
+
 /bin/busybox --install -s /bin
 export PATH=/bin
 . /klp/config
@@ -48,30 +51,37 @@ hostname klp
 ifconfig lo up
 
 # The ports appear some time after their controller.
-until [ -e /dev/vport*p1 ]; do usleep 10000; done
-exec 3> /dev/vport*p1
-echo ready >&3
+appear() {
+    until [ -e "$1" ]; do usleep 10000; done
+}
+until port=$(echo /dev/vport*p1); [ -e "$port" ]; do usleep 10000; done
+port=${port%1}
+exec 3> "${port}1"
 
 if [ -n "$TERMINAL" ]; then
-    until [ -e /dev/hvc0 ]; do usleep 10000; done
+    appear /dev/hvc0
     exec 4> /dev/hvc0
     stty -F /dev/hvc0 sane rows "${TERMINAL% *}" cols "${TERMINAL#* }"
+    echo ready >&3
+    set +e
     setsid -c chroot /root /bin/sh /run/klp-command < /dev/hvc0 >&4 2>&1 3>&- 4>&-
     code=$?
     printf %s "$MARKER" >&4
 else
     # Pipes, since a port can be opened only once: /dev/stderr would not work in the command.
-    # That they are held open here keeps them until the marker is through, which comes last.
+    # They are held open here, so that the marker comes through last.
     mkfifo /klp/stdin /klp/stdout /klp/stderr
-    until [ -e /dev/vport*p4 ]; do usleep 10000; done
+    appear "${port}4"
     exec 4<> /klp/stdout 5<> /klp/stderr
-    cat < /klp/stdout > /dev/vport*p3 3>&- 4>&- 5>&- &
-    cat < /klp/stderr > /dev/vport*p4 3>&- 4>&- 5>&- &
+    cat < /klp/stdout > "${port}3" 3>&- 4>&- 5>&- &
+    cat < /klp/stderr > "${port}4" 3>&- 4>&- 5>&- &
     if [ -n "$STDIN" ]; then
-        cat < /dev/vport*p2 > /klp/stdin 3>&- 4>&- 5>&- &
+        cat < "${port}2" > /klp/stdin 3>&- 4>&- 5>&- &
     else
         : > /klp/stdin &
     fi
+    echo ready >&3
+    set +e
     chroot /root /bin/sh /run/klp-command < /klp/stdin >&4 2>&5 3>&- 4>&- 5>&-
     code=$?
     printf %s "$MARKER" >&4

@@ -19,7 +19,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -155,7 +155,7 @@ impl<'a> Vm<'a> {
         let (mut guest, ports) = self.start(command, None)?;
         let [input, output, error_output] = ports.try_into().expect("three ports without a terminal");
         if self.stdin {
-            forward_stdin(input);
+            forward_stdin(&input)?;
         } else {
             // An error would say that nobody reads, which is as well.
             let _ = input.shutdown(Shutdown::Write);
@@ -177,14 +177,13 @@ impl<'a> Vm<'a> {
     pub fn run_on_terminal(&self, command: &[impl AsRef<OsStr>]) -> Result<Outcome> {
         let (mut guest, ports) = self.start(command, Some(terminal::size()))?;
         let [console] = ports.try_into().expect("one port with a terminal");
-        let input = console.try_clone().map_err(Error::io("open", "the guest's terminal"))?;
         let mut code = guest.boot();
         if code.is_ok() {
             let marker = guest.marker().to_owned();
+            forward_stdin(&console)?;
             let _raw = terminal::Raw::new();
-            forward_stdin(input);
             code = thread::scope(|scope| {
-                scope.spawn(|| pass_on(console, io::stdout(), marker.as_bytes()));
+                scope.spawn(|| pass_on(&console, io::stdout(), marker.as_bytes()));
                 guest.wait().inspect_err(|_| guest.kill())
             });
         }
@@ -288,17 +287,16 @@ fn share_lines(shares: &[(String, PathBuf)]) -> Vec<u8> {
 
 /// Sends this process's stdin to the guest. The thread ends with stdin or with the process: there
 /// is no way to wake a read of stdin.
-fn forward_stdin(mut to: UnixStream) {
+///
+/// The caller keeps its end open: QEMU drops what it has not read of a socket closed on both sides.
+fn forward_stdin(to: &UnixStream) -> Result<()> {
+    let mut to = to.try_clone().map_err(Error::io("open", "the guest's stdin"))?;
     thread::spawn(move || {
-        let mut stdin = io::stdin().lock();
-        let mut buffer = [0; 4096];
-        while let Ok(count) = stdin.read(&mut buffer) {
-            if count == 0 || to.write_all(&buffer[..count]).is_err() {
-                break;
-            }
-        }
+        // An error would say that the guest is gone, which is seen elsewhere.
+        let _ = io::copy(&mut io::stdin().lock(), &mut to);
         let _ = to.shutdown(Shutdown::Write);
     });
+    Ok(())
 }
 
 /// A busybox that runs without any library, as the first program in the guest must.

@@ -14,11 +14,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Outcome, QEMU};
-use crate::error::{Error, Result, last_lines, not_started};
+use crate::error::{Error, Result, not_started};
 use crate::ui;
-
-/// How much of the kernel log an error shows.
-const LOG_LINES: usize = 40;
 
 /// A command line of QEMU, and the files that QEMU gets with it.
 ///
@@ -223,7 +220,7 @@ impl Guest {
         self.kill();
         let log = self.log.take().map(JoinHandle::join);
         let kernel_log = log.and_then(Result::ok).unwrap_or_default();
-        let message = match code {
+        let mut message: String = match code {
             Ok(code) => return Ok(Outcome { code, kernel_log }),
             Err(Death::Late) => {
                 format!("the guest did not end within {:?}", self.timeout.unwrap_or_default())
@@ -234,7 +231,10 @@ impl Guest {
         let mut said = String::new();
         // Without what QEMU said, the message is still true.
         let _ = self.stderr.rewind().and_then(|()| self.stderr.read_to_string(&mut said));
-        Err(Error::Guest { message, log: said + &last_lines(&kernel_log, LOG_LINES) })
+        if !said.is_empty() {
+            message = format!("{message}; QEMU says: {}", said.trim());
+        }
+        Err(Error::Guest { message, log: kernel_log })
     }
 }
 
