@@ -21,8 +21,7 @@
 //! * Where a number is meant, any constant expression may stand.
 //! * All errors of an item are reported at once, each where it is, with what to
 //!   write instead; the item itself is kept, so that one mistake hides no other.
-//! * The item's `#[cfg]` holds for all that belongs to it, if it stands below
-//!   the attribute.
+//! * The item's `#[cfg]` holds for all that belongs to it.
 //! * The same function, state or shadow variable twice is an error of `cargo
 //!   check`, at both places, also across files: "conflicting implementations of
 //!   trait `DuplicateFunc`", `DuplicateStateId` or `DuplicateShadowId`.

@@ -1,6 +1,6 @@
 //! Layouts, and what makes them others.
 
-#![deny(warnings, missing_docs, unsafe_op_in_unsafe_fn, unused_qualifications, unreachable_pub)]
+#![deny(warnings, dead_code, missing_docs, unsafe_op_in_unsafe_fn, unused_qualifications, unreachable_pub)]
 
 use klp_runtime::prelude::*;
 

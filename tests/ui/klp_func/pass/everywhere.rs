@@ -1,6 +1,6 @@
 //! Positions by constants, lifetimes, in modules and files, under strict lints.
 
-#![deny(warnings, missing_docs, unsafe_op_in_unsafe_fn, unused_qualifications, unreachable_pub)]
+#![deny(warnings, dead_code, missing_docs, unsafe_op_in_unsafe_fn, unused_qualifications, unreachable_pub)]
 
 use klp_runtime::prelude::*;
 

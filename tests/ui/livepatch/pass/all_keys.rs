@@ -1,6 +1,6 @@
 //! Every key, in any order, with a constant.
 
-#![deny(warnings, missing_docs, unsafe_op_in_unsafe_fn, unused_qualifications, unreachable_pub)]
+#![deny(warnings, dead_code, missing_docs, unsafe_op_in_unsafe_fn, unused_qualifications, unreachable_pub)]
 
 use klp_runtime::prelude::*;
 

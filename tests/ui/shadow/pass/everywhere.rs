@@ -1,6 +1,6 @@
 //! Shadow variables of states, and with one of their own, by constants, under strict lints.
 
-#![deny(warnings, missing_docs, unsafe_op_in_unsafe_fn, unused_qualifications, unreachable_pub)]
+#![deny(warnings, dead_code, missing_docs, unsafe_op_in_unsafe_fn, unused_qualifications, unreachable_pub)]
 
 use klp_runtime::prelude::*;
 
