@@ -1,6 +1,7 @@
 //! What the command tells its user, on stderr and in cargo's style.
 
 use std::fmt::Display;
+use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -80,16 +81,14 @@ pub struct Spinner(ProgressBar);
 /// Starts a line that moves, for work of more than a second or two. Where stderr is no terminal,
 /// one status line is written instead.
 pub fn spinner(verb: &str, message: impl Display) -> Spinner {
-    let bar = ProgressBar::new_spinner();
-    if !tells(Verbosity::Normal) || bar.is_hidden() {
+    if !tells(Verbosity::Normal) || !stderr().is_terminal() {
         status(verb, message);
         return Spinner(ProgressBar::hidden());
     }
     let style = ProgressStyle::with_template("{prefix:>12.green.bold} {msg} {spinner} {elapsed}")
         .expect("the template is valid");
-    bar.set_style(style);
-    bar.set_prefix(verb.to_owned());
-    bar.set_message(message.to_string());
+    let bar = ProgressBar::no_length().with_style(style);
+    let bar = bar.with_prefix(verb.to_owned()).with_message(message.to_string());
     bar.enable_steady_tick(Duration::from_millis(120));
     Spinner(bar)
 }

@@ -60,13 +60,20 @@ exec 3> "${port}1"
 
 if [ -n "$TERMINAL" ]; then
     appear /dev/hvc0
-    exec 4> /dev/hvc0
-    stty -F /dev/hvc0 sane rows "${TERMINAL% *}" cols "${TERMINAL#* }"
     echo ready >&3
-    set +e
-    setsid -c chroot /root /bin/sh /run/klp-command < /dev/hvc0 >&4 2>&1 3>&- 4>&-
-    code=$?
-    printf %s "$MARKER" >&4
+    # The leader of the session outlives the command: its end hangs up the terminal, which drops what
+    # is not read yet. Keys such as ^C are for the command only.
+    export MARKER TERMINAL
+    setsid -c sh -c '
+        trap : INT QUIT TSTP
+        stty sane rows "${TERMINAL% *}" cols "${TERMINAL#* }"
+        chroot /root /bin/sh /run/klp-command 3>&-
+        code=$?
+        printf %s "$MARKER"
+        sync
+        echo "exit $code" >&3
+        while :; do sleep 60; done
+    ' < /dev/hvc0 > /dev/hvc0 2>&1
 else
     # Pipes, since a port can be opened only once: /dev/stderr would not work in the command.
     # They are held open here, so that the marker comes through last.
@@ -86,8 +93,7 @@ else
     code=$?
     printf %s "$MARKER" >&4
     printf %s "$MARKER" >&5
+    sync
+    echo "exit $code" >&3
 fi
-
-sync
-echo "exit $code" >&3
 while :; do sleep 60; done

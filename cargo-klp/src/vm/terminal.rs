@@ -6,7 +6,9 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 
 /// The rows and columns of the terminal.
 pub fn size() -> (u16, u16) {
-    tcgetwinsize(io::stdin()).map_or((24, 80), |size| (size.ws_row, size.ws_col))
+    let size = tcgetwinsize(io::stdin()).map(|size| (size.ws_row, size.ws_col));
+    // A terminal that nobody looks at has no size.
+    size.ok().filter(|&(rows, columns)| rows > 0 && columns > 0).unwrap_or((24, 80))
 }
 
 /// While it lives, each key goes to the guest as it is: the guest's terminal handles lines, echo and
