@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
-/// The variable that holds the folder of the modules, and shows that this is the guest.
+/// The variable that says what the guest was booted for.
+pub(crate) const BOOT: &str = "KLP_TEST_BOOT";
+/// The variable that holds the folder of the modules.
 pub(crate) const MODULES: &str = "KLP_TEST_MODULES";
 /// The variable that holds the release of the kernel that should be up.
 pub(crate) const KERNEL: &str = "KLP_TEST_KERNEL";
@@ -17,8 +19,21 @@ pub(crate) const KERNEL: &str = "KLP_TEST_KERNEL";
 /// A transition that nothing holds up takes one try, or a second for each one more.
 const TRANSITION: Duration = Duration::from_secs(60);
 
-pub(crate) fn is_here() -> bool {
-    std::env::var_os(MODULES).is_some()
+/// What a guest was booted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Boot {
+    /// Tests that leave the kernel as it was.
+    Sound,
+    /// Tests that don't.
+    Crash,
+}
+
+/// What this guest was booted for; none on the host.
+pub(crate) fn boot() -> Option<Boot> {
+    match std::env::var(BOOT).ok()?.as_str() {
+        "crash" => Some(Boot::Crash),
+        _ => Some(Boot::Sound),
+    }
 }
 
 /// Runs a test: after it no patch is left, and the kernel has nothing to complain of.

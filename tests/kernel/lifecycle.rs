@@ -208,10 +208,7 @@ fn l16_data_outlive_their_module() {
     A1.remove();
     assert!(!A1.is_loaded());
     B1_REPLACES.end();
-    assert_eq!(
-        log.of_patches(),
-        ["b1_replaces.unpre 1 (klp_test_a1)", "b1_replaces.unpost 1 (klp_test_a1)"]
-    );
+    assert_eq!(log.of_patches(), ["b1_replaces.unpre 1 (klp_test_a1)", "b1_replaces.unpost 1 (klp_test_a1)"]);
 }
 
 const NOTHING: [&str; 0] = [];
@@ -237,14 +234,8 @@ struct Sleeper(Child);
 impl Sleeper {
     fn in_fifo_open(name: &str) -> Self {
         let fifo = std::env::temp_dir().join(format!("klp-{name}"));
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &fifo,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RWXU,
-            0,
-        )
-        .unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+            .unwrap();
         let child = Command::new("cat").arg(&fifo).spawn().unwrap();
         let stack = format!("/proc/{}/stack", child.id());
         let sleeps = || std::fs::read_to_string(&stack).is_ok_and(|stack| stack.contains("do_dentry_open"));

@@ -5,6 +5,7 @@
 //! the kernel that is up. `KLP_TEST_KERNELS` names the kernels, `6.12,6.1` by default; arguments are
 //! those of any Rust test program.
 
+mod crash;
 mod guest;
 mod host;
 mod lifecycle;
@@ -16,17 +17,23 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    if arguments.list || guest::is_here() {
-        let tests = [lifecycle::tests(), patches::tests()].concat();
-        let trials = tests.into_iter().map(|(name, test)| {
-            Trial::test(name, move || {
-                guest::run(test);
-                Ok(())
-            })
-        });
-        return libtest_mimic::run(&arguments, trials.collect()).exit_code();
+    match guest::boot() {
+        Some(guest::Boot::Sound) => {
+            run(&arguments, &[lifecycle::tests(), patches::tests()].concat(), guest::run)
+        }
+        Some(guest::Boot::Crash) => run(&arguments, &crash::tests(), |test| test()),
+        None => host::main(),
     }
-    host::main()
+}
+
+fn run(arguments: &Arguments, tests: &[Test], around: fn(fn())) -> ExitCode {
+    let trial = |&(name, test): &Test| {
+        Trial::test(name, move || {
+            around(test);
+            Ok(())
+        })
+    };
+    libtest_mimic::run(arguments, tests.iter().map(trial).collect()).exit_code()
 }
 
 /// A test: its name and what it does in the guest.

@@ -20,7 +20,7 @@ use crate::cli::MessageFormat;
 use crate::error::{Error, Result, not_started, run_tool};
 use crate::kernel::{Kernel, KernelArgs, Need};
 use crate::manifest::Manifest;
-use crate::ui;
+use crate::{inspect, ui};
 
 /// Arguments that choose patch crates.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -78,7 +78,10 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 }
 
 /// Builds the chosen patches for a kernel.
-pub fn build(packages: &PackageArgs, kernel: &Kernel) -> Result<Vec<Built>> {
+///
+/// For the `cargo klp` program only: Kbuild calls the running program back for the Rust half. Other
+/// programs run `cargo klp build --message-format json`.
+pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel) -> Result<Vec<Built>> {
     for (program, package) in [("make", "make"), ("ld", "binutils"), ("gcc", "gcc")] {
         if crate::doctor::find_program(program).is_none() {
             return Err(Error::Missing {
@@ -170,7 +173,7 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel) -> Result<
         return Err(error);
     }
     let ko = dir.join(format!("{module}.ko"));
-    let manifest = check(&ko)?;
+    let manifest = check(&ko, &module, &kernel.release)?;
     Ok(Built { package: package.name.to_string(), module, ko, release: kernel.release.clone(), manifest })
 }
 
@@ -271,11 +274,12 @@ impl Said {
 }
 
 /// Looks at the finished module: every table entry is there, and the kernel will know it as a livepatch.
-fn check(ko: &Path) -> Result<Manifest> {
+fn check(ko: &Path, module: &str, release: &str) -> Result<Manifest> {
     let data = fs::read(ko).map_err(Error::io("read", ko))?;
     let file = ::object::File::parse(&*data).map_err(Error::elf("read the finished module"))?;
     let manifest = Manifest::read(&file)?;
-    object::check_tables(ko, &manifest)?;
+    object::check_tables(ko, &file, &manifest)?;
+    inspect::modinfo::check(ko, &file, module, release)?;
     Ok(manifest)
 }
 

@@ -67,7 +67,9 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     }
     let linked = args.output.with_extension("o.tmp");
     link(&library, &script, &manifest, &linked)?;
-    check_tables(&linked, &manifest)?;
+    let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
+    let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
+    check_tables(&linked, &file, &manifest)?;
     if let Some(objtool) = args.objtool.as_deref().filter(|objtool| !objtool.trim().is_empty()) {
         run_objtool(objtool, &linked)?;
     }
@@ -162,9 +164,7 @@ fn link(library: &Path, script: &Path, manifest: &Manifest, output: &Path) -> Re
 }
 
 /// Holds the tables of a linked object or module against what the macros emitted.
-pub fn check_tables(path: &Path, manifest: &Manifest) -> Result<()> {
-    let data = fs::read(path).map_err(Error::io("read", path))?;
-    let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
+pub fn check_tables(path: &Path, file: &object::File<'_>, manifest: &Manifest) -> Result<()> {
     let address = |name: String| file.symbol_by_name(&name).map_or(0, |symbol| symbol.address());
     let [func, state, shadow] = manifest.patch.as_ref().map_or([1; 3], |patch| patch.entry_sizes);
     for (what, table, entry, emitted) in [
