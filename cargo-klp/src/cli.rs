@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
 use crate::ui::{self, Verbosity};
-use crate::{build, doctor, new, run};
+use crate::{build, doctor, inspect, new, run};
 
 /// Livepatches for stock kernels, written in Rust.
 ///
@@ -52,6 +52,8 @@ enum Command {
     Build(build::Args),
     /// Boot a kernel in QEMU, load patches and run a command there.
     Run(run::Args),
+    /// Say what a livepatch module does, ours or one written in C, without loading it.
+    Inspect(inspect::Args),
     /// Make the Rust half of a module, from within Kbuild.
     #[command(hide = true)]
     Object(build::object::Args),
@@ -90,6 +92,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::New(args) => new::main(&args),
         Command::Build(args) => build::main(&args),
         Command::Run(args) => run::main(&args),
+        Command::Inspect(args) => inspect::main(&args),
         Command::Object(args) => build::object::main(&args),
         Command::Kbuild(args) => build::kbuild::main(&args),
     }

@@ -168,6 +168,15 @@ pub enum Error {
         found: u64,
     },
 
+    /// The kernel would refuse the finished module, or not take it for the livepatch that it is.
+    #[error("`{}` is not the module that it should be{}", path.display(), indented(&faults.join("\n")))]
+    Unloadable {
+        /// The module.
+        path: PathBuf,
+        /// All that is wrong with it.
+        faults: Vec<String>,
+    },
+
     // What happened in the guest.
     /// The guest could not be started, died, or did not end in time.
     #[error("{message}{}", indented(&last_lines(log, LOG_LINES)))]
@@ -203,7 +212,7 @@ impl Error {
             }
             Self::NoKernel { series, .. } => Some(format!("run `cargo klp doctor --fix --kernel {series}`")),
             Self::Missing { .. } => Some("run `cargo klp doctor --fix`".into()),
-            Self::LostEntries { .. } => Some(
+            Self::LostEntries { .. } | Self::Unloadable { .. } => Some(
                 "this is a defect of klp or of the linker: report it with the versions of rustc and ld"
                     .into(),
             ),

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod debian;
 pub mod doctor;
 pub mod error;
+pub mod inspect;
 pub mod kernel;
 pub mod manifest;
 pub mod new;

@@ -9,13 +9,11 @@ const MAX_MODULE_NAME: usize = 55;
 
 /// What a crate can't be called, or not without harm: words of the language, the names of its own
 /// crates, and of ours.
-const RESERVED: &[&str] = &[
-    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "const", "continue", "core",
-    "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in",
-    "klp_macros", "klp_runtime", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv",
-    "proc_macro", "pub", "ref", "return", "self", "static", "std", "struct", "super", "test", "trait", "true",
-    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
-];
+const RESERVED: &str = "\
+    abstract alloc as async await become box break const continue core crate do dyn else enum extern false \
+    final fn for gen if impl in klp_macros klp_runtime let loop macro match mod move mut override priv \
+    proc_macro pub ref return self static std struct super test trait true try type typeof unsafe unsized \
+    use virtual where while yield";
 
 /// A name that both accept.
 #[derive(Debug)]
@@ -45,7 +43,7 @@ impl Name {
         if let Some(wrong) = package.chars().find(|&c| !is_allowed(c)) {
             return Err(format!("it has a {wrong:?}"));
         }
-        if RESERVED.contains(&module.as_str()) {
+        if RESERVED.split_whitespace().any(|word| word == module) {
             return Err("that is a word of the language, or the name of a crate that is in the way".into());
         }
         if module.len() > MAX_MODULE_NAME {

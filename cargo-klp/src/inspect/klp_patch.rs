@@ -1,0 +1,100 @@
+//! What one of our own livepatches does: by its manifest and its table of functions.
+
+use std::path::Path;
+
+use super::image::{Image, Place};
+use super::report::{Patch, Redirect, Shadow, State};
+use crate::build::object::check_tables;
+use crate::error::{Error, Result};
+use crate::manifest::{self, Manifest};
+
+/// The fields of `klp_runtime::abi::FuncEntry`, by their offsets.
+mod func_entry {
+    pub const OBJECT: u64 = 0;
+    pub const SYMBOL: u64 = 8;
+    pub const REPLACEMENT: u64 = 16;
+    pub const SYMPOS: u64 = 24;
+}
+
+/// `klp_runtime::abi::STATE_BLOCK_DISABLE`.
+const STATE_BLOCK_DISABLE: u32 = 1;
+
+/// Reads a module that has a manifest.
+///
+/// # Errors
+///
+/// The manifest and the tables do not agree.
+pub fn read(path: &Path, file: &object::File<'_>, manifest: Manifest) -> Result<Patch> {
+    check_tables(path, file, &manifest)?;
+    let redirects = redirects(&Image::new(file), &manifest)?;
+    for func in &manifest.funcs {
+        let is_it = |redirect: &&Redirect| {
+            (&redirect.object, &redirect.symbol, redirect.sympos) == (&func.object, &func.symbol, func.sympos)
+        };
+        if redirects.iter().filter(is_it).count() != 1 {
+            return Err(Error::LostEntries {
+                path: path.into(),
+                what: "functions of that name (the table and the manifest differ)",
+                emitted: 1,
+                found: 0,
+            });
+        }
+    }
+    Ok(Patch {
+        replace: manifest.patch.is_some_and(|patch| patch.replace),
+        redirects,
+        callbacks: Vec::new(),
+        states: manifest.states.into_iter().map(state).collect(),
+        shadows: manifest.shadows.into_iter().map(shadow).collect(),
+    })
+}
+
+fn redirects(image: &Image<'_>, manifest: &Manifest) -> Result<Vec<Redirect>> {
+    let (Some(start), Some(patch)) = (image.symbol("__start_klp_funcs"), &manifest.patch) else {
+        return Ok(Vec::new());
+    };
+    let entry = |index: usize| redirect(image, start.plus(index as u64 * patch.entry_sizes[0]));
+    (0..manifest.funcs.len()).map(entry).collect()
+}
+
+fn redirect(image: &Image<'_>, entry: Place) -> Result<Redirect> {
+    Ok(Redirect {
+        // Null for vmlinux.
+        object: image.string(entry.plus(func_entry::OBJECT)).unwrap_or_else(|| "vmlinux".into()),
+        symbol: image.string(entry.plus(func_entry::SYMBOL)).unwrap_or_default(),
+        sympos: image.long(entry.plus(func_entry::SYMPOS))?,
+        replacement: image.function(entry.plus(func_entry::REPLACEMENT)),
+    })
+}
+
+fn state(state: manifest::State) -> State {
+    let block_disable = state.flags & STATE_BLOCK_DISABLE != 0;
+    State {
+        id: state.id,
+        version: state.version,
+        name: Some(state.name),
+        flags: block_disable.then(|| "block_disable".into()).into_iter().collect(),
+        callbacks: state.callbacks,
+    }
+}
+
+fn shadow(shadow: manifest::Shadow) -> Shadow {
+    let manifest::Shadow { id, state, name, of, sleepable } = shadow;
+    Shadow { id, state, name, of, sleepable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use klp_runtime::abi;
+    use std::mem::offset_of;
+
+    #[test]
+    fn the_runtime_has_the_same_layout() {
+        assert_eq!(func_entry::OBJECT, offset_of!(abi::FuncEntry, object) as u64);
+        assert_eq!(func_entry::SYMBOL, offset_of!(abi::FuncEntry, symbol) as u64);
+        assert_eq!(func_entry::REPLACEMENT, offset_of!(abi::FuncEntry, replacement) as u64);
+        assert_eq!(func_entry::SYMPOS, offset_of!(abi::FuncEntry, sympos) as u64);
+        assert_eq!(STATE_BLOCK_DISABLE, abi::STATE_BLOCK_DISABLE);
+    }
+}

@@ -1,0 +1,183 @@
+//! What a module says about itself in `.modinfo`, and whether the kernel takes it for a livepatch.
+
+use std::path::Path;
+
+use object::{Object, ObjectSection, ObjectSymbol};
+
+use super::report::Parameter;
+use super::symbols;
+use crate::error::{Error, Result};
+
+/// The licences under which the kernel gives all its symbols and lets a module patch it.
+const GPL_COMPATIBLE: [&str; 6] =
+    ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
+
+/// The `key=value` strings of a module, in their order.
+#[derive(Debug, Default)]
+pub struct Modinfo {
+    entries: Vec<(String, String)>,
+    sections: usize,
+}
+
+impl Modinfo {
+    /// That of a module; empty where it has none.
+    pub fn read(file: &object::File<'_>) -> Result<Self> {
+        let mut modinfo = Self::default();
+        for section in file.sections().filter(|section| section.name() == Ok(".modinfo")) {
+            modinfo.add(section.data().map_err(Error::elf("read .modinfo"))?);
+        }
+        Ok(modinfo)
+    }
+
+    fn add(&mut self, section: &[u8]) {
+        let text = String::from_utf8_lossy(section);
+        let entries = text.split('\0').filter_map(|entry| entry.split_once('='));
+        self.entries.extend(entries.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        self.sections += 1;
+    }
+
+    /// All values of a key.
+    pub fn all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a key; the first one, as the kernel does it.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.all(key).next()
+    }
+
+    /// Whether the key has the value `Y`.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| value.starts_with(['Y', 'y', '1']))
+    }
+
+    /// The release that the module is built for.
+    pub fn release(&self) -> Option<&str> {
+        self.get("vermagic")?.split_whitespace().next()
+    }
+
+    /// The module's parameters, in the order of their names.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let pairs = |key| self.all(key).filter_map(|value| value.split_once(':'));
+        let of = |key, name: &str| pairs(key).find(|(n, _)| *n == name).map(|(_, value)| value.to_owned());
+        let mut names: Vec<&str> = pairs("parmtype").chain(pairs("parm")).map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.dedup();
+        let parameter = |name: &str| Parameter {
+            name: name.into(),
+            kind: of("parmtype", name),
+            description: of("parm", name),
+        };
+        names.into_iter().map(parameter).collect()
+    }
+
+    /// Why the kernel would refuse the module, or not take it for the livepatch `name` of `release`.
+    fn faults(&self, name: &str, release: &str) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.sections != 1 {
+            faults.push(format!("it has {} .modinfo sections, and must have one", self.sections));
+        }
+        if !self.has("livepatch") {
+            faults.push("its .modinfo lacks livepatch=Y".into());
+        }
+        match self.get("license") {
+            None => faults.push("its .modinfo lacks a licence".into()),
+            Some(license) if !GPL_COMPATIBLE.contains(&license) => {
+                faults.push(format!("the kernel does not take the licence {license:?} for GPL-compatible"));
+            }
+            Some(_) => {}
+        }
+        match self.release() {
+            Some(found) if found == release => {}
+            found => faults
+                .push(format!("its vermagic is for kernel {}, not for {release}", found.unwrap_or("(none)"))),
+        }
+        match self.get("name") {
+            Some(found) if found == name => {}
+            found => faults.push(format!("its name is {}, not {name}", found.unwrap_or("(none)"))),
+        }
+        faults
+    }
+}
+
+/// Makes sure that the kernel `release` will take a finished module for the livepatch `name`.
+///
+/// # Errors
+///
+/// All that is wrong with it.
+pub fn check(path: &Path, file: &object::File<'_>, name: &str, release: &str) -> Result<()> {
+    let mut faults = Modinfo::read(file)?.faults(name, release);
+    let lost = symbols::read(file).livepatch.into_iter().filter(|symbol| !symbol.resolved);
+    faults.extend(lost.map(|symbol| {
+        format!("`{}` of {} is not marked for livepatch, and would be NULL", symbol.symbol, symbol.object)
+    }));
+    if file.symbol_by_name("__this_module").is_none_or(|symbol| symbol.is_undefined()) {
+        faults.push("it has no __this_module, so it is not a finished module".into());
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Unloadable { path: path.into(), faults })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn modinfo(text: &str) -> Modinfo {
+        let mut modinfo = Modinfo::default();
+        modinfo.add(text.as_bytes());
+        modinfo
+    }
+
+    const GOOD: &str = "license=GPL v2\0author=A\0author=B\0livepatch=Y\0name=fix_x\0\0\
+                        vermagic=6.12.1 SMP preempt \0";
+
+    #[test]
+    fn values_are_found() {
+        let modinfo = modinfo(GOOD);
+        assert_eq!(modinfo.all("author").collect::<Vec<_>>(), ["A", "B"]);
+        assert_eq!(modinfo.release(), Some("6.12.1"));
+        assert!(modinfo.has("livepatch"));
+        assert!(!modinfo.has("intree"));
+    }
+
+    #[test]
+    fn parameters_have_types_and_descriptions() {
+        let modinfo = modinfo("parmtype=b:int\0parm=a:Says: what\0parmtype=a:charp\0");
+        let described: Vec<_> = modinfo
+            .parameters()
+            .into_iter()
+            .map(|parameter| (parameter.name, parameter.kind, parameter.description))
+            .collect();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            described,
+            [("a".into(), some("charp"), some("Says: what")), ("b".into(), some("int"), None)]
+        );
+    }
+
+    #[test]
+    fn a_good_module_has_no_faults() {
+        assert_eq!(modinfo(GOOD).faults("fix_x", "6.12.1"), [""; 0]);
+    }
+
+    #[test]
+    fn each_fault_is_told() {
+        for (text, fault) in [
+            (GOOD.replace("livepatch=Y", "livepatch=N"), "livepatch=Y"),
+            (GOOD.replace("GPL v2", "MIT"), "\"MIT\""),
+            (GOOD.replace("license", "licence"), "lacks a licence"),
+            (GOOD.replace("6.12.1 ", "6.12.10 "), "6.12.10"),
+            (GOOD.replace("fix_x", "fix_y"), "fix_y"),
+        ] {
+            let faults = modinfo(&text).faults("fix_x", "6.12.1");
+            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert!(faults[0].contains(fault), "{faults:?}");
+        }
+        let mut two = modinfo(GOOD);
+        two.add(b"extra=1\0");
+        assert!(two.faults("fix_x", "6.12.1")[0].contains("2 .modinfo sections"));
+        assert_eq!(Modinfo::default().faults("fix_x", "6.12.1").len(), 5);
+    }
+}
