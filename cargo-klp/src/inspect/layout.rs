@@ -81,7 +81,7 @@ impl Layout {
     /// Nothing on this machine says it.
     pub fn find(file: &object::File<'_>, release: Option<&str>) -> Result<Self> {
         let from_dwarf = || Self::new(&dwarf::structs(file)?);
-        let from_btf = || btf::of_kernel(release?).iter().find_map(|path| Self::new(&btf::structs(path)?));
+        let from_btf = || Self::new(&btf::structs(release?)?);
         from_dwarf().or_else(from_btf).ok_or_else(|| {
             let release = release.unwrap_or("(none named)");
             Error::Request {

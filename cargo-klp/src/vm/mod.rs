@@ -32,7 +32,7 @@ use object::read::elf::{ElfFile64, ProgramHeader};
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
-pub(crate) use image::decompress;
+pub(crate) use image::{boot_image, decompress};
 pub use qemu::has_kvm;
 use qemu::{Guest, Qemu};
 use stream::pass_on;
@@ -203,7 +203,7 @@ impl<'a> Vm<'a> {
         };
         let image = self.kernel.image.as_ref().ok_or_else(missing)?;
         let modules = self.kernel.modules.as_ref().ok_or_else(missing)?;
-        let image = image::boot_image(self.kernel, image)?;
+        let image = boot_image(self.kernel, image)?;
 
         // Random, and begun with a character that is rare: nobody writes this by chance.
         let marker = format!("\u{1}klp-{:016x}", RandomState::new().hash_one(command.len()));

@@ -1,32 +1,40 @@
 //! Layouts from a kernel's BTF.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use btf_rs::{Btf, Member, Type};
 use object::{Object, ObjectSection};
 
 use super::{STRUCTS, Struct, Structs};
 use crate::kernel::{KernelArgs, Need};
+use crate::vm::boot_image;
 
-/// Files on this machine that may have the BTF of a kernel: its headers, its debug package, and
-/// where it is running, the kernel itself.
+/// The livepatch structures of a kernel, from what this machine has of it: the headers, the debug
+/// package, the kernel itself where it is running, else the image.
 ///
-/// Not the module's own section: it has only types that the kernel's BTF lacks.
-pub fn of_kernel(release: &str) -> Vec<PathBuf> {
-    let args = KernelArgs { kernel: Some(release.into()), kdir: None };
-    let headers = args.find_quietly(Need::Headers).ok().filter(|kernel| kernel.release == release);
-    let mut files: Vec<_> = headers.map(|kernel| kernel.kdir.join("vmlinux")).into_iter().collect();
-    files.push(format!("/usr/lib/debug/boot/vmlinux-{release}").into());
-    files.push(format!("/usr/lib/debug/lib/modules/{release}/vmlinux").into());
+/// The module's own section is of no use: it has only types that the kernel's BTF lacks.
+pub fn structs(release: &str) -> Option<Structs> {
+    let find = |need| {
+        let args = KernelArgs { kernel: Some(release.into()), kdir: None };
+        args.find_quietly(need).ok().filter(|kernel| kernel.release == release)
+    };
+    let mut files = vec![
+        format!("/usr/lib/debug/boot/vmlinux-{release}").into(),
+        format!("/usr/lib/debug/lib/modules/{release}/vmlinux").into(),
+    ];
+    files.extend(find(Need::Headers).map(|kernel| kernel.kdir.join("vmlinux")));
     if rustix::system::uname().release().to_bytes() == release.as_bytes() {
         files.push("/sys/kernel/btf/vmlinux".into());
     }
-    files.retain(|file| file.exists());
-    files
+    let unpacked = || {
+        let kernel = find(Need::Image)?;
+        boot_image(&kernel, kernel.image.as_ref()?).ok()
+    };
+    files.iter().find_map(read).or_else(|| read(&unpacked()?))
 }
 
 /// The livepatch structures in a file: an ELF file with BTF in it, or BTF alone.
-pub fn structs(path: &Path) -> Option<Structs> {
+fn read(path: &PathBuf) -> Option<Structs> {
     let data = std::fs::read(path).ok()?;
     let btf = match object::File::parse(&*data) {
         Ok(file) => Btf::from_bytes(file.section_by_name(".BTF")?.data().ok()?),

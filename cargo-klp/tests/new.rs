@@ -1,0 +1,126 @@
+//! `cargo klp new`: the crate that it makes is checked, tested and built as it is.
+//!
+//! Needs a kernel 6.12: `cargo klp doctor --fix --kernel 6.12` gets it.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use cargo_klp::inspect::inspect;
+use cargo_klp::kernel::{KernelArgs, Need};
+
+fn klp() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_cargo-klp"))
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{stdout}\n{stderr}");
+    output
+}
+
+/// A program run in the new crate; what it compiles of klp is kept for the next test.
+fn in_crate(program: &str, crate_dir: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .current_dir(crate_dir)
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("new"))
+        .env("PATH", path_with_klp())
+        .env_remove("MAKEFLAGS");
+    command
+}
+
+/// `PATH` on which cargo finds `cargo klp`.
+fn path_with_klp() -> OsString {
+    let klp = Path::new(env!("CARGO_BIN_EXE_cargo-klp")).parent().unwrap().to_owned();
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(std::iter::once(klp).chain(env::split_paths(&path))).unwrap()
+}
+
+fn kdir() -> PathBuf {
+    let args = KernelArgs { kernel: Some("6.12".into()), kdir: None };
+    args.find_quietly(Need::Headers).unwrap_or_else(|error| panic!("{error}; {:?}", error.help())).kdir
+}
+
+/// Makes the crate `fix-x`, whose author is always the same.
+fn new_crate(folder: &Path) -> PathBuf {
+    let mut new = klp();
+    new.args(["new", "fix-x"]).current_dir(folder).env("HOME", folder).env("USER", "someone");
+    succeed(new.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1"));
+    folder.join("fix-x")
+}
+
+#[test]
+fn what_it_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let crate_dir = new_crate(folder.path());
+    let mut text = String::new();
+    for file in ["Cargo.toml", "Kbuild", ".gitignore", "README.md", "src/lib.rs"] {
+        let content = fs::read_to_string(crate_dir.join(file)).unwrap();
+        text.push_str(&format!("==> {file} <==\n{content}\n"));
+    }
+    let klp = fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap();
+    insta::assert_snapshot!(text.replace(klp.to_str().unwrap(), "KLP"));
+}
+
+#[test]
+fn what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = succeed(klp().args(["new", "fix-x"]).current_dir(folder.path()));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap());
+
+    let again = klp().args(["new", "fix-x"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(said.contains("not an empty folder"), "{said}");
+}
+
+#[test]
+fn it_passes_on_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let crate_dir = new_crate(folder.path());
+    let check = || {
+        let mut check = in_crate("cargo", &crate_dir);
+        succeed(check.arg("check").env("RUSTFLAGS", "-Dwarnings"));
+    };
+    check();
+    succeed(in_crate("cargo", &crate_dir).arg("test").env("RUSTFLAGS", "-Dwarnings"));
+
+    // What the comments show is right, too.
+    let lib = crate_dir.join("src/lib.rs");
+    let text = fs::read_to_string(&lib).unwrap();
+    let examples = text.replace("//     ", "");
+    assert_ne!(text, examples);
+    fs::write(&lib, format!("#![allow(dead_code)]\n{examples}")).unwrap();
+    check();
+}
+
+#[test]
+fn it_is_built_by_both_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let crate_dir = new_crate(folder.path());
+    let by_command = succeed(in_crate("cargo", &crate_dir).args(["klp", "build", "--kernel", "6.12"]));
+    let by_command = PathBuf::from(String::from_utf8(by_command.stdout).unwrap().trim());
+
+    let mut make = in_crate("make", &crate_dir);
+    let m = format!("M={}", crate_dir.display());
+    succeed(make.arg("-C").arg(kdir()).arg(&m));
+    let by_make = crate_dir.join("fix_x.ko");
+
+    let (command, make) = (inspect(&by_command).unwrap(), inspect(&by_make).unwrap());
+    assert_eq!(command, make);
+    assert_eq!(command.name, "fix_x");
+    assert_eq!(command.patch.unwrap().redirects[0].symbol, "cmdline_proc_show");
+
+    // All that make leaves is ignored by git.
+    succeed(in_crate("git", &crate_dir).args(["init", "--quiet"]));
+    let status =
+        succeed(in_crate("git", &crate_dir).args(["status", "--porcelain", "--untracked-files=all"]));
+    let files = String::from_utf8(status.stdout).unwrap();
+    let mut files: Vec<_> = files.lines().map(|line| &line[3..]).collect();
+    files.sort_unstable();
+    assert_eq!(files, [".gitignore", "Cargo.lock", "Cargo.toml", "Kbuild", "README.md", "src/lib.rs"]);
+}
