@@ -52,14 +52,16 @@ impl Text {
         }
     }
 
-    /// Rows with their columns aligned.
+    /// Rows with their columns aligned. What a module says of itself may have line breaks, or worse.
     fn table(&mut self, rows: &[Row]) {
+        let clean = |cell: &String| cell.replace(char::is_control, " ");
+        let rows: Vec<Row> = rows.iter().map(|row| row.iter().map(clean).collect()).collect();
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let cell_width = |row: &Row, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
         let widths: Vec<_> = (0..columns)
             .map(|column| rows.iter().map(|row| cell_width(row, column)).max().unwrap_or(0))
             .collect();
-        for row in rows {
+        for row in &rows {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
                 write!(line, "  {cell:width$}").expect("a string takes everything");
@@ -226,4 +228,96 @@ fn wrapped(names: &[String]) -> Vec<Row> {
         }
     }
     lines.into_iter().map(|line| vec![line]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::report::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn redirect(object: &str, symbol: &str, sympos: u64, replacement: Option<&str>) -> Redirect {
+        let replacement = replacement.map(str::to_owned);
+        Redirect { object: object.into(), symbol: symbol.into(), sympos, replacement }
+    }
+
+    fn report() -> Report {
+        let state = |id, name: &str, flags: &[&str], callbacks: &[&str]| State {
+            id,
+            version: 2,
+            name: Some(name.into()),
+            flags: names(flags),
+            callbacks: names(callbacks),
+        };
+        let shadow = |id, state, name: &str, sleepable| Shadow {
+            id,
+            state,
+            name: name.into(),
+            of: "task_struct".into(),
+            sleepable,
+        };
+        let needed = |symbol: &str, sympos, resolved| LivepatchSymbol {
+            object: "vmlinux".into(),
+            symbol: symbol.into(),
+            sympos,
+            resolved,
+        };
+        Report {
+            name: "fix_x".into(),
+            language: Language::Klp,
+            license: None,
+            authors: names(&["A. Author <a@example.org>", "B. Author"]),
+            description: Some("Two lines,\n\x1b[31mone of them red".into()),
+            version: Some("1.0".into()),
+            release: Some("6.12.1".into()),
+            vermagic: Some("6.12.1 SMP".into()),
+            depends: names(&["nf_tables", "nfnetlink"]),
+            imports: names(&["CRYPTO_INTERNAL"]),
+            intree: true,
+            retpoline: false,
+            signed: true,
+            patch: Some(Patch {
+                replace: true,
+                redirects: vec![
+                    redirect("nf_tables", "nft_do_chain", 0, Some("fix_x::nft_do_chain")),
+                    redirect("vmlinux", "show", 3, None),
+                    redirect("nf_tables", "nft_x", 0, Some("fix_x::nft_x")),
+                ],
+                callbacks: Vec::new(),
+                states: vec![
+                    state(1, "Level", &["block_disable"], &["pre_patch", "post_patch"]),
+                    state(u64::MAX / 2, "Plain", &[], &[]),
+                ],
+                shadows: vec![shadow(7, 1, "Counter", false), shadow(8, 5, "Buffer", true)],
+            }),
+            unknown: None,
+            parameters: vec![Parameter { name: "level".into(), kind: Some("int".into()), description: None }],
+            symbols: Symbols {
+                exported: (0..30).map(|number| format!("symbol_{number}")).collect(),
+                livepatch: vec![needed("saved_command_line", 0, true), needed("lost", 2, false)],
+            },
+            memory: Memory { core: Sizes { text: 12345, rodata: 6, data: 78 }, init: Sizes::default() },
+        }
+    }
+
+    fn plain(report: &Report) -> String {
+        anstream::adapter::strip_str(&text(report)).to_string()
+    }
+
+    #[test]
+    fn everything_has_its_place() {
+        insta::assert_snapshot!(plain(&report()));
+    }
+
+    #[test]
+    fn what_is_unknown_is_said() {
+        let unknown = Some("nobody knows; ask".into());
+        let report = Report { patch: None, unknown, ..report() };
+        let text = plain(&report);
+        assert!(text.contains("\nWhat it does\n  nobody knows; ask\n"), "{text}");
+        assert!(!text.contains("replaces") && !text.contains("Redirects"), "{text}");
+    }
 }

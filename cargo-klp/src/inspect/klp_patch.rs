@@ -27,18 +27,19 @@ const STATE_BLOCK_DISABLE: u32 = 1;
 pub fn read(path: &Path, file: &object::File<'_>, manifest: Manifest) -> Result<Patch> {
     check_tables(path, file, &manifest)?;
     let redirects = redirects(&Image::new(file), &manifest)?;
-    for func in &manifest.funcs {
-        let is_it = |redirect: &&Redirect| {
+    let is_there = |func: &&manifest::Func| {
+        redirects.iter().any(|redirect| {
             (&redirect.object, &redirect.symbol, redirect.sympos) == (&func.object, &func.symbol, func.sympos)
-        };
-        if redirects.iter().filter(is_it).count() != 1 {
-            return Err(Error::LostEntries {
-                path: path.into(),
-                what: "functions of that name (the table and the manifest differ)",
-                emitted: 1,
-                found: 0,
-            });
-        }
+        })
+    };
+    let (emitted, found) = (manifest.funcs.len(), manifest.funcs.iter().filter(is_there).count());
+    if found != emitted {
+        return Err(Error::LostEntries {
+            path: path.into(),
+            what: "functions, by their names",
+            emitted: emitted as u64,
+            found: found as u64,
+        });
     }
     Ok(Patch {
         replace: manifest.patch.is_some_and(|patch| patch.replace),
