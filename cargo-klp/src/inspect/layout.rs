@@ -96,7 +96,7 @@ impl Layout {
     }
 
     fn new(structs: &Structs) -> Option<Self> {
-        let structure = |name| structs.get(name);
+        let structure = |name| structs.get(name).filter(|structure| structure.size > 0);
         let (patch, object, func) =
             (structure("klp_patch")?, structure("klp_object")?, structure("klp_func")?);
         let callbacks = match (object.offset("callbacks"), structure("klp_callbacks")) {
