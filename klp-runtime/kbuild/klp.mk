@@ -20,7 +20,7 @@ $(klp-name)-y := $(klp-name)_rust.o $(klp-name)_glue.o
 $(obj)/$(klp-name)_rust.o: private objtool-enabled = $(if $(delay-objtool),,y)
 $(obj)/$(klp-name)_rust.o: FORCE
 	+$(Q)$(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml --kdir $(abspath $(objtree)) \
-		--kbuild $(klp-dir) 		--kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/$(klp-name)_klp.h \
+		--kbuild $(klp-dir) --kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/$(klp-name)_klp.h \
 		--objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
 	@touch $(obj)/.$(klp-name)_rust.o.cmd
 
