@@ -244,8 +244,14 @@ void klp_glue_module_put(struct module *mod)
 	module_put(mod);
 }
 
-void __noreturn klp_glue_bug(void);
-void __noreturn klp_glue_bug(void)
+void klp_glue_bug(const char *text, int len);
+void klp_glue_bug(const char *text, int len)
 {
-	BUG();
+	pr_emerg("%.*s\n", len, text);
+	/*
+	 * Always. A plain BUG() would make this a noreturn function, which
+	 * objtool wants declared where it sees the Rust half alone (6.1) and
+	 * accepts from a list of its own only where it sees both (6.12).
+	 */
+	BUG_ON(text);
 }

@@ -81,6 +81,16 @@ pub fn print(level: Level, prefix: &CStr, message: fmt::Arguments<'_>) {
     printk(level, prefix, line.text.get(..line.len).unwrap_or(&line.text));
 }
 
+/// Prints one line at level emerg, with the module's name in front, and ends the task with a BUG.
+#[cfg(target_os = "none")]
+pub(crate) fn bug(message: fmt::Arguments<'_>) {
+    let mut line = Line { text: [0; LONGEST], len: 0 };
+    // As in `print`.
+    let _ = line.write_fmt(message);
+    // SAFETY: The text has as many bytes.
+    unsafe { sys::klp_glue_bug(line.text.as_ptr(), line.len as c_int) }
+}
+
 /// Prints one line that `write` gives in pieces; `core::fmt` has no part in it.
 #[cfg(target_os = "none")]
 pub(crate) fn print_pieces(level: Level, write: impl FnOnce(&mut dyn FnMut(&[u8]))) {

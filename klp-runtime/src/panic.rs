@@ -1,12 +1,16 @@
 //! A panic in patch code: a BUG with its message and location, never unwinding.
 
+use core::arch::asm;
 use core::panic::PanicInfo;
 
-use crate::{pr_emerg, sys};
+use crate::log;
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    pr_emerg!("{info}");
-    // SAFETY: BUG() ends the task that gets here.
-    unsafe { sys::klp_glue_bug() }
+    match info.location() {
+        Some(location) => log::bug(format_args!("panicked at {location}: {}", info.message())),
+        None => log::bug(format_args!("panicked: {}", info.message())),
+    }
+    // SAFETY: The BUG did not return; this tells objtool.
+    unsafe { asm!("ud2", options(noreturn)) }
 }

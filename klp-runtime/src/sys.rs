@@ -56,7 +56,7 @@ mod kernel {
         pub(crate) fn klp_glue_kfree(memory: *mut c_void);
         pub(crate) fn klp_glue_module_get(module: *mut c_void);
         pub(crate) fn klp_glue_module_put(module: *mut c_void);
-        pub(crate) fn klp_glue_bug() -> !;
+        pub(crate) fn klp_glue_bug(text: *const u8, len: c_int);
 
         static klp_glue_gfp: [c_uint; 5];
     }

@@ -81,7 +81,9 @@ fn build(release: &str) -> Result<Option<PathBuf>> {
 fn patches() -> Result<Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut names = Vec::new();
-    for (folder, prefix) in [(root.join("patches"), "klp-test-"), (root.join("../examples"), "livepatch-")] {
+    for (folder, prefix) in
+        [(root.join("../patches"), "klp-test-"), (root.join("../../examples"), "livepatch-")]
+    {
         for entry in std::fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
             let name = entry.map_err(Error::io("read", &folder))?.file_name();
             let name = name.to_string_lossy().replace('_', "-");

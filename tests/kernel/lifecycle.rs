@@ -97,7 +97,7 @@ fn l7_replace_removes() {
 
 fn l8_reversed_enable() {
     let mut log = enabled(A1);
-    let sleeper = Sleeper::in_fifo_open("l8");
+    let sleeper = Sleeper::opening_a_fifo("l8", "fifo_open");
     B2_STALLS.insert().unwrap();
     assert!(B2_STALLS.in_transition());
     assert_eq!(log.callbacks(), ["b2_stalls.pre 2", "a1.unpre 1"]);
@@ -112,7 +112,7 @@ fn l8_reversed_enable() {
 
 fn l9_reversed_disable() {
     let mut log = enabled(A1_SLEEPS);
-    let sleeper = Sleeper::in_fifo_open("l9");
+    let sleeper = Sleeper::opening_a_fifo("l9", "msleep_interruptible");
     A1_SLEEPS.set_enabled(false);
     assert!(A1_SLEEPS.in_transition());
     assert_eq!(log.callbacks(), ["a1_sleeps.unpre 1"]);
@@ -232,13 +232,14 @@ fn end_both(replaced: Patch, by: Patch) {
 struct Sleeper(Child);
 
 impl Sleeper {
-    fn in_fifo_open(name: &str) -> Self {
+    /// Starts it; it sleeps where its stack has `function`.
+    fn opening_a_fifo(name: &str, function: &str) -> Self {
         let fifo = std::env::temp_dir().join(format!("klp-{name}"));
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
             .unwrap();
         let child = Command::new("cat").arg(&fifo).spawn().unwrap();
         let stack = format!("/proc/{}/stack", child.id());
-        let sleeps = || std::fs::read_to_string(&stack).is_ok_and(|stack| stack.contains("do_dentry_open"));
+        let sleeps = || std::fs::read_to_string(&stack).is_ok_and(|stack| stack.contains(function));
         wait(sleeps, || "the process does not open the FIFO".into());
         Self(child)
     }

@@ -58,7 +58,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     if is_newer(&args.output, &[&library, &script]) && args.header.exists() {
         return Ok(ExitCode::SUCCESS);
     }
-    let manifest = emitted(&library)?;
+    let members = members(&library)?;
+    let manifest = emitted(&members)?;
     if manifest.patch.is_none() {
         return Err(Error::Request {
             message: format!("the crate of {} has no `livepatch!`", args.manifest_path.display()),
@@ -66,7 +67,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         });
     }
     let linked = args.output.with_extension("o.tmp");
-    link(&library, &script, &manifest, &linked)?;
+    link(&members, &script, &manifest, &linked)?;
     let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
     let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
     check_tables(&linked, &file, &manifest)?;
@@ -137,29 +138,51 @@ fn is_noise(message: &str) -> bool {
     message.contains("unstable feature specified for `-Ctarget-feature`: `harden-sls-")
 }
 
-/// What the macros emitted, from the library's members.
-fn emitted(library: &Path) -> Result<Manifest> {
+/// The objects of the library, those without a symbol left out: fat LTO puts everything into one.
+fn members(library: &Path) -> Result<Vec<Vec<u8>>> {
     let data = fs::read(library).map_err(Error::io("read", library))?;
     let elf = || Error::elf("read the static library of the patch");
     let archive = object::read::archive::ArchiveFile::parse(&*data).map_err(elf())?;
-    let mut manifest = Manifest::default();
+    let mut members = Vec::new();
     for member in archive.members() {
         let member = member.and_then(|member| member.data(&*data)).map_err(elf())?;
-        manifest.add_file(&object::File::parse(member).map_err(elf())?)?;
+        let file = object::File::parse(member).map_err(elf())?;
+        if file.symbols().any(|symbol| symbol.is_definition()) {
+            members.push(member.to_vec());
+        }
+    }
+    Ok(members)
+}
+
+/// What the macros emitted.
+fn emitted(members: &[Vec<u8>]) -> Result<Manifest> {
+    let mut manifest = Manifest::default();
+    for member in members {
+        let file = object::File::parse(&**member).map_err(Error::elf("read an object of the patch"))?;
+        manifest.add_file(&file)?;
     }
     Ok(manifest)
 }
 
 /// Links the members to one relocatable object, with what nothing refers to dropped.
-fn link(library: &Path, script: &Path, manifest: &Manifest, output: &Path) -> Result<()> {
+fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) -> Result<()> {
+    let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let mut command = Command::new("ld");
-    command.args(["-r", "--strip-debug", "--gc-sections", "-T"]).arg(script).arg("-o").arg(output);
+    command.args(["-r", "--gc-sections", "-T"]).arg(script).arg("-o").arg(output);
     // ld wants a root; the tables are roots too.
     command.args(["-u", "__start_klp_patch"]);
     if manifest.needs_engine() {
         command.args(ENGINE_ENTRIES.iter().flat_map(|entry| ["-u", entry]));
     }
-    run_tool(command.arg("--whole-archive").arg(library))?;
+    for (index, member) in members.iter().enumerate() {
+        let path = folder.path().join(format!("{index}.o"));
+        fs::write(&path, member).map_err(Error::io("write", &path))?;
+        command.arg(path);
+    }
+    run_tool(&mut command)?;
+    // With debug information go the names of source files, of which objtool takes two for a sign
+    // that it was given a whole module.
+    run_tool(Command::new("objcopy").arg("--strip-debug").arg(output))?;
     Ok(())
 }
 

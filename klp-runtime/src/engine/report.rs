@@ -159,7 +159,7 @@ impl Report {
                     name(out, self.other);
                 }
                 Reason::Blocked => {
-                    out(b"refused: it lacks");
+                    out(b"refused: it lacks ");
                     self.state(out);
                     out(b", which ");
                     name(out, self.other);
@@ -198,14 +198,14 @@ impl Report {
     }
 
     unsafe fn refused(&self, out: &mut dyn FnMut(&[u8])) {
-        out(b"refused:");
+        out(b"refused: ");
         // SAFETY: By contract of the caller.
         unsafe { self.state(out) }
     }
 
     #[inline(never)]
     unsafe fn state(&self, out: &mut dyn FnMut(&[u8])) {
-        out(b" state ");
+        out(b"state ");
         // SAFETY: By contract of the caller.
         unsafe { name(out, self.state) }
         out(b" (id ");

@@ -14,6 +14,7 @@ unsafe extern "C" {
 }
 
 /// What the shadow variables hang on.
+#[repr(transparent)]
 struct Object(UnsafeCell<u64>);
 
 // SAFETY: Nobody looks inside.

@@ -10,7 +10,7 @@ use klp_runtime::prelude::*;
 #[repr(C)]
 pub struct Made {
     word: u64,
-    by: [u8; 16],
+    by: [u8; 32],
 }
 
 /// Where nothing else would put it.
@@ -20,7 +20,7 @@ impl Made {
     /// By the patch that is called.
     #[must_use]
     pub fn by(cx: &StateContext<'_>) -> Self {
-        let mut by = [0; 16];
+        let mut by = [0; 32];
         for (to, from) in by.iter_mut().zip(cx.patch_name().to_bytes()) {
             *to = *from;
         }

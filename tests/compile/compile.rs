@@ -1,7 +1,7 @@
 //! What the macros refuse, and how they say it.
 //!
 //! A folder for each macro in `ui/`: what compiles is in its `pass/`, everything
-//! else has a `.stderr` beside it. `TRYBUILD=overwrite cargo test -p klp-tests
+//! else has a `.stderr` beside it. `TRYBUILD=overwrite cargo test -p klp-compile-tests
 //! --test compile` writes the latter anew: read the difference.
 
 #[test]
