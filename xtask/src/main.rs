@@ -1,2 +1,38 @@
-//! Developers' commands.
-fn main() {}
+//! What the developers of klp run: `cargo xtask demo` and `cargo xtask test`.
+//!
+//! Both set up what is missing on the machine first, as `cargo klp doctor --fix` does.
+
+mod command;
+mod demo;
+mod test;
+
+use std::process::ExitCode;
+
+use cargo_klp::ui;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what klp does, on a stock kernel in QEMU.
+    Demo(demo::Args),
+    /// Run all tests, those on real kernels too.
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::main(&args),
+        Command::Test(args) => test::main(&args),
+    };
+    result.unwrap_or_else(|error| {
+        ui::error(&error);
+        ExitCode::from(error.exit_code())
+    })
+}

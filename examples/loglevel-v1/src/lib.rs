@@ -37,7 +37,9 @@ impl State for ConsoleLoglevel {
     type Data = SavedLevel;
 
     fn pre_patch(_cx: &StateContext<'_>) -> Result<SavedLevel> {
-        Ok(SavedLevel { level: console_level() })
+        let level = console_level();
+        pr_info!("console log level {level} saved");
+        Ok(SavedLevel { level })
     }
 
     fn post_patch(_cx: &StateContext<'_>, saved: &SavedLevel) {

@@ -40,7 +40,9 @@ impl State for ConsoleLoglevel {
     type Data = SavedLevel;
 
     fn pre_patch(_cx: &StateContext<'_>) -> Result<SavedLevel> {
-        Ok(SavedLevel { level: console_level() })
+        let level = console_level();
+        pr_info!("console log level {level} saved");
+        Ok(SavedLevel { level })
     }
 
     fn post_patch(_cx: &StateContext<'_>, saved: &SavedLevel) {
@@ -49,7 +51,10 @@ impl State for ConsoleLoglevel {
     }
 
     fn take_over(_cx: &StateContext<'_>, saved: &SavedLevel, from: u32) {
-        pr_info!("console log level -> {RAISED}, taken over from version {from}, which saved {}", saved.level);
+        pr_info!(
+            "console log level -> {RAISED}, taken over from version {from}, which saved {}",
+            saved.level
+        );
         set_console_level(RAISED);
     }
 

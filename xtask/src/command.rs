@@ -1,0 +1,36 @@
+//! Programs that the commands call.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use cargo_klp::error::{Error, Result, not_started};
+
+/// The top of the repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the repository")
+}
+
+/// cargo, at the top of the repository.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a program to its end, its output shown.
+pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
+    command.status().map_err(|source| not_started(command.get_program(), source))
+}
+
+/// Builds patches of this workspace with `cargo klp build`; the modules, or none if it failed and
+/// has said why.
+pub(crate) fn build_patches(packages: &[&str], release: &str) -> Result<Option<Vec<PathBuf>>> {
+    let mut command = cargo(&["run", "--quiet", "--package", "cargo-klp", "--", "klp", "build"]);
+    command.args(["--kernel", release]).stderr(Stdio::inherit());
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    let output = command.output().map_err(Error::io("run", "cargo"))?;
+    let modules = String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect();
+    Ok(output.status.success().then_some(modules))
+}

@@ -1,0 +1,54 @@
+//! `cargo xtask demo`: the examples, built and seen to work on a stock kernel.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cargo_klp::doctor::{self, Need};
+use cargo_klp::error::Result;
+use cargo_klp::kernel::{self, KernelArgs};
+use cargo_klp::ui;
+use cargo_klp::vm::Vm;
+
+use crate::command::build_patches;
+
+/// Arguments of `cargo xtask demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The kernel: a release, or a series such as 6.12.
+    #[arg(long, value_name = "RELEASE", default_value = doctor::DEFAULT_SERIES)]
+    kernel: String,
+}
+
+/// What runs in the guest.
+const SCRIPT: &str = include_str!("demo.sh");
+
+const EXAMPLES: [&str; 4] =
+    ["livepatch-cmdline", "livepatch-loglevel-v1", "livepatch-loglevel-v2", "livepatch-task-shadow"];
+
+/// Far longer than it takes.
+const LIMIT: Duration = Duration::from_secs(300);
+
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    doctor::ensure(&[Need::Build, Need::Run, Need::Kernel(args.kernel.clone())])?;
+    let wanted = KernelArgs { kernel: Some(args.kernel.clone()), kdir: None };
+    let kernel = wanted.find(kernel::Need::Image)?;
+    let Some(modules) = build_patches(&EXAMPLES, &kernel.release)? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let folder = modules[0].ancestors().nth(2).expect("a module stands in its patch's folder");
+
+    ui::status("Booting", format_args!("{} in QEMU", kernel.release));
+    let command = ["/bin/sh", "-c", SCRIPT].map(OsString::from);
+    let outcome = Vm::new(&kernel)
+        .cpus(1)
+        .env("MODULES", folder)
+        .env("CONFIG_RUST", kernel.config("CONFIG_RUST").unwrap_or("n"))
+        .timeout(LIMIT)
+        .run_with(&command, anstream::stdout(), anstream::stderr())?;
+    if outcome.code != 0 {
+        eprintln!("\nthe kernel log:\n{}", outcome.kernel_log);
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}

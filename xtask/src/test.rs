@@ -1,0 +1,31 @@
+//! `cargo xtask test`: all tests.
+
+use std::process::ExitCode;
+
+use cargo_klp::doctor::{self, Need};
+use cargo_klp::error::Result;
+use cargo_klp::ui;
+
+use crate::command::{cargo, status};
+
+/// Arguments of `cargo xtask test`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The kernels that the tests on real kernels run on: releases or series.
+    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
+    kernel: Vec<String>,
+}
+
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    let mut needs = vec![Need::Build, Need::Run];
+    needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
+    // Tests of the command itself are for this series.
+    needs.push(Need::Kernel(doctor::DEFAULT_SERIES.into()));
+    doctor::ensure(&needs)?;
+
+    ui::status("Testing", "the workspace; tests on real kernels come last");
+    let mut tests = cargo(&["test", "--workspace"]);
+    tests.env("KLP_TEST_KERNELS", args.kernel.join(","));
+    let passed = status(&mut tests)?.success();
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
