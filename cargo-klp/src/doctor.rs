@@ -151,6 +151,7 @@ fn build_checks() -> Vec<Check> {
         program("make", "runs Kbuild", "make"),
         program("gcc", "compiles the C glue", "gcc"),
         program("ld", "links modules", "binutils"),
+        program("pahole", "makes the BTF of modules, where the kernel's headers ask for it", "pahole"),
         Check {
             group: "build",
             name: "libelf.so.1".into(),
