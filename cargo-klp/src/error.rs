@@ -137,6 +137,13 @@ pub enum Error {
         package: String,
     },
 
+    /// A step within Kbuild failed, and has said why.
+    #[error("patch `{package}` was not built")]
+    NotBuilt {
+        /// The patch's package.
+        package: String,
+    },
+
     /// Kbuild failed otherwise.
     #[error("Kbuild failed on patch `{package}`{}", indented(output))]
     Kbuild {
@@ -221,6 +228,7 @@ impl Error {
             | Self::Io { .. }
             | Self::Elf { .. }
             | Self::Compile { .. }
+            | Self::NotBuilt { .. }
             | Self::Kbuild { .. }
             | Self::Warnings { .. }
             | Self::Guest { .. } => None,

@@ -9,10 +9,11 @@ pub mod object;
 mod sysroot;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use anstream::adapter::strip_str;
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use serde::Serialize;
 
@@ -91,6 +92,8 @@ pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel) -> Result<Vec<Built
         }
     }
     let metadata = workspace(packages.manifest_path.as_deref())?;
+    // Also made where Kbuild needs it; here, what is missing for it is an error of its own.
+    sysroot::sysroot(&flags::rustflags(kernel)?)?;
     choose(&metadata, packages)?.into_iter().map(|package| build_one(&metadata, package, kernel)).collect()
 }
 
@@ -202,6 +205,9 @@ fn make(kernel: &Kernel, dir: &Path, crate_dir: &Path) -> Result<Said> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    if std::io::stderr().is_terminal() {
+        command.env("CLICOLOR_FORCE", "1");
+    }
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
     let quiet = std::thread::spawn(move || lines(stdout).collect::<Vec<_>>());
@@ -262,11 +268,12 @@ impl Said {
         if self.success {
             return None;
         }
-        // What rustc said is on the screen already.
-        let compile = self.all.iter().any(|line| line.contains("does not compile"));
+        // What rustc and `cargo klp object` said is on the screen already.
+        let told =
+            |line: &String| Line::of(line) == Line::Rust && strip_str(line).to_string().starts_with("error");
         let package = package.to_owned();
-        Some(if compile {
-            Error::Compile { package }
+        Some(if self.all.iter().any(told) {
+            Error::NotBuilt { package }
         } else {
             Error::Kbuild { package, output: self.all.join("\n") }
         })
