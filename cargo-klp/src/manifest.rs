@@ -75,6 +75,8 @@ pub struct Shadow {
     pub of: String,
     /// Whether its destructor may sleep.
     pub sleepable: bool,
+    /// The module with which it goes, if it is one for a module's objects.
+    pub object: Option<String>,
 }
 
 impl Manifest {
@@ -140,10 +142,22 @@ impl Manifest {
                 name: fields.next()?.into(),
                 of: fields.next()?.into(),
                 sleepable: flag(fields.next()?)?,
+                object: match fields.next()? {
+                    "-" => None,
+                    object => Some(object.into()),
+                },
             }),
             _ => return None,
         }
         fields.next().is_none().then_some(())
+    }
+
+    /// The modules that shadow variables go with, each once.
+    pub fn shadow_objects(&self) -> Vec<&str> {
+        let mut objects: Vec<_> = self.shadows.iter().filter_map(|shadow| shadow.object.as_deref()).collect();
+        objects.sort_unstable();
+        objects.dedup();
+        objects
     }
 
     /// Whether the patch needs the state engine: it has states or shadow variables, or replaces others.
@@ -177,22 +191,29 @@ mod tests {
             .add(
                 b"patch\t1\t1\t32\t104\t72\0func\tvmlinux\tcmdline_proc_show\t0\0\
                   state\t7\t2\tLevel\t1\tpre_patch,post_unpatch\0state\t8\t1\tPlain\t0\t-\0\
-                  shadow\t9\t7\tCounter\ttask_struct\t0\0",
+                  shadow\t9\t7\tCounter\ttask_struct\t0\t-\0shadow\t10\t7\tMark\tnft_chain\t1\tnf_tables\0",
             )
             .unwrap();
         assert_eq!(manifest.patch.as_ref().unwrap().entry_sizes, [32, 104, 72]);
         assert_eq!(manifest.funcs[0].symbol, "cmdline_proc_show");
         assert_eq!(manifest.states[0].callbacks, ["pre_patch", "post_unpatch"]);
         assert!(manifest.states[1].callbacks.is_empty());
-        assert_eq!(manifest.shadows[0].state, 7);
+        assert_eq!((manifest.shadows[0].state, &manifest.shadows[0].object), (7, &None));
+        assert_eq!(manifest.shadows[1].object.as_deref(), Some("nf_tables"));
+        assert_eq!(manifest.shadow_objects(), ["nf_tables"]);
         assert!(manifest.needs_engine());
     }
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for line in
-            ["func\tvmlinux", "state\tx\t1\tA\t0\t-", "patch\t2\t1\t1\t1\t1", "other\t1", "func\ta\tb\t0\tc"]
-        {
+        for line in [
+            "func\tvmlinux",
+            "state\tx\t1\tA\t0\t-",
+            "patch\t2\t1\t1\t1\t1",
+            "other\t1",
+            "func\ta\tb\t0\tc",
+            "shadow\t9\t7\tC\tt\t0",
+        ] {
             let error = Manifest::default().add(line.as_bytes()).unwrap_err();
             assert!(error.to_string().contains("does not know"), "{line}: {error}");
         }

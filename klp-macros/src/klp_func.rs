@@ -17,7 +17,7 @@ const MAX_SYMBOL: usize = 511;
 /// `MODULE_NAME_LEN`, without the NUL.
 const MAX_OBJECT: usize = 55;
 /// The object that is the kernel itself.
-const VMLINUX: &str = "vmlinux";
+pub(crate) const VMLINUX: &str = "vmlinux";
 
 #[derive(FromMeta)]
 struct Args {
@@ -204,7 +204,8 @@ fn check_symbol(diagnostics: &mut Diagnostics, symbol: &Text) {
     }
 }
 
-fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
+/// Checks the name of an object: a module, or vmlinux.
+pub(crate) fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
     let value = object.value();
     let bare = value.rsplit('/').next().unwrap_or_default();
     let bare = bare.split_once(".ko").map_or(bare, |(name, _)| name).replace('-', "_");

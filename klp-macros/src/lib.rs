@@ -217,7 +217,13 @@ pub fn klp_state(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `id` | a constant expression, `u64` | instead of `state`, to give it a state of its own; as the `id` of a [`#[klp_state]`](macro@klp_state) |
 /// | `version` | a constant expression, `u32` | optional, `1`: of that state |
 /// | `name` | a string | optional, the struct's; see below |
+/// | `object` | a string | optional, the objects' module: the variables are freed also when it goes |
 /// | `sleepable` | stands alone | optional: `Drop` may sleep |
+///
+/// A module that is unloaded takes its objects with it, and the same module loaded again may have
+/// others at the same addresses. With `object = "nf_tables"` the variables of the module's objects
+/// are freed when it goes, after its own exit function, also where loading it fails after its init
+/// function has made some: none of its objects then meets the variable of another.
 ///
 /// With `state`, the kernel's id of the variable is made of the state's id and
 /// of the name: to rename the struct in a later patch is to declare another
@@ -260,7 +266,8 @@ pub fn klp_state(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # Errors
 ///
 /// No `of`, both or neither of `id` and `state`, an id that is 0, reserved or
-/// in use, a `state` that is none, two variables of one name in one state;
+/// in use, a `state` that is none, two variables of one name in one state, an
+/// `object` that is not the name of a module;
 /// generics or lifetimes, an alignment over 8, what is no struct, and what the
 /// derive refuses.
 #[proc_macro_attribute]

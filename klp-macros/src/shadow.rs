@@ -12,6 +12,7 @@ use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{Part, assertion, c_string, cfgs, check_name, entry, hidden, manifest, unique};
 use crate::item;
 use crate::klp_data::check_generics;
+use crate::klp_func::{VMLINUX, check_object};
 use crate::klp_state::{check_id, id_assertions};
 
 #[derive(FromMeta)]
@@ -21,6 +22,7 @@ struct Args {
     id: Option<Number>,
     version: Option<Number>,
     name: Option<Text>,
+    object: Option<Text>,
     sleepable: Option<Flag>,
 }
 
@@ -31,6 +33,7 @@ impl Arguments for Args {
         ("id", "id = 1"),
         ("version", "version = 1"),
         ("name", "name = \"…\""),
+        ("object", "object = \"nf_tables\""),
         ("sleepable", "sleepable"),
     ];
 }
@@ -51,6 +54,8 @@ struct Variable<'a> {
     name: String,
     /// What the user wrote for the name.
     named: TokenStream,
+    /// The module whose objects it hangs on, if it goes with them.
+    object: Option<String>,
     sleepable: bool,
 }
 
@@ -125,6 +130,9 @@ fn check<'a>(
         // What was reported ends the check below, with all else.
         let _ = check_name(diagnostics, &name.value(), name);
     }
+    if let Some(object) = &args.object {
+        check_object(diagnostics, object);
+    }
 
     let input = input.as_ref().map_err(|reported| *reported)?;
     let struct_name = &input.ident;
@@ -140,7 +148,9 @@ fn check<'a>(
     let Some(of) = &args.of else {
         return Err(diagnostics.error_at(parsed.place(), "`of` is missing"));
     };
-    Ok(Variable { input, of, owner: owner?, name, named, sleepable: args.sleepable.is_some() })
+    // Objects of the kernel itself stay as long as it does.
+    let object = args.object.as_ref().map(Text::value).filter(|object| object != VMLINUX);
+    Ok(Variable { input, of, owner: owner?, name, named, object, sleepable: args.sleepable.is_some() })
 }
 
 fn check_owner<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> Result<Owner<'a>, Reported> {
@@ -186,11 +196,18 @@ fn check_owner<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> R
 }
 
 fn emit(variable: &Variable<'_>) -> TokenStream {
-    let Variable { input, of, owner, name, named, sleepable } = variable;
+    let Variable { input, of, owner, name, named, object, sleepable } = variable;
     let ty = &input.ident;
     let cfgs = cfgs(&input.attrs);
     let (name_literal, of_name) = (c_string(name), of.name());
     let of_literal = c_string(&of_name);
+    let object_literal = match object {
+        Some(object) => {
+            let literal = c_string(object);
+            quote!(::core::option::Option::Some(#literal))
+        }
+        None => quote!(::core::option::Option::None),
+    };
     let as_shadow = quote!(<#ty as ::klp_runtime::shadow::Shadow>);
 
     let (id, state) = match owner {
@@ -226,6 +243,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
                 const STATE: u64 = #state;
                 const NAME: &'static ::core::ffi::CStr = #name_literal;
                 const OF: &'static ::core::ffi::CStr = #of_literal;
+                const OBJECT: ::core::option::Option<&'static ::core::ffi::CStr> = #object_literal;
                 const SLEEPABLE: bool = #sleepable;
             }
             #entry_tokens
@@ -242,6 +260,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
             Part::Text(name),
             Part::Text(&of_name),
             Part::Text(if *sleepable { "1" } else { "0" }),
+            Part::Text(object.as_deref().unwrap_or("-")),
         ],
     );
     quote!(#hidden #own_state #manifest)

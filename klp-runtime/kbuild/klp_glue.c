@@ -8,7 +8,8 @@
  *
  * Compiled once for each patch, with the header that `cargo klp` writes:
  * KLP_NR_FUNCS, KLP_NR_STATES, KLP_NR_SHADOWS as the macros counted them, and
- * KLP_ENGINE where the patch needs the engine.
+ * KLP_ENGINE where the patch needs the engine, KLP_SHADOW_OBJECTS where shadow
+ * variables go with modules.
  */
 #include <linux/kernel.h>
 #include <linux/livepatch.h>
@@ -57,6 +58,7 @@ int klp_rt_pre_patch(void);
 void klp_rt_post_patch(void);
 void klp_rt_pre_unpatch(void);
 void klp_rt_post_unpatch(void);
+void klp_rt_object_gone(const char *object);
 
 static int klp_glue_pre_patch(struct klp_object *obj)
 {
@@ -85,6 +87,12 @@ static const struct klp_callbacks klp_glue_callbacks __initconst = {
 	.post_unpatch = klp_glue_post_unpatch,
 };
 
+/* Of each module's object: klp_runtime::engine::object. */
+static void klp_glue_object_gone(struct klp_object *obj)
+{
+	klp_rt_object_gone(obj->name);
+}
+
 /*
  * What makes the kernel refuse a cumulative patch that knows nothing of our
  * states (S14): klp_runtime::abi::RESERVED_STATE_ID.
@@ -104,9 +112,16 @@ static void __init klp_glue_add_engine(struct klp_object *vmlinux)
 
 #define KLP_GLUE_ENGINE 1
 #else
+#define klp_glue_object_gone NULL
 static inline void klp_glue_add_engine(struct klp_object *vmlinux) { }
 #define KLP_GLUE_ENGINE 0
 #endif
+
+/* The modules that shadow variables go with, each once. */
+#ifndef KLP_SHADOW_OBJECTS
+#define KLP_SHADOW_OBJECTS
+#endif
+static const char *const klp_glue_shadow_objects[] __initconst = { KLP_SHADOW_OBJECTS NULL };
 
 /* A table that a linker dropped must not go unnoticed. */
 static int __init klp_glue_check(void)
@@ -138,6 +153,16 @@ static bool __init klp_glue_first(const struct klp_glue_func *func)
 	return other == func;
 }
 
+static bool __init klp_glue_has_funcs(const char *object)
+{
+	const struct klp_glue_func *func;
+
+	for (func = __start_klp_funcs; func < __stop_klp_funcs; func++)
+		if (klp_glue_same_object(func->object, object))
+			return true;
+	return false;
+}
+
 /* Fills an object with its functions; returns where the next object's go. */
 static struct klp_func * __init klp_glue_fill(struct klp_object *obj, const char *name, struct klp_func *next)
 {
@@ -145,6 +170,8 @@ static struct klp_func * __init klp_glue_fill(struct klp_object *obj, const char
 
 	obj->name = name;
 	obj->funcs = next;
+	if (name)
+		obj->callbacks.post_unpatch = klp_glue_object_gone;
 	for (func = __start_klp_funcs; func < __stop_klp_funcs; func++) {
 		if (!klp_glue_same_object(func->object, name))
 			continue;
@@ -159,17 +186,21 @@ static struct klp_func * __init klp_glue_fill(struct klp_object *obj, const char
 
 /*
  * Groups the table by object, in the order in which objects are first named.
- * Where the engine is needed, vmlinux comes first, if only for its callbacks.
+ * Where the engine is needed, vmlinux comes first, if only for its callbacks;
+ * modules that are there for shadow variables alone come last.
  */
 static int __init klp_glue_build(void)
 {
 	const struct klp_glue_func *func;
 	size_t nr_objs = KLP_GLUE_ENGINE;
+	const char *const *name;
 	struct klp_object *obj;
 	struct klp_func *next;
 
 	for (func = __start_klp_funcs; func < __stop_klp_funcs; func++)
 		nr_objs += klp_glue_first(func) && !(KLP_GLUE_ENGINE && !func->object);
+	for (name = klp_glue_shadow_objects; *name; name++)
+		nr_objs += !klp_glue_has_funcs(*name);
 
 	klp_glue_block = kzalloc((nr_objs + 1) * sizeof(*obj) +
 				 (KLP_NR_FUNCS + nr_objs) * sizeof(*next), GFP_KERNEL);
@@ -187,6 +218,9 @@ static int __init klp_glue_build(void)
 	for (func = __start_klp_funcs; func < __stop_klp_funcs; func++)
 		if (klp_glue_first(func) && !(KLP_GLUE_ENGINE && !func->object))
 			next = klp_glue_fill(obj++, func->object, next);
+	for (name = klp_glue_shadow_objects; *name; name++)
+		if (!klp_glue_has_funcs(*name))
+			next = klp_glue_fill(obj++, *name, next);
 	return 0;
 }
 

@@ -201,6 +201,8 @@ pub struct ShadowEntry {
     pub name: *const c_char,
     /// Name of the type of the objects that it hangs on.
     pub of: *const c_char,
+    /// Name of the module whose objects they are, and with which it goes; null for none.
+    pub object: *const c_char,
     /// The type's layout.
     pub layout: DataLayout,
     /// Drops one; null where dropping does nothing. Of a sleepable one the data

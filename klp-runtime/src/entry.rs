@@ -1,7 +1,7 @@
 //! What the C glue calls in a module: the kernel's four points, for the engine.
 
 use core::cell::UnsafeCell;
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 
 use crate::abi::{ABI_VERSION, MAGIC, PATCH_REPLACE, PatchNode, Phase, ShadowEntry};
@@ -168,4 +168,15 @@ unsafe extern "C" fn klp_rt_pre_unpatch() {
 unsafe extern "C" fn klp_rt_post_unpatch() {
     // SAFETY: By contract.
     unsafe { ENGINE.states_post_unpatch(NODE.0.get()) }
+}
+
+/// The `post_unpatch` of a module's object: the module goes, or the patch is disabled.
+///
+/// # Safety
+///
+/// As above; `object` is the module's name.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn klp_rt_object_gone(object: *const c_char) {
+    // SAFETY: By contract.
+    unsafe { ENGINE.shadows_object_gone(NODE.0.get(), CStr::from_ptr(object)) }
 }

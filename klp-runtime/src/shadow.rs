@@ -43,6 +43,8 @@ pub unsafe trait Shadow: KlpData {
     const NAME: &'static CStr;
     /// The name of [`Of`](Self::Of).
     const OF: &'static CStr;
+    /// The module whose objects they are, if the variables are freed also when it goes (S9).
+    const OBJECT: Option<&'static CStr>;
     /// Whether `Drop` may sleep: it then runs after the kernel's shadow lock is
     /// dropped, in process context. The variable is kept behind a pointer.
     const SLEEPABLE: bool;
@@ -155,6 +157,10 @@ impl ShadowEntry {
             flags: if T::SLEEPABLE { SHADOW_SLEEPABLE } else { 0 },
             name: T::NAME.as_ptr(),
             of: T::OF.as_ptr(),
+            object: match T::OBJECT {
+                Some(object) => object.as_ptr(),
+                None => ptr::null(),
+            },
             layout: DataLayout::of::<T>(),
             destroy: destructor::<T>(),
         }

@@ -103,7 +103,7 @@ struct NewPid {
 }
 
 /// One with a state of its own.
-#[shadow(id = BASE, version = 5, of = file, sleepable, name = "of a file")]
+#[shadow(id = BASE, version = 5, of = file, sleepable, object = "nf_tables", name = "of a file")]
 #[repr(C)]
 struct OfFile {
     dropped: AtomicI32,
@@ -195,6 +195,7 @@ fn shadows() {
 
     let file = find("of a file");
     assert_eq!((file.id, file.state, text(file.of)), (BASE, BASE, "file"));
+    assert_eq!((text(file.object), pid.object.is_null()), ("nf_tables", true));
     assert_ne!(file.flags, 0);
     assert!(file.destroy.is_some());
 }
@@ -220,7 +221,7 @@ fn manifest() {
     lines.sort_unstable();
     let sizes = [size_of::<FuncEntry>(), size_of::<StateEntry>(), size_of::<ShadowEntry>()];
     let patch = format!("patch\t1\t{ABI_VERSION}\t{}\t{}\t{}", sizes[0], sizes[1], sizes[2]);
-    let pid = format!("shadow\t{}\t7\tNewPid\ttask_struct\t0", NewPid::ID);
+    let pid = format!("shadow\t{}\t7\tNewPid\ttask_struct\t0\t-", NewPid::ID);
     assert_eq!(
         lines,
         [
@@ -229,7 +230,7 @@ fn manifest() {
             "func\tvmlinux\tother\t0",
             &patch,
             &pid,
-            "shadow\t40\t40\tof a file\tfile\t1",
+            "shadow\t40\t40\tof a file\tfile\t1\tnf_tables",
             "state\t40\t5\tof a file\t0\t-",
             "state\t41\t2\ta {quiet} \"öne\" \\\t1\t-",
             "state\t7\t3\tLevel\t0\tpre_patch,pre_unpatch",

@@ -1,5 +1,6 @@
 //! The half that runs in the guest: loads patches and reads the kernel log.
 
+use std::ffi::CStr;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -75,7 +76,7 @@ fn patches() -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// A patch of the tests or examples, by the name of its module without `klp_test_`.
+/// A patch or another module of the tests or examples, by the name of its module without `klp_test_`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patch(pub(crate) &'static str);
 
@@ -96,7 +97,12 @@ impl Patch {
 
     /// Loads the module; the transition that it starts may not be over.
     pub(crate) fn insert(self) -> Result<(), Errno> {
-        load(&self.file())
+        self.insert_with(c"")
+    }
+
+    /// Loads the module with parameters.
+    pub(crate) fn insert_with(self, parameters: &CStr) -> Result<(), Errno> {
+        load(&self.file(), parameters)
     }
 
     /// Loads the module and waits until its transition is over.
@@ -171,10 +177,10 @@ impl Patch {
 }
 
 /// Loads a module file.
-pub(crate) fn load(ko: &Path) -> Result<(), Errno> {
+fn load(ko: &Path, parameters: &CStr) -> Result<(), Errno> {
     let file = rustix::fs::open(ko, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .unwrap_or_else(|error| panic!("{}: {error}", ko.display()));
-    rustix::system::finit_module(&file, c"", 0)
+    rustix::system::finit_module(&file, parameters, 0)
 }
 
 /// Waits until something is so.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use cargo_klp::error::{Error, Result};
-use cargo_klp::kernel::{KernelArgs, Need};
+use cargo_klp::error::{Error, Result, run_tool};
+use cargo_klp::kernel::{Kernel, KernelArgs, Need};
 use cargo_klp::vm::Vm;
 
 use crate::guest::{BOOT, KERNEL, MODULES};
@@ -33,6 +33,7 @@ pub(crate) fn main() -> ExitCode {
 fn test_on(series: &str) -> Result<i32> {
     let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
     let Some(modules) = build(&kernel.release)? else { return Ok(1) };
+    build_c(&kernel, &modules)?;
 
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let mut command = vec![this.into_os_string()];
@@ -77,6 +78,38 @@ fn build(release: &str) -> Result<Option<PathBuf>> {
     Ok(Path::new(ko).ancestors().nth(2).map(Path::to_owned))
 }
 
+/// Builds the modules of `tests/modules`, each in a folder beside the patches'.
+fn build_c(kernel: &Kernel, modules: &Path) -> Result<()> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules");
+    for source in entries(&sources)? {
+        let folder = modules.join(source.file_name().expect("an entry has a name"));
+        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        for file in entries(&source)? {
+            let copy = folder.join(file.file_name().expect("an entry has a name"));
+            let text = std::fs::read(&file).map_err(Error::io("read", &file))?;
+            if std::fs::read(&copy).is_ok_and(|old| old == text) {
+                continue;
+            }
+            std::fs::write(&copy, text).map_err(Error::io("write", &copy))?;
+        }
+        run_tool(
+            Command::new("make")
+                .arg("-C")
+                .arg(&kernel.kdir)
+                .arg(format!("M={}", folder.display()))
+                .arg("modules")
+                .env_remove("MAKEFLAGS"),
+        )?;
+    }
+    Ok(())
+}
+
+/// What is in a folder.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
+    entries.map(|entry| Ok(entry.map_err(Error::io("read", folder))?.path())).collect()
+}
+
 /// The packages of all patches of the tests, and of the examples.
 fn patches() -> Result<Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -84,9 +117,8 @@ fn patches() -> Result<Vec<String>> {
     for (folder, prefix) in
         [(root.join("../patches"), "klp-test-"), (root.join("../../examples"), "livepatch-")]
     {
-        for entry in std::fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
-            let name = entry.map_err(Error::io("read", &folder))?.file_name();
-            let name = name.to_string_lossy().replace('_', "-");
+        for entry in entries(&folder)? {
+            let name = entry.file_name().expect("an entry has a name").to_string_lossy().replace('_', "-");
             if name != "support" {
                 names.push(format!("{prefix}{name}"));
             }

@@ -1,10 +1,9 @@
 //! The scenarios of the lifecycle, L1 to L16, on the kernel that is up.
 
-use std::process::{Child, Command};
-
 use rustix::io::Errno;
 
-use crate::guest::{Log, Patch, wait};
+use crate::guest::{Log, Patch};
+use crate::sleeper::Sleeper;
 
 crate::tests![
     l1_enable_and_disable,
@@ -226,28 +225,4 @@ fn end_both(replaced: Patch, by: Patch) {
     replaced.gone();
     replaced.remove();
     by.end();
-}
-
-/// A process that sleeps in the kernel's `fifo_open`, or in what replaces it.
-struct Sleeper(Child);
-
-impl Sleeper {
-    /// Starts it; it sleeps where its stack has `function`.
-    fn opening_a_fifo(name: &str, function: &str) -> Self {
-        let fifo = std::env::temp_dir().join(format!("klp-{name}"));
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
-            .unwrap();
-        let child = Command::new("cat").arg(&fifo).spawn().unwrap();
-        let stack = format!("/proc/{}/stack", child.id());
-        let sleeps = || std::fs::read_to_string(&stack).is_ok_and(|stack| stack.contains(function));
-        wait(sleeps, || "the process does not open the FIFO".into());
-        Self(child)
-    }
-}
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
 }

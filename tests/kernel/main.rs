@@ -1,7 +1,7 @@
 //! Tests on real kernels.
 //!
-//! Run on the host, this program builds the patches of `tests/patches` and the examples for each
-//! kernel, boots it, and runs itself there; in the guest it runs the tests, one after the other, on
+//! Run on the host, this program builds the patches of `tests/patches`, the modules of `tests/modules`
+//! and the examples for each kernel, boots it, and runs itself there; in the guest it runs the tests, one after the other, on
 //! the kernel that is up. `KLP_TEST_KERNELS` names the kernels, `6.12,6.1` by default; arguments are
 //! those of any Rust test program.
 
@@ -9,7 +9,9 @@ mod crash;
 mod guest;
 mod host;
 mod lifecycle;
+mod objects;
 mod patches;
+mod sleeper;
 
 use std::process::ExitCode;
 
@@ -19,7 +21,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     match guest::boot() {
         Some(guest::Boot::Sound) => {
-            run(&arguments, &[lifecycle::tests(), patches::tests()].concat(), guest::run)
+            run(&arguments, &[lifecycle::tests(), patches::tests(), objects::tests()].concat(), guest::run)
         }
         Some(guest::Boot::Crash) => run(&arguments, &crash::tests(), |test| test()),
         None => host::main(),

@@ -45,8 +45,14 @@ pub struct Args {
 }
 
 /// What the engine exports to the glue: the roots of what is kept of it.
-const ENGINE_ENTRIES: [&str; 5] =
-    ["klp_rt_init", "klp_rt_pre_patch", "klp_rt_post_patch", "klp_rt_pre_unpatch", "klp_rt_post_unpatch"];
+const ENGINE_ENTRIES: [&str; 6] = [
+    "klp_rt_init",
+    "klp_rt_pre_patch",
+    "klp_rt_post_patch",
+    "klp_rt_pre_unpatch",
+    "klp_rt_post_unpatch",
+    "klp_rt_object_gone",
+];
 
 /// Makes the object and the header, if they are not up to date.
 pub fn main(args: &Args) -> Result<ExitCode> {
@@ -229,6 +235,10 @@ fn header(manifest: &Manifest) -> String {
     );
     if manifest.needs_engine() {
         header.push_str("#define KLP_ENGINE\n");
+    }
+    let objects: String = manifest.shadow_objects().iter().map(|object| format!(" \"{object}\",")).collect();
+    if !objects.is_empty() {
+        header.push_str(&format!("#define KLP_SHADOW_OBJECTS{objects}\n"));
     }
     header
 }

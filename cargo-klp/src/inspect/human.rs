@@ -154,6 +154,7 @@ impl Text {
                 Id(shadow.id).to_string(),
                 format!("{}.{}", shadow.of, shadow.name),
                 format!("of state {owner}"),
+                shadow.object.as_ref().map(|object| format!("goes with {object}")).unwrap_or_default(),
                 if shadow.sleepable { "sleepable".into() } else { String::new() },
             ]
         });
@@ -252,12 +253,13 @@ mod tests {
             flags: names(flags),
             callbacks: names(callbacks),
         };
-        let shadow = |id, state, name: &str, sleepable| Shadow {
+        let shadow = |id, state, name: &str, sleepable, object: Option<&str>| Shadow {
             id,
             state,
             name: name.into(),
             of: "task_struct".into(),
             sleepable,
+            object: object.map(str::to_owned),
         };
         let needed = |symbol: &str, sympos, resolved| LivepatchSymbol {
             object: "vmlinux".into(),
@@ -291,7 +293,10 @@ mod tests {
                     state(1, "Level", &["block_disable"], &["pre_patch", "post_patch"]),
                     state(u64::MAX / 2, "Plain", &[], &[]),
                 ],
-                shadows: vec![shadow(7, 1, "Counter", false), shadow(8, 5, "Buffer", true)],
+                shadows: vec![
+                    shadow(7, 1, "Counter", false, None),
+                    shadow(8, 5, "Buffer", true, Some("nf_tables")),
+                ],
             }),
             unknown: None,
             parameters: vec![Parameter { name: "level".into(), kind: Some("int".into()), description: None }],

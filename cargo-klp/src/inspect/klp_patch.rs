@@ -80,8 +80,8 @@ fn state(state: manifest::State) -> State {
 }
 
 fn shadow(shadow: manifest::Shadow) -> Shadow {
-    let manifest::Shadow { id, state, name, of, sleepable } = shadow;
-    Shadow { id, state, name, of, sleepable }
+    let manifest::Shadow { id, state, name, of, sleepable, object } = shadow;
+    Shadow { id, state, name, of, sleepable, object }
 }
 
 #[cfg(test)]

@@ -121,6 +121,8 @@ pub struct Shadow {
     pub of: String,
     /// Whether its destructor may sleep.
     pub sleepable: bool,
+    /// The module with which it goes, if any.
+    pub object: Option<String>,
 }
 
 /// A module parameter.

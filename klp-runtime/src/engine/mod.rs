@@ -13,6 +13,7 @@
 //! | `pre_unpatch` | enabled | S6: [`Engine::states_pre_unpatch`] |
 //! | `post_unpatch` | being disabled | S6: [`Engine::states_post_unpatch`] |
 //! | `post_patch` | being disabled | S8: [`Engine::states_post_patch`] |
+//! | a module's `post_unpatch` | on the list | S9: [`Engine::shadows_object_gone`] |
 //!
 //! A replaced patch gets no callback from the kernel: what is to be done for it
 //! is done by the patch that replaces it.
@@ -24,6 +25,7 @@
 mod check;
 mod claim;
 mod list;
+mod object;
 mod report;
 
 use core::ffi::{c_int, c_void};

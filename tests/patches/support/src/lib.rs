@@ -1,6 +1,9 @@
 //! What the patches of the tests share: states that log their callbacks.
 #![no_std]
 
+mod fifo;
+mod marks;
+
 pub use klp_runtime;
 
 use klp_runtime::prelude::*;

@@ -46,16 +46,18 @@ mod elsewhere {
     use klp_runtime::prelude::*;
 
     // Another name, another variable.
-    #[shadow(state = super::S, name = "Counter of files", of = file)]
+    #[shadow(state = super::S, name = "Counter of files", of = file, object = "ext4")]
     #[repr(C)]
     struct Counter {}
 
     #[repr(C)]
-    #[shadow(state = crate::S, of = super::Device)]
+    // As without.
+    #[shadow(state = crate::S, of = super::Device, object = "vmlinux")]
     struct Unit;
 
     pub(crate) fn ids() -> [u64; 2] {
         let _ = (Counter {}, Unit);
+        assert_eq!((Counter::OBJECT, Unit::OBJECT), (Some(c"ext4"), None));
         [<Counter as Shadow>::ID, <Unit as Shadow>::ID]
     }
 }

@@ -1,0 +1,64 @@
+//! S9: a module whose objects have shadow variables goes.
+//!
+//! The kernel calls the `post_unpatch` of a patch's object when the patch is disabled, and when the
+//! object's module goes: after the module's exit function, or after its init function has failed, so
+//! when none of its code runs and none of its objects is used any more. So each patch lists the
+//! modules of its shadow variables as objects, without functions if need be, and is told.
+//!
+//! * The livepatch mutex is held, as in all of the engine: nothing ends a state, and no patch comes or
+//!   goes, at the same time. (A module notifier would run without it.)
+//! * Every patch on the kernel's list is called, in the middle of a transition too, and no other: a
+//!   replaced one is off both lists, whether its module is still loaded or not.
+//! * Where several patches provide the state, the first call frees and the others find nothing. The
+//!   owner's destructor runs, whichever patch is called; and a variable stays if its owner does not
+//!   declare that it goes with the module.
+//! * At the end of a disable (S6) or of an enable that is taken back (S7) the kernel calls the vmlinux
+//!   object first: the patch is then [off the list](Phase::Idle), and the variables, if they are still
+//!   there, are another patch's, whose module is as loaded as before.
+//!
+//! A patch that is [held](Phase::Held) (S13) is not on the kernel's list. Of the objects that its
+//! redirected functions no longer see, those of a module that goes are not told from others.
+
+use core::ffi::{CStr, c_char};
+
+use super::claim::Declared;
+use super::{Engine, Kernel, claims};
+use crate::abi::{PatchNode, Phase};
+
+impl<K: Kernel> Engine<K> {
+    /// S9: frees the shadow variables that go with the module `object`, which goes, if the patch is enabled
+    /// or in transition.
+    ///
+    /// # Safety
+    ///
+    /// As for [`states_pre_patch`](Self::states_pre_patch); no object of the module is used any more if the
+    /// patch is on the kernel's list.
+    pub unsafe fn shadows_object_gone(&self, node: *mut PatchNode, object: &CStr) {
+        // SAFETY: By contract; names are strings of loaded modules.
+        unsafe {
+            if matches!((*node).phase, Phase::Idle | Phase::Held) {
+                return;
+            }
+            for claim in claims(node) {
+                let mut declared = Declared::in_any((*(*claim).live).claims);
+                let mut link = (*claim).shadows;
+                while !link.is_null() {
+                    let entry = &*(*link).entry;
+                    link = (*link).next;
+                    if is_named(entry.object, object)
+                        && let Some(owners) = declared.find(entry.id)
+                        && is_named((*owners).object, object)
+                    {
+                        self.kernel.shadow_free_all(&*owners);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether `name`, which may be null, is that of the object.
+unsafe fn is_named(name: *const c_char, object: &CStr) -> bool {
+    // SAFETY: By contract of the caller null or a string.
+    !name.is_null() && unsafe { CStr::from_ptr(name) } == object
+}

@@ -1,0 +1,128 @@
+//! Patches on a module that comes and goes.
+
+use std::fs;
+
+use rustix::io::Errno;
+
+use crate::guest::{Log, Patch};
+
+crate::tests![
+    shadow_variables_go_with_their_module,
+    shadow_variables_go_when_loading_their_module_fails,
+    shadow_variables_go_with_the_module_after_a_replace,
+    shadow_variables_of_two_patches_go_once,
+    a_module_that_lacks_a_function,
+];
+
+/// The module that is patched.
+pub(crate) const TARGET: Patch = Patch("target");
+pub(crate) const MARKS: Patch = Patch("marks");
+const MARKS_REPLACES: Patch = Patch("marks_replaces");
+const MARKS_MISSING: Patch = Patch("marks_missing");
+
+/// How many times the patch has described each of the things; 0 without a patch.
+pub(crate) fn looks() -> String {
+    fs::read_to_string("/proc/klp_test_target").unwrap().trim_end().to_owned()
+}
+
+/// The ends of the marks of all things, each described so many times.
+pub(crate) fn dropped(by: &str, looks: usize) -> Vec<String> {
+    let three = |what: &str| vec![format!("{by}.dropped {what} {looks}"); 3];
+    [three("mark"), three("sleepy mark")].concat()
+}
+
+fn shadow_variables_go_with_their_module() {
+    let mut log = Log::new();
+    TARGET.insert().unwrap();
+    assert_eq!(looks(), "0 0 0");
+    MARKS.enable();
+    assert_eq!((looks(), looks()), ("1 1 1".into(), "2 2 2".into()));
+    assert_eq!(log.callbacks(), ["marks.pre 5", "marks.post 5"]);
+
+    for _ in 0..3 {
+        TARGET.remove();
+        assert_eq!(log.callbacks(), dropped("marks", 2));
+        TARGET.insert().unwrap();
+        assert_eq!((looks(), looks()), ("1 1 1".into(), "2 2 2".into()), "none is met again");
+    }
+
+    assert_eq!(looks(), "3 3 3");
+    MARKS.end();
+    let end = ["marks.unpre 5", "marks.unpost 5"].map(str::to_owned);
+    assert_eq!(log.callbacks(), [&end[..], &dropped("marks", 3)].concat());
+    assert_eq!(looks(), "0 0 0");
+    TARGET.remove();
+    assert_eq!(log.callbacks(), [""; 0]);
+}
+
+fn shadow_variables_go_when_loading_their_module_fails() {
+    let mut log = Log::new();
+    MARKS.enable();
+    log.lines();
+    assert_eq!(TARGET.insert_with(c"fail=1"), Err(Errno::NODEV));
+    assert_eq!(log.callbacks(), dropped("marks", 1));
+    TARGET.insert().unwrap();
+    assert_eq!(looks(), "1 1 1");
+    MARKS.disable();
+    TARGET.remove();
+    MARKS.remove();
+}
+
+fn shadow_variables_go_with_the_module_after_a_replace() {
+    let mut log = Log::new();
+    TARGET.insert().unwrap();
+    MARKS.enable();
+    assert_eq!(looks(), "1 1 1");
+    MARKS_REPLACES.enable();
+    MARKS.gone();
+    assert_eq!(looks(), "2 2 2");
+    log.lines();
+    assert!(MARKS.is_loaded());
+    TARGET.remove();
+    assert_eq!(log.callbacks(), dropped("marks_replaces", 2), "the owner's destructors");
+    MARKS.remove();
+    TARGET.insert().unwrap();
+    assert_eq!(looks(), "1 1 1");
+    MARKS_REPLACES.end();
+    TARGET.remove();
+}
+
+fn shadow_variables_of_two_patches_go_once() {
+    let mut log = Log::new();
+    TARGET.insert().unwrap();
+    MARKS_REPLACES.enable();
+    MARKS.enable();
+    assert_eq!(looks(), "1 1 1");
+    log.lines();
+    TARGET.remove();
+    assert_eq!(log.callbacks(), dropped("marks", 1), "the owner's destructors");
+    MARKS.end();
+    TARGET.insert().unwrap();
+    assert_eq!(looks(), "1 1 1");
+    log.lines();
+    TARGET.remove();
+    assert_eq!(log.callbacks(), dropped("marks_replaces", 1));
+    MARKS_REPLACES.end();
+}
+
+fn a_module_that_lacks_a_function() {
+    let mut log = Log::new();
+    TARGET.insert().unwrap();
+    MARKS_MISSING.refused(Errno::INVAL);
+    assert_eq!(log.callbacks(), [""; 0]);
+    MARKS.enable();
+    assert_eq!(looks(), "1 1 1");
+    TARGET.remove();
+    MARKS_MISSING.enable();
+    log.lines();
+
+    // The kernel patches the module for the one before it goes back on both.
+    assert_eq!(TARGET.insert(), Err(Errno::INVAL));
+    assert!(!TARGET.is_loaded());
+    assert_eq!(log.callbacks(), [""; 0]);
+    MARKS_MISSING.end();
+    TARGET.insert().unwrap();
+    assert_eq!(looks(), "1 1 1");
+    MARKS.end();
+    TARGET.remove();
+}
