@@ -124,3 +124,15 @@ fn it_is_built_by_both_ways() {
     files.sort_unstable();
     assert_eq!(files, [".gitignore", "Cargo.lock", "Cargo.toml", "Kbuild", "README.md", "src/lib.rs"]);
 }
+
+/// The alias of a checkout hides an installed command, and works in its own workspace only.
+#[test]
+fn in_a_checkout_of_klp_the_alias_works() {
+    let checkout = fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap();
+    let folder = tempfile::tempdir_in(checkout.join("target")).unwrap();
+    let crate_dir = new_crate(folder.path());
+    let mut help = Command::new("cargo");
+    help.args(["klp", "build", "--help"]).current_dir(&crate_dir).env_remove("CARGO_TARGET_DIR");
+    let output = succeed(&mut help);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("Build patches to modules"));
+}

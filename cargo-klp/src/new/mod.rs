@@ -37,6 +37,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         runtime: runtime(args.runtime.as_deref())?,
     };
     create(&crate_dir, &patch)?;
+    keep_alias(&crate_dir)?;
     ui::status("Created", format!("livepatch `{}`: it changes /proc/cmdline", patch.name.package()));
     ui::note(format!(
         "next:\n  cd {}\n  cargo klp build                       # {}.ko\n  \
@@ -74,6 +75,24 @@ fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
         fs::write(&path, text).map_err(Error::io("write", &path))?;
     }
     Ok(())
+}
+
+/// In a checkout of klp, `cargo klp` is an alias that only works in its own workspace, and hides an
+/// installed command: the new crate, a workspace of its own, gets one that works there.
+fn keep_alias(crate_dir: &Path) -> Result<()> {
+    let crate_dir = fs::canonicalize(crate_dir).map_err(Error::io("find", crate_dir))?;
+    let Ok(checkout) = fs::canonicalize(Path::new(RUNTIME).join("..")) else { return Ok(()) };
+    if !crate_dir.starts_with(&checkout) {
+        return Ok(());
+    }
+    // One string, as the alias that it takes the place of; `runtime` has seen that the path has no space.
+    let klp = format!(
+        "run --quiet --manifest-path {}/Cargo.toml --package cargo-klp --bin cargo-klp -- klp",
+        checkout.display()
+    );
+    let path = crate_dir.join(".cargo/config.toml");
+    fs::create_dir_all(crate_dir.join(".cargo")).map_err(Error::io("create", &crate_dir))?;
+    fs::write(&path, format!("[alias]\nklp = {klp:?}\n")).map_err(Error::io("write", &path))
 }
 
 impl Patch {
