@@ -129,6 +129,7 @@ fn it_is_built_by_both_ways() {
 #[test]
 fn in_a_checkout_of_klp_the_alias_works() {
     let checkout = fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap();
+    fs::create_dir_all(checkout.join("target")).unwrap();
     let folder = tempfile::tempdir_in(checkout.join("target")).unwrap();
     let crate_dir = new_crate(folder.path());
     let mut help = Command::new("cargo");
