@@ -25,12 +25,21 @@ pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<&Attribute> {
     attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
 }
 
+/// The section of a table on the host: each crate's is its own there, as one
+/// test may have several patches. The linker bounds it by symbols of its name.
+pub(crate) fn host_section(section: &str) -> String {
+    let name = std::env::var("CARGO_CRATE_NAME").unwrap_or_default();
+    format!("{section}_of_{name}")
+}
+
 /// One entry of a table: a static in the link section `section`.
 pub(crate) fn entry(section: &str, kind: &str, value: &TokenStream) -> TokenStream {
     let kind = Ident::new(kind, Span::call_site());
+    let host = host_section(section);
     quote! {
         #[used]
-        #[unsafe(link_section = #section)]
+        #[cfg_attr(target_os = "none", unsafe(link_section = #section))]
+        #[cfg_attr(not(target_os = "none"), unsafe(link_section = #host))]
         static __KLP_ENTRY: ::klp_runtime::__private::#kind = #value;
     }
 }

@@ -10,7 +10,7 @@ use syn::{Expr, Ident, Meta, MetaNameValue, Token, token};
 
 use crate::args::{self, Arguments, Parsed, Switch, Text, Texts};
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
-use crate::emit::{Part, entry, hidden, manifest, modinfo, patch_type};
+use crate::emit::{Part, c_string, entry, hidden, host_section, manifest, modinfo, patch_type};
 
 /// What the kernel's `license_is_gpl_compatible` accepts.
 const LICENSES: &[&str] =
@@ -191,11 +191,51 @@ fn emit(patch: &Patch) -> TokenStream {
         ],
     );
     let declaration = declare(replace);
+    let tables = host_tables();
     quote! {
         #declaration
         #(#modinfo)*
         #hidden
         #manifest
+        #tables
+    }
+}
+
+/// By what a test on the host loads the patch: the function `livepatch`.
+///
+/// The bounds are put down by the assembler, which can say that a table may be absent.
+fn host_tables() -> TokenStream {
+    let symbol = host_section("__klp_tables");
+    let mut lines = vec![
+        ".pushsection .data.rel.ro,\"aw\",@progbits".to_owned(),
+        ".balign 8".to_owned(),
+        format!(".globl {symbol}"),
+        format!("{symbol}:"),
+    ];
+    for table in ["klp_patch", "klp_funcs", "klp_states", "klp_shadows"] {
+        for end in ["start", "stop"] {
+            let bound = format!("__{end}_{}", host_section(table));
+            lines.push(format!(".weak {bound}"));
+            lines.push(format!(".quad {bound}"));
+        }
+    }
+    lines.push(".popsection".to_owned());
+    let name = c_string(&std::env::var("CARGO_CRATE_NAME").unwrap_or_default());
+    quote! {
+        #[cfg(not(target_os = "none"))]
+        ::klp_runtime::__private::global_asm!(#(#lines),*);
+
+        /// This patch, for tests on the host: what `klp_runtime::sim` loads.
+        #[cfg(not(target_os = "none"))]
+        #[allow(dead_code)]
+        pub fn livepatch() -> ::klp_runtime::tables::Tables {
+            unsafe extern "C" {
+                #[link_name = #symbol]
+                static BOUNDS: ::klp_runtime::tables::Bounds;
+            }
+            // SAFETY: The assembler has put them down above.
+            unsafe { ::klp_runtime::tables::Tables::within(#name, &BOUNDS) }
+        }
     }
 }
 

@@ -165,12 +165,12 @@ impl DataSlot {
     #[inline]
     #[must_use]
     pub fn get(&self) -> *mut c_void {
-        self.0.load(core::sync::atomic::Ordering::Acquire)
+        crate::sys::load_slot(&self.0)
     }
 
     /// Publishes the address of initialised data, or takes it back with null.
     pub(crate) fn set(&self, data: *mut c_void) {
-        self.0.store(data, core::sync::atomic::Ordering::Release);
+        crate::sys::store_slot(&self.0, data);
     }
 }
 
@@ -280,6 +280,34 @@ pub struct PatchNode {
     pub nr_shadows: usize,
     /// One claim for each state, in table order; allocated while the patch is on the list.
     pub claims: *mut Claim,
+}
+
+impl PatchNode {
+    /// A patch that is not on the list, without a name and tables.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            magic: MAGIC,
+            abi_version: ABI_VERSION,
+            flags: 0,
+            phase: Phase::Idle,
+            older: ptr::null_mut(),
+            newer: ptr::null_mut(),
+            module: ptr::null_mut(),
+            name: ptr::null(),
+            states: ptr::null(),
+            nr_states: 0,
+            shadows: ptr::null(),
+            nr_shadows: 0,
+            claims: ptr::null_mut(),
+        }
+    }
+}
+
+impl Default for PatchNode {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 // SAFETY: All access is under the kernel's livepatch mutex.

@@ -2,12 +2,10 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
-use core::ptr;
 
-use crate::abi::{ABI_VERSION, MAGIC, PATCH_REPLACE, PatchNode, Phase, ShadowEntry};
-use crate::engine::{Engine, Kernel, Report};
-use crate::log::{self, Level};
-use crate::{shadow, sys};
+use crate::abi::{PATCH_REPLACE, PatchNode};
+use crate::engine::Engine;
+use crate::running::Running;
 
 /// The tables of the module, as `kbuild/klp.lds` bounds them.
 mod tables {
@@ -23,57 +21,6 @@ mod tables {
     }
 }
 
-/// The kernel that the module runs on.
-struct Running;
-
-// SAFETY: The kernel's allocator and shadow store do as the trait says.
-unsafe impl Kernel for Running {
-    fn alloc(&self, size: usize) -> *mut c_void {
-        // SAFETY: A plain allocation; the glue zeroes it.
-        unsafe { sys::klp_glue_kmalloc(size, crate::alloc::GFP_KERNEL.raw()) }
-    }
-
-    unsafe fn free(&self, memory: *mut c_void) {
-        // SAFETY: By contract.
-        unsafe { sys::klp_glue_kfree(memory) }
-    }
-
-    fn shadow_get(&self, obj: *mut c_void, id: u64) -> *mut c_void {
-        // SAFETY: The object's address is not followed.
-        unsafe { sys::klp_shadow_get(obj, id) }
-    }
-
-    fn shadow_alloc(&self, obj: *mut c_void, id: u64, size: usize) -> *mut c_void {
-        let gfp = crate::alloc::GFP_KERNEL.raw();
-        // SAFETY: As above; the data are zeroed where there is no constructor.
-        unsafe { sys::klp_shadow_alloc(obj, id, size, gfp, None, ptr::null_mut()) }
-    }
-
-    unsafe fn shadow_free(&self, obj: *mut c_void, id: u64) {
-        // SAFETY: By contract.
-        unsafe { sys::klp_shadow_free(obj, id, None) }
-    }
-
-    unsafe fn shadow_free_all(&self, entry: &ShadowEntry) {
-        // SAFETY: By contract; the livepatch mutex is held.
-        unsafe { shadow::free_all(entry) }
-    }
-
-    unsafe fn pin(&self, module: *mut c_void) {
-        // SAFETY: By contract.
-        unsafe { sys::klp_glue_module_get(module) }
-    }
-
-    unsafe fn unpin(&self, module: *mut c_void) {
-        // SAFETY: By contract.
-        unsafe { sys::klp_glue_module_put(module) }
-    }
-
-    fn report(&self, report: &Report) {
-        log::print_pieces(Level::Err, |out| report.write_to(out));
-    }
-}
-
 static ENGINE: Engine<Running> = Engine::new(Running);
 
 /// The module's place on the list of patches.
@@ -82,21 +29,7 @@ struct Node(UnsafeCell<PatchNode>);
 // SAFETY: Used in module init, then under the livepatch mutex.
 unsafe impl Sync for Node {}
 
-static NODE: Node = Node(UnsafeCell::new(PatchNode {
-    magic: MAGIC,
-    abi_version: ABI_VERSION,
-    flags: 0,
-    phase: Phase::Idle,
-    older: ptr::null_mut(),
-    newer: ptr::null_mut(),
-    module: ptr::null_mut(),
-    name: ptr::null(),
-    states: ptr::null(),
-    nr_states: 0,
-    shadows: ptr::null(),
-    nr_shadows: 0,
-    claims: ptr::null_mut(),
-}));
+static NODE: Node = Node(UnsafeCell::new(PatchNode::new()));
 
 /// Fills the patch's node, before the patch is enabled.
 ///

@@ -14,6 +14,8 @@
 
 // The macros name this crate by its absolute path, also in its own tests.
 extern crate self as klp_runtime;
+#[cfg(not(target_os = "none"))]
+extern crate std;
 
 pub mod abi;
 pub mod alloc;
@@ -21,13 +23,20 @@ pub mod engine;
 pub mod error;
 pub mod layout;
 pub mod log;
+#[cfg(any(feature = "sim", target_os = "none"))]
+mod running;
 pub mod shadow;
 pub mod state;
 mod sys;
 pub mod types;
 
 #[cfg(not(target_os = "none"))]
+#[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "only the model looks at what happened"))]
 mod host;
+#[cfg(all(feature = "sim", not(target_os = "none")))]
+pub mod sim;
+#[cfg(not(target_os = "none"))]
+pub mod tables;
 
 #[cfg(target_os = "none")]
 mod entry;

@@ -92,7 +92,7 @@ pub(crate) fn bug(message: fmt::Arguments<'_>) {
 }
 
 /// Prints one line that `write` gives in pieces; `core::fmt` has no part in it.
-#[cfg(target_os = "none")]
+#[cfg(any(feature = "sim", target_os = "none"))]
 pub(crate) fn print_pieces(level: Level, write: impl FnOnce(&mut dyn FnMut(&[u8]))) {
     let mut line = Line { text: [0; LONGEST], len: 0 };
     write(&mut |piece| line.push(piece));

@@ -179,11 +179,11 @@ pub(crate) unsafe fn free_all(entry: &ShadowEntry) {
         unsafe { sys::klp_shadow_free_all(entry.id, entry.destroy) };
         return;
     }
-    // SAFETY: Only this function uses the list, and the livepatch mutex is held.
+    // SAFETY: Only this function and `collect` use the list, and the livepatch mutex is held.
     unsafe {
-        *PENDING.0.get() = ptr::null_mut();
+        sys::PENDING.replace(ptr::null_mut());
         sys::klp_shadow_free_all(entry.id, Some(collect));
-        let mut next = *PENDING.0.get();
+        let mut next = sys::PENDING.replace(ptr::null_mut());
         while !next.is_null() {
             let boxed = next;
             next = (*boxed).next;
@@ -192,21 +192,12 @@ pub(crate) unsafe fn free_all(entry: &ShadowEntry) {
     }
 }
 
-/// The boxes whose destructor is to run once the kernel's shadow lock is dropped.
-struct Pending(core::cell::UnsafeCell<*mut SleepableBox>);
-
-// SAFETY: Used under the livepatch mutex only.
-unsafe impl Sync for Pending {}
-
-static PENDING: Pending = Pending(core::cell::UnsafeCell::new(ptr::null_mut()));
-
 /// In place of a sleepable destructor, under the shadow lock: keeps the box for later.
 unsafe extern "C" fn collect(_obj: *mut c_void, data: *mut c_void) {
     // SAFETY: A sleepable variable holds a pointer to its box, which the slot's owner gives up.
     unsafe {
         let boxed = data.cast::<*mut SleepableBox>().read();
-        (*boxed).next = *PENDING.0.get();
-        *PENDING.0.get() = boxed;
+        (*boxed).next = sys::PENDING.replace(boxed);
     }
 }
 

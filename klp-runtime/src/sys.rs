@@ -1,8 +1,8 @@
 //! What the runtime calls: functions that every kernel since 5.15 exports, and
 //! the C glue (`kbuild/klp_glue.c`) for what is a macro or inline in C.
 //!
-//! In a build for the host the same names stand for a small imitation in
-//! [`host`], so that patch crates can be checked, documented and tested there.
+//! In a build for the host the same names stand for an imitation,
+//! [`crate::host`], so that patch crates can be checked, documented and tested there.
 
 use core::ffi::{c_int, c_uint, c_void};
 
@@ -21,10 +21,12 @@ pub(crate) use crate::host::*;
 
 #[cfg(target_os = "none")]
 mod kernel {
+    use core::cell::UnsafeCell;
     use core::ffi::{c_char, c_int, c_uint, c_void};
+    use core::sync::atomic::{AtomicPtr, Ordering};
 
     use super::{RawGfp, ShadowConstructor};
-    use crate::abi::ShadowDestructor;
+    use crate::abi::{ShadowDestructor, SleepableBox};
 
     unsafe extern "C" {
         // include/linux/livepatch.h
@@ -60,6 +62,39 @@ mod kernel {
 
         static klp_glue_gfp: [c_uint; 5];
     }
+
+    /// What `crate::abi::DataSlot` holds.
+    #[inline]
+    pub(crate) fn load_slot(slot: &AtomicPtr<c_void>) -> *mut c_void {
+        slot.load(Ordering::Acquire)
+    }
+
+    /// Sets what `crate::abi::DataSlot` holds.
+    #[inline]
+    pub(crate) fn store_slot(slot: &AtomicPtr<c_void>, data: *mut c_void) {
+        slot.store(data, Ordering::Release);
+    }
+
+    /// The head of a list that lasts for one call, under the livepatch mutex.
+    pub(crate) struct Pending(UnsafeCell<*mut SleepableBox>);
+
+    // SAFETY: Used under the livepatch mutex only.
+    unsafe impl Sync for Pending {}
+
+    impl Pending {
+        /// Puts another head there; returns the one before.
+        ///
+        /// # Safety
+        ///
+        /// The livepatch mutex is held.
+        pub(crate) unsafe fn replace(&self, head: *mut SleepableBox) -> *mut SleepableBox {
+            // SAFETY: By contract nobody else is here.
+            unsafe { self.0.get().replace(head) }
+        }
+    }
+
+    /// The boxes whose destructor is to run once the kernel's shadow lock is dropped.
+    pub(crate) static PENDING: Pending = Pending(UnsafeCell::new(core::ptr::null_mut()));
 
     /// The value of one of the flags in `crate::alloc`, in their order.
     #[inline]

@@ -1,12 +1,9 @@
 //! The tables that the macros leave, walked as the module's C glue walks them.
 
-use core::slice;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use klp_runtime::abi::{
-    ABI_VERSION, FuncEntry, PATCH_REPLACE, PatchEntry, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry,
-};
+use klp_runtime::abi::{ABI_VERSION, FuncEntry, PATCH_REPLACE, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
 use klp_runtime::prelude::*;
 
 const REPLACE: bool = true;
@@ -115,18 +112,6 @@ impl Drop for OfFile {
     }
 }
 
-macro_rules! table {
-    ($start:ident, $stop:ident: $entry:ty) => {{
-        unsafe extern "C" {
-            static $start: [$entry; 0];
-            static $stop: [$entry; 0];
-        }
-        let (start, stop) = ((&raw const $start).cast::<$entry>(), (&raw const $stop).cast::<$entry>());
-        // SAFETY: The linker puts the symbols around the entries, which the macros leave side by side.
-        unsafe { slice::from_raw_parts(start, usize::try_from(stop.offset_from(start)).unwrap()) }
-    }};
-}
-
 /// The text at `pointer`, empty for null.
 fn text(pointer: *const c_char) -> &'static str {
     if pointer.is_null() {
@@ -138,13 +123,13 @@ fn text(pointer: *const c_char) -> &'static str {
 
 #[test]
 fn patch() {
-    let [patch] = table!(__start_klp_patch, __stop_klp_patch: PatchEntry) else { panic!("one patch") };
-    assert_eq!(patch.flags, PATCH_REPLACE);
+    assert_eq!(livepatch().name, c"tables");
+    assert_eq!(livepatch().patch.flags, PATCH_REPLACE);
 }
 
 #[test]
 fn funcs() {
-    let table = table!(__start_klp_funcs, __stop_klp_funcs: FuncEntry);
+    let table = livepatch().funcs;
     let mut found: Vec<_> =
         table.iter().map(|func| (text(func.object), text(func.symbol), func.sympos)).collect();
     found.sort_unstable();
@@ -157,7 +142,7 @@ fn funcs() {
 
 #[test]
 fn states() {
-    let table = table!(__start_klp_states, __stop_klp_states: StateEntry);
+    let table = livepatch().states;
     let find = |id| table.iter().find(|state| state.id == id).unwrap();
     assert_eq!(table.len(), 3);
 
@@ -184,7 +169,7 @@ fn states() {
 
 #[test]
 fn shadows() {
-    let table = table!(__start_klp_shadows, __stop_klp_shadows: ShadowEntry);
+    let table = livepatch().shadows;
     let find = |name| table.iter().find(|shadow| text(shadow.name) == name).unwrap();
     assert_eq!(table.len(), 2);
 

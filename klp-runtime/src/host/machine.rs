@@ -1,0 +1,209 @@
+//! What one thread's code takes for the kernel.
+
+use core::cell::{Cell, RefCell};
+use core::ffi::c_void;
+use core::fmt::Display;
+use core::ptr;
+use core::sync::atomic::AtomicPtr;
+use std::collections::HashMap;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use super::memory::Memory;
+use super::store::Store;
+use crate::abi::{ShadowDestructor, SleepableBox};
+use crate::alloc::{GFP_ATOMIC, GFP_NOWAIT};
+use crate::sys::{RawGfp, ShadowConstructor};
+
+/// Memory, shadow variables, references to modules and the log.
+///
+/// Code of patches runs in the middle of its calls (constructors and
+/// destructors) and calls back: no borrow is held across them.
+pub(crate) struct Machine {
+    /// Whether the log goes to standard error, too.
+    echo: bool,
+    pub(crate) memory: RefCell<Memory>,
+    pub(crate) store: RefCell<Store>,
+    /// What the slots of loaded modules hold, by address; none where no model runs.
+    pub(crate) slots: RefCell<HashMap<usize, *mut c_void>>,
+    /// The references to each module.
+    pub(crate) modules: RefCell<HashMap<usize, usize>>,
+    /// See `sys::PENDING`.
+    pub(crate) pending: Cell<*mut SleepableBox>,
+    /// Whether the kernel's shadow lock is held.
+    locked: Cell<bool>,
+    /// How many allocations succeed before one fails.
+    pub(crate) until_failure: Cell<Option<usize>>,
+    log: RefCell<Vec<String>>,
+    faults: RefCell<Vec<String>>,
+}
+
+impl Machine {
+    /// A machine on which nothing has happened.
+    pub(crate) fn new(echo: bool) -> Self {
+        Self {
+            echo,
+            memory: RefCell::default(),
+            store: RefCell::default(),
+            slots: RefCell::default(),
+            modules: RefCell::default(),
+            pending: Cell::new(ptr::null_mut()),
+            locked: Cell::new(false),
+            until_failure: Cell::new(None),
+            log: RefCell::default(),
+            faults: RefCell::default(),
+        }
+    }
+
+    /// Notes what must not happen.
+    pub(crate) fn fault(&self, fault: impl Display) {
+        let fault = format!("{fault}");
+        if self.echo {
+            std::eprintln!("{fault}");
+        }
+        self.faults.borrow_mut().push(fault);
+    }
+
+    /// The faults since the last call.
+    pub(crate) fn take_faults(&self) -> Vec<String> {
+        if !self.memory.borrow().is_intact() {
+            self.fault("memory was written to after it was freed");
+        }
+        self.faults.take()
+    }
+
+    /// Adds a line to the log.
+    pub(crate) fn print(&self, line: String) {
+        if self.echo {
+            std::eprintln!("{line}");
+        }
+        self.log.borrow_mut().push(line);
+    }
+
+    /// The lines since the last call.
+    pub(crate) fn take_log(&self) -> Vec<String> {
+        self.log.take()
+    }
+
+    /// Whether the code that runs must not sleep.
+    pub(crate) fn is_atomic(&self) -> bool {
+        self.locked.get()
+    }
+
+    pub(crate) fn kmalloc(&self, size: usize, gfp: RawGfp) -> *mut c_void {
+        let may_sleep = gfp != GFP_ATOMIC.raw() && gfp != GFP_NOWAIT.raw();
+        if may_sleep && self.is_atomic() {
+            self.fault("an allocation that may sleep was made under the kernel's shadow lock");
+        }
+        if let Some(left) = self.until_failure.get() {
+            self.until_failure.set(left.checked_sub(1));
+            if left == 0 {
+                return ptr::null_mut();
+            }
+        }
+        self.memory.borrow_mut().alloc(size)
+    }
+
+    pub(crate) fn kfree(&self, memory: *mut c_void) {
+        if !memory.is_null() && !self.memory.borrow_mut().free(memory) {
+            self.fault("memory was freed twice, or was not from the kernel's allocator");
+        }
+    }
+
+    pub(crate) fn shadow_get(&self, obj: *mut c_void, id: u64) -> *mut c_void {
+        self.store.borrow().get(obj, id).unwrap_or(ptr::null_mut())
+    }
+
+    /// `klp_shadow_get_or_alloc`, or `klp_shadow_alloc` where the caller does not want an old one.
+    #[expect(clippy::too_many_arguments, reason = "they are the kernel's")]
+    pub(crate) unsafe fn shadow_add(
+        &self,
+        obj: *mut c_void,
+        id: u64,
+        size: usize,
+        gfp: RawGfp,
+        ctor: Option<ShadowConstructor>,
+        ctor_data: *mut c_void,
+        or_get: bool,
+    ) -> *mut c_void {
+        let existing = self.shadow_get(obj, id);
+        if !existing.is_null() {
+            if or_get {
+                return existing;
+            }
+            self.fault(format!("object {obj:p} was given shadow variable {id:#x} a second time"));
+            return ptr::null_mut();
+        }
+        let data = self.kmalloc(size, gfp);
+        if data.is_null() {
+            return data;
+        }
+        if let Some(ctor) = ctor {
+            // SAFETY: The constructor gets storage of the size that its caller asked for.
+            let errno = self.under_the_lock(|| unsafe { ctor(obj, data, ctor_data) });
+            if errno != Some(0) {
+                self.kfree(data);
+                return ptr::null_mut();
+            }
+        }
+        self.store.borrow_mut().insert(obj, id, data);
+        data
+    }
+
+    pub(crate) unsafe fn shadow_free(&self, obj: *mut c_void, id: u64, dtor: Option<ShadowDestructor>) {
+        let Some(data) = self.store.borrow_mut().remove(obj, id) else { return };
+        if let Some(dtor) = dtor {
+            // SAFETY: The variable is out of the store, and the destructor is its own.
+            self.under_the_lock(|| unsafe { dtor(obj, data) });
+        }
+        self.kfree(data);
+    }
+
+    pub(crate) unsafe fn shadow_free_all(&self, id: u64, dtor: Option<ShadowDestructor>) {
+        let objects = self.store.borrow().objects(id);
+        for obj in objects {
+            // SAFETY: As for one.
+            unsafe { self.shadow_free(obj, id, dtor) };
+        }
+    }
+
+    /// Runs a constructor or destructor as the kernel does; not where the lock is held already.
+    fn under_the_lock<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        if self.locked.replace(true) {
+            self.fault("deadlock: a shadow variable was made or freed under the kernel's shadow lock");
+            return None;
+        }
+        let result = f();
+        self.locked.set(false);
+        Some(result)
+    }
+
+    pub(crate) fn load_slot(&self, slot: &AtomicPtr<c_void>) -> *mut c_void {
+        let slots = self.slots.borrow();
+        slots.get(&(ptr::from_ref(slot) as usize)).copied().unwrap_or(ptr::null_mut())
+    }
+
+    pub(crate) fn store_slot(&self, slot: &AtomicPtr<c_void>, data: *mut c_void) {
+        let address = ptr::from_ref(slot) as usize;
+        match self.slots.borrow_mut().get_mut(&address) {
+            Some(held) => *held = data,
+            None => self.fault("a state's data were handed to a module that is not loaded"),
+        }
+    }
+
+    pub(crate) fn module_get(&self, module: usize) {
+        match self.modules.borrow_mut().get_mut(&module) {
+            Some(references) => *references += 1,
+            None => self.fault("a module that is not loaded was pinned"),
+        }
+    }
+
+    pub(crate) fn module_put(&self, module: usize) {
+        match self.modules.borrow_mut().get_mut(&module) {
+            Some(references) if *references > 0 => *references -= 1,
+            Some(_) => self.fault("a module has lost more references than it had"),
+            None => self.fault("a module that is not loaded was unpinned"),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The kernel's side on the host: what the runtime calls, imitated, so that
+//! patch crates are checked, documented and tested there.
+//!
+//! Each thread has a [`Machine`] of its own, so tests in parallel threads do
+//! not meet. The model ([`crate::sim`]) puts its machine in place of the
+//! thread's while it runs.
+
+mod machine;
+mod memory;
+mod store;
+
+use core::cell::RefCell;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::AtomicPtr;
+use std::rc::Rc;
+
+use crate::abi::{ShadowDestructor, SleepableBox};
+use crate::sys::{RawGfp, ShadowConstructor};
+
+pub(crate) use machine::Machine;
+
+std::thread_local! {
+    static CURRENT: RefCell<Rc<Machine>> = RefCell::new(Rc::new(Machine::new(true)));
+}
+
+/// The machine of this thread.
+pub(crate) fn machine() -> Rc<Machine> {
+    CURRENT.with(|current| Rc::clone(&current.borrow()))
+}
+
+/// Puts another machine in its place; returns the one before.
+#[cfg(feature = "sim")]
+pub(crate) fn replace_machine(machine: Rc<Machine>) -> Rc<Machine> {
+    CURRENT.with(|current| current.replace(machine))
+}
+
+pub(crate) fn gfp(kind: u8) -> RawGfp {
+    kind.into()
+}
+
+pub(crate) fn load_slot(slot: &AtomicPtr<c_void>) -> *mut c_void {
+    machine().load_slot(slot)
+}
+
+pub(crate) fn store_slot(slot: &AtomicPtr<c_void>, data: *mut c_void) {
+    machine().store_slot(slot, data);
+}
+
+/// The head of the list of boxes whose destructor is to run; see `sys::kernel`.
+pub(crate) struct Pending;
+
+impl Pending {
+    /// As the kernel's.
+    pub(crate) unsafe fn replace(&self, head: *mut SleepableBox) -> *mut SleepableBox {
+        machine().pending.replace(head)
+    }
+}
+
+pub(crate) static PENDING: Pending = Pending;
+
+pub(crate) unsafe extern "C" fn klp_glue_kmalloc(size: usize, gfp: RawGfp) -> *mut c_void {
+    machine().kmalloc(size, gfp)
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_kfree(memory: *mut c_void) {
+    machine().kfree(memory);
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_module_get(module: *mut c_void) {
+    machine().module_get(module as usize);
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_module_put(module: *mut c_void) {
+    machine().module_put(module as usize);
+}
+
+pub(crate) unsafe extern "C" fn klp_shadow_get(obj: *mut c_void, id: u64) -> *mut c_void {
+    machine().shadow_get(obj, id)
+}
+
+pub(crate) unsafe extern "C" fn klp_shadow_alloc(
+    obj: *mut c_void,
+    id: u64,
+    size: usize,
+    gfp: RawGfp,
+    ctor: Option<ShadowConstructor>,
+    ctor_data: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: The caller's contract is that of this function.
+    unsafe { machine().shadow_add(obj, id, size, gfp, ctor, ctor_data, false) }
+}
+
+pub(crate) unsafe extern "C" fn klp_shadow_get_or_alloc(
+    obj: *mut c_void,
+    id: u64,
+    size: usize,
+    gfp: RawGfp,
+    ctor: Option<ShadowConstructor>,
+    ctor_data: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: As above.
+    unsafe { machine().shadow_add(obj, id, size, gfp, ctor, ctor_data, true) }
+}
+
+pub(crate) unsafe extern "C" fn klp_shadow_free(obj: *mut c_void, id: u64, dtor: Option<ShadowDestructor>) {
+    // SAFETY: As above.
+    unsafe { machine().shadow_free(obj, id, dtor) }
+}
+
+pub(crate) unsafe extern "C" fn klp_shadow_free_all(id: u64, dtor: Option<ShadowDestructor>) {
+    // SAFETY: As above.
+    unsafe { machine().shadow_free_all(id, dtor) }
+}
+
+/// Logs what [`crate::log`] prints, without the level.
+pub(crate) unsafe fn _printk(
+    _format: *const c_char,
+    prefix: *const c_char,
+    len: c_int,
+    text: *const u8,
+) -> c_int {
+    // SAFETY: The prefix is a string, the text has `len` bytes.
+    let (prefix, text) = unsafe {
+        (CStr::from_ptr(prefix), core::slice::from_raw_parts(text, usize::try_from(len).unwrap_or(0)))
+    };
+    machine().print(std::format!(
+        "{}{}",
+        prefix.to_string_lossy(),
+        std::string::String::from_utf8_lossy(text)
+    ));
+    len
+}

@@ -1,0 +1,60 @@
+//! What the engine needs of the kernel, by what the runtime calls of it.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use crate::abi::ShadowEntry;
+use crate::engine::{Kernel, Report};
+use crate::log::{self, Level};
+use crate::{shadow, sys};
+
+/// The kernel that the code runs on; on the host, what stands for it there.
+pub(crate) struct Running;
+
+// SAFETY: The kernel's allocator and shadow store do as the trait says.
+unsafe impl Kernel for Running {
+    fn alloc(&self, size: usize) -> *mut c_void {
+        // SAFETY: A plain allocation; the glue zeroes it.
+        unsafe { sys::klp_glue_kmalloc(size, crate::alloc::GFP_KERNEL.raw()) }
+    }
+
+    unsafe fn free(&self, memory: *mut c_void) {
+        // SAFETY: By contract.
+        unsafe { sys::klp_glue_kfree(memory) }
+    }
+
+    fn shadow_get(&self, obj: *mut c_void, id: u64) -> *mut c_void {
+        // SAFETY: The object's address is not followed.
+        unsafe { sys::klp_shadow_get(obj, id) }
+    }
+
+    fn shadow_alloc(&self, obj: *mut c_void, id: u64, size: usize) -> *mut c_void {
+        let gfp = crate::alloc::GFP_KERNEL.raw();
+        // SAFETY: As above; the data are zeroed where there is no constructor.
+        unsafe { sys::klp_shadow_alloc(obj, id, size, gfp, None, ptr::null_mut()) }
+    }
+
+    unsafe fn shadow_free(&self, obj: *mut c_void, id: u64) {
+        // SAFETY: By contract.
+        unsafe { sys::klp_shadow_free(obj, id, None) }
+    }
+
+    unsafe fn shadow_free_all(&self, entry: &ShadowEntry) {
+        // SAFETY: By contract; the livepatch mutex is held.
+        unsafe { shadow::free_all(entry) }
+    }
+
+    unsafe fn pin(&self, module: *mut c_void) {
+        // SAFETY: By contract.
+        unsafe { sys::klp_glue_module_get(module) }
+    }
+
+    unsafe fn unpin(&self, module: *mut c_void) {
+        // SAFETY: By contract.
+        unsafe { sys::klp_glue_module_put(module) }
+    }
+
+    fn report(&self, report: &Report) {
+        log::print_pieces(Level::Err, |out| report.write_to(out));
+    }
+}

@@ -1,0 +1,161 @@
+//! Looks over everything that crosses modules: whether it all is where it should
+//! be, and what it amounts to.
+
+use core::ptr;
+use std::collections::HashSet;
+use std::format;
+use std::rc::Rc;
+use std::string::String;
+use std::vec::Vec;
+
+use super::current::Current;
+use super::module::Module;
+use crate::abi::{
+    CLAIM_HELD, Claim, LIVE_STATE_SHADOW_ID, LiveState, PatchNode, Phase, REGISTRY_SHADOW_ID, Registry,
+    ShadowLink,
+};
+
+/// What the engine's structures amount to, without addresses: two runs that are
+/// equal in it go on in the same way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    /// The patches on the list, newest first.
+    pub patches: Vec<PatchSnapshot>,
+    /// The live states, by id.
+    pub states: Vec<u64>,
+    /// The shadow variables of patches: id and object.
+    pub shadows: Vec<(u64, usize)>,
+}
+
+/// A patch on the list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PatchSnapshot {
+    /// The module's name.
+    pub name: String,
+    /// What the patch is doing: a [`Phase`].
+    pub phase: u32,
+    /// The claims that are not given up, in table order.
+    pub claims: Vec<ClaimSnapshot>,
+}
+
+/// A patch's claim on a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimSnapshot {
+    /// The state's id.
+    pub state: u64,
+    /// How many newer claims the state has.
+    pub place: usize,
+    /// [`Claim::flags`].
+    pub flags: u32,
+}
+
+/// Walks the structures; every pointer is looked at before it is followed.
+///
+/// # Errors
+///
+/// What is wrong.
+pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot, String> {
+    let store = current.machine.store.borrow();
+    let memory = current.machine.memory.borrow();
+    let modules = current.modules.borrow();
+    let mut snapshot = Snapshot::default();
+    for (id, obj) in store.keys() {
+        match id {
+            REGISTRY_SHADOW_ID => {}
+            LIVE_STATE_SHADOW_ID => snapshot.states.push(obj as u64),
+            _ => snapshot.shadows.push((id, obj)),
+        }
+    }
+
+    let mut claims: HashSet<usize> = HashSet::new();
+    let mut nodes: HashSet<usize> = HashSet::new();
+    if let Some(registry) = store.get(ptr::null_mut(), REGISTRY_SHADOW_ID) {
+        // SAFETY: The store's data of this id are a registry.
+        let mut node = unsafe { (*registry.cast::<Registry>()).newest };
+        let mut newer: *mut PatchNode = ptr::null_mut();
+        if node.is_null() {
+            return Err("the list of patches is kept though no patch is on it".into());
+        }
+        while !node.is_null() {
+            let Some(module) = modules.values().find(|module| module.node == node) else {
+                return Err("a patch on the list is not loaded".into());
+            };
+            let name = &module.patch.name;
+            // SAFETY: The module is loaded.
+            let at = unsafe { &*node };
+            if at.newer != newer || !nodes.insert(node as usize) {
+                return Err(format!("the list of patches is broken at {name}"));
+            }
+            let size = at.nr_states * size_of::<Claim>() + at.nr_shadows * size_of::<ShadowLink>();
+            if size > 0 && !memory.is_live(at.claims.cast(), size) {
+                return Err(format!("the claims of {name} are gone"));
+            }
+            let mut claimed = Vec::new();
+            let mut held = 0;
+            for index in 0..at.nr_states {
+                // SAFETY: The block is live and large enough.
+                let claim = unsafe { &*at.claims.add(index) };
+                if claim.live.is_null() {
+                    continue;
+                }
+                let id = module.patch.states[index].id;
+                let live = store.get(id as usize as *mut _, LIVE_STATE_SHADOW_ID);
+                if claim.patch != node || live != Some(claim.live.cast()) {
+                    return Err(format!("{name} has a claim on what is not state {id}"));
+                }
+                claims.insert(ptr::from_ref(claim) as usize);
+                held += usize::from(claim.flags & CLAIM_HELD != 0);
+                claimed.push(ClaimSnapshot { state: id, place: place(claim), flags: claim.flags });
+            }
+            let is_listed = listed.iter().any(|other| other.node == node);
+            if !is_listed && (held == 0 || at.phase != Phase::Held) {
+                return Err(format!("{name} is on the list though the kernel has dropped it"));
+            }
+            if at.phase == Phase::Held && module.references(&current.machine) < held {
+                return Err(format!("{name} holds a state and is not pinned"));
+            }
+            snapshot.patches.push(PatchSnapshot {
+                name: name.clone(),
+                phase: at.phase as u32,
+                claims: claimed,
+            });
+            (newer, node) = (node, at.older);
+        }
+    }
+    if let Some(missing) =
+        listed.iter().find(|module| module.has_engine() && !nodes.contains(&(module.node as usize)))
+    {
+        return Err(format!("{} is enabled and not on the list", missing.patch.name));
+    }
+    for id in &snapshot.states {
+        let live =
+            store.get(*id as usize as *mut _, LIVE_STATE_SHADOW_ID).map(|live| live.cast::<LiveState>());
+        // SAFETY: The store's data of this id are a live state.
+        let mut claim = live.map_or(ptr::null_mut(), |live| unsafe { (*live).claims });
+        if claim.is_null() {
+            return Err(format!("state {id} is live though no patch provides it"));
+        }
+        while !claim.is_null() {
+            if !claims.contains(&(claim as usize)) {
+                return Err(format!("state {id} has a claim of a patch that is not on the list"));
+            }
+            // SAFETY: It is the claim of a patch on the list.
+            claim = unsafe { (*claim).older };
+        }
+    }
+    Ok(snapshot)
+}
+
+/// How many claims on the state are newer.
+fn place(claim: &Claim) -> usize {
+    // SAFETY: The state is live. The chain is looked at to its end or to what is found.
+    unsafe {
+        let mut at = (*claim.live).claims;
+        let mut place = 0;
+        while !at.is_null() && !ptr::eq(at, claim) && place < 64 {
+            at = (*at).older;
+            place += 1;
+        }
+        if at.is_null() { usize::MAX } else { place }
+    }
+}

@@ -1,0 +1,195 @@
+//! The module of a patch: its node and its tables, in memory that is gone with it.
+
+use core::cell::{Cell, RefCell};
+use core::ffi::{CStr, c_char, c_void};
+use core::ptr;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use super::patch::{Patch, Shadow, Source, State, text};
+use super::trace;
+use crate::abi::{DataSlot, PATCH_REPLACE, PatchNode, ShadowEntry, StateEntry};
+use crate::host::Machine;
+
+/// An object of a patch, in the kernel's words: vmlinux or a module.
+#[derive(Debug)]
+pub(super) struct Object {
+    /// The module's name; none for vmlinux.
+    pub(super) name: Option<String>,
+    /// Whether its functions are redirected.
+    pub(super) patched: Cell<bool>,
+    /// Whether its `pre_patch` has succeeded, so that `post_unpatch` is due.
+    pub(super) post_unpatch_due: Cell<bool>,
+}
+
+/// A loaded module.
+pub(super) struct Module {
+    pub(super) patch: Patch,
+    pub(super) node: *mut PatchNode,
+    pub(super) objects: Vec<Object>,
+    /// What sysfs shows.
+    pub(super) enabled: Cell<bool>,
+    /// Whether the kernel keeps the module for good, as a transition was forced.
+    pub(super) forced: Cell<bool>,
+    /// Whether somebody waits for the last reference to go.
+    pub(super) going: Cell<bool>,
+    states: *mut StateEntry,
+    shadows: *mut ShadowEntry,
+    slots: Vec<usize>,
+    blocks: RefCell<Vec<*mut c_void>>,
+}
+
+impl Module {
+    /// Loads a module, as `init` finds it, with one reference for `init`.
+    pub(super) fn load(machine: &Machine, patch: Patch) -> Self {
+        let mut blocks = Vec::new();
+        let mut place = |size: usize| {
+            let block = machine.memory.borrow_mut().alloc(size);
+            blocks.push(block);
+            block
+        };
+        let node = place(size_of::<PatchNode>()).cast::<PatchNode>();
+        let states = place(patch.states.len() * size_of::<StateEntry>()).cast::<StateEntry>();
+        let shadows = place(patch.shadows.len() * size_of::<ShadowEntry>()).cast::<ShadowEntry>();
+        let mut string = |string: &CStr| {
+            let bytes = string.to_bytes_with_nul();
+            let copy = place(bytes.len()).cast::<u8>();
+            // SAFETY: The block has as many bytes.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), copy, bytes.len()) };
+            copy.cast::<c_char>().cast_const()
+        };
+        let name = string(&text(&patch.name));
+        let names: Vec<_> = patch.states.iter().map(|state| string(&state.name)).collect();
+        let shadow_names: Vec<_> = patch
+            .shadows
+            .iter()
+            .map(|shadow| {
+                let object = shadow.object.as_ref().map_or(ptr::null(), |object| string(object));
+                (string(&shadow.name), string(&shadow.of), object)
+            })
+            .collect();
+
+        let mut slots = Vec::new();
+        for (index, (state, name)) in patch.states.iter().zip(names).enumerate() {
+            let slot = match &state.source {
+                Source::Crate(entry) => entry.slot,
+                Source::Model(_) => place(size_of::<DataSlot>()).cast::<DataSlot>().cast_const(),
+            };
+            slots.push(slot as usize);
+            let mut entry = StateEntry {
+                id: state.id,
+                version: state.version,
+                flags: state.flags,
+                name,
+                layout: state.layout,
+                slot,
+                pre_patch: None,
+                post_patch: None,
+                pre_unpatch: None,
+                post_unpatch: None,
+                take_over: None,
+                drop_data: None,
+            };
+            trace::trace(&mut entry, &state.source);
+            // SAFETY: Within the table.
+            unsafe { states.add(index).write(entry) };
+        }
+        for (index, (shadow, (name, of, object))) in patch.shadows.iter().zip(shadow_names).enumerate() {
+            let destroys = shadow.entry.is_none_or(|entry| entry.destroy.is_some());
+            let entry = ShadowEntry {
+                id: shadow.id,
+                state: shadow.state,
+                flags: shadow.flags,
+                name,
+                of,
+                object,
+                layout: shadow.layout,
+                destroy: if destroys { Some(trace::destroy) } else { None },
+            };
+            // SAFETY: Within the table.
+            unsafe { shadows.add(index).write(entry) };
+        }
+        machine.slots.borrow_mut().extend(slots.iter().map(|slot| (*slot, ptr::null_mut())));
+        machine.modules.borrow_mut().insert(node as usize, 1);
+        // SAFETY: The block has room for a node.
+        unsafe {
+            node.write(PatchNode {
+                abi_version: patch.abi_version,
+                flags: if patch.replace { PATCH_REPLACE } else { 0 },
+                // Only its identity counts: the node's address does.
+                module: node.cast(),
+                name,
+                states,
+                nr_states: patch.states.len(),
+                shadows,
+                nr_shadows: patch.shadows.len(),
+                ..PatchNode::new()
+            });
+        }
+
+        let vmlinux = core::iter::once(None).filter(|_| patch.needs_engine() || patch.objects.is_empty());
+        let objects = vmlinux.chain(patch.modules().into_iter().map(Some)).map(|name| Object {
+            name,
+            patched: Cell::new(false),
+            post_unpatch_due: Cell::new(false),
+        });
+        Self {
+            objects: objects.collect(),
+            enabled: Cell::new(false),
+            forced: Cell::new(false),
+            going: Cell::new(false),
+            node,
+            states,
+            shadows,
+            slots,
+            blocks: RefCell::new(blocks),
+            patch,
+        }
+    }
+
+    /// Whether the runtime's engine runs in it.
+    pub(super) fn has_engine(&self) -> bool {
+        self.patch.needs_engine()
+    }
+
+    /// How many refer to it.
+    pub(super) fn references(&self, machine: &Machine) -> usize {
+        machine.modules.borrow().get(&(self.node as usize)).copied().unwrap_or(0)
+    }
+
+    /// How many blocks of memory are its own.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks.borrow().len()
+    }
+
+    /// The state whose entry is at an address.
+    pub(super) fn state_at(&self, address: usize) -> Option<&State> {
+        self.patch.states.get(index_of(self.states as usize, size_of::<StateEntry>(), address)?)
+    }
+
+    /// The shadow variable whose entry is at an address.
+    pub(super) fn shadow_at(&self, address: usize) -> Option<&Shadow> {
+        self.patch.shadows.get(index_of(self.shadows as usize, size_of::<ShadowEntry>(), address)?)
+    }
+
+    /// Gives the module's memory up, and what the machine knows of it.
+    pub(super) fn unload(&self, machine: &Machine) {
+        for slot in &self.slots {
+            let held = machine.slots.borrow_mut().remove(slot);
+            if held.is_some_and(|data| !data.is_null()) {
+                machine.fault(format!("{} was unloaded while it had a state's data", self.patch.name));
+            }
+        }
+        machine.modules.borrow_mut().remove(&(self.node as usize));
+        for block in self.blocks.take() {
+            machine.kfree(block);
+        }
+    }
+}
+
+/// Which entry of a table is at an address.
+fn index_of(table: usize, size: usize, address: usize) -> Option<usize> {
+    let offset = address.checked_sub(table)?;
+    (offset % size == 0).then_some(offset / size)
+}

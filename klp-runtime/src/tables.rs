@@ -1,0 +1,68 @@
+//! The tables of a patch crate, on the host.
+
+use core::ffi::CStr;
+use core::{ptr, slice};
+
+use crate::abi::{FuncEntry, PatchEntry, ShadowEntry, StateEntry};
+
+/// What the macros left of one patch crate: what its function `livepatch` returns.
+///
+/// In a build for the host each crate has its own tables, so that one test may
+/// have several patches, or several versions of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables {
+    /// The crate's name: that of its module.
+    pub name: &'static CStr,
+    /// The patch as a whole.
+    pub patch: &'static PatchEntry,
+    /// The functions that it redirects.
+    pub funcs: &'static [FuncEntry],
+    /// The states that it provides.
+    pub states: &'static [StateEntry],
+    /// The shadow variables that it declares.
+    pub shadows: &'static [ShadowEntry],
+}
+
+/// Where the linker put the tables of a crate: start and end of each, both null for an empty one.
+#[doc(hidden)]
+#[repr(C)]
+#[derive(Debug)]
+pub struct Bounds {
+    patch: [*const PatchEntry; 2],
+    funcs: [*const FuncEntry; 2],
+    states: [*const StateEntry; 2],
+    shadows: [*const ShadowEntry; 2],
+}
+
+// SAFETY: Addresses of constants.
+unsafe impl Sync for Bounds {}
+
+impl Tables {
+    /// The tables within the bounds.
+    ///
+    /// # Safety
+    ///
+    /// The bounds are the linker's, and `livepatch!` has left its entry.
+    #[doc(hidden)]
+    #[must_use]
+    pub unsafe fn within(name: &'static CStr, bounds: &'static Bounds) -> Self {
+        // SAFETY: By contract.
+        unsafe {
+            Self {
+                name,
+                patch: &*bounds.patch[0],
+                funcs: table(bounds.funcs),
+                states: table(bounds.states),
+                shadows: table(bounds.shadows),
+            }
+        }
+    }
+}
+
+/// The entries between two addresses.
+unsafe fn table<T>([start, stop]: [*const T; 2]) -> &'static [T] {
+    let start = if start.is_null() { ptr::NonNull::dangling().as_ptr() } else { start.cast_mut() };
+    let bytes = if stop.is_null() { 0 } else { stop as usize - start as usize };
+    // SAFETY: By contract the linker put the entries there, side by side.
+    unsafe { slice::from_raw_parts(start, bytes / size_of::<T>()) }
+}
