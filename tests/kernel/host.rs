@@ -34,6 +34,7 @@ fn test_on(series: &str) -> Result<i32> {
     let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
     let Some(modules) = build(&kernel.release)? else { return Ok(1) };
     build_c(&kernel, &modules)?;
+    lose_an_entry(&kernel, &modules)?;
 
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let mut command = vec![this.into_os_string()];
@@ -108,6 +109,31 @@ fn build_c(kernel: &Kernel, modules: &Path) -> Result<()> {
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
     entries.map(|entry| Ok(entry.map_err(Error::io("read", folder))?.path())).collect()
+}
+
+/// Makes the glue of the patch `lost` believe in one state more than the patch has: what a linker that
+/// drops an entry would do.
+fn lose_an_entry(kernel: &Kernel, modules: &Path) -> Result<()> {
+    let folder = modules.join("klp_test_lost");
+    let header = folder.join("klp_test_lost_klp.h");
+    let text = std::fs::read_to_string(&header).map_err(Error::io("read", &header))?;
+    let text = text.replace("KLP_NR_STATES 1\n", "KLP_NR_STATES 2\n");
+    assert!(text.contains("KLP_NR_STATES 2\n"), "{text}");
+    std::fs::write(&header, text).map_err(Error::io("write", &header))?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (root, cargo) = (root.display(), env!("CARGO"));
+    run_tool(
+        Command::new("make")
+            .arg("-C")
+            .arg(&kernel.kdir)
+            .arg(format!("M={}", folder.display()))
+            .arg(format!("KLP_CRATE={root}/tests/patches/lost"))
+            .arg(format!(
+                "CARGO_KLP={cargo} run --quiet --manifest-path {root}/Cargo.toml -p cargo-klp -- klp"
+            ))
+            .arg("modules"),
+    )?;
+    Ok(())
 }
 
 /// The packages of all patches of the tests, and of the examples.

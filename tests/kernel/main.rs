@@ -1,14 +1,15 @@
 //! Tests on real kernels.
 //!
 //! Run on the host, this program builds the patches of `tests/patches`, the modules of `tests/modules`
-//! and the examples for each kernel, boots it, and runs itself there; in the guest it runs the tests, one after the other, on
-//! the kernel that is up. `KLP_TEST_KERNELS` names the kernels, `6.12,6.1` by default; arguments are
-//! those of any Rust test program.
+//! and the examples for each kernel, boots it, and runs itself there; in the guest it runs the tests,
+//! one after the other, on the kernel that is up. `KLP_TEST_KERNELS` names the kernels, `6.12,6.1` by
+//! default; arguments are those of any Rust test program.
 
 mod crash;
 mod guest;
 mod host;
 mod lifecycle;
+mod modules;
 mod objects;
 mod patches;
 mod sleeper;
@@ -20,9 +21,11 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     match guest::boot() {
-        Some(guest::Boot::Sound) => {
-            run(&arguments, &[lifecycle::tests(), patches::tests(), objects::tests()].concat(), guest::run)
-        }
+        Some(guest::Boot::Sound) => run(
+            &arguments,
+            &[lifecycle::tests(), patches::tests(), objects::tests(), modules::tests()].concat(),
+            guest::run,
+        ),
         Some(guest::Boot::Crash) => run(&arguments, &crash::tests(), |test| test()),
         None => host::main(),
     }

@@ -1,0 +1,8 @@
+//! A{1}, whose glue the tests make believe in a second state.
+#![no_std]
+
+use klp_runtime::prelude::*;
+use klp_test_support::{logged_state, test_patch};
+
+test_patch!(replace: false);
+logged_state!(State1, id = 1, version = 1);
