@@ -1,0 +1,368 @@
+//! What the lifecycle's rules ask for, written from the page and not from the engine.
+//!
+//! A [`World`] is what an administrator knows: which patches are enabled, in
+//! which order, and what is in transition. Each operation says what is to be
+//! called, in order, and with what it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use klp_runtime::error::{EBUSY, EINVAL, ENOMEM, Error};
+
+use crate::sets::{OBJECT, PatchSet, StateOf};
+
+/// An operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// The module of a patch is loaded.
+    Insmod(usize),
+    /// The same, and its `pre_patch` of a state fails.
+    InsmodFailingPre(usize, u64),
+    /// The same, and its functions can't be redirected.
+    InsmodFailingPatching(usize),
+    /// The same, and the kernel can't initialise the patch.
+    InsmodFailingInit(usize),
+    /// The same, and an allocation fails.
+    InsmodFailingAlloc(usize, usize),
+    /// 0 or 1 is written to the patch's `enabled`.
+    Write(usize, bool),
+    /// The transition finishes.
+    Finish,
+    /// The transition is forced to finish.
+    Force,
+}
+
+/// A transition that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Going {
+    patch: usize,
+    /// Whether it began as an enable.
+    enabling: bool,
+    /// Whether it goes to patched.
+    patched: bool,
+    /// The states that S2 has introduced, in table order.
+    introduced: Vec<u64>,
+    /// The states whose `pre_unpatch` was called, and their owners, in that order.
+    removing: Vec<(usize, u64)>,
+}
+
+/// What the rules know of the system.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct World {
+    /// The patches that provide something, in the order of enabling; one in transition is among them.
+    order: Vec<usize>,
+    /// Those of them that are disabled and stay for states that can't be removed (S13).
+    held: BTreeMap<usize, BTreeSet<u64>>,
+    /// Modules that the kernel keeps for good.
+    forced: BTreeSet<usize>,
+    going: Option<Going>,
+    /// The states whose shadow variable [`OBJECT`] has.
+    attached: BTreeSet<u64>,
+}
+
+/// What an operation does: what happens, in order, and what it returns.
+pub type Outcome = (Vec<String>, Result<(), Error>);
+
+impl World {
+    /// Whether the patch's module can be loaded.
+    pub fn is_loadable(&self, patch: usize) -> bool {
+        !self.order.contains(&patch) && !self.forced.contains(&patch)
+    }
+
+    /// The patches whose `enabled` can be written to, and what it is.
+    pub fn writable(&self) -> Vec<(usize, bool)> {
+        let is_on = |patch| self.going.as_ref().is_none_or(|going| going.patch != patch || going.patched);
+        let listed = self.order.iter().filter(|patch| !self.held.contains_key(patch));
+        listed.map(|patch| (*patch, is_on(*patch))).collect()
+    }
+
+    /// Whether a transition runs.
+    pub fn is_going(&self) -> bool {
+        self.going.is_some()
+    }
+
+    /// Whether every patch is disabled, and none of them holds a state.
+    pub fn is_idle(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The states whose variable running code of some patch would give [`OBJECT`] now: by that patch.
+    pub fn to_attach(&self, set: &PatchSet) -> Vec<(usize, u64)> {
+        let mut found = Vec::new();
+        for patch in self.order.iter().filter(|patch| !self.held.contains_key(patch)) {
+            for state in set[*patch].states.iter().filter(|state| state.shadow) {
+                if !self.attached.contains(&state.id) && !found.iter().any(|(_, id)| *id == state.id) {
+                    found.push((*patch, state.id));
+                }
+            }
+        }
+        found
+    }
+
+    /// They have been given.
+    pub fn attach(&mut self, given: &[(usize, u64)]) {
+        self.attached.extend(given.iter().map(|(_, id)| id));
+    }
+
+    /// Does an operation. `alloc_failed` says whether the allocation that was to fail was made.
+    pub fn step(&mut self, set: &PatchSet, op: Op, alloc_failed: bool) -> Outcome {
+        let mut calls = Vec::new();
+        let result = match op {
+            Op::Insmod(patch) => self.enable(set, patch, None, &mut calls).map(|_| ()),
+            Op::InsmodFailingPre(patch, id) => self.enable(set, patch, Some(id), &mut calls).map(|_| ()),
+            Op::InsmodFailingInit(_) => Err(EINVAL),
+            Op::InsmodFailingAlloc(..) if alloc_failed => Err(ENOMEM),
+            Op::InsmodFailingAlloc(patch, _) => self.enable(set, patch, None, &mut calls).map(|_| ()),
+            Op::InsmodFailingPatching(patch) => self.enable(set, patch, None, &mut calls).and_then(|()| {
+                self.go_back_on_enable(set, &mut calls);
+                Err(EINVAL)
+            }),
+            Op::Write(patch, on) => self.write(set, patch, on, &mut calls),
+            Op::Finish => {
+                self.finish(set, &mut calls);
+                Ok(())
+            }
+            Op::Force => {
+                self.force(set);
+                self.finish(set, &mut calls);
+                Ok(())
+            }
+        };
+        (calls, result)
+    }
+
+    /// The patches that provide a state, in the order of enabling: the last is the owner.
+    fn providers(&self, set: &PatchSet, id: u64) -> Vec<usize> {
+        let provides = |patch: &&usize| match self.held.get(patch) {
+            Some(held) => held.contains(&id),
+            None => set[**patch].state(id).is_some(),
+        };
+        self.order.iter().filter(provides).copied().collect()
+    }
+
+    fn enable(
+        &mut self,
+        set: &PatchSet,
+        patch: usize,
+        failing: Option<u64>,
+        calls: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        if self.going.is_some() {
+            return Err(EBUSY);
+        }
+        let description = &set[patch];
+        // S1.
+        for state in &description.states {
+            if let Some(owner) = self.providers(set, state.id).last()
+                && set[*owner].state(state.id).is_some_and(|theirs| theirs.version > state.version)
+            {
+                return Err(EINVAL);
+            }
+        }
+        let removed = if description.replace { self.removed_by(set, patch) } else { Vec::new() };
+        if removed.iter().any(|(owner, id)| set[*owner].state(*id).is_some_and(|state| state.block)) {
+            return Err(EINVAL);
+        }
+        // S2, S3.
+        let mut introduced = Vec::new();
+        for state in &description.states {
+            if !self.providers(set, state.id).is_empty() {
+                continue;
+            }
+            calls.push(call(patch, "pre", state.id));
+            if failing == Some(state.id) {
+                for id in introduced.iter().rev() {
+                    calls.push(call(patch, "unpost", *id));
+                    calls.push(format!("drop {id}"));
+                }
+                return Err(EBUSY);
+            }
+            introduced.push(state.id);
+        }
+        // S4.
+        for (owner, id) in &removed {
+            calls.push(call(*owner, "unpre", *id));
+        }
+        self.order.push(patch);
+        self.going = Some(Going { patch, enabling: true, patched: true, introduced, removing: removed });
+        Ok(())
+    }
+
+    /// The states that `patch` would remove by replacing all others: with their owners, in reverse
+    /// order of the owners' enabling and of their tables.
+    fn removed_by(&self, set: &PatchSet, patch: usize) -> Vec<(usize, u64)> {
+        let mut removed = Vec::new();
+        for owner in self.order.iter().rev().filter(|owner| **owner != patch) {
+            for state in set[*owner].states.iter().rev() {
+                if set[patch].state(state.id).is_none() && self.providers(set, state.id).last() == Some(owner)
+                {
+                    removed.push((*owner, state.id));
+                }
+            }
+        }
+        removed
+    }
+
+    fn write(
+        &mut self,
+        set: &PatchSet,
+        patch: usize,
+        on: bool,
+        calls: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        if let Some(going) = &mut self.going {
+            if going.patch != patch {
+                return Err(EBUSY);
+            }
+            going.patched = on;
+            return Ok(());
+        }
+        // S6, S13.
+        let mut removing = Vec::new();
+        let mut held = BTreeSet::new();
+        for state in set[patch].states.iter().rev() {
+            if self.providers(set, state.id) != [patch] {
+                continue;
+            }
+            if state.block {
+                held.insert(state.id);
+            } else {
+                calls.push(call(patch, "unpre", state.id));
+                removing.push((patch, state.id));
+            }
+        }
+        self.going = Some(Going { patch, enabling: false, patched: false, introduced: Vec::new(), removing });
+        Ok(())
+    }
+
+    fn force(&mut self, set: &PatchSet) {
+        let Some(going) = &self.going else { return };
+        if !going.patched {
+            self.forced.insert(going.patch);
+        } else if set[going.patch].replace {
+            // Those that the kernel lists: held ones it has dropped.
+            let others = self.order.iter().filter(|other| !self.held.contains_key(other));
+            self.forced.extend(others.filter(|other| **other != going.patch));
+        }
+    }
+
+    fn finish(&mut self, set: &PatchSet, calls: &mut Vec<String>) {
+        let Some(going) = self.going.clone() else { return };
+        match (going.enabling, going.patched) {
+            (true, true) => self.finish_enable(set, &going, calls),
+            (true, false) => self.go_back_on_enable(set, calls),
+            (false, false) => self.finish_disable(set, &going, calls),
+            (false, true) => {
+                // S8.
+                for (owner, id) in going.removing.iter().rev() {
+                    calls.push(call(*owner, "post", *id));
+                }
+                self.going = None;
+            }
+        }
+    }
+
+    /// S5.
+    fn finish_enable(&mut self, set: &PatchSet, going: &Going, calls: &mut Vec<String>) {
+        for (owner, id) in &going.removing {
+            calls.push(call(*owner, "unpost", *id));
+            calls.push(format!("drop {id}"));
+            self.free(set, *id, &self.providers(set, *id), calls);
+        }
+        for id in &going.introduced {
+            calls.push(call(going.patch, "post", *id));
+        }
+        for state in &set[going.patch].states {
+            let providers = self.providers(set, state.id);
+            if let [.., owner, _] = providers[..]
+                && let Some(theirs) = set[owner].state(state.id)
+                && theirs.version < state.version
+            {
+                calls.push(format!("{} from {}", call(going.patch, "take_over", state.id), theirs.version));
+            }
+        }
+        self.going = None;
+        if set[going.patch].replace {
+            for other in self.order.clone().into_iter().rev().filter(|other| *other != going.patch) {
+                let gone: Vec<u64> = going.removing.iter().map(|(_, id)| *id).collect();
+                self.leave(set, other, &gone, calls);
+            }
+        }
+    }
+
+    /// S7.
+    fn go_back_on_enable(&mut self, set: &PatchSet, calls: &mut Vec<String>) {
+        let Some(going) = self.going.take() else { return };
+        for (owner, id) in going.removing.iter().rev() {
+            calls.push(call(*owner, "post", *id));
+        }
+        for id in going.introduced.iter().rev() {
+            calls.push(call(going.patch, "unpost", *id));
+            calls.push(format!("drop {id}"));
+            self.free(set, *id, &[going.patch], calls);
+        }
+        self.leave(set, going.patch, &going.introduced, calls);
+    }
+
+    /// The end of S6.
+    fn finish_disable(&mut self, set: &PatchSet, going: &Going, calls: &mut Vec<String>) {
+        for (owner, id) in &going.removing {
+            calls.push(call(*owner, "unpost", *id));
+            calls.push(format!("drop {id}"));
+            self.free(set, *id, &[*owner], calls);
+        }
+        self.going = None;
+        let removed: Vec<u64> = going.removing.iter().map(|(_, id)| *id).collect();
+        let only = |state: &&StateOf| state.block && self.providers(set, state.id) == [going.patch];
+        let held: BTreeSet<u64> = set[going.patch].states.iter().filter(only).map(|state| state.id).collect();
+        if held.is_empty() {
+            self.leave(set, going.patch, &removed, calls);
+        } else {
+            let gone: Vec<u64> = removed.into_iter().chain(held.iter().copied()).collect();
+            self.orphans(set, going.patch, &gone, calls);
+            self.held.insert(going.patch, held);
+        }
+    }
+
+    /// A patch is off: it provides nothing any more.
+    fn leave(&mut self, set: &PatchSet, patch: usize, gone: &[u64], calls: &mut Vec<String>) {
+        self.orphans(set, patch, gone, calls);
+        self.order.retain(|other| *other != patch);
+        self.held.remove(&patch);
+    }
+
+    /// The variables of states that pass to another patch, which knows nothing of the variable: nobody
+    /// but the patch that leaves could free them.
+    fn orphans(&mut self, set: &PatchSet, patch: usize, gone: &[u64], calls: &mut Vec<String>) {
+        for state in &set[patch].states {
+            let providers = self.providers(set, state.id);
+            if gone.contains(&state.id) || !providers.contains(&patch) || !state.shadow {
+                continue;
+            }
+            let others = providers.iter().filter(|other| **other != patch);
+            let mut others = others.filter_map(|other| set[*other].state(state.id));
+            if !others.any(|theirs| theirs.shadow) {
+                self.free(set, state.id, &[patch], calls);
+            }
+        }
+    }
+
+    /// S9: the state's variables are freed, by the destructor of the one that was enabled last of
+    /// `providers` that know them.
+    fn free(&mut self, set: &PatchSet, id: u64, providers: &[usize], calls: &mut Vec<String>) {
+        let declares = |patch: &&usize| set[**patch].state(id).is_some_and(|state| state.shadow);
+        if let Some(patch) = providers.iter().rev().find(declares)
+            && self.attached.remove(&id)
+        {
+            calls.push(format!("{}.destroy shadow{} of {OBJECT:#x}", name(*patch), 100 + id));
+        }
+    }
+}
+
+fn call(patch: usize, callback: &str, id: u64) -> String {
+    format!("{}.{callback} {id}", name(patch))
+}
+
+/// The name of a patch: a, b, c.
+pub fn name(patch: usize) -> &'static str {
+    ["a", "b", "c"][patch]
+}
