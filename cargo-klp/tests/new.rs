@@ -137,3 +137,43 @@ fn in_a_checkout_of_klp_the_alias_works() {
     let output = succeed(&mut help);
     assert!(String::from_utf8(output.stdout).unwrap().contains("Build patches to modules"));
 }
+
+/// What callbacks and destructors call of the kernel need not be linked into a host's test program.
+#[test]
+fn a_patch_that_calls_the_kernel_passes_on_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let crate_dir = new_crate(folder.path());
+    let source = crate_dir.join("src/lib.rs");
+    let added = r#"
+unsafe extern "C" { fn msleep(msecs: c_uint); }
+
+struct Sleeps;
+
+#[klp_state(id = 1, version = 1)]
+impl State for Sleeps {
+    fn post_patch(_cx: &StateContext<'_>, _data: &()) { unsafe { msleep(1) } }
+}
+
+#[shadow(state = Sleeps, of = task_struct, sleepable)]
+#[repr(C)]
+struct Slow { ticks: u32 }
+
+impl Drop for Slow {
+    fn drop(&mut self) { unsafe { msleep(self.ticks) } }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_tables_are_linked() { assert_eq!(super::Sleeps::VERSION_SEEN, 1); }
+}
+
+impl Sleeps {
+    #[cfg(test)]
+    const VERSION_SEEN: u32 = <Self as State>::VERSION;
+}
+"#;
+    fs::write(&source, fs::read_to_string(&source).unwrap() + added).unwrap();
+    let output = succeed(in_crate("cargo", &crate_dir).arg("test"));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("1 passed"));
+}

@@ -435,7 +435,7 @@ fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
     let flags = if state.block_disable { quote!(::klp_runtime::__private::BLOCK_DISABLE) } else { quote!(0) };
     let callbacks = state.callbacks.iter().map(|name| {
         let name = syn::Ident::new(name, proc_macro2::Span::call_site());
-        quote!(#name: ::core::option::Option::Some(::klp_runtime::__private::#name::<#ty>),)
+        quote!(#name: ::klp_runtime::__callback!(::klp_runtime::__private::#name::<#ty>),)
     });
     let entry = entry(
         "klp_states",

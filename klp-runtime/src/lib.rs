@@ -65,9 +65,29 @@ pub mod prelude {
     pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
 }
 
+/// Whether anything calls the callbacks in the tables: a kernel or the model.
+///
+/// On the host without the model they are left out, so that what they call of the kernel need not be
+/// linked into a patch crate's own tests.
+const HAS_CALLERS: bool = cfg!(any(target_os = "none", feature = "sim"));
+
+/// A callback as a table has it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __callback {
+    ($callback:expr) => {
+        if $crate::__private::HAS_CALLERS {
+            ::core::option::Option::Some($callback)
+        } else {
+            ::core::option::Option::None
+        }
+    };
+}
+
 /// What the macros' output names. Not for patches: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
+    pub const HAS_CALLERS: bool = crate::HAS_CALLERS;
     pub use crate::abi::{
         ABI_VERSION, DataSlot, FIRST_RESERVED_ID, FuncEntry, PatchEntry, ShadowEntry, StateEntry,
     };

@@ -162,7 +162,7 @@ impl ShadowEntry {
                 None => ptr::null(),
             },
             layout: DataLayout::of::<T>(),
-            destroy: destructor::<T>(),
+            destroy: if crate::HAS_CALLERS { destructor::<T>() } else { None },
         }
     }
 }

@@ -151,12 +151,16 @@ impl StateEntry {
             name: S::NAME.as_ptr(),
             layout: DataLayout::of::<S::Data>(),
             slot: S::__SLOT,
-            pre_patch: if size_of::<S::Data>() == 0 { None } else { Some(pre_patch::<S>) },
+            pre_patch: if size_of::<S::Data>() == 0 { None } else { crate::__callback!(pre_patch::<S>) },
             post_patch: None,
             pre_unpatch: None,
             post_unpatch: None,
             take_over: None,
-            drop_data: if core::mem::needs_drop::<S::Data>() { Some(drop_data::<S>) } else { None },
+            drop_data: if core::mem::needs_drop::<S::Data>() {
+                crate::__callback!(drop_data::<S>)
+            } else {
+                None
+            },
         }
     }
 

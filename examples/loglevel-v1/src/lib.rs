@@ -62,3 +62,32 @@ fn set_console_level(level: c_int) {
     // SAFETY: As above; any int is a valid level.
     unsafe { (&raw mut console_printk).cast::<c_int>().write_volatile(level) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use klp_runtime::sim::Sim;
+
+    /// The kernel's, for the test.
+    #[unsafe(no_mangle)]
+    static mut console_printk: [c_int; 4] = [4, 4, 1, 7];
+
+    #[test]
+    fn the_level_is_raised_and_given_back() {
+        let sim = Sim::new();
+        sim.insmod(livepatch()).unwrap();
+        assert_eq!(console_level(), RAISED);
+
+        // Somebody disables the patch and thinks better of it while a task still runs old code.
+        sim.stall();
+        sim.disable("livepatch_loglevel_v1").unwrap();
+        assert_eq!(console_level(), 4);
+        sim.write_enabled("livepatch_loglevel_v1", true).unwrap();
+        sim.resume();
+        assert_eq!(console_level(), RAISED);
+
+        sim.disable("livepatch_loglevel_v1").unwrap();
+        assert_eq!(console_level(), 4);
+        sim.assert_clean();
+    }
+}
