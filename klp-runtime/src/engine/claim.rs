@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use super::{Engine, Kernel, Reason, Report, claims, id_as_object};
+use super::{Engine, Kernel, Reason, Report, claims, id_as_object, withdraw};
 use crate::abi::{
     CLAIM_INTRODUCED, CLAIM_MADE, Claim, LIVE_STATE_SHADOW_ID, LiveState, PatchNode, ShadowEntry, ShadowLink,
 };
@@ -99,7 +99,7 @@ impl<K: Kernel> Engine<K> {
             *at = (*claim).older;
             (*claim).live = ptr::null_mut();
             (*claim).older = ptr::null_mut();
-            (*(*(*claim).entry).slot).set(ptr::null_mut());
+            withdraw(claim);
             let mut declared = Declared::in_any((*live).claims);
             let mut link = (*claim).shadows;
             while !link.is_null() {
@@ -129,16 +129,13 @@ impl<K: Kernel> Engine<K> {
     }
 }
 
-/// The claim of the patch that was enabled first of those which provide `live`.
-pub(super) unsafe fn oldest(live: *mut LiveState) -> *mut Claim {
-    // SAFETY: By contract of the caller the state has a claim.
-    unsafe {
-        let mut claim = (*live).claims;
-        while !(*claim).older.is_null() {
-            claim = (*claim).older;
-        }
-        claim
-    }
+/// The claims of the patches that provide `live`, newest first.
+pub(super) unsafe fn of_state(live: *mut LiveState) -> impl Iterator<Item = *mut Claim> {
+    // SAFETY: By contract of the caller; the claims are not changed while they are walked.
+    let newest = unsafe { (*live).claims };
+    let some = |claim: *mut Claim| Some(claim).filter(|claim| !claim.is_null());
+    // SAFETY: As above.
+    core::iter::successors(some(newest), move |&claim| some(unsafe { (*claim).older }))
 }
 
 /// Looks shadow variables up among those that claims declare.

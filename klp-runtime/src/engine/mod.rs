@@ -323,14 +323,18 @@ impl<K: Kernel> Engine<K> {
         // SAFETY: By contract of the caller; the state's callbacks have run.
         unsafe {
             let (live, entry) = ((*claim).live, (*claim).entry);
+            // First out of reach: dropping them may run code that asks for them.
+            for provider in claim::of_state(live) {
+                withdraw(provider);
+            }
             if (*claim).flags & CLAIM_MADE != 0
                 && let Some(drop_data) = (*entry).drop_data
             {
                 drop_data(data(live));
             }
-            while !(*live).claims.is_null() {
-                let last = claim::oldest(live);
-                self.release(last);
+            // Oldest first, so that the owner's destructors run.
+            while let Some(oldest) = claim::of_state(live).last() {
+                self.release(oldest);
             }
             self.kernel.shadow_free(id_as_object((*entry).id), abi::LIVE_STATE_SHADOW_ID);
         }
@@ -393,6 +397,12 @@ unsafe fn make(claim: *mut Claim) -> Result {
 unsafe fn publish(claim: *mut Claim) {
     // SAFETY: The entry and its slot are in the patch's module.
     unsafe { (*(*(*claim).entry).slot).set(data((*claim).live)) }
+}
+
+/// Takes the state's data from the code of the claim's patch.
+unsafe fn withdraw(claim: *mut Claim) {
+    // SAFETY: As for `publish`.
+    unsafe { (*(*(*claim).entry).slot).set(core::ptr::null_mut()) }
 }
 
 /// Calls one of the owner's callbacks that can't fail, if the state has it.

@@ -280,6 +280,11 @@ impl Sim {
         Ok(())
     }
 
+    /// The data of an object's shadow variable, null if it has none: also of the runtime's own.
+    pub fn shadow_data(&self, object: usize, id: u64) -> *mut c_void {
+        self.current.machine.shadow_get(object as *mut c_void, id)
+    }
+
     /// How many objects have the shadow variable `id`.
     pub fn objects_with(&self, id: u64) -> usize {
         self.current.machine.store.borrow().objects(id).len()

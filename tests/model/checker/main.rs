@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use klp_runtime::error::EBUSY;
 use klp_runtime::sim::{Callback, Event, Sim, Snapshot};
-use stateright::{Checker, Model, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use sets::{OBJECT, PatchSet};
 use spec::{Op, World, name};
@@ -262,7 +262,12 @@ impl Model for Cases {
 fn explore(what: &str, sets: Vec<PatchSet>, forces: bool) {
     let nr_sets = sets.len();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = Cases { sets, forces }.checker().threads(threads).spawn_bfs().join();
+    let checker = Cases { sets, forces }
+        .checker()
+        .threads(threads)
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_bfs()
+        .join();
     println!(
         "{what}: {nr_sets} sets of patches, {} states, {} transitions, depth {}",
         checker.unique_state_count(),
