@@ -9,7 +9,8 @@
  * Compiled once for each patch, with the header that `cargo klp` writes:
  * KLP_NR_FUNCS, KLP_NR_STATES, KLP_NR_SHADOWS as the macros counted them, and
  * KLP_ENGINE where the patch needs the engine, KLP_SHADOW_OBJECTS where shadow
- * variables go with modules.
+ * variables go with modules, KLP_USES_… for each function of the last part of
+ * this file that the Rust half calls.
  */
 #include <linux/kernel.h>
 #include <linux/livepatch.h>
@@ -248,36 +249,47 @@ static void __exit klp_glue_exit(void)
 }
 module_exit(klp_glue_exit);
 
-/* For klp_runtime::sys; what a patch does not use is not linked into it. */
+/* For klp_runtime::sys: only what the Rust half of this patch uses. */
 
+#ifdef KLP_USES_klp_glue_gfp
 const unsigned int klp_glue_gfp[] = {
 	GFP_KERNEL, GFP_ATOMIC, GFP_NOWAIT, GFP_NOFS, GFP_NOIO,
 };
+#endif
 
+#ifdef KLP_USES_klp_glue_kmalloc
 void *klp_glue_kmalloc(size_t size, unsigned int gfp);
 void *klp_glue_kmalloc(size_t size, unsigned int gfp)
 {
 	return kzalloc(size, (__force gfp_t)gfp);
 }
+#endif
 
+#ifdef KLP_USES_klp_glue_kfree
 void klp_glue_kfree(void *memory);
 void klp_glue_kfree(void *memory)
 {
 	kfree(memory);
 }
+#endif
 
+#ifdef KLP_USES_klp_glue_module_get
 void klp_glue_module_get(struct module *mod);
 void klp_glue_module_get(struct module *mod)
 {
 	__module_get(mod);
 }
+#endif
 
+#ifdef KLP_USES_klp_glue_module_put
 void klp_glue_module_put(struct module *mod);
 void klp_glue_module_put(struct module *mod)
 {
 	module_put(mod);
 }
+#endif
 
+#ifdef KLP_USES_klp_glue_bug
 void klp_glue_bug(const char *text, int len);
 void klp_glue_bug(const char *text, int len)
 {
@@ -289,3 +301,4 @@ void klp_glue_bug(const char *text, int len)
 	 */
 	BUG_ON(text);
 }
+#endif

@@ -252,9 +252,13 @@ impl Line {
         if by_tool && (lower.contains("warning:") || lower.contains("error:")) {
             return Self::Warning;
         }
-        // Debian's headers for 6.1 name a compiler by its full version.
-        let kbuild =
-            ["make", "warning: the compiler differs", "  The kernel was built by", "  You are using"];
+        let kbuild = [
+            "make",
+            "Skipping BTF generation",
+            "warning: the compiler differs",
+            "  The kernel was built by",
+            "  You are using",
+        ];
         if kbuild.iter().any(|start| line.starts_with(start)) { Self::Kbuild } else { Self::Rust }
     }
 }
@@ -306,6 +310,10 @@ mod tests {
         }
         assert_eq!(Line::of("warning: unused variable: `x`"), Line::Rust);
         assert_eq!(Line::of("make[1]: *** [Makefile] Error 2"), Line::Kbuild);
+        assert_eq!(
+            Line::of("Skipping BTF generation for x.ko due to unavailability of vmlinux"),
+            Line::Kbuild
+        );
         assert_eq!(
             Line::of("warning: the compiler differs from the one used to build the kernel"),
             Line::Kbuild

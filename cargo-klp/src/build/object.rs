@@ -61,7 +61,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
     let library = compile(&args.manifest_path, &rustflags)?;
     let script = args.kbuild.join("klp.lds");
-    if is_newer(&args.output, &[&library, &script]) && args.header.exists() {
+    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+    if is_newer(&args.output, &[&library, &script, &this]) && args.header.exists() {
         return Ok(ExitCode::SUCCESS);
     }
     let members = members(&library)?;
@@ -80,7 +81,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     if let Some(objtool) = args.objtool.as_deref().filter(|objtool| !objtool.trim().is_empty()) {
         run_objtool(objtool, &linked)?;
     }
-    write_if_changed(&args.header, &header(&manifest))?;
+    write_if_changed(&args.header, &header(&manifest, &file))?;
     fs::rename(&linked, &args.output).map_err(Error::io("write", &args.output))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -222,8 +223,8 @@ fn run_objtool(command_line: &str, object: &Path) -> Result<()> {
     Err(Error::Warnings { tool: "objtool", lines: String::from_utf8_lossy(&said).into_owned() })
 }
 
-/// What the glue must know of the patch.
-fn header(manifest: &Manifest) -> String {
+/// What the glue must know of the patch and of what its Rust half calls.
+fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
     let [_, state, shadow] = manifest.patch.as_ref().map_or([0; 3], |patch| patch.entry_sizes);
     let mut header = format!(
         "/* Written by `cargo klp object`. */\n\
@@ -239,6 +240,13 @@ fn header(manifest: &Manifest) -> String {
     let objects: String = manifest.shadow_objects().iter().map(|object| format!(" \"{object}\",")).collect();
     if !objects.is_empty() {
         header.push_str(&format!("#define KLP_SHADOW_OBJECTS{objects}\n"));
+    }
+    for symbol in linked.symbols().filter(|symbol| symbol.is_undefined()) {
+        if let Ok(name) = symbol.name()
+            && name.starts_with("klp_glue_")
+        {
+            header.push_str(&format!("#define KLP_USES_{name}\n"));
+        }
     }
     header
 }
