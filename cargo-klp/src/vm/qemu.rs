@@ -30,7 +30,9 @@ impl Qemu {
     /// A machine without any device but the controller of the ports.
     pub fn new(memory_mib: u32, cpus: u32) -> Self {
         let mut qemu = Self { command: Command::new(QEMU), inherited: Vec::new() };
-        let accelerator = if has_kvm() { "kvm" } else { "tcg,thread=multi" };
+        // One thread for all processors: with one each, a kernel that changes its own code while it
+        // boots panics now and then.
+        let accelerator = if has_kvm() { "kvm" } else { "tcg,thread=single" };
         qemu.args(["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none"]);
         qemu.args(["-machine", "pc", "-accel", accelerator, "-cpu", "max"]);
         qemu.args(["-smp", &cpus.to_string(), "-m", &format!("{memory_mib}M")]);
