@@ -217,6 +217,18 @@ fn s3_variables_that_were_made_until_it_failed_are_freed() {
 }
 
 #[test]
+fn s3_is_in_reverse_order() {
+    let sim = Sim::new();
+    sim.fail_pre_patch("a", 1, EIO);
+    assert_eq!(sim.insmod(patch("a", [2, 4, 3, 1])), Err(EIO));
+    assert_eq!(
+        sim.take_calls(),
+        ["a.pre 2", "a.pre 4", "a.pre 3", "a.pre 1", "a.unpost 3", "a.unpost 4", "a.unpost 2"]
+    );
+    sim.assert_clean();
+}
+
+#[test]
 fn s4_s5_s7_orders_among_several_patches() {
     let sim = enabled([patch("a", [1, 2]), patch("b", [3, 4])]);
     sim.stall();

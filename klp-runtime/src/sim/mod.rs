@@ -115,6 +115,10 @@ impl Sim {
     /// `EEXIST` if a module of that name is loaded, `EINVAL` where the kernel or
     /// the runtime refuses the patch, `EBUSY` while another is in transition, or
     /// what a `pre_patch` failed with. The module is not loaded then.
+    ///
+    /// # Panics
+    ///
+    /// If the tables of one crate are loaded twice, under two names.
     pub fn insmod(&self, patch: impl Into<Patch>) -> Result {
         self.step(|livepatch| livepatch.insmod(patch.into()))
     }

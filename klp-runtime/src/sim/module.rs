@@ -110,6 +110,10 @@ impl Module {
             // SAFETY: Within the table.
             unsafe { shadows.add(index).write(entry) };
         }
+        for slot in &slots {
+            let loaded = machine.slots.borrow().contains_key(slot);
+            assert!(!loaded, "a crate is in one module: its statics, and so its tables, are there once");
+        }
         machine.slots.borrow_mut().extend(slots.iter().map(|slot| (*slot, ptr::null_mut())));
         machine.modules.borrow_mut().insert(node as usize, 1);
         // SAFETY: The block has room for a node.
