@@ -144,6 +144,14 @@ fn a_machine_without_rust_src() {
 }
 
 #[test]
+fn a_path_with_white_space() {
+    let patch = Probe::new(LIVEPATCH);
+    let mut command = patch.build();
+    command.env("CARGO_TARGET_DIR", patch.0.path().join("two words"));
+    assert_refused(command, 1, &["two words", "white space", "set CARGO_TARGET_DIR"]);
+}
+
+#[test]
 fn a_crate_that_is_no_patch() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("src")).unwrap();

@@ -166,6 +166,21 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel) -> Result<
     let module = package.name.replace('-', "_");
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
     let dir = PathBuf::from(metadata.target_directory.join("klp")).join(&kernel.release).join(&module);
+    for (path, remedy) in [
+        (crate_dir.as_std_path(), "move the crate"),
+        (&dir, "set CARGO_TARGET_DIR"),
+        (&kernel.kdir, "move the kernel's headers"),
+    ] {
+        if path.to_string_lossy().contains(char::is_whitespace) {
+            return Err(Error::Request {
+                message: format!(
+                    "`{}` has white space in its path, which Kbuild can't handle",
+                    path.display()
+                ),
+                help: format!("{remedy} to a path without"),
+            });
+        }
+    }
     fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
     kbuild::write(&dir, &module, &kbuild::klp_mk(metadata, package)?)?;
 
