@@ -6,7 +6,8 @@
 //! loads on a stock kernel with `CONFIG_LIVEPATCH=y`.
 //!
 //! The same crate builds for the host, where `cargo check`, `cargo doc` and
-//! `cargo test` of a patch run.
+//! `cargo test` of a patch run. With the feature `sim`, the module `sim` has the
+//! kernel's livepatch core there, for tests that load the patch.
 //!
 //! The rules of the state lifecycle that doc comments cite (S1 to S16, L1 to
 //! L16) are those of the project's lifecycle page, kept in `engine`.

@@ -261,6 +261,36 @@ fn s5_take_over_comes_last_and_by_version() {
 }
 
 #[test]
+fn s7_a_removal_that_was_taken_back_is_forgotten() {
+    let sim = enabled([patch("a", [1])]);
+    sim.fail_patching("b", None);
+    sim.insmod(patch("b", [2]).replace()).unwrap_err();
+    sim.take_calls();
+    sim.stall();
+    sim.insmod(patch("c", [1]).replace()).unwrap();
+    sim.disable("c").unwrap();
+    sim.resume();
+    assert_eq!(sim.take_calls(), NOTHING);
+    end(&sim, "a");
+}
+
+#[test]
+fn s8_is_in_table_order_and_forgotten() {
+    let sim = enabled([patch("a", [2, 1, 3])]);
+    sim.stall();
+    sim.disable("a").unwrap();
+    sim.write_enabled("a", true).unwrap();
+    sim.resume();
+    let calls = ["a.unpre 3", "a.unpre 1", "a.unpre 2", "a.post 2", "a.post 1", "a.post 3"];
+    assert_eq!(sim.take_calls(), calls);
+    // What passes to another patch now is not removed for having been once.
+    sim.insmod(patch("b", [1, 2])).unwrap();
+    sim.disable("a").unwrap();
+    assert_eq!(sim.take_calls(), ["a.unpre 3", "a.unpost 3"]);
+    end(&sim, "b");
+}
+
+#[test]
 fn a_reversal_is_reversed() {
     let sim = Sim::new();
     sim.stall();

@@ -4,26 +4,53 @@
 //! by the tables that the macros left, or [made up](Patch) in the test. The
 //! engine that runs their callbacks is the very code that runs in a module.
 //!
-//! ```no_run
-//! # fn livepatch() -> klp_runtime::tables::Tables { unimplemented!() }
-//! use klp_runtime::sim::{Patch, Sim, State};
+//! ```standalone_crate
+//! use klp_runtime::prelude::*;
+//! use klp_runtime::sim::{Patch, Sim};
 //!
+//! livepatch! {
+//!     license: "GPL",
+//!     authors: ["A. Author <a@example.org>"],
+//!     description: "Does what must be undone",
+//! }
+//!
+//! struct Doing;
+//!
+//! #[klp_state(id = 1, version = 1)]
+//! impl State for Doing {
+//!     fn post_patch(_cx: &StateContext<'_>, _data: &()) { /* … */ }
+//!     fn pre_unpatch(_cx: &StateContext<'_>, _data: &()) { /* … */ }
+//! }
+//!
+//! # fn main() -> Result {
 //! let sim = Sim::new();
-//! sim.insmod(livepatch())?; // `my_patch::livepatch()`: `livepatch!` has made it
-//! sim.take_calls();
+//! let patch = Patch::from(livepatch()); // `livepatch!` has made the function
+//! let name = patch.name().to_owned();
+//! sim.insmod(patch)?;
+//! assert_eq!(sim.take_calls(), [format!("{name}.post 1")]);
 //!
-//! // A later patch without our state 1: it is taken back, which fails half-way.
+//! // A later patch, made up here, that lacks the state: it gets stuck, and is taken back.
 //! sim.stall();
 //! sim.insmod(Patch::new("later").replace())?;
-//! assert_eq!(sim.take_calls(), ["my_patch.unpre 1"]);
+//! assert_eq!(sim.take_calls(), [format!("{name}.unpre 1")]);
 //! sim.disable("later")?;
 //! sim.resume();
-//! assert_eq!(sim.take_calls(), ["my_patch.post 1"]);
+//! assert_eq!(sim.take_calls(), [format!("{name}.post 1")]);
 //!
-//! sim.disable("my_patch")?;
-//! sim.rmmod("my_patch")?;
+//! sim.disable(&name)?;
+//! sim.rmmod(&name)?;
 //! sim.assert_clean();
-//! # Ok::<(), klp_runtime::error::Error>(())
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In a patch crate the model is a feature of a dependency that only its tests
+//! have, and what its code refers to of the kernel the test has to have:
+//! `examples/loglevel-v2` shows both, with two versions of a patch in one test.
+//!
+//! ```toml
+//! [dev-dependencies]
+//! klp-runtime = { version = "…", features = ["sim"] }
 //! ```
 //!
 //! # What is the kernel's, and what is not

@@ -12,7 +12,7 @@ use klp_runtime::error::EBUSY;
 use klp_runtime::sim::{Callback, Event, Sim, Snapshot};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-use sets::{OBJECT, PatchSet};
+use sets::{OBJECT, PatchSet, TARGET};
 use spec::{Op, World, name};
 
 /// Sets of patches, to be explored.
@@ -20,6 +20,8 @@ struct Cases {
     sets: Vec<PatchSet>,
     /// Whether transitions are forced, too.
     forces: bool,
+    /// Whether the target module comes and goes.
+    has_target: bool,
 }
 
 /// What a state of the system was found to violate.
@@ -120,6 +122,8 @@ fn perform(sim: &Sim, set: &PatchSet, op: Op) -> Done {
             sim.force();
             Ok(())
         }
+        Op::Target(true) => sim.load_target(TARGET),
+        Op::Target(false) => sim.unload_target(TARGET),
     };
     Done { events: sim.take_events(), result, alloc_failed }
 }
@@ -188,6 +192,9 @@ impl Model for Cases {
             }
         }
         ops.extend(world.writable().into_iter().map(|(patch, is_on)| Op::Write(patch, !is_on)));
+        if self.has_target {
+            ops.push(Op::Target(!world.has_target()));
+        }
         if world.is_going() {
             ops.push(Op::Finish);
             if self.forces {
@@ -259,15 +266,11 @@ impl Model for Cases {
 }
 
 /// Explores all, prints how much that was, and fails with the shortest way to each violation.
-fn explore(what: &str, sets: Vec<PatchSet>, forces: bool) {
-    let nr_sets = sets.len();
+fn explore(what: &str, cases: Cases) {
+    let nr_sets = cases.sets.len();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = Cases { sets, forces }
-        .checker()
-        .threads(threads)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs()
-        .join();
+    let checker =
+        cases.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     println!(
         "{what}: {nr_sets} sets of patches, {} states, {} transitions, depth {}",
         checker.unique_state_count(),
@@ -287,15 +290,27 @@ fn explore(what: &str, sets: Vec<PatchSet>, forces: bool) {
 
 #[test]
 fn three_patches_share_three_states() {
-    explore("three states", sets::three_states(), false);
+    explore("three states", Cases { sets: sets::three_states(), forces: false, has_target: false });
 }
 
 #[test]
 fn three_patches_of_many_kinds_share_one_state() {
-    explore("one state of many kinds", sets::one_state_of_many_kinds(), true);
+    explore(
+        "one state of many kinds",
+        Cases { sets: sets::one_state_of_many_kinds(), forces: true, has_target: false },
+    );
 }
 
 #[test]
 fn three_patches_share_two_states_of_three_kinds() {
-    explore("two states of three kinds", sets::two_states_of_three_kinds(), false);
+    explore(
+        "two states of three kinds",
+        Cases { sets: sets::two_states_of_three_kinds(), forces: false, has_target: false },
+    );
+}
+
+#[test]
+fn three_patches_share_variables_of_a_module() {
+    let sets = sets::one_state_of_a_module();
+    explore("one state of a module", Cases { sets, forces: true, has_target: true });
 }

@@ -7,6 +7,9 @@ use crate::spec::name;
 /// The one object that gets shadow variables.
 pub const OBJECT: usize = 0x10;
 
+/// The module whose objects some shadow variables are for.
+pub const TARGET: &str = "target";
+
 /// A state as one patch provides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateOf {
@@ -16,6 +19,8 @@ pub struct StateOf {
     pub block: bool,
     /// Whether the patch declares a shadow variable for it, whose id is 100 higher; sleepable for odd ones.
     pub shadow: bool,
+    /// Whether it goes with the module [`TARGET`].
+    pub of_target: bool,
 }
 
 /// A patch.
@@ -43,7 +48,10 @@ impl Description {
             }
             patch = patch.state(state);
             if of.shadow {
-                let shadow = Shadow::new(100 + of.id, of.id);
+                let mut shadow = Shadow::new(100 + of.id, of.id);
+                if of.of_target {
+                    shadow = shadow.object(TARGET);
+                }
                 patch = patch.shadow(if of.id % 2 == 1 { shadow.sleepable() } else { shadow });
             }
         }
@@ -87,7 +95,7 @@ fn kinds(highest: u64, variants: &[StateOf]) -> Vec<Description> {
     both.filter(|patch| patch.replace || !patch.states.is_empty()).collect()
 }
 
-const PLAIN: StateOf = StateOf { id: 0, version: 1, block: false, shadow: false };
+const PLAIN: StateOf = StateOf { id: 0, version: 1, block: false, shadow: false, of_target: false };
 
 /// Three states, each with a shadow variable: every way to share them.
 pub fn three_states() -> Vec<PatchSet> {
@@ -100,7 +108,7 @@ pub fn one_state_of_many_kinds() -> Vec<PatchSet> {
     for version in [1, 2] {
         for block in [false, true] {
             for shadow in [false, true] {
-                variants.push(StateOf { id: 0, version, block, shadow });
+                variants.push(StateOf { version, block, shadow, ..PLAIN });
             }
         }
     }
@@ -112,4 +120,11 @@ pub fn two_states_of_three_kinds() -> Vec<PatchSet> {
     let held = StateOf { block: true, shadow: true, ..PLAIN };
     let grown = StateOf { version: 2, shadow: true, ..PLAIN };
     threes(&kinds(2, &[PLAIN, held, grown]))
+}
+
+/// One state, with a shadow variable that goes with a module, with one that does not, or with none.
+pub fn one_state_of_a_module() -> Vec<PatchSet> {
+    let stays = StateOf { shadow: true, ..PLAIN };
+    let goes = StateOf { of_target: true, ..stays };
+    threes(&kinds(1, &[PLAIN, stays, goes, StateOf { block: true, ..goes }]))
 }

@@ -29,6 +29,8 @@ pub enum Op {
     Finish,
     /// The transition is forced to finish.
     Force,
+    /// The module [`TARGET`](crate::sets::TARGET) is loaded, or unloaded.
+    Target(bool),
 }
 
 /// A transition that runs.
@@ -57,6 +59,8 @@ pub struct World {
     going: Option<Going>,
     /// The states whose shadow variable [`OBJECT`] has.
     attached: BTreeSet<u64>,
+    /// Whether the target module is loaded.
+    has_target: bool,
 }
 
 /// What an operation does: what happens, in order, and what it returns.
@@ -75,6 +79,11 @@ impl World {
         listed.map(|patch| (*patch, is_on(*patch))).collect()
     }
 
+    /// Whether the target module is loaded.
+    pub fn has_target(&self) -> bool {
+        self.has_target
+    }
+
     /// Whether a transition runs.
     pub fn is_going(&self) -> bool {
         self.going.is_some()
@@ -90,6 +99,10 @@ impl World {
         let mut found = Vec::new();
         for patch in self.order.iter().filter(|patch| !self.held.contains_key(patch)) {
             for state in set[*patch].states.iter().filter(|state| state.shadow) {
+                // There are no objects of a module that is not there.
+                if state.of_target && !self.has_target {
+                    continue;
+                }
                 if !self.attached.contains(&state.id) && !found.iter().any(|(_, id)| *id == state.id) {
                     found.push((*patch, state.id));
                 }
@@ -119,6 +132,14 @@ impl World {
             Op::Write(patch, on) => self.write(set, patch, on, &mut calls),
             Op::Finish => {
                 self.finish(set, &mut calls);
+                Ok(())
+            }
+            Op::Target(true) => {
+                self.has_target = true;
+                Ok(())
+            }
+            Op::Target(false) => {
+                self.target_goes(set, &mut calls);
                 Ok(())
             }
             Op::Force => {
@@ -342,6 +363,23 @@ impl World {
             let mut others = others.filter_map(|other| set[*other].state(state.id));
             if !others.any(|theirs| theirs.shadow) {
                 self.free(set, state.id, &[patch], calls);
+            }
+        }
+    }
+
+    /// S9: a module goes, and with it the variables that their owner declares for its objects. The
+    /// kernel says so to the patches that it lists.
+    fn target_goes(&mut self, set: &PatchSet, calls: &mut Vec<String>) {
+        self.has_target = false;
+        let mut listed = self.order.clone();
+        listed.retain(|patch| !self.held.contains_key(patch));
+        for patch in listed {
+            for told in set[patch].states.iter().filter(|state| state.of_target) {
+                let providers = self.providers(set, told.id);
+                let mut declared = providers.iter().rev().filter_map(|owner| set[*owner].state(told.id));
+                if declared.find(|state| state.shadow).is_some_and(|state| state.of_target) {
+                    self.free(set, told.id, &providers, calls);
+                }
             }
         }
     }
