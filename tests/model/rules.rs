@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use klp_runtime::abi::{ABI_VERSION, DataLayout, REGISTRY_SHADOW_ID, RESERVED_STATE_ID, Registry};
+use klp_runtime::abi::{ABI_VERSION, DataLayout, PatchNode, REGISTRY_SHADOW_ID, RESERVED_STATE_ID, Registry};
 use klp_runtime::error::{EAGAIN, EBUSY, EEXIST, EINVAL, EIO, ENOENT, ENOMEM};
 use klp_runtime::sim::{Callback, Patch, Shadow, Sim, State};
 
@@ -408,6 +408,18 @@ fn s9_disabling_does_not_free_for_a_module_that_stays() {
 }
 
 #[test]
+fn s9_s13_a_state_that_stays_keeps_the_variables_of_a_module_that_stays() {
+    let a = Patch::new("a").state(State::new(1).block_disable());
+    let sim = enabled([a.shadow(Shadow::new(10, 1).object("target"))]);
+    sim.load_target("target").unwrap();
+    sim.attach("a", 10, 0x10).unwrap();
+    // The kernel says of each object that it is unpatched, as when its module goes.
+    sim.disable("a").unwrap();
+    assert_eq!(events(&sim), NOTHING);
+    assert_eq!(sim.objects_with(10), 1);
+}
+
+#[test]
 fn s10_data_are_made_by_the_introducer_and_dropped_after_post_unpatch() {
     let sim = enabled([patch("a", [1]), patch("b", [1])]);
     sim.disable("a").unwrap();
@@ -584,6 +596,38 @@ fn the_model_sees_what_is_lost() {
     {
         assert!(leaks.iter().any(|leak| leak.contains(lost)), "{lost}: {leaks:?}");
     }
+}
+
+/// Where the node of `b` was, which is unloaded, on a machine where `a` is enabled; and the list.
+fn stale_node(sim: &Sim) -> (*mut Registry, *mut PatchNode) {
+    let registry = sim.shadow_data(0, REGISTRY_SHADOW_ID).cast::<Registry>();
+    // SAFETY: A patch is enabled, so the list is there.
+    let stale = unsafe { (*registry).newest };
+    sim.disable("b").unwrap();
+    sim.rmmod("b").unwrap();
+    (registry, stale)
+}
+
+#[test]
+fn the_model_sees_what_refers_to_an_unloaded_module() {
+    let sim = enabled([patch("a", [1]), patch("b", [2])]);
+    let (registry, stale) = stale_node(&sim);
+    // SAFETY: `a` is enabled, so the list is there.
+    let newest = unsafe { std::mem::replace(&mut (*registry).newest, stale) };
+    assert_eq!(sim.rmmod("b"), Err(ENOENT));
+    assert_eq!(sim.take_faults(), ["a patch on the list is not loaded"]);
+    // SAFETY: As above.
+    unsafe { (*registry).newest = newest };
+    end(&sim, "a");
+}
+
+#[test]
+#[should_panic(expected = "memory was written to after it was freed")]
+fn the_model_sees_what_is_written_to_an_unloaded_module() {
+    let sim = enabled([patch("a", [1]), patch("b", [2])]);
+    let (_, stale) = stale_node(&sim);
+    // SAFETY: The model keeps the memory.
+    unsafe { (*stale).magic = 0 };
 }
 
 #[test]
