@@ -26,8 +26,10 @@ $(obj)/$(klp-name)_rust.o: FORCE
 
 $(obj)/$(klp-name)_klp.h: $(obj)/$(klp-name)_rust.o ;
 
-$(obj)/$(klp-name)_glue.c:
-	$(Q)printf '#include "%s"\n' $(klp-dir)/klp_glue.c > $@
+# Written anew where the runtime is another one, or elsewhere, than when it was built before.
+filechk_klp_glue = echo '\#include "$(klp-dir)/klp_glue.c"'
+$(obj)/$(klp-name)_glue.c: FORCE
+	$(call filechk,klp_glue)
 
 $(obj)/$(klp-name)_glue.o: $(obj)/$(klp-name)_klp.h $(klp-dir)/klp_glue.c
 CFLAGS_$(klp-name)_glue.o := -include $(obj)/$(klp-name)_klp.h

@@ -3,9 +3,41 @@
 use std::fs;
 use std::process::Command;
 
-use crate::guest::{Log, Patch};
+use rustix::io::Errno;
 
-crate::tests![a_panic_is_a_bug_with_its_location];
+use crate::guest::{Log, Patch, is_complaint};
+use crate::sleeper::Sleeper;
+
+// The modules of a forced transition stay loaded.
+crate::tests![a_transition_is_forced, a_panic_is_a_bug_with_its_location];
+
+fn a_transition_is_forced() {
+    const A1: Patch = Patch("a1");
+    const B1: Patch = Patch("b1");
+    const B2_STALLS: Patch = Patch("b2_stalls");
+    let (mut log, mut all) = (Log::new(), Log::new());
+    A1.enable();
+    let sleeper = Sleeper::opening_a_fifo("force", "fifo_open");
+    B2_STALLS.insert().unwrap();
+    assert_eq!(log.callbacks(), ["a1.pre 1", "a1.post 1", "b2_stalls.pre 2", "a1.unpre 1"]);
+    assert!(B2_STALLS.in_transition());
+    B2_STALLS.force();
+    B2_STALLS.settle();
+    A1.gone();
+    assert_eq!(log.callbacks(), ["a1.unpost 1", "b2_stalls.post 2"]);
+    assert_eq!((A1.try_remove(), B2_STALLS.try_remove()), (Err(Errno::AGAIN), Err(Errno::AGAIN)), "pinned");
+    drop(sleeper);
+
+    // The states are as after any other transition: both go, and come again.
+    B2_STALLS.disable();
+    assert_eq!(log.callbacks(), ["b2_stalls.unpre 2", "b2_stalls.unpost 2"]);
+    assert_eq!((A1.try_remove(), B2_STALLS.try_remove()), (Err(Errno::AGAIN), Err(Errno::AGAIN)), "pinned");
+    B1.enable();
+    B1.end();
+    assert_eq!(log.callbacks(), ["b1.pre 1", "b1.post 1", "b1.unpre 1", "b1.unpost 1"]);
+    let lines = all.lines();
+    assert!(!lines.iter().any(|line| is_complaint(line)), "{lines:#?}");
+}
 
 fn a_panic_is_a_bug_with_its_location() {
     let mut log = Log::new();

@@ -27,13 +27,39 @@ pub(crate) enum Boot {
     Sound,
     /// Tests that don't.
     Crash,
+    /// Tests with several processes on several processors.
+    Parallel,
+    /// What takes too long for every run.
+    Soak,
 }
 
-/// What this guest was booted for; none on the host.
-pub(crate) fn boot() -> Option<Boot> {
-    match std::env::var(BOOT).ok()?.as_str() {
-        "crash" => Some(Boot::Crash),
-        _ => Some(Boot::Sound),
+impl Boot {
+    /// Those of an ordinary run, in their order.
+    pub(crate) const ORDINARY: [Self; 3] = [Self::Sound, Self::Parallel, Self::Crash];
+
+    /// Its name in [`BOOT`].
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Crash => "crash",
+            Self::Parallel => "parallel",
+            Self::Soak => "soak",
+        }
+    }
+
+    /// The one of a name.
+    pub(crate) fn named(name: &str) -> Self {
+        let all = [Self::Sound, Self::Crash, Self::Parallel, Self::Soak];
+        all.into_iter().find(|boot| boot.name() == name).unwrap_or_else(|| panic!("{BOOT}: {name:?}"))
+    }
+
+    /// How many processors. On one no task is running elsewhere when a transition begins: the kernel
+    /// need not wait a second for its next try.
+    pub(crate) const fn cpus(self) -> u32 {
+        match self {
+            Self::Parallel => 2,
+            _ => 1,
+        }
     }
 }
 
@@ -55,7 +81,7 @@ pub(crate) fn run(test: fn()) {
 }
 
 /// Whether a line of the log means that something is wrong with the kernel.
-fn is_complaint(line: &str) -> bool {
+pub(crate) fn is_complaint(line: &str) -> bool {
     ["WARNING:", "BUG:", "kernel BUG", "Oops", "general protection", "refcount_t", "INFO: task", "Call Trace"]
         .iter()
         .any(|sign| line.contains(sign))
@@ -122,6 +148,11 @@ impl Patch {
     pub(crate) fn set_enabled(self, enabled: bool) {
         fs::write(self.sysfs("enabled"), if enabled { "1" } else { "0" })
             .unwrap_or_else(|error| panic!("enabled of {}: {error}", self.0));
+    }
+
+    /// Ends its transition, whatever tasks run.
+    pub(crate) fn force(self) {
+        fs::write(self.sysfs("force"), "1").unwrap_or_else(|error| panic!("force of {}: {error}", self.0));
     }
 
     /// Whether its transition is running.

@@ -7,20 +7,28 @@ use std::time::Duration;
 use cargo_klp::error::{Error, Result, run_tool};
 use cargo_klp::kernel::{Kernel, KernelArgs, Need};
 use cargo_klp::vm::Vm;
+use libtest_mimic::Arguments;
 
-use crate::guest::{BOOT, KERNEL, MODULES};
+use crate::guest::{BOOT, Boot, KERNEL, MODULES};
 
 /// Far longer than the tests take on one kernel.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
+const LIMIT: Duration = Duration::from_secs(60 * 60);
 
-pub(crate) fn main() -> ExitCode {
+/// The variable that says that the tests of [`Boot::Soak`] are meant.
+const SOAK: &str = "KLP_TEST_SOAK";
+
+pub(crate) fn main(arguments: &Arguments) -> ExitCode {
+    let boots: &[Boot] = if std::env::var_os(SOAK).is_some() { &[Boot::Soak] } else { &Boot::ORDINARY };
     let kernels = std::env::var("KLP_TEST_KERNELS").unwrap_or_else(|_| "6.12,6.1".into());
     let mut code = ExitCode::SUCCESS;
     for series in kernels.split(',') {
-        match test_on(series) {
+        match test_on(series, boots, arguments) {
             Ok(0) => {}
             Ok(_) => code = ExitCode::FAILURE,
             Err(error) => {
+                if let Error::Guest { log, .. } = &error {
+                    eprintln!("the kernel log of {series}:\n{log}");
+                }
                 cargo_klp::ui::error(&error);
                 return ExitCode::from(error.exit_code());
             }
@@ -29,8 +37,14 @@ pub(crate) fn main() -> ExitCode {
     code
 }
 
+/// Whether the arguments choose a test.
+fn is_chosen(arguments: &Arguments, test: &str) -> bool {
+    let fits = |pattern: &String| if arguments.exact { test == pattern } else { test.contains(pattern) };
+    arguments.filter.as_ref().is_none_or(fits) && !arguments.skip.iter().any(fits)
+}
+
 /// Runs the tests on one kernel; the result is the exit code of the guest's half.
-fn test_on(series: &str) -> Result<i32> {
+fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
     let Some(modules) = build(&kernel.release)? else { return Ok(1) };
     build_c(&kernel, &modules)?;
@@ -39,12 +53,12 @@ fn test_on(series: &str) -> Result<i32> {
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let mut command = vec![this.into_os_string()];
     command.extend(std::env::args_os().skip(1));
-    for boot in ["sound", "crash"] {
-        // On one processor no task is running elsewhere when a transition begins: the kernel need
-        // not wait a second for its next try.
+    for boot in
+        boots.iter().filter(|boot| crate::tests_of(**boot).iter().any(|test| is_chosen(arguments, test.0)))
+    {
         let outcome = Vm::new(&kernel)
-            .cpus(1)
-            .env(BOOT, boot)
+            .cpus(boot.cpus())
+            .env(BOOT, boot.name())
             .env(MODULES, &modules)
             .env(KERNEL, &kernel.release)
             .timeout(LIMIT)

@@ -3,42 +3,55 @@
 //! Run on the host, this program builds the patches of `tests/patches`, the modules of `tests/modules`
 //! and the examples for each kernel, boots it, and runs itself there; in the guest it runs the tests,
 //! one after the other, on the kernel that is up. `KLP_TEST_KERNELS` names the kernels, `6.12,6.1` by
-//! default; arguments are those of any Rust test program.
+//! default; with `KLP_TEST_SOAK=1` the tests are those that take too long for every run; arguments are
+//! those of any Rust test program.
 
 mod crash;
+mod faults;
 mod guest;
 mod host;
 mod lifecycle;
+mod memory;
 mod modules;
 mod objects;
+mod parallel;
 mod patches;
 mod sleeper;
+mod soak;
 
 use std::process::ExitCode;
 
+use guest::Boot;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    match guest::boot() {
-        Some(guest::Boot::Sound) => run(
-            &arguments,
-            &[lifecycle::tests(), patches::tests(), objects::tests(), modules::tests()].concat(),
-            guest::run,
-        ),
-        Some(guest::Boot::Crash) => run(&arguments, &crash::tests(), |test| test()),
-        None => host::main(),
-    }
-}
-
-fn run(arguments: &Arguments, tests: &[Test], around: fn(fn())) -> ExitCode {
-    let trial = |&(name, test): &Test| {
+    let boot = match std::env::var(guest::BOOT) {
+        Err(_) => return host::main(&Arguments::from_args()),
+        Ok(name) if name == "worker" => return parallel::work(),
+        Ok(name) => Boot::named(&name),
+    };
+    let around = if boot == Boot::Crash { |test: fn()| test() } else { guest::run };
+    let trial = |(name, test)| {
         Trial::test(name, move || {
             around(test);
             Ok(())
         })
     };
-    libtest_mimic::run(arguments, tests.iter().map(trial).collect()).exit_code()
+    let trials = tests_of(boot).into_iter().map(trial).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// The tests that a boot is for.
+fn tests_of(boot: Boot) -> Vec<Test> {
+    match boot {
+        Boot::Sound => {
+            [lifecycle::tests(), patches::tests(), objects::tests(), modules::tests(), faults::tests()]
+                .concat()
+        }
+        Boot::Crash => crash::tests(),
+        Boot::Parallel => parallel::tests(),
+        Boot::Soak => soak::tests(),
+    }
 }
 
 /// A test: its name and what it does in the guest.

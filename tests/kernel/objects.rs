@@ -11,13 +11,17 @@ crate::tests![
     shadow_variables_go_when_loading_their_module_fails,
     shadow_variables_go_with_the_module_after_a_replace,
     shadow_variables_of_two_patches_go_once,
+    shadow_variables_of_a_held_state_stay,
+    shadow_variables_go_with_a_module_that_is_not_redirected,
     a_module_that_lacks_a_function,
 ];
 
 /// The module that is patched.
 pub(crate) const TARGET: Patch = Patch("target");
+/// Marks its things.
 pub(crate) const MARKS: Patch = Patch("marks");
-const MARKS_REPLACES: Patch = Patch("marks_replaces");
+/// Marks them too, and replaces other patches.
+pub(crate) const MARKS_REPLACES: Patch = Patch("marks_replaces");
 const MARKS_MISSING: Patch = Patch("marks_missing");
 
 /// How many times the patch has described each of the things; 0 without a patch.
@@ -103,6 +107,36 @@ fn shadow_variables_of_two_patches_go_once() {
     TARGET.remove();
     assert_eq!(log.callbacks(), dropped("marks_replaces", 1));
     MARKS_REPLACES.end();
+}
+
+fn shadow_variables_of_a_held_state_stay() {
+    const MARKS_BLOCKS: Patch = Patch("marks_blocks");
+    let mut log = Log::new();
+    TARGET.insert().unwrap();
+    MARKS_BLOCKS.enable();
+    assert_eq!(looks(), "1 1 1");
+    log.lines();
+    MARKS_BLOCKS.disable();
+    let held = "state Marks (id 5) is marked block_disable: it stays, and the module stays loaded";
+    assert_eq!(log.of_patches(), [format!("marks_blocks.{held}")]);
+    MARKS_REPLACES.enable();
+    MARKS_BLOCKS.remove();
+    assert_eq!(looks(), "2 2 2");
+    TARGET.remove();
+    assert_eq!(log.callbacks(), dropped("marks_replaces", 2));
+    MARKS_REPLACES.end();
+}
+
+fn shadow_variables_go_with_a_module_that_is_not_redirected() {
+    const MARKS_BARE: Patch = Patch("marks_bare");
+    let mut log = Log::new();
+    TARGET.insert().unwrap();
+    MARKS_BARE.enable();
+    assert_eq!(log.callbacks(), [""; 0]);
+    TARGET.remove();
+    assert_eq!(log.callbacks(), ["marks_bare.dropped 1"]);
+    MARKS_BARE.end();
+    assert_eq!(log.callbacks(), [""; 0]);
 }
 
 fn a_module_that_lacks_a_function() {

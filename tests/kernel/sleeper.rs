@@ -1,6 +1,6 @@
 //! Processes that keep a transition from ending.
 
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use crate::guest::wait;
 
@@ -13,11 +13,24 @@ impl Sleeper {
         let fifo = std::env::temp_dir().join(format!("klp-{name}"));
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
             .unwrap();
-        let child = Command::new("cat").arg(&fifo).spawn().unwrap();
+        let child = Command::new("cat").arg(&fifo).stderr(Stdio::null()).spawn().unwrap();
         let stack = format!("/proc/{}/stack", child.id());
         let sleeps = || std::fs::read_to_string(&stack).is_ok_and(|stack| stack.contains(function));
         wait(sleeps, || "the process does not open the FIFO".into());
         Self(child)
+    }
+
+    /// Waits until it ends without being killed; its exit code.
+    pub(crate) fn ends_by_itself(mut self) -> Option<i32> {
+        let mut status = None;
+        wait(
+            || {
+                status = self.0.try_wait().unwrap();
+                status.is_some()
+            },
+            || "the process goes on".into(),
+        );
+        status.and_then(|status| status.code())
     }
 }
 

@@ -4,8 +4,8 @@
 /// function that describes a thing says how many times it has done so. Each variable logs its end.
 #[macro_export]
 macro_rules! marked_things {
-    () => {
-        $crate::logged_state!(Marks, id = 5, version = 1);
+    ($($flag:ident)?) => {
+        $crate::logged_state!(Marks, id = 5, version = 1 $(, $flag)?);
 
         opaque! {
             /// What `klp_test_target` has.
