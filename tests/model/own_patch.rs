@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use klp_runtime::abi::LIVE_STATE_SHADOW_ID;
+use klp_runtime::abi::{DataLayout, LIVE_STATE_SHADOW_ID};
 use klp_runtime::error::{EEXIST, EIO};
 use klp_runtime::prelude::*;
 use klp_runtime::sim::{Patch, Sim};
@@ -104,6 +104,25 @@ fn code_sees_the_data_while_the_state_is_live() {
     sim.resume();
     assert_eq!(count(), None);
     assert_eq!(sim.take_log(), ["own_patch: counted to 10"]);
+    sim.assert_clean();
+}
+
+#[test]
+fn code_sees_the_data_that_another_patch_made() {
+    let layout = DataLayout::of::<Count>();
+    let older = Patch::new("older").state(klp_runtime::sim::State::new(1).name("Counting").layout(layout));
+    let sees = || Counting::with_data(|_| ()).is_some();
+    let sim = Sim::new();
+    sim.insmod(older).unwrap();
+    assert!(!sees());
+    sim.stall();
+    sim.insmod(livepatch()).unwrap();
+    assert!(sees(), "some task may run the new code already");
+    sim.disable(NAME).unwrap();
+    assert!(sees(), "some task may run it still");
+    sim.resume();
+    assert!(!sees());
+    sim.disable("older").unwrap();
     sim.assert_clean();
 }
 
