@@ -44,6 +44,9 @@ pub struct Args {
     output: PathBuf,
 }
 
+/// How the header for the glue starts; one of another version is written anew.
+const HEADER_START: &str = concat!("/* Written by cargo-klp ", env!("CARGO_PKG_VERSION"), ". */\n");
+
 /// What the engine exports to the glue: the roots of what is kept of it.
 const ENGINE_ENTRIES: [&str; 6] = [
     "klp_rt_init",
@@ -61,8 +64,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
     let library = compile(&args.manifest_path, &rustflags)?;
     let script = args.kbuild.join("klp.lds");
-    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
-    if is_newer(&args.output, &[&library, &script, &this]) && args.header.exists() {
+    let is_ours = fs::read_to_string(&args.header).is_ok_and(|header| header.starts_with(HEADER_START));
+    if is_newer(&args.output, &[&library, &script]) && is_ours {
         return Ok(ExitCode::SUCCESS);
     }
     let members = members(&library)?;
@@ -227,8 +230,7 @@ fn run_objtool(command_line: &str, object: &Path) -> Result<()> {
 fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
     let [_, state, shadow] = manifest.patch.as_ref().map_or([0; 3], |patch| patch.entry_sizes);
     let mut header = format!(
-        "/* Written by `cargo klp object`. */\n\
-         #define KLP_NR_FUNCS {}\n#define KLP_NR_STATES {}\n#define KLP_NR_SHADOWS {}\n\
+        "{HEADER_START}#define KLP_NR_FUNCS {}\n#define KLP_NR_STATES {}\n#define KLP_NR_SHADOWS {}\n\
          #define KLP_STATE_SIZE {state}\n#define KLP_SHADOW_SIZE {shadow}\n",
         manifest.funcs.len(),
         manifest.states.len(),

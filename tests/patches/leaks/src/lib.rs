@@ -12,7 +12,10 @@ struct Leak;
 #[klp_state(id = 1, version = 1)]
 impl State for Leak {
     fn pre_patch(_cx: &StateContext<'_>) -> Result {
-        core::mem::forget(KBox::new([0_u64; 12], GFP_KERNEL)?);
+        // So many that what others free meanwhile does not hide it.
+        for _ in 0..8 {
+            core::mem::forget(KBox::new([0_u64; 12], GFP_KERNEL)?);
+        }
         Ok(())
     }
 }
