@@ -18,7 +18,7 @@ crate::tests![
     shadow_variables_of_a_failed_pre_patch,
     each_allocation_fails,
     cycles_leave_no_memory_in_use,
-    a_leak_would_be_seen,
+    a_leak_of_memory_would_be_seen,
 ];
 
 const A1: Patch = Patch("a1");
@@ -282,7 +282,7 @@ fn cycles_leave_no_memory_in_use() {
     assert_eq!(memory::growth(20, cycle), NOTHING);
 }
 
-fn a_leak_would_be_seen() {
+fn a_leak_of_memory_would_be_seen() {
     const LEAKS: Patch = Patch("leaks");
     let grown = memory::growth(20, || {
         LEAKS.enable();
