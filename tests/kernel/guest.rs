@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, SeekFrom};
@@ -70,14 +72,42 @@ pub(crate) fn run(test: fn()) {
         std::env::var(KERNEL).unwrap(),
         "another kernel is up than the modules are for"
     );
-    let mut log = Log::new();
     let before = modules();
-    test();
+    let lines = watched(test);
     assert_eq!(modules(), before, "modules were left behind");
     assert_eq!(patches(), Vec::<String>::new(), "patches were left behind");
-    let lines = log.lines();
     let complaint = lines.iter().find(|line| is_complaint(line));
     assert!(complaint.is_none(), "the kernel complained: {}\n{}", complaint.unwrap(), lines.join("\n"));
+}
+
+/// Runs a test, and returns what the kernel logged meanwhile: read as it comes, or the kernel would overwrite
+/// some of it in a long test.
+fn watched(test: fn()) -> Vec<String> {
+    /// Says that the test is over, however it ends.
+    struct Over<'a>(&'a AtomicBool);
+
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    let (mut log, is_over) = (Log::new(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut lines = Vec::new();
+            while !is_over.load(Ordering::Acquire) {
+                thread::sleep(Duration::from_millis(50));
+                lines.extend(log.lines());
+            }
+            lines.extend(log.lines());
+            lines
+        });
+        let over = Over(&is_over);
+        test();
+        drop(over);
+        reader.join().unwrap()
+    })
 }
 
 /// Whether a line of the log means that something is wrong with the kernel.
@@ -219,7 +249,7 @@ pub(crate) fn wait(mut condition: impl FnMut() -> bool, otherwise: impl Fn() -> 
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < TRANSITION, "{}", otherwise());
-        std::thread::sleep(Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(2));
     }
 }
 
