@@ -144,6 +144,10 @@ pub struct StateEntry {
     pub take_over: Option<TakeOverCallback>,
     /// Drops the data; null where dropping does nothing.
     pub drop_data: Option<DropData>,
+    /// Where the state stands in the source: in a module the compiler keeps that order, on the host
+    /// it does not.
+    #[cfg(not(target_os = "none"))]
+    pub position: &'static core::panic::Location<'static>,
 }
 
 // SAFETY: The pointers are to constants and to a `DataSlot`, which is `Sync`.

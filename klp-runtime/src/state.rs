@@ -143,6 +143,7 @@ impl StateEntry {
     /// The entry of `S`, with no callback but the ones that its data need.
     #[doc(hidden)]
     #[must_use]
+    #[track_caller]
     pub const fn of<S: State>(flags: u32) -> Self {
         Self {
             id: S::ID,
@@ -161,12 +162,15 @@ impl StateEntry {
             } else {
                 None
             },
+            #[cfg(not(target_os = "none"))]
+            position: core::panic::Location::caller(),
         }
     }
 
     /// The entry of the state that a shadow variable with an `id` of its own lives with.
     #[doc(hidden)]
     #[must_use]
+    #[track_caller]
     pub const fn implicit(id: u64, version: u32, name: &'static CStr, slot: *const DataSlot) -> Self {
         Self {
             id,
@@ -181,6 +185,8 @@ impl StateEntry {
             post_unpatch: None,
             take_over: None,
             drop_data: None,
+            #[cfg(not(target_os = "none"))]
+            position: core::panic::Location::caller(),
         }
     }
 }

@@ -127,7 +127,7 @@ fn modules() -> Vec<String> {
 }
 
 /// The patches that the kernel knows.
-fn patches() -> Vec<String> {
+pub(crate) fn patches() -> Vec<String> {
     let entries = fs::read_dir("/sys/kernel/livepatch").unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
@@ -289,13 +289,7 @@ impl Log {
 
     /// What the patches of the tests have logged since the last call, as `PATCH.CALLBACK`.
     pub(crate) fn of_patches(&mut self) -> Vec<String> {
-        let ours = |line: &String| {
-            let (patch, text) = line.strip_prefix("klp_test_")?.split_once(": ")?;
-            // What the kernel's module loader says of each.
-            let loader = ["loading out-of-tree", "module verification failed", "tainting kernel"];
-            (!loader.iter().any(|start| text.starts_with(start))).then(|| format!("{patch}.{text}"))
-        };
-        self.lines().iter().filter_map(ours).collect()
+        self.lines().iter().filter_map(|line| of_patch(line)).collect()
     }
 
     /// The state callbacks of the patches since the last call, without whose data they were given.
@@ -303,4 +297,12 @@ impl Log {
         let without_maker = |line: String| line.split(" (").next().unwrap_or_default().to_owned();
         self.of_patches().into_iter().map(without_maker).collect()
     }
+}
+
+/// `PATCH.TEXT` of a line that a patch of the tests has logged.
+pub(crate) fn of_patch(line: &str) -> Option<String> {
+    let (patch, text) = line.strip_prefix("klp_test_")?.split_once(": ")?;
+    // What the kernel's module loader says of each.
+    let loader = ["loading out-of-tree", "module verification failed", "tainting kernel"];
+    (!loader.iter().any(|start| text.starts_with(start))).then(|| format!("{patch}.{text}"))
 }

@@ -9,6 +9,7 @@ use cargo_klp::kernel::{Kernel, KernelArgs, Need};
 use cargo_klp::vm::Vm;
 use libtest_mimic::Arguments;
 
+use crate::diff::{SEED, SEQUENCES};
 use crate::guest::{BOOT, Boot, KERNEL, MODULES};
 
 /// Far longer than the tests take on one kernel.
@@ -56,13 +57,18 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     for boot in
         boots.iter().filter(|boot| crate::tests_of(**boot).iter().any(|test| is_chosen(arguments, test.0)))
     {
-        let outcome = Vm::new(&kernel)
+        let mut vm = Vm::new(&kernel)
             .cpus(boot.cpus())
             .env(BOOT, boot.name())
             .env(MODULES, &modules)
             .env(KERNEL, &kernel.release)
-            .timeout(LIMIT)
-            .run(&command)?;
+            .timeout(LIMIT);
+        for name in [SEED, SEQUENCES] {
+            if let Some(value) = std::env::var_os(name) {
+                vm = vm.env(name, value);
+            }
+        }
+        let outcome = vm.run(&command)?;
         if outcome.code != 0 {
             eprintln!("the kernel log of {}:\n{}", kernel.release, outcome.kernel_log);
             return Ok(outcome.code);

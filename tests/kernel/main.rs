@@ -3,10 +3,11 @@
 //! Run on the host, this program builds the patches of `tests/patches`, the modules of `tests/modules`
 //! and the examples for each kernel, boots it, and runs itself there; in the guest it runs the tests,
 //! one after the other, on the kernel that is up. `KLP_TEST_KERNELS` names the kernels, `6.12,6.1` by
-//! default; with `KLP_TEST_SOAK=1` the tests are those that take too long for every run; arguments are
+//! default; `KLP_TEST_SEED` and `KLP_TEST_SEQUENCES` are for `diff`; with `KLP_TEST_SOAK=1` the tests are those that take too long for every run; arguments are
 //! those of any Rust test program.
 
 mod crash;
+mod diff;
 mod faults;
 mod guest;
 mod host;
@@ -44,10 +45,15 @@ fn main() -> ExitCode {
 /// The tests that a boot is for.
 fn tests_of(boot: Boot) -> Vec<Test> {
     match boot {
-        Boot::Sound => {
-            [lifecycle::tests(), patches::tests(), objects::tests(), modules::tests(), faults::tests()]
-                .concat()
-        }
+        Boot::Sound => [
+            lifecycle::tests(),
+            patches::tests(),
+            objects::tests(),
+            modules::tests(),
+            faults::tests(),
+            diff::tests(),
+        ]
+        .concat(),
         Boot::Crash => crash::tests(),
         Boot::Parallel => parallel::tests(),
         Boot::Soak => soak::tests(),

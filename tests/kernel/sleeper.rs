@@ -11,6 +11,8 @@ impl Sleeper {
     /// Starts it; it sleeps where its stack has `function`.
     pub(crate) fn opening_a_fifo(name: &str, function: &str) -> Self {
         let fifo = std::env::temp_dir().join(format!("klp-{name}"));
+        // A sleeper of that name may have been there before.
+        let _ = std::fs::remove_file(&fifo);
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
             .unwrap();
         let child = Command::new("cat").arg(&fifo).stderr(Stdio::null()).spawn().unwrap();

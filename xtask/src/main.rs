@@ -1,9 +1,10 @@
-//! What the developers of klp run: `cargo xtask demo` and `cargo xtask test`.
+//! What the developers of klp run: `cargo xtask demo`, `test` and `diff`.
 //!
-//! Both set up what is missing on the machine first, as `cargo klp doctor --fix` does.
+//! All set up what is missing on the machine first, as `cargo klp doctor --fix` does.
 
 mod command;
 mod demo;
+mod diff;
 mod test;
 
 use std::process::ExitCode;
@@ -24,12 +25,15 @@ enum Command {
     Demo(demo::Args),
     /// Run all tests, those on real kernels too.
     Test(test::Args),
+    /// Compare the model and real kernels on random sequences of operations.
+    Diff(diff::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Diff(args) => diff::main(&args),
     };
     result.unwrap_or_else(|error| {
         ui::error(&error);

@@ -90,6 +90,7 @@ impl Module {
                 post_unpatch: None,
                 take_over: None,
                 drop_data: None,
+                position: core::panic::Location::caller(),
             };
             trace::trace(&mut entry, &state.source);
             // SAFETY: Within the table.

@@ -129,7 +129,10 @@ impl From<Tables> for Patch {
         let mut patch = Self::new(&tables.name.to_string_lossy());
         patch.replace = tables.patch.flags & PATCH_REPLACE != 0;
         patch.abi_version = tables.patch.abi_version;
-        patch.states = tables.states.iter().map(State::of_entry).collect();
+        // The order of the source, as in a module; of several files by their names.
+        let mut states: Vec<_> = tables.states.iter().collect();
+        states.sort_by_key(|entry| (entry.position.file(), entry.position.line(), entry.position.column()));
+        patch.states = states.into_iter().map(State::of_entry).collect();
         patch.shadows = tables.shadows.iter().map(Shadow::of_entry).collect();
         for func in tables.funcs {
             // SAFETY: Null or a constant string of the crate.

@@ -1,0 +1,38 @@
+//! `cargo xtask diff`: random operations in the model and on real kernels, compared.
+
+use std::process::ExitCode;
+
+use cargo_klp::doctor::{self, Need};
+use cargo_klp::error::Result;
+
+use crate::command::{cargo, status};
+
+/// Arguments of `cargo xtask diff`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The seed of the sequences: the same seed makes the same ones.
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
+
+    /// How many sequences.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    sequences: u32,
+
+    /// The kernels: releases or series.
+    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
+    kernel: Vec<String>,
+}
+
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    let mut needs = vec![Need::Build, Need::Run];
+    needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
+    doctor::ensure(&needs)?;
+
+    let mut test = cargo(&["test", "--quiet", "--package", "klp-kernel-tests", "--test", "kernel", "--"]);
+    test.args(["--exact", "random_sequences_agree_with_the_model"])
+        .env("KLP_TEST_KERNELS", args.kernel.join(","))
+        .env("KLP_TEST_SEED", args.seed.to_string())
+        .env("KLP_TEST_SEQUENCES", args.sequences.to_string());
+    let agree = status(&mut test)?.success();
+    Ok(if agree { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
