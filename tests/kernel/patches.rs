@@ -10,6 +10,7 @@ crate::tests![
     log_level_is_raised_taken_over_and_given_back,
     shadow_variables_of_tasks,
     shadow_variables_are_freed_once,
+    a_hundred_rounds,
 ];
 
 const CMDLINE: Patch = Patch("livepatch_cmdline");
@@ -96,4 +97,13 @@ fn shadow_variables_are_freed_once() {
             "shadows.dropped sleepy 2",
         ]
     );
+}
+
+fn a_hundred_rounds() {
+    // A state, a shadow variable and two functions.
+    for _ in 0..100 {
+        TASK_SHADOW.enable();
+        read("/proc/self/wchan");
+        TASK_SHADOW.end();
+    }
 }
