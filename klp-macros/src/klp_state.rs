@@ -414,7 +414,8 @@ fn complete(block: &mut ItemImpl, parsed: Option<&Parsed<Args>>) {
         let body = if is_unit_data {
             quote!(::core::result::Result::Ok(()))
         } else {
-            quote!(::core::unimplemented!())
+            // Beside an error: a body of any type, that no second error follows from.
+            quote!(loop {})
         };
         inserted.push(quote! {
             fn pre_patch(
