@@ -15,11 +15,13 @@ CARGO_KLP ?= cargo klp
 $(klp-name)-y := $(klp-name)_rust.o $(klp-name)_glue.o
 
 # cargo knows whether the object is up to date: it is asked every time, and
-# leaves the file alone if so. objtool sees a module as a whole where the
-# kernel asks for that (delay-objtool), else the object here.
+# leaves the file alone if so. The kernel's Makefile exports RUSTC_BOOTSTRAP, with
+# which cargo would build an alias for `cargo klp` anew, and its libraries in place.
+# objtool sees a module as a whole where the kernel asks for that (delay-objtool),
+# else the object here.
 $(obj)/$(klp-name)_rust.o: private objtool-enabled = $(if $(delay-objtool),,y)
 $(obj)/$(klp-name)_rust.o: FORCE
-	+$(Q)$(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml --kdir $(abspath $(objtree)) \
+	+$(Q)env -u RUSTC_BOOTSTRAP $(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml --kdir $(abspath $(objtree)) \
 		--kbuild $(klp-dir) --kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/$(klp-name)_klp.h \
 		--objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
 	@touch $(obj)/.$(klp-name)_rust.o.cmd
