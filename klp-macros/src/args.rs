@@ -266,10 +266,12 @@ impl FromMeta for Number {
                 })?)
             }
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().parse::<u64>().is_ok() => {
-                let message = format!(
-                    "an integer is meant, not a string: write `{key} = {}`, without quotes",
-                    text.value()
-                );
+                // What C and chmod write for base 8.
+                let digits = text.value();
+                let octal = digits.strip_prefix('0').filter(|digits| !digits.is_empty());
+                let number = octal.map_or_else(|| digits.clone(), |octal| format!("0o{octal}"));
+                let message =
+                    format!("an integer is meant, not a string: write `{key} = {number}`, without quotes");
                 return Err(wrong(text, message));
             }
             Expr::Lit(_) | Expr::Array(_) => {

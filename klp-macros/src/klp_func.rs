@@ -212,20 +212,19 @@ pub(crate) fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
     let is_name =
         |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if value.is_empty() {
-        diagnostics
-            .error(object, "the object is empty: write a module's name, or leave `object` out for vmlinux");
+        diagnostics.error(
+            object,
+            "the object is empty: write a module's name, or `\"vmlinux\"` for the kernel itself",
+        );
     } else if value.len() > MAX_OBJECT {
         let message = format!("the object has {} bytes: module names have {MAX_OBJECT} at most", value.len());
         diagnostics.error(object, message);
     } else if is_name(&value) {
         // As it should be.
     } else if value.contains('-') && is_name(&bare) && !value.contains(['/', '.']) {
-        diagnostics.error(object, format!("module names use `_` for `-`: write `object = \"{bare}\"`"));
+        diagnostics.error(object, format!("module names use `_` for `-`: write `\"{bare}\"`"));
     } else if is_name(&bare) {
-        diagnostics.error(
-            object,
-            format!("the object is a module's name, not its file: write `object = \"{bare}\"`"),
-        );
+        diagnostics.error(object, format!("the object is a module's name, not its file: write `\"{bare}\"`"));
     } else {
         diagnostics.error(
             object,

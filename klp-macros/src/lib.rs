@@ -8,6 +8,9 @@
 //! | [`livepatch!`] | the crate root | the patch: once, and before all else |
 //! | [`#[klp_func]`](macro@klp_func) | `unsafe extern "C" fn` | a function that is redirected |
 //! | [`#[klp_state]`](macro@klp_state) | `impl State for …` | a change of the system, with callbacks |
+//! | [`#[klp_object]`](macro@klp_object) | `impl Object for …` | the kernel's own callbacks of an object |
+//! | [`#[klp_param]`](macro@klp_param) | `static …: Param<…>` | a module parameter |
+//! | [`#[klp_init]`](macro@klp_init), [`#[klp_exit]`](macro@klp_exit) | `fn` | what is done before the patch is enabled, and before the module goes |
 //! | [`#[shadow]`](macro@shadow) | `#[repr(C)] struct` | a field added to a kernel type |
 //! | [`#[derive(KlpData)]`](macro@KlpData) | `#[repr(C)] struct` | data that one patch hands to the next |
 //!
@@ -37,11 +40,15 @@
 //! (`diagnostics`), and only the last makes tokens (`emit`).
 
 mod args;
+mod callback;
 mod diagnostics;
 mod emit;
+mod hook;
 mod item;
 mod klp_data;
 mod klp_func;
+mod klp_object;
+mod klp_param;
 mod klp_state;
 mod livepatch;
 mod shadow;
@@ -150,6 +157,12 @@ pub fn klp_func(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `version` | a constant expression, `u32` | grows when what the state means does; a patch with a lower one is refused |
 /// | `name` | a string | optional, the type's: the same id under another name is refused |
 /// | `block_disable` | stands alone | optional: the change can't be taken back, so no patch may remove the state |
+/// | `native` | stands alone | on a struct instead: the state is listed in the kernel's own table; see below |
+///
+/// With `native` the attribute stands on a struct, `#[klp_state(id = 1, version = 1, native)] struct Shared;`,
+/// and implements `klp_runtime::native::NativeState` for it. The state is then one of the kernel's own
+/// (`klp_patch.states`), shared with patches in C by the kernel's rules: versions are compared, and
+/// nothing is called. Its ids are the kernel's, apart from those of other states.
 ///
 /// # Example
 ///
@@ -199,6 +212,133 @@ pub fn klp_func(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn klp_state(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_state::expand(args.into(), item.into()).into()
+}
+
+/// Declares callbacks of an object: vmlinux or a module, with the kernel's own meaning.
+///
+/// On an implementation of `klp_runtime::object::Object`, of which it writes `NAME`. Only the methods
+/// that are written become callbacks. The object takes part in the patch even where none of its
+/// functions is redirected.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `name` | a string | the module, as in `/proc/modules`, or `vmlinux` |
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// struct NfTables;
+///
+/// #[klp_object(name = "nf_tables")]
+/// impl Object for NfTables {
+///     fn pre_patch(object: &ObjectContext<'_>) -> Result {
+///         pr_info!("{:?} is {:?}\n", object.name(), object.module_state());
+///         Ok(())
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// A name that is missing or is none of an object; a method that is no callback (the nearest one is
+/// named) or has another signature; the same object twice; an item that is no implementation of
+/// `Object`, or a generic one.
+#[proc_macro_attribute]
+pub fn klp_object(args: TokenStream, item: TokenStream) -> TokenStream {
+    klp_object::expand(args.into(), item.into()).into()
+}
+
+/// Declares a module parameter, set by `insmod` and by sysfs.
+///
+/// On a `static` of type `klp_runtime::param::Param` or `ParamArray`, where the types of its values
+/// are listed: those of the kernel's `module_param`.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `name` | a string | optional: the static's name in lower case |
+/// | `permissions` | a constant expression, `u32` | optional, `0`: of the file `/sys/module/PATCH/parameters/NAME`; 0 for no file |
+/// | `description` | a string | optional, the first paragraph of the static's documentation: what `modinfo` shows |
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// /// How many times it is tried.
+/// #[klp_param(permissions = 0o644)]
+/// static TRIES: Param<u32> = Param::new(3);
+///
+/// /// The processes that are looked at.
+/// #[klp_param]
+/// static PIDS: ParamArray<i32, 16> = ParamArray::new([0; 16]);
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// A type that the kernel has no parameters of, permissions that sysfs does not allow, a string that
+/// sysfs may write to, two parameters of one name, a `static mut`, what is no static.
+#[proc_macro_attribute]
+pub fn klp_param(args: TokenStream, item: TokenStream) -> TokenStream {
+    klp_param::expand(args.into(), item.into()).into()
+}
+
+/// Marks the function that is called when the module is loaded, before the patch is enabled.
+///
+/// It gets a `klp_runtime::builder::PatchBuilder`, with which it chooses what takes part: whether the
+/// patch replaces others, which functions, objects and states. Process context; it may sleep. An error
+/// refuses the module: `insmod` fails with it, and nothing of the patch was called. What it makes is
+/// given back in [`#[klp_exit]`](macro@klp_exit), which is called also where the patch could not be enabled.
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// #[klp_init]
+/// fn init(patch: &mut PatchBuilder<'_>) -> Result {
+///     patch.set_replace(true);
+///     Ok(())
+/// }
+///
+/// #[klp_exit]
+/// fn exit() {
+///     pr_info!("gone\n");
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// Another signature, what is no function, a second one: "conflicting implementations of trait `Init`".
+#[proc_macro_attribute]
+pub fn klp_init(args: TokenStream, item: TokenStream) -> TokenStream {
+    hook::expand(&hook::INIT, args.into(), item.into()).into()
+}
+
+/// Marks the function that is called before the module goes.
+///
+/// Once for each module whose [`#[klp_init]`](macro@klp_init) has succeeded or that has none: when it is
+/// unloaded, after the patch was disabled or replaced, or where the patch could not be enabled. Process
+/// context; it may sleep. No function of the patch is running any more, and no state of it is live but
+/// those that other patches provide.
+///
+/// # Errors
+///
+/// Another signature, what is no function, a second one.
+#[proc_macro_attribute]
+pub fn klp_exit(args: TokenStream, item: TokenStream) -> TokenStream {
+    hook::expand(&hook::EXIT, args.into(), item.into()).into()
 }
 
 /// Declares a shadow variable: a field added to each object of a kernel type.

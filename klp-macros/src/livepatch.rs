@@ -188,6 +188,9 @@ fn emit(patch: &Patch) -> TokenStream {
             size("FuncEntry"),
             size("StateEntry"),
             size("ShadowEntry"),
+            size("ObjectEntry"),
+            size("NativeEntry"),
+            size("HookEntry"),
         ],
     );
     let declaration = declare(replace);
@@ -212,7 +215,10 @@ fn host_tables() -> TokenStream {
         format!(".globl {symbol}"),
         format!("{symbol}:"),
     ];
-    for table in ["klp_patch", "klp_funcs", "klp_states", "klp_shadows"] {
+    // In the order of `Bounds`.
+    for table in
+        ["klp_patch", "klp_funcs", "klp_states", "klp_shadows", "klp_objects", "klp_natives", "klp_hooks"]
+    {
         for end in ["start", "stop"] {
             let bound = format!("__{end}_{}", host_section(table));
             lines.push(format!(".weak {bound}"));

@@ -71,7 +71,7 @@ impl PatchEntry {
 
 /// One redirected function: what `#[klp_func]` leaves in the section `klp_funcs`.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct FuncEntry {
     /// Name of the object that has the function; null for vmlinux.
     pub object: *const c_char,
@@ -117,7 +117,7 @@ pub const STATE_BLOCK_DISABLE: u32 = 1 << 0;
 /// the size of [`layout`](Self::layout), uninitialised when `pre_patch` is
 /// called, initialised by it, valid until after `post_unpatch` (S10).
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct StateEntry {
     /// The state's id, the same in all patches that provide it.
     pub id: u64,
@@ -193,7 +193,7 @@ pub type ShadowDestructor = unsafe extern "C" fn(*mut c_void, *mut c_void);
 
 /// One shadow variable: what `#[shadow]` leaves in the section `klp_shadows`.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ShadowEntry {
     /// The id under which the kernel's shadow store has it.
     pub id: u64,

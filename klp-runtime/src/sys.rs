@@ -22,7 +22,7 @@ pub(crate) use crate::host::*;
 #[cfg(target_os = "none")]
 mod kernel {
     use core::cell::UnsafeCell;
-    use core::ffi::{c_char, c_int, c_uint, c_void};
+    use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
     use core::sync::atomic::{AtomicPtr, Ordering};
 
     use super::{RawGfp, ShadowConstructor};
@@ -50,6 +50,8 @@ mod kernel {
         pub(crate) fn klp_shadow_free(obj: *mut c_void, id: u64, dtor: Option<ShadowDestructor>);
         pub(crate) fn klp_shadow_free_all(id: u64, dtor: Option<ShadowDestructor>);
 
+        pub(crate) fn klp_get_prev_state(id: c_ulong) -> *mut c_void;
+
         // include/linux/printk.h
         pub(crate) fn _printk(format: *const c_char, ...) -> c_int;
 
@@ -58,6 +60,11 @@ mod kernel {
         pub(crate) fn klp_glue_kfree(memory: *mut c_void);
         pub(crate) fn klp_glue_module_get(module: *mut c_void);
         pub(crate) fn klp_glue_module_put(module: *mut c_void);
+        pub(crate) fn klp_glue_object_name(object: *mut c_void) -> *const c_char;
+        pub(crate) fn klp_glue_object_state(object: *mut c_void) -> c_int;
+        pub(crate) fn klp_glue_get_state(id: c_ulong) -> *mut c_void;
+        pub(crate) fn klp_glue_state_version(state: *mut c_void) -> c_uint;
+        pub(crate) fn klp_glue_state_data(state: *mut c_void) -> *mut *mut c_void;
         pub(crate) fn klp_glue_bug(text: *const u8, len: c_int);
 
         static klp_glue_gfp: [c_uint; 5];

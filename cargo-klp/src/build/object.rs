@@ -4,6 +4,7 @@
 //! with the tables bounded and everything else dropped; what the macros emitted is counted before
 //! and after.
 
+use std::fmt::Write;
 use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use super::flags::{self, TARGET};
 use super::sysroot::sysroot;
 use crate::error::{Error, Result, not_started, run_tool};
 use crate::kernel::Kernel;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Param, Table};
 
 /// Arguments of `cargo klp object`.
 #[derive(Debug, clap::Args)]
@@ -184,6 +185,12 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
     if manifest.needs_engine() {
         command.args(ENGINE_ENTRIES.iter().flat_map(|entry| ["-u", entry]));
     }
+    if !manifest.hooks.is_empty() {
+        command.args(["-u", "klp_rt_choose"]);
+    }
+    for param in &manifest.params {
+        command.arg("-u").arg(format!("klp_param_{}", param.name));
+    }
     for (index, member) in members.iter().enumerate() {
         let path = folder.path().join(format!("{index}.o"));
         fs::write(&path, member).map_err(Error::io("write", &path))?;
@@ -199,16 +206,10 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
 /// Holds the tables of a linked object or module against what the macros emitted.
 pub fn check_tables(path: &Path, file: &object::File<'_>, manifest: &Manifest) -> Result<()> {
     let address = |name: String| file.symbol_by_name(&name).map_or(0, |symbol| symbol.address());
-    let [func, state, shadow] = manifest.patch.as_ref().map_or([1; 3], |patch| patch.entry_sizes);
-    for (what, table, entry, emitted) in [
-        ("functions", "klp_funcs", func, manifest.funcs.len()),
-        ("states", "klp_states", state, manifest.states.len()),
-        ("shadow variables", "klp_shadows", shadow, manifest.shadows.len()),
-    ] {
-        let bytes = address(format!("__stop_{table}")).wrapping_sub(address(format!("__start_{table}")));
-        if bytes != entry * emitted as u64 {
-            let found = bytes / entry.max(1);
-            return Err(Error::LostEntries { path: path.into(), what, emitted: emitted as u64, found });
+    for Table { what, name, emitted, entry_size } in manifest.tables() {
+        let bytes = address(format!("__stop_{name}")).wrapping_sub(address(format!("__start_{name}")));
+        if bytes != entry_size * emitted {
+            return Err(Error::LostEntries { path: path.into(), what, emitted, found: bytes / entry_size });
         }
     }
     Ok(())
@@ -228,20 +229,22 @@ fn run_objtool(command_line: &str, object: &Path) -> Result<()> {
 
 /// What the glue must know of the patch and of what its Rust half calls.
 fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
-    let [_, state, shadow] = manifest.patch.as_ref().map_or([0; 3], |patch| patch.entry_sizes);
-    let mut header = format!(
-        "{HEADER_START}#define KLP_NR_FUNCS {}\n#define KLP_NR_STATES {}\n#define KLP_NR_SHADOWS {}\n\
-         #define KLP_STATE_SIZE {state}\n#define KLP_SHADOW_SIZE {shadow}\n",
-        manifest.funcs.len(),
-        manifest.states.len(),
-        manifest.shadows.len(),
-    );
+    let mut header = String::from(HEADER_START);
+    for Table { name, emitted, entry_size, .. } in manifest.tables() {
+        let name = name.trim_start_matches("klp_").to_uppercase();
+        writeln!(header, "#define KLP_NR_{name} {emitted}").expect("a string takes everything");
+        if ["STATES", "SHADOWS"].contains(&&*name) {
+            let name = name.trim_end_matches('S');
+            writeln!(header, "#define KLP_{name}_SIZE {entry_size}").expect("a string takes everything");
+        }
+    }
     if manifest.needs_engine() {
         header.push_str("#define KLP_ENGINE\n");
     }
-    let objects: String = manifest.shadow_objects().iter().map(|object| format!(" \"{object}\",")).collect();
-    if !objects.is_empty() {
-        header.push_str(&format!("#define KLP_SHADOW_OBJECTS{objects}\n"));
+    if !manifest.params.is_empty() {
+        let params: Vec<String> = manifest.params.iter().map(declaration).collect();
+        writeln!(header, "#define KLP_PARAMS \\\n{}", params.join(" \\\n"))
+            .expect("a string takes everything");
     }
     for symbol in linked.symbols().filter(|symbol| symbol.is_undefined()) {
         if let Ok(name) = symbol.name()
@@ -251,6 +254,20 @@ fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
         }
     }
     header
+}
+
+/// What declares a module parameter to the glue.
+fn declaration(param: &Param) -> String {
+    let Param { name, kind, len, permissions, description } = param;
+    let mut text = match len {
+        0 => format!("\tKLP_PARAM({name}, {kind}, 0{permissions:o})"),
+        len => format!("\tKLP_PARAM_ARRAY({name}, {kind}, {len}, 0{permissions:o})"),
+    };
+    if !description.is_empty() {
+        let quoted = description.replace('\\', "\\\\").replace('"', "\\\"");
+        text.push_str(&format!(" KLP_PARAM_DESC({name}, \"{quoted}\")"));
+    }
+    text
 }
 
 fn is_newer(output: &Path, inputs: &[&Path]) -> bool {

@@ -99,6 +99,8 @@ impl Text {
         add("kernel", release);
         add("", options);
         add("replaces", replace.unwrap_or_default());
+        let hooks = report.patch.as_ref().map(|patch| patch.hooks.join(", "));
+        add("hooks", &hooks.unwrap_or_default());
         for (index, author) in report.authors.iter().enumerate() {
             add(if index == 0 { "author" } else { "" }, author);
         }
@@ -125,11 +127,7 @@ impl Text {
         self.section("Redirects", &redirects);
 
         let callbacks = patch.callbacks.iter().map(|callback| {
-            row([
-                &*callback.object,
-                &*callback.callback,
-                callback.function.as_deref().unwrap_or("(no symbol)"),
-            ])
+            row([&*callback.object, &*callback.callback, callback.function.as_deref().unwrap_or_default()])
         });
         self.section("Callbacks", &callbacks.collect::<Vec<_>>());
 
@@ -288,7 +286,12 @@ mod tests {
                     redirect("vmlinux", "show", 3, None),
                     redirect("nf_tables", "nft_x", 0, Some("fix_x::nft_x")),
                 ],
-                callbacks: Vec::new(),
+                callbacks: vec![Callback {
+                    object: "nf_tables".into(),
+                    callback: "pre_patch".into(),
+                    function: None,
+                }],
+                hooks: names(&["init", "exit"]),
                 states: vec![
                     state(1, "Level", &["block_disable"], &["pre_patch", "post_patch"]),
                     state(u64::MAX / 2, "Plain", &[], &[]),

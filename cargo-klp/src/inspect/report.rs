@@ -61,12 +61,15 @@ pub struct Patch {
     pub replace: bool,
     /// The functions that it redirects, in the order of its table.
     pub redirects: Vec<Redirect>,
-    /// Callbacks of objects: those of C livepatches. Ours belong to states.
+    /// Callbacks of objects.
     pub callbacks: Vec<Callback>,
     /// The states that it provides.
     pub states: Vec<State>,
     /// The shadow variables that it declares.
     pub shadows: Vec<Shadow>,
+    /// The hooks that it has: `init`, which may change all of this when it is loaded, and `exit`. Of C
+    /// livepatches, whose init functions all do something, nothing is known.
+    pub hooks: Vec<String>,
 }
 
 /// A function that is redirected.
@@ -89,7 +92,7 @@ pub struct Callback {
     pub object: String,
     /// When it is called: `pre_patch`, …
     pub callback: String,
-    /// The function; `None` where it has no symbol.
+    /// The function, in C; `None` where it has no symbol.
     pub function: Option<String>,
 }
 
@@ -102,7 +105,7 @@ pub struct State {
     pub version: u32,
     /// Its name; C has none.
     pub name: Option<String>,
-    /// What is special about it: `block_disable`.
+    /// What is special about it: `block_disable`; `native` for one of the kernel's own table.
     pub flags: Vec<String>,
     /// The callbacks that are written.
     pub callbacks: Vec<String>,

@@ -1,4 +1,10 @@
-//! S9: a module whose objects have shadow variables goes.
+//! The objects of a patch: callbacks of their own beside the engine's, and S9.
+//!
+//! The engine is called by the callbacks of the object vmlinux. Where the patch has callbacks for it
+//! as well, those are within the states: made after them, taken back before them, so that they may use
+//! the states' data.
+//!
+//! # S9: a module whose objects have shadow variables goes
 //!
 //! The kernel calls the `post_unpatch` of a patch's object when the patch is disabled, and when the
 //! object's module goes: after the module's exit function, or after its init function has failed, so
@@ -24,8 +30,64 @@ use core::ffi::{CStr, c_char};
 use super::claim::Declared;
 use super::{Engine, Kernel, claims};
 use crate::abi::{PatchNode, Phase};
+use crate::error::Result;
 
 impl<K: Kernel> Engine<K> {
+    /// The `pre_patch` of vmlinux.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`states_pre_patch`](Self::states_pre_patch), or that of `own`, after which the states are
+    /// taken back (S7): for the kernel no `post_unpatch` is due.
+    ///
+    /// # Safety
+    ///
+    /// For this and the other three: as for [`states_pre_patch`](Self::states_pre_patch).
+    pub unsafe fn vmlinux_pre_patch(&self, node: *mut PatchNode, own: impl FnOnce() -> Result) -> Result {
+        // SAFETY: By contract.
+        unsafe {
+            self.states_pre_patch(node)?;
+            let result = own();
+            if result.is_err() {
+                self.states_post_unpatch(node);
+            }
+            result
+        }
+    }
+
+    /// The `post_patch` of vmlinux.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub unsafe fn vmlinux_post_patch(&self, node: *mut PatchNode, own: impl FnOnce()) {
+        // SAFETY: By contract.
+        unsafe { self.states_post_patch(node) };
+        own();
+    }
+
+    /// The `pre_unpatch` of vmlinux.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub unsafe fn vmlinux_pre_unpatch(&self, node: *mut PatchNode, own: impl FnOnce()) {
+        own();
+        // SAFETY: By contract.
+        unsafe { self.states_pre_unpatch(node) };
+    }
+
+    /// The `post_unpatch` of vmlinux.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub unsafe fn vmlinux_post_unpatch(&self, node: *mut PatchNode, own: impl FnOnce()) {
+        own();
+        // SAFETY: By contract.
+        unsafe { self.states_post_unpatch(node) };
+    }
+
     /// S9: frees the shadow variables that go with the module `object`, which goes, if the patch is enabled
     /// or in transition.
     ///

@@ -11,6 +11,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::memory::Memory;
+use super::object::Natives;
 use super::store::Store;
 use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::alloc::{GFP_ATOMIC, GFP_NOWAIT};
@@ -29,6 +30,8 @@ pub(crate) struct Machine {
     pub(crate) slots: RefCell<HashMap<usize, *mut c_void>>,
     /// The references to each module.
     pub(crate) modules: RefCell<HashMap<usize, usize>>,
+    /// What `klp_get_state` and `klp_get_prev_state` find.
+    pub(crate) natives: RefCell<Natives>,
     /// See `sys::PENDING`.
     pub(crate) pending: Cell<*mut SleepableBox>,
     /// Whether the kernel's shadow lock is held.
@@ -48,6 +51,7 @@ impl Machine {
             store: RefCell::default(),
             slots: RefCell::default(),
             modules: RefCell::default(),
+            natives: RefCell::default(),
             pending: Cell::new(ptr::null_mut()),
             locked: Cell::new(false),
             until_failure: Cell::new(None),
