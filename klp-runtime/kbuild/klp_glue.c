@@ -225,6 +225,8 @@ static int __init klp_glue_build(void)
 	return 0;
 }
 
+#include "klp_glue_helpers.h"
+
 static int __init klp_glue_init(void)
 {
 	int ret;
@@ -236,8 +238,10 @@ static int __init klp_glue_init(void)
 	if (ret)
 		return ret;
 	ret = klp_enable_patch(&klp_glue_patch);
-	if (ret)
+	if (ret) {
+		klp_glue_stop();
 		kfree(klp_glue_block);
+	}
 	return ret;
 }
 module_init(klp_glue_init);
@@ -245,6 +249,7 @@ module_init(klp_glue_init);
 /* The kernel keeps the module until the patch is disabled or replaced. */
 static void __exit klp_glue_exit(void)
 {
+	klp_glue_stop();
 	kfree(klp_glue_block);
 }
 module_exit(klp_glue_exit);

@@ -23,13 +23,18 @@ pub mod alloc;
 pub mod engine;
 pub mod error;
 pub mod layout;
+pub mod list;
 pub mod log;
 #[cfg(any(feature = "sim", target_os = "none"))]
 mod running;
 pub mod shadow;
 pub mod state;
+pub mod sync;
 mod sys;
+pub mod sysfs;
+pub mod task;
 pub mod types;
+pub mod work;
 
 #[cfg(not(target_os = "none"))]
 #[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "only the model looks at what happened"))]

@@ -17,6 +17,7 @@ mod modules;
 mod objects;
 mod parallel;
 mod patches;
+mod primitives;
 mod sleeper;
 mod soak;
 
@@ -50,6 +51,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             patches::tests(),
             objects::tests(),
             modules::tests(),
+            primitives::tests(),
             faults::tests(),
             diff::tests(),
         ]

@@ -12,6 +12,8 @@ use std::vec::Vec;
 
 use super::memory::Memory;
 use super::store::Store;
+use super::sysfs::Folders;
+use super::work::Schedule;
 use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::alloc::{GFP_ATOMIC, GFP_NOWAIT};
 use crate::sys::{RawGfp, ShadowConstructor};
@@ -29,6 +31,10 @@ pub(crate) struct Machine {
     pub(crate) slots: RefCell<HashMap<usize, *mut c_void>>,
     /// The references to each module.
     pub(crate) modules: RefCell<HashMap<usize, usize>>,
+    /// The work that waits for its time.
+    pub(crate) schedule: RefCell<Schedule>,
+    /// What is in `/sys/kernel`.
+    pub(crate) folders: RefCell<Folders>,
     /// See `sys::PENDING`.
     pub(crate) pending: Cell<*mut SleepableBox>,
     /// Whether the kernel's shadow lock is held.
@@ -48,6 +54,8 @@ impl Machine {
             store: RefCell::default(),
             slots: RefCell::default(),
             modules: RefCell::default(),
+            schedule: RefCell::default(),
+            folders: RefCell::default(),
             pending: Cell::new(ptr::null_mut()),
             locked: Cell::new(false),
             until_failure: Cell::new(None),

@@ -7,7 +7,11 @@
 
 mod machine;
 mod memory;
+mod mutex;
 mod store;
+mod sysfs;
+mod task;
+mod work;
 
 use core::cell::RefCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -18,6 +22,10 @@ use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::sys::{RawGfp, ShadowConstructor};
 
 pub(crate) use machine::Machine;
+pub(crate) use mutex::RawMutex;
+pub(crate) use sysfs::*;
+pub(crate) use task::*;
+pub(crate) use work::{RawWork, advance};
 
 std::thread_local! {
     static CURRENT: RefCell<Rc<Machine>> = RefCell::new(Rc::new(Machine::new(true)));
