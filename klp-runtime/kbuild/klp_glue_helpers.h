@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The part of klp_glue.c behind klp_runtime::{sync, work, task, sysfs}: only what the
- * Rust half of this patch uses. A Rust function comes as a pointer, with another
+ * The part of klp_glue.c behind klp_runtime::{sync, work, task, sysfs, syscall}: only
+ * what the Rust half of this patch uses. A Rust function comes as a pointer, with another
  * one that calls it.
  */
 #include <linux/jiffies.h>
 #include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/spinlock.h>
@@ -317,5 +318,33 @@ bool klp_glue_task_is_group_leader(struct task_struct *task);
 bool klp_glue_task_is_group_leader(struct task_struct *task)
 {
 	return thread_group_leader(task);
+}
+#endif
+
+/* Arguments of system calls, in the registers of asm/syscall_wrapper.h. */
+
+#ifdef KLP_USES_klp_glue_syscall_native
+void klp_glue_syscall_native(const struct pt_regs *regs, u64 args[6]);
+void klp_glue_syscall_native(const struct pt_regs *regs, u64 args[6])
+{
+	args[0] = regs->di;
+	args[1] = regs->si;
+	args[2] = regs->dx;
+	args[3] = regs->r10;
+	args[4] = regs->r8;
+	args[5] = regs->r9;
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_syscall_compat
+void klp_glue_syscall_compat(const struct pt_regs *regs, u32 args[6]);
+void klp_glue_syscall_compat(const struct pt_regs *regs, u32 args[6])
+{
+	args[0] = regs->bx;
+	args[1] = regs->cx;
+	args[2] = regs->dx;
+	args[3] = regs->si;
+	args[4] = regs->di;
+	args[5] = regs->bp;
 }
 #endif

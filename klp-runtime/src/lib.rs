@@ -31,6 +31,7 @@ pub mod shadow;
 pub mod state;
 pub mod sync;
 mod sys;
+pub mod syscall;
 pub mod sysfs;
 pub mod task;
 pub mod types;
@@ -49,7 +50,7 @@ mod entry;
 #[cfg(target_os = "none")]
 mod panic;
 
-pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
+pub use klp_macros::{KlpData, klp_func, klp_state, klp_syscall, livepatch, shadow};
 
 /// What a patch needs at hand: `use klp_runtime::prelude::*;`.
 pub mod prelude {
@@ -68,7 +69,7 @@ pub mod prelude {
     pub use crate::state::{State, StateContext};
     pub use crate::types::{device, file, inode, module, net_device, seq_file, sk_buff, task_struct};
     pub use crate::{opaque, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn};
-    pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
+    pub use klp_macros::{KlpData, klp_func, klp_state, klp_syscall, livepatch, shadow};
 }
 
 /// Whether anything calls the callbacks in the tables: a kernel or the model.
@@ -100,6 +101,7 @@ pub mod __private {
     pub use crate::layout::{Fingerprint, KlpData};
     pub use crate::shadow::derived_id;
     pub use crate::state::{BLOCK_DISABLE, post_patch, post_unpatch, pre_patch, pre_unpatch, take_over};
+    pub use crate::syscall::{SyscallResult, arguments as syscall_arguments};
     pub use core::{
         self,
         arch::global_asm,

@@ -133,6 +133,8 @@ mod kernel {
             store: *const c_void,
         ) -> c_int;
         pub(crate) fn klp_glue_folder_remove(folder: *mut c_void);
+        pub(crate) fn klp_glue_syscall_native(registers: *const c_void, arguments: *mut [u64; 6]);
+        pub(crate) fn klp_glue_syscall_compat(registers: *const c_void, arguments: *mut [u32; 6]);
         pub(crate) safe fn klp_glue_current() -> *mut task_struct;
         pub(crate) fn klp_glue_task_pid(task: *const task_struct) -> c_int;
         pub(crate) fn klp_glue_task_tgid(task: *const task_struct) -> c_int;

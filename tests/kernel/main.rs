@@ -20,6 +20,7 @@ mod patches;
 mod primitives;
 mod sleeper;
 mod soak;
+mod syscalls;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             objects::tests(),
             modules::tests(),
             primitives::tests(),
+            syscalls::tests(),
             faults::tests(),
             diff::tests(),
         ]

@@ -120,6 +120,17 @@ pub(crate) unsafe extern "C" fn klp_shadow_free_all(id: u64, dtor: Option<Shadow
     unsafe { machine().shadow_free_all(id, dtor) }
 }
 
+/// Nobody makes a system call on the host: its registers are its arguments.
+pub(crate) unsafe extern "C" fn klp_glue_syscall_native(registers: *const c_void, arguments: *mut [u64; 6]) {
+    // SAFETY: By contract, and as said.
+    unsafe { arguments.write(registers.cast::<[u64; 6]>().read()) }
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_syscall_compat(registers: *const c_void, arguments: *mut [u32; 6]) {
+    // SAFETY: As above.
+    unsafe { arguments.write(registers.cast::<[u32; 6]>().read()) }
+}
+
 /// Logs what [`crate::log`] prints, without the level.
 pub(crate) unsafe fn _printk(
     _format: *const c_char,
