@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The part of klp_glue.c behind klp_runtime::{sync, work, task, sysfs, syscall}: only
+ * The part of klp_glue.c behind klp_runtime::{sync, work, time, task, sysfs, syscall}: only
  * what the Rust half of this patch uses. A Rust function comes as a pointer, with another
  * one that calls it.
  */
@@ -45,6 +45,44 @@ void klp_glue_mutex_unlock(struct klp_glue_mutex *mutex);
 void klp_glue_mutex_unlock(struct klp_glue_mutex *mutex)
 {
 	mutex_unlock(&mutex->mutex);
+}
+
+#endif
+
+#ifdef KLP_USES_klp_glue_spin_lock
+
+/* klp_runtime::sys::RawSpinLock: zeroed when the module is loaded. */
+struct klp_glue_spinlock {
+	bool is_made;
+	struct lock_class_key key;
+	spinlock_t lock;
+};
+static_assert(sizeof(struct klp_glue_spinlock) <= 256,
+	      "klp_runtime::sys::RawSpinLock is too small for this kernel");
+
+unsigned long klp_glue_spin_lock(struct klp_glue_spinlock *lock);
+unsigned long klp_glue_spin_lock(struct klp_glue_spinlock *lock)
+{
+	static DEFINE_RAW_SPINLOCK(making);
+	unsigned long flags;
+
+	if (!smp_load_acquire(&lock->is_made)) {
+		raw_spin_lock_irqsave(&making, flags);
+		if (!lock->is_made) {
+			spin_lock_init(&lock->lock);
+			lockdep_set_class_and_name(&lock->lock, &lock->key, KBUILD_MODNAME);
+			smp_store_release(&lock->is_made, true);
+		}
+		raw_spin_unlock_irqrestore(&making, flags);
+	}
+	spin_lock_irqsave(&lock->lock, flags);
+	return flags;
+}
+
+void klp_glue_spin_unlock(struct klp_glue_spinlock *lock, unsigned long flags);
+void klp_glue_spin_unlock(struct klp_glue_spinlock *lock, unsigned long flags)
+{
+	spin_unlock_irqrestore(&lock->lock, flags);
 }
 
 #endif
@@ -121,6 +159,22 @@ static void klp_glue_stop_works(void)
 
 #else
 static inline void klp_glue_stop_works(void) { }
+#endif
+
+#ifdef KLP_USES_klp_glue_jiffies
+unsigned long klp_glue_jiffies(void);
+unsigned long klp_glue_jiffies(void)
+{
+	return jiffies;
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_msecs_to_jiffies
+unsigned long klp_glue_msecs_to_jiffies(unsigned int msecs);
+unsigned long klp_glue_msecs_to_jiffies(unsigned int msecs)
+{
+	return msecs_to_jiffies(msecs);
+}
 #endif
 
 #ifdef KLP_USES_klp_glue_folder_new

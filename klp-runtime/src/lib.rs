@@ -34,6 +34,7 @@ mod sys;
 pub mod syscall;
 pub mod sysfs;
 pub mod task;
+pub mod time;
 pub mod types;
 pub mod work;
 

@@ -28,7 +28,7 @@ pub(crate) use crate::host::*;
 #[cfg(target_os = "none")]
 mod kernel {
     use core::cell::UnsafeCell;
-    use core::ffi::{c_char, c_int, c_uint, c_void};
+    use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
     use core::sync::atomic::{AtomicPtr, Ordering};
 
     use super::{CallShow, CallStore, RawGfp, ShadowConstructor};
@@ -116,6 +116,8 @@ mod kernel {
         // kbuild/klp_glue_helpers.h
         fn klp_glue_mutex_lock(mutex: *mut RawMutex);
         fn klp_glue_mutex_unlock(mutex: *mut RawMutex);
+        fn klp_glue_spin_lock(lock: *mut RawSpinLock) -> c_ulong;
+        fn klp_glue_spin_unlock(lock: *mut RawSpinLock, flags: c_ulong);
         fn klp_glue_work_schedule(
             work: *mut RawWork,
             call: unsafe extern "C" fn(*const c_void),
@@ -123,6 +125,8 @@ mod kernel {
             msecs: c_uint,
         ) -> bool;
         fn klp_glue_work_cancel_sync(work: *mut RawWork) -> bool;
+        pub(crate) safe fn klp_glue_jiffies() -> c_ulong;
+        pub(crate) safe fn klp_glue_msecs_to_jiffies(msecs: c_uint) -> c_ulong;
         pub(crate) fn klp_glue_folder_new(name: *const c_char) -> *mut c_void;
         pub(crate) fn klp_glue_folder_add(
             folder: *mut c_void,
@@ -172,6 +176,35 @@ mod kernel {
         pub(crate) unsafe fn unlock(&'static self) {
             // SAFETY: By contract.
             unsafe { klp_glue_mutex_unlock(self.0.get().cast()) }
+        }
+    }
+
+    /// The glue's `struct klp_glue_spinlock`, as above.
+    #[repr(C)]
+    pub(crate) struct RawSpinLock(UnsafeCell<[u64; 32]>);
+
+    // SAFETY: As above.
+    unsafe impl Sync for RawSpinLock {}
+
+    impl RawSpinLock {
+        pub(crate) const fn new() -> Self {
+            Self(UnsafeCell::new([0; 32]))
+        }
+
+        /// Locks it; returns the flags for [`unlock`](Self::unlock).
+        pub(crate) fn lock(&'static self) -> c_ulong {
+            // SAFETY: Zeroed storage that was not used before, or the glue's lock.
+            unsafe { klp_glue_spin_lock(self.0.get().cast()) }
+        }
+
+        /// Unlocks it.
+        ///
+        /// # Safety
+        ///
+        /// This processor has locked it, and got the flags.
+        pub(crate) unsafe fn unlock(&'static self, flags: c_ulong) {
+            // SAFETY: By contract.
+            unsafe { klp_glue_spin_unlock(self.0.get().cast(), flags) }
         }
     }
 

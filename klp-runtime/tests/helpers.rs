@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use klp_runtime::prelude::*;
-use klp_runtime::sync::Mutex;
+use klp_runtime::sync::{Mutex, SpinLock};
+use klp_runtime::time::{jiffies, msecs_to_jiffies, time_after};
 use klp_runtime::work::{self, DelayedWork};
 use klp_runtime::{sysfs, task};
 
@@ -29,6 +30,36 @@ fn one_at_a_time_has_the_value() {
         }
     });
     assert_eq!(*COUNT.lock(), 400);
+}
+
+#[test]
+fn one_at_a_time_has_what_a_spinlock_guards() {
+    static COUNT: SpinLock<u32> = SpinLock::new(0);
+    let count = || {
+        for _ in 0..100 {
+            let mut count = COUNT.lock();
+            let before = *count;
+            thread::yield_now();
+            *count = before + 1;
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(count);
+        }
+    });
+    assert_eq!(*COUNT.lock(), 400);
+}
+
+#[test]
+fn ticks_pass_with_the_time() {
+    let expires = jiffies() + msecs_to_jiffies(1500);
+    work::advance(SECOND);
+    assert!(time_after(expires, jiffies()));
+    work::advance(SECOND);
+    assert!(time_after(jiffies(), expires));
+    assert!(time_after(5, u64::MAX - 5), "the counter has wrapped");
+    assert!(!time_after(7, 7));
 }
 
 #[test]

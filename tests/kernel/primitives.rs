@@ -72,6 +72,8 @@ fn work_is_done_cancelled_and_stopped() {
     order("later").unwrap();
     order("again").unwrap();
     wait(|| done() > 10, || "the work is not done again".into());
+    let ticks = read("ticks");
+    assert_eq!(ticks, "250 true\n", "CONFIG_HZ is 250");
     PRIMITIVES.end();
     assert!(log.of_patches().contains(&"primitives.waiting: true".into()));
 
@@ -143,6 +145,7 @@ fn raw_shadow_variables() {
             "primitives.waiting: false",
             "primitives.no caller is left: true",
             "primitives.destroyed 0x2000 21",
+            "primitives.in the order [1000, 2000]",
             "primitives.all gone: true",
         ]
     );

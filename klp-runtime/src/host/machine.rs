@@ -39,6 +39,8 @@ pub(crate) struct Machine {
     pub(crate) pending: Cell<*mut SleepableBox>,
     /// Whether the kernel's shadow lock is held.
     locked: Cell<bool>,
+    /// How many spinlocks this thread holds.
+    pub(crate) spinlocks: Cell<u32>,
     /// How many allocations succeed before one fails.
     pub(crate) until_failure: Cell<Option<usize>>,
     log: RefCell<Vec<String>>,
@@ -58,6 +60,7 @@ impl Machine {
             folders: RefCell::default(),
             pending: Cell::new(ptr::null_mut()),
             locked: Cell::new(false),
+            spinlocks: Cell::new(0),
             until_failure: Cell::new(None),
             log: RefCell::default(),
             faults: RefCell::default(),
@@ -96,13 +99,14 @@ impl Machine {
 
     /// Whether the code that runs must not sleep.
     pub(crate) fn is_atomic(&self) -> bool {
-        self.locked.get()
+        self.locked.get() || self.spinlocks.get() > 0
     }
 
     pub(crate) fn kmalloc(&self, size: usize, gfp: RawGfp) -> *mut c_void {
         let may_sleep = gfp != GFP_ATOMIC.raw() && gfp != GFP_NOWAIT.raw();
         if may_sleep && self.is_atomic() {
-            self.fault("an allocation that may sleep was made under the kernel's shadow lock");
+            let lock = if self.locked.get() { "the kernel's shadow lock" } else { "a spinlock" };
+            self.fault(format!("an allocation that may sleep was made under {lock}"));
         }
         if let Some(left) = self.until_failure.get() {
             self.until_failure.set(left.checked_sub(1));

@@ -5,9 +5,9 @@
 //! not meet. The model ([`crate::sim`]) puts its machine in place of the
 //! thread's while it runs.
 
+mod locks;
 mod machine;
 mod memory;
-mod mutex;
 mod store;
 mod sysfs;
 mod task;
@@ -21,11 +21,11 @@ use std::rc::Rc;
 use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::sys::{RawGfp, ShadowConstructor};
 
+pub(crate) use locks::{RawMutex, RawSpinLock};
 pub(crate) use machine::Machine;
-pub(crate) use mutex::RawMutex;
 pub(crate) use sysfs::*;
 pub(crate) use task::*;
-pub(crate) use work::{RawWork, advance};
+pub(crate) use work::{RawWork, advance, klp_glue_jiffies, klp_glue_msecs_to_jiffies};
 
 std::thread_local! {
     static CURRENT: RefCell<Rc<Machine>> = RefCell::new(Rc::new(Machine::new(true)));

@@ -1,6 +1,7 @@
 //! Delayed work, as the host has it: a time that passes when a test says so.
 
 use core::cell::Cell;
+use core::ffi::c_ulong;
 use core::ptr;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -67,6 +68,15 @@ pub(crate) fn advance(time: Duration) -> usize {
     }
 }
 
+/// A tick is a millisecond of the time that a test lets pass.
+pub(crate) fn klp_glue_jiffies() -> c_ulong {
+    c_ulong::try_from(machine().schedule.borrow().now.as_millis()).unwrap_or(c_ulong::MAX)
+}
+
+pub(crate) fn klp_glue_msecs_to_jiffies(msecs: u32) -> c_ulong {
+    msecs.into()
+}
+
 /// As `sys::kernel` has it.
 pub(crate) struct RawWork {
     /// Gives each an address of its own.
@@ -88,7 +98,7 @@ impl RawWork {
     pub(crate) fn cancel_sync(&'static self) -> bool {
         let machine = machine();
         if machine.is_atomic() {
-            machine.fault("work was waited for under the kernel's shadow lock");
+            machine.fault("work was waited for in atomic context");
         }
         machine.schedule.borrow_mut().remove(self)
     }

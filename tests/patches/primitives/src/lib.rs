@@ -10,6 +10,7 @@ use core::time::Duration;
 use klp_runtime::list::List;
 use klp_runtime::prelude::*;
 use klp_runtime::sync::Mutex;
+use klp_runtime::time::{jiffies, msecs_to_jiffies, time_after};
 use klp_runtime::work::DelayedWork;
 use klp_runtime::{sysfs, task};
 use klp_test_support::test_patch;
@@ -99,6 +100,15 @@ fn show_current(text: &mut sysfs::Text<'_>) -> Result {
     Ok(writeln!(text, "{ids:?} {comm} {leader} {kthread}")?)
 }
 
+/// Ticks of a second, and whether the time goes on.
+fn show_ticks(text: &mut sysfs::Text<'_>) -> Result {
+    let before = jiffies();
+    // SAFETY: A process reads the file: the context may sleep.
+    unsafe { msleep(10) };
+    let now = jiffies();
+    Ok(writeln!(text, "{} {}", msecs_to_jiffies(1000), time_after(now, before))?)
+}
+
 fn show_too_much(text: &mut sysfs::Text<'_>) -> Result {
     loop {
         writeln!(text, "more than a page")?;
@@ -113,6 +123,7 @@ impl State for Primitives {
         let folder = sysfs::Folder::new(c"klp_test_primitives")?
             .file(c"callers", show_callers)?
             .file(c"current", show_current)?
+            .file(c"ticks", show_ticks)?
             .file(c"too_much", show_too_much)?
             .writable_file(c"work", |text| Ok(writeln!(text, "{}", DONE.load(Relaxed))?), work)?;
         *FOLDER.lock() = Some(folder);

@@ -2,11 +2,16 @@
 
 use core::ptr;
 
+use klp_runtime::list::List;
 use klp_runtime::prelude::*;
 use klp_runtime::shadow::raw::{self, Id};
+use klp_runtime::sync::SpinLock;
 
 const ONE: Id = Id::new(0x1234).unwrap();
 const TWO: Id = Id::new(0x1235).unwrap();
+
+/// The objects whose variables were destroyed, which happens in atomic context.
+static DESTROYED: SpinLock<List<usize>> = SpinLock::new(List::new());
 
 /// Addresses are all that the store wants.
 const A: *const c_void = ptr::without_provenance(0x1000);
@@ -15,6 +20,9 @@ const B: *const c_void = ptr::without_provenance(0x2000);
 unsafe extern "C" fn destroy(obj: *mut c_void, data: *mut c_void) {
     // SAFETY: Each variable of this file holds a number.
     pr_info!("destroyed {obj:?} {}", unsafe { data.cast::<u64>().read() });
+    if let Err(error) = DESTROYED.lock().push_back(obj as usize, GFP_ATOMIC) {
+        pr_err!("failed with {error}");
+    }
 }
 
 fn add(obj: *const c_void, id: Id, number: u64) -> Result<u64> {
@@ -52,6 +60,11 @@ pub(crate) fn clean_up() {
     unsafe {
         raw::free_all(ONE, Some(destroy));
         raw::free_all(TWO, None);
+    }
+    {
+        let mut destroyed = DESTROYED.lock();
+        pr_info!("in the order {:x?}", *destroyed);
+        destroyed.clear();
     }
     pr_info!("all gone: {}", raw::get(B, ONE).is_none() && raw::get(A, TWO).is_none());
 }
