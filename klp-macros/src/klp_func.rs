@@ -1,7 +1,7 @@
 //! `#[klp_func]`.
 
 use darling::FromMeta;
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::visit::Visit;
@@ -35,9 +35,9 @@ impl Arguments for Args {
 }
 
 /// A function without a look at its body: rustc parsed it, and may know more syntax than syn.
-struct Function {
-    attrs: Vec<Attribute>,
-    sig: Signature,
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) sig: Signature,
 }
 
 impl Parse for Function {
@@ -61,7 +61,7 @@ struct Redirect<'a> {
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let args = args::parse(&mut diagnostics, args);
-    let function = parse(&mut diagnostics, &item);
+    let function = parse(&mut diagnostics, "klp_func", &item);
     let table = match check(&mut diagnostics, &args, &function) {
         Ok(redirect) => emit(&redirect),
         Err(Reported { .. }) => TokenStream::new(),
@@ -69,12 +69,16 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     diagnostics.attach(quote!(#item #table))
 }
 
-fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<Function, Reported> {
+/// Parses what the attribute `macro_name` is on.
+pub(crate) fn parse(
+    diagnostics: &mut Diagnostics,
+    macro_name: &str,
+    item: &TokenStream,
+) -> Result<Function, Reported> {
     syn::parse2(item.clone()).map_err(|_| {
-        diagnostics.error_at(
-            item::place(item),
-            "`#[klp_func]` belongs on a function: write it above `unsafe extern \"C\" fn …`",
-        )
+        let message =
+            format!("`#[{macro_name}]` belongs on a function: write it above `unsafe extern \"C\" fn …`");
+        diagnostics.error_at(item::place(item), message)
     })
 }
 
@@ -109,7 +113,8 @@ fn check<'a>(
     })
 }
 
-fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
+/// Checks the signature of a replacement.
+pub(crate) fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
     let name = &sig.ident;
     if let Some(receiver) = sig.receiver() {
         diagnostics
@@ -234,13 +239,31 @@ pub(crate) fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
 }
 
 fn emit(redirect: &Redirect<'_>) -> TokenStream {
-    let name = &redirect.function.sig.ident;
-    let cfgs = cfgs(&redirect.function.attrs);
     let (symbol, symbol_at) = &redirect.symbol;
-    let object = &redirect.object;
     let sympos = redirect.sympos.map_or_else(|| quote!(0), |sympos| quote!(#sympos));
+    let target = Target { object: &redirect.object, symbol, symbol_at, sympos };
+    redirection(&cfgs(&redirect.function.attrs), &target, &redirect.function.sig.ident, &TokenStream::new())
+}
 
-    let object_pointer = if object == VMLINUX {
+/// What is redirected.
+pub(crate) struct Target<'a> {
+    pub(crate) object: &'a str,
+    pub(crate) symbol: &'a str,
+    /// What the user wrote for the symbol: where errors point.
+    pub(crate) symbol_at: &'a Text,
+    /// A constant expression.
+    pub(crate) sympos: TokenStream,
+}
+
+/// The entry in the table of functions, with `items` beside it, and its line in the manifest.
+pub(crate) fn redirection(
+    cfgs: &[&Attribute],
+    target: &Target<'_>,
+    replacement: &Ident,
+    items: &TokenStream,
+) -> TokenStream {
+    let Target { object, symbol, symbol_at, sympos } = target;
+    let object_pointer = if *object == VMLINUX {
         quote!(::core::ptr::null())
     } else {
         let literal = c_string(object);
@@ -258,9 +281,9 @@ fn emit(redirect: &Redirect<'_>) -> TokenStream {
                     // On the host nothing calls it, so that what it needs of
                     // the kernel need not be linked; it is named to be in use.
                     #[cfg(target_os = "none")]
-                    { #name as *const ::core::ffi::c_void }
+                    { #replacement as *const ::core::ffi::c_void }
                     #[cfg(not(target_os = "none"))]
-                    { let _ = #name; ::core::ptr::null() }
+                    { let _ = #replacement; ::core::ptr::null() }
                 },
                 sympos: __KLP_SYMPOS,
             }
@@ -272,15 +295,16 @@ fn emit(redirect: &Redirect<'_>) -> TokenStream {
         symbol_at,
     );
     let hidden = hidden(
-        &cfgs,
+        cfgs,
         &quote! {
             const __KLP_SYMPOS: ::core::ffi::c_ulong = #sympos;
+            #items
             #entry
             #unique
         },
     );
-    let manifest =
-        manifest(&cfgs, &[Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos)]);
+    let parts = [Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos.clone())];
+    let manifest = manifest(cfgs, &parts);
     quote!(#hidden #manifest)
 }
 
@@ -291,7 +315,7 @@ mod tests {
     fn messages(args: TokenStream, item: TokenStream) -> Vec<String> {
         let mut diagnostics = Diagnostics::default();
         let args = args::parse(&mut diagnostics, args);
-        let function = parse(&mut diagnostics, &item);
+        let function = parse(&mut diagnostics, "klp_func", &item);
         let _ = check(&mut diagnostics, &args, &function);
         diagnostics.messages()
     }

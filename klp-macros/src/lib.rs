@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | [`livepatch!`] | the crate root | the patch: once, and before all else |
 //! | [`#[klp_func]`](macro@klp_func) | `unsafe extern "C" fn` | a function that is redirected |
+//! | [`#[klp_syscall]`](macro@klp_syscall) | `unsafe extern "C" fn` | a system call that is redirected |
 //! | [`#[klp_state]`](macro@klp_state) | `impl State for …` | a change of the system, with callbacks |
 //! | [`#[klp_object]`](macro@klp_object) | `impl Object for …` | the kernel's own callbacks of an object |
 //! | [`#[klp_param]`](macro@klp_param) | `static …: Param<…>` | a module parameter |
@@ -50,6 +51,7 @@ mod klp_func;
 mod klp_object;
 mod klp_param;
 mod klp_state;
+mod klp_syscall;
 mod livepatch;
 mod shadow;
 
@@ -140,6 +142,57 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn klp_func(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_func::expand(args.into(), item.into()).into()
+}
+
+/// Redirects a system call to the function below.
+///
+/// The kernel enters a system call by a wrapper of the architecture, which has the caller's registers
+/// for its only argument; that is what is redirected, to a wrapper that takes the arguments out of them
+/// and calls the function. The function has the arguments as the call's manual has them: integers and
+/// pointers (`klp_runtime::syscall::Argument`), and returns `c_long`, a negative errno for an error.
+/// Pointers are the caller's, not to be followed but with `copy_from_user` and its like.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `name` | a string | the call's name, as in `SYSCALL_DEFINE1(name, …)`: its 64-bit wrapper, `__x64_sys_NAME` |
+/// | `compat` | stands alone, or a string | optional: 32-bit programs, too; their entry is `__ia32_sys_NAME`, or `__ia32_` and this string |
+///
+/// Which entry 32-bit programs use is in the last columns of the kernel's `syscall_32.tbl`: `compat =
+/// "compat_sys_ioctl"` for `ioctl`, `"sys_getuid16"` for what they call `getuid`. The arguments of such an
+/// entry come extended to 64 bits as the kernel does it.
+///
+/// A call without arguments has one wrapper of two names for both kinds of programs: it is redirected
+/// for both, with `compat` or without.
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// use klp_runtime::task;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// #[klp_syscall(name = "getpid", compat)]
+/// unsafe extern "C" fn livepatch_getpid() -> c_long {
+///     task::current().tgid_vnr().into()
+/// }
+///
+/// #[klp_syscall(name = "sysinfo", compat = "compat_sys_sysinfo")]
+/// unsafe extern "C" fn livepatch_sysinfo(_info: *mut c_void) -> c_long {
+///     EPERM.to_errno().into()
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// Those of [`#[klp_func]`](macro@klp_func) for the function, and for two functions of one call; more than
+/// six arguments, one that is neither integer nor pointer, no `c_long`; a name with a prefix that the macro
+/// writes (`sys_`, `__x64_sys_`), an entry without the one that it needs.
+#[proc_macro_attribute]
+pub fn klp_syscall(args: TokenStream, item: TokenStream) -> TokenStream {
+    klp_syscall::expand(args.into(), item.into()).into()
 }
 
 /// Declares a state: a change of the system that is introduced and removed with its patches.

@@ -348,8 +348,11 @@ static int __init klp_glue_build(const struct klp_glue_tables *tables)
 	return 0;
 }
 
+#include "klp_glue_helpers.h"
+
 static void klp_glue_free(void)
 {
+	klp_glue_stop();
 	kfree(klp_glue_block);
 	kfree(klp_glue_copies);
 }

@@ -26,6 +26,7 @@ mod choose;
 pub mod engine;
 pub mod error;
 pub mod layout;
+pub mod list;
 pub mod log;
 pub mod native;
 pub mod object;
@@ -34,8 +35,14 @@ pub mod param;
 mod running;
 pub mod shadow;
 pub mod state;
+pub mod sync;
 mod sys;
+pub mod syscall;
+pub mod sysfs;
+pub mod task;
+pub mod time;
 pub mod types;
+pub mod work;
 
 #[cfg(not(target_os = "none"))]
 #[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "only the model looks at what happened"))]
@@ -51,7 +58,7 @@ mod entry;
 mod panic;
 
 pub use klp_macros::{
-    KlpData, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, livepatch, shadow,
+    KlpData, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_syscall, livepatch, shadow,
 };
 
 /// What a patch needs at hand: `use klp_runtime::prelude::*;`.
@@ -76,7 +83,8 @@ pub mod prelude {
     pub use crate::types::{device, file, inode, module, net_device, seq_file, sk_buff, task_struct};
     pub use crate::{opaque, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn};
     pub use klp_macros::{
-        KlpData, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, livepatch, shadow,
+        KlpData, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_syscall, livepatch,
+        shadow,
     };
 }
 
@@ -115,6 +123,7 @@ pub mod __private {
     pub use crate::param::{ParamType, Parameter};
     pub use crate::shadow::derived_id;
     pub use crate::state::{BLOCK_DISABLE, post_patch, post_unpatch, pre_patch, pre_unpatch, take_over};
+    pub use crate::syscall::{SyscallResult, arguments as syscall_arguments};
     pub use core::{
         self,
         arch::global_asm,

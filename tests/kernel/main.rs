@@ -17,8 +17,10 @@ mod modules;
 mod objects;
 mod parallel;
 mod patches;
+mod primitives;
 mod sleeper;
 mod soak;
+mod syscalls;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,8 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             patches::tests(),
             objects::tests(),
             modules::tests(),
+            primitives::tests(),
+            syscalls::tests(),
             faults::tests(),
             diff::tests(),
         ]

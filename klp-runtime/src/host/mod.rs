@@ -5,10 +5,14 @@
 //! not meet. The model ([`crate::sim`]) puts its machine in place of the
 //! thread's while it runs.
 
+mod locks;
 mod machine;
 mod memory;
 mod object;
 mod store;
+mod sysfs;
+mod task;
+mod work;
 
 use core::cell::RefCell;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
@@ -18,11 +22,15 @@ use std::rc::Rc;
 use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::sys::{RawGfp, ShadowConstructor};
 
+pub(crate) use locks::{RawMutex, RawSpinLock};
 pub(crate) use machine::Machine;
 pub(crate) use object::HostObject;
 pub(crate) use object::HostState;
 #[cfg(feature = "sim")]
 pub(crate) use object::Natives;
+pub(crate) use sysfs::*;
+pub(crate) use task::*;
+pub(crate) use work::{RawWork, advance, klp_glue_jiffies, klp_glue_msecs_to_jiffies};
 
 std::thread_local! {
     static CURRENT: RefCell<Rc<Machine>> = RefCell::new(Rc::new(Machine::new(true)));
@@ -151,6 +159,17 @@ pub(crate) unsafe extern "C" fn klp_glue_state_version(state: *mut c_void) -> c_
 pub(crate) unsafe extern "C" fn klp_glue_state_data(state: *mut c_void) -> *mut *mut c_void {
     // SAFETY: As above.
     unsafe { &raw mut (*state.cast::<HostState>()).data }
+}
+
+/// Nobody makes a system call on the host: its registers are its arguments.
+pub(crate) unsafe extern "C" fn klp_glue_syscall_native(registers: *const c_void, arguments: *mut [u64; 6]) {
+    // SAFETY: By contract, and as said.
+    unsafe { arguments.write(registers.cast::<[u64; 6]>().read()) }
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_syscall_compat(registers: *const c_void, arguments: *mut [u32; 6]) {
+    // SAFETY: As above.
+    unsafe { arguments.write(registers.cast::<[u32; 6]>().read()) }
 }
 
 /// Logs what [`crate::log`] prints, without the level.
