@@ -38,6 +38,8 @@ pub struct Manifest {
 pub struct Patch {
     /// Whether it replaces all other patches.
     pub replace: bool,
+    /// Whether it is enabled when it is loaded.
+    pub enable: bool,
     /// The version of the tables.
     pub abi_version: u32,
     /// The size in bytes of an entry of each of the [tables](Manifest::tables), in their order.
@@ -193,6 +195,7 @@ impl Manifest {
             "patch" => {
                 let patch = Patch {
                     replace: flag(fields.next()?)?,
+                    enable: flag(fields.next()?)?,
                     abi_version: fields.next()?.parse().ok()?,
                     entry_sizes: {
                         let mut sizes = [0; 6];
@@ -286,7 +289,7 @@ mod tests {
         let mut manifest = Manifest::default();
         manifest
             .add(
-                b"patch\t1\t1\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\0\
+                b"patch\t1\t1\t1\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\0\
                   state\t7\t2\tLevel\t1\tpre_patch,post_unpatch\0state\t8\t1\tPlain\t0\t-\0\
                   shadow\t9\t7\tCounter\ttask_struct\t0\t-\0shadow\t10\t7\tMark\tnft_chain\t1\tnf_tables\0\
                   object\tnf_tables\tpre_patch\0native\t1\t3\0hook\texit\0\
@@ -317,7 +320,7 @@ mod tests {
         for line in [
             "func\tvmlinux",
             "state\tx\t1\tA\t0\t-",
-            "patch\t2\t1\t1\t1\t1\t1\t1\t1",
+            "patch\t2\t1\t1\t1\t1\t1\t1\t1\t1",
             "param\tx\t11\t0\t0\t",
             "other\t1",
             "func\ta\tb\t0\tc",
@@ -331,7 +334,7 @@ mod tests {
     #[test]
     fn a_patch_of_functions_needs_no_engine() {
         let mut manifest = Manifest::default();
-        manifest.add(b"patch\t0\t1\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tf\t0\0").unwrap();
+        manifest.add(b"patch\t0\t1\t1\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tf\t0\0").unwrap();
         assert!(!manifest.needs_engine());
         manifest.add(b"hook\texit\0").unwrap();
         assert!(!manifest.needs_engine());

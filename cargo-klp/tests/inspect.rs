@@ -189,8 +189,8 @@ fn finished_modules_are_checked() {
         assert_eq!(inspect(module).unwrap().language, language);
         let data = fs::read(module).unwrap();
         let file = object::File::parse(&*data).unwrap();
-        modinfo::check(module, &file, name, &KERNEL.release).unwrap();
-        let error = modinfo::check(module, &file, "other", "6.12.0").unwrap_err().to_string();
+        modinfo::check(module, &file, name, &KERNEL.release, true).unwrap();
+        let error = modinfo::check(module, &file, "other", "6.12.0", true).unwrap_err().to_string();
         assert!(error.contains("not other") && error.contains("not for 6.12.0"), "{error}");
     }
 }

@@ -298,6 +298,16 @@ impl ToTokens for Number {
 #[derive(Clone, Debug)]
 pub(crate) struct Switch(Expr);
 
+impl Switch {
+    /// The boolean, where a literal was written.
+    pub(crate) fn literal(&self) -> Option<bool> {
+        match &self.0 {
+            Expr::Lit(ExprLit { lit: Lit::Bool(literal), .. }) => Some(literal.value),
+            _ => None,
+        }
+    }
+}
+
 impl FromMeta for Switch {
     fn from_meta(meta: &Meta) -> darling::Result<Self> {
         let expr = value(meta, "a boolean")?;

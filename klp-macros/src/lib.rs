@@ -67,6 +67,7 @@ use proc_macro::TokenStream;
 /// | `authors` | a list of strings | who to ask |
 /// | `description` | a string | what is fixed |
 /// | `replace` | a boolean, or a constant expression of one | optional, `false`: the patch replaces all others once it is enabled (a cumulative patch), and provides every state that is to stay |
+/// | `enable` | `true` or `false` | optional, `true`; with `false` the module is no livepatch for the kernel: its hooks are called, and nothing is patched |
 /// | `version` | a string | optional: of the module, for people |
 ///
 /// All but `replace` is what `modinfo` shows, each one line.

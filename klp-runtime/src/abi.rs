@@ -57,15 +57,16 @@ impl DataLayout {
 pub struct PatchEntry {
     /// [`ABI_VERSION`] of the crate that the patch was built with.
     pub abi_version: u32,
-    /// [`PATCH_REPLACE`] or 0.
+    /// [`PATCH_REPLACE`] and [`PATCH_IDLE`].
     pub flags: u32,
 }
 
 impl PatchEntry {
     /// The entry of a patch.
     #[must_use]
-    pub const fn new(replace: bool) -> Self {
-        Self { abi_version: ABI_VERSION, flags: if replace { PATCH_REPLACE } else { 0 } }
+    pub const fn new(replace: bool, enable: bool) -> Self {
+        let replace = if replace { PATCH_REPLACE } else { 0 };
+        Self { abi_version: ABI_VERSION, flags: if enable { replace } else { replace | PATCH_IDLE } }
     }
 }
 
@@ -233,8 +234,11 @@ impl SleepableBox {
     pub const PAYLOAD_OFFSET: usize = size_of::<Self>();
 }
 
-/// The patch replaces all others: [`PatchNode::flags`].
+/// The patch replaces all others: [`PatchEntry::flags`], [`PatchNode::flags`].
 pub const PATCH_REPLACE: u32 = 1 << 0;
+
+/// The patch is not enabled when it is loaded: [`PatchEntry::flags`].
+pub const PATCH_IDLE: u32 = 1 << 1;
 
 /// What a patch that is on the list is doing: [`PatchNode::phase`].
 #[repr(u32)]

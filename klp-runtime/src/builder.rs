@@ -3,15 +3,12 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{fmt, slice};
 
-use crate::abi::{FuncEntry, PATCH_REPLACE, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
+use crate::abi::{FuncEntry, PATCH_IDLE, PATCH_REPLACE, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
 use crate::error::{ENOENT, Result};
 use crate::native::{NativeEntry, NativeState};
 use crate::object::ObjectEntry;
 use crate::shadow::Shadow;
 use crate::state::State;
-
-/// The patch is not enabled when it is loaded: [`PatchTables::flags`], beside [`PATCH_REPLACE`].
-pub const PATCH_IDLE: u32 = 1 << 1;
 
 /// One table of a patch. With an init hook a copy, from which entries may be taken.
 #[repr(C)]
@@ -115,7 +112,7 @@ impl PatchBuilder<'_> {
         self.set_flag(PATCH_REPLACE, replace);
     }
 
-    /// Sets whether the patch is enabled, as it is at first. If not, the module
+    /// Sets whether the patch is enabled; at first as `livepatch!` says. If not, the module
     /// is loaded and does nothing more: for a kernel that needs no fix, say.
     pub fn set_enabled(&mut self, enabled: bool) {
         self.set_flag(PATCH_IDLE, !enabled);

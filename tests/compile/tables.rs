@@ -277,7 +277,7 @@ fn manifest() {
         size_of::<HookEntry>(),
     ];
     let sizes = sizes.map(|size| size.to_string()).join("\t");
-    let patch = format!("patch\t1\t{ABI_VERSION}\t{sizes}");
+    let patch = format!("patch\t1\t1\t{ABI_VERSION}\t{sizes}");
     let pid = format!("shadow\t{}\t7\tNewPid\ttask_struct\t0\t-", NewPid::ID);
     assert_eq!(
         lines,

@@ -1,8 +1,8 @@
-# Runs in the guest: every script of the kernel's livepatch selftests, with the modules in C and
-# with ours. FOLDER has both, KDIR is the kernel's build folder.
+# Runs in the guest: every script of the kernel's livepatch selftests, with the modules in C (c) and
+# with ours (klp), as SIDES says. FOLDER has both, KDIR is the kernel's build folder.
 release=$(uname -r)
 export KDIR
-for side in c klp; do
+for side in $SIDES; do
     cd "$FOLDER/$side/livepatch" || exit
     # What modprobe finds.
     mount --bind "root/lib/modules/$release" "/lib/modules/$release" || exit

@@ -305,7 +305,8 @@ fn check(ko: &Path, module: &str, release: &str) -> Result<Manifest> {
     let file = ::object::File::parse(&*data).map_err(Error::elf("read the finished module"))?;
     let manifest = Manifest::read(&file)?;
     object::check_tables(ko, &file, &manifest)?;
-    inspect::modinfo::check(ko, &file, module, release)?;
+    let enabled = manifest.patch.as_ref().is_none_or(|patch| patch.enable);
+    inspect::modinfo::check(ko, &file, module, release, enabled)?;
     Ok(manifest)
 }
 

@@ -72,6 +72,9 @@ impl Text {
 
     fn about(&mut self, report: &Report) {
         let written = match report.language {
+            Language::Klp if report.patch.as_ref().is_some_and(|patch| !patch.enable) => {
+                "a module in Rust, not enabled as a livepatch"
+            }
             Language::Klp => "a livepatch in Rust",
             Language::C => "a livepatch in C",
         };
@@ -281,6 +284,7 @@ mod tests {
             signed: true,
             patch: Some(Patch {
                 replace: true,
+                enable: true,
                 redirects: vec![
                     redirect("nf_tables", "nft_do_chain", 0, Some("fix_x::nft_do_chain")),
                     redirect("vmlinux", "show", 3, None),

@@ -42,7 +42,8 @@ pub fn read(path: &Path, file: &object::File<'_>, manifest: Manifest) -> Result<
         });
     }
     Ok(Patch {
-        replace: manifest.patch.is_some_and(|patch| patch.replace),
+        replace: manifest.patch.as_ref().is_some_and(|patch| patch.replace),
+        enable: manifest.patch.as_ref().is_none_or(|patch| patch.enable),
         redirects,
         callbacks: manifest.objects.into_iter().flat_map(callbacks).collect(),
         states: manifest

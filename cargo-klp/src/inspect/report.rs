@@ -59,6 +59,8 @@ pub enum Language {
 pub struct Patch {
     /// Whether it takes the place of all other patches.
     pub replace: bool,
+    /// Whether it is enabled when it is loaded; else the module only has hooks.
+    pub enable: bool,
     /// The functions that it redirects, in the order of its table.
     pub redirects: Vec<Redirect>,
     /// Callbacks of objects.

@@ -10,10 +10,10 @@ use std::vec::Vec;
 
 use super::object::Object;
 use crate::abi::{
-    ABI_VERSION, DataLayout, PATCH_REPLACE, RESERVED_STATE_ID, SHADOW_SLEEPABLE, STATE_BLOCK_DISABLE,
-    ShadowEntry, StateEntry,
+    ABI_VERSION, DataLayout, PATCH_IDLE, PATCH_REPLACE, RESERVED_STATE_ID, SHADOW_SLEEPABLE,
+    STATE_BLOCK_DISABLE, ShadowEntry, StateEntry,
 };
-use crate::builder::{ExitHook, InitHook, PATCH_IDLE, PatchTables};
+use crate::builder::{ExitHook, InitHook, PatchTables};
 use crate::error::Result;
 use crate::tables::Tables;
 

@@ -14,6 +14,7 @@ livepatch! {
     license: "GPL",
     authors: ["The klp authors"],
     description: "Livepatch test: shadow variables",
+    enable: false,
 }
 
 const CHARS: raw::Id = raw::Id::new(0x1234).unwrap();
@@ -168,8 +169,7 @@ fn test() -> Result {
 
 /// Tests all of it while the module is loaded: nothing is to be patched.
 #[klp_init]
-fn init(patch: &mut PatchBuilder<'_>) -> Result {
-    patch.set_enabled(false);
+fn init(_patch: &mut PatchBuilder<'_>) -> Result {
     let result = test();
     if result.is_err() {
         // SAFETY: Nobody uses the variables any more.
