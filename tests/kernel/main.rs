@@ -6,6 +6,8 @@
 //! default; `KLP_TEST_SEED` and `KLP_TEST_SEQUENCES` are for `diff`; with `KLP_TEST_SOAK=1` the tests are those that take too long for every run; arguments are
 //! those of any Rust test program.
 
+mod altered;
+mod cleanup;
 mod crash;
 mod diff;
 mod faults;
@@ -14,11 +16,14 @@ mod host;
 mod lifecycle;
 mod memory;
 mod modules;
+mod mutants;
 mod objects;
 mod parallel;
 mod patches;
+mod refusals;
 mod sleeper;
 mod soak;
+mod strangers;
 
 use std::process::ExitCode;
 
@@ -47,6 +52,8 @@ fn tests_of(boot: Boot) -> Vec<Test> {
     match boot {
         Boot::Sound => [
             lifecycle::tests(),
+            refusals::tests(),
+            strangers::tests(),
             patches::tests(),
             objects::tests(),
             modules::tests(),
