@@ -26,6 +26,7 @@ crate::tests![
     s4_s5_s7_orders_among_several_patches,
     s4_s5_order_of_several_states,
     s8_order_of_several_states,
+    s13_a_state_that_stayed_is_removed_by_its_next_owner,
 ];
 
 const A1: Patch = Patch("a1");
@@ -254,6 +255,16 @@ fn s8_order_of_several_states() {
     assert_eq!(log.callbacks(), ["a12_sleeps.post 1", "a12_sleeps.post 2"], "in table order");
     drop(sleeper);
     A12_SLEEPS.end();
+}
+
+fn s13_a_state_that_stayed_is_removed_by_its_next_owner() {
+    A1_BLOCKS.enable();
+    A1_BLOCKS.disable();
+    let mut log = enabled(B1);
+    C_REPLACES.enable();
+    assert_eq!(log.callbacks(), ["b1.unpre 1", "b1.unpost 1"]);
+    A1_BLOCKS.remove();
+    end_both(B1, C_REPLACES);
 }
 
 const NOTHING: [&str; 0] = [];

@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use super::{Engine, Kernel, Reason, Report, claims};
+use super::{Engine, Kernel, Reason, Report, all_claims, claims};
 use crate::abi::{
     ABI_VERSION, CLAIM_HELD, MAGIC, PATCH_REPLACE, PatchNode, Phase, REGISTRY_SHADOW_ID, Registry,
 };
@@ -96,7 +96,8 @@ impl<K: Kernel> Engine<K> {
             while !(*node).older.is_null() {
                 let other = (*node).older;
                 let module = (*other).module;
-                let pins = claims(other).filter(|&claim| (*claim).flags & CLAIM_HELD != 0).count();
+                // Also of states that another patch has taken on meanwhile, and which are removed now.
+                let pins = all_claims(other).filter(|&claim| (*claim).flags & CLAIM_HELD != 0).count();
                 self.leave(other);
                 for _ in 0..pins {
                     self.kernel.unpin(module);

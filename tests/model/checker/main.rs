@@ -242,6 +242,10 @@ impl Model for Cases {
                 next.verdict.asymmetric = Some(format!("never removed: {:?}", next.stages));
             }
         }
+        // Modules go as soon as they can.
+        let gone = (0..set.len()).filter(|patch| next.world.is_loadable(*patch)).map(name);
+        let kept = gone.filter(|module| sim.is_loaded(module));
+        next.verdict.lost.extend(kept.map(|module| format!("module {module} is kept")));
         next.snapshot = sim.snapshot().unwrap_or_default();
         next.verdict.faults = sim.take_faults();
         Some(next)

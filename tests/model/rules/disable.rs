@@ -80,3 +80,15 @@ fn s13_a_state_that_stays_pins_its_module_until_it_is_taken_on() {
     assert_eq!(events(&sim), ["a.destroy shadow10 of 0x10"]);
     end(&sim, "c");
 }
+
+#[test]
+fn s13_a_state_that_stayed_is_removed_by_its_next_owner() {
+    let held = Patch::new("a").state(State::new(1).block_disable()).state(State::new(2).block_disable());
+    let sim = enabled([held]);
+    sim.disable("a").unwrap();
+    sim.insmod(patch("b", [1])).unwrap();
+    sim.insmod(patch("c", [2]).replace()).unwrap();
+    assert_eq!(events(&sim), ["b.unpre 1", "b.unpost 1", "drop 1"]);
+    sim.rmmod("a").unwrap();
+    end(&sim, "c");
+}
