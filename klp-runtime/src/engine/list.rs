@@ -123,6 +123,17 @@ pub(super) unsafe fn oldest_until(node: *mut PatchNode) -> impl Iterator<Item = 
         .take_while(move |&other| other != node)
 }
 
+/// The patches on the list of `node` that are held (S13), newest first.
+pub(super) unsafe fn held_beside(node: *mut PatchNode) -> impl Iterator<Item = *mut PatchNode> {
+    // SAFETY: The list is not changed while it is walked.
+    let newer = |&node: &*mut PatchNode| Some(unsafe { (*node).newer }).filter(|newer| !newer.is_null());
+    let newest = core::iter::successors(Some(node), newer).last().unwrap_or(node);
+    // SAFETY: As above.
+    let all = core::iter::once(newest).chain(unsafe { older_than(newest) });
+    // SAFETY: As above.
+    all.filter(|&node| unsafe { (*node).phase } == Phase::Held)
+}
+
 /// Why the list can't be used: something on it was not made by this version of the tables.
 unsafe fn foreign(registry: *mut Registry, node: *mut PatchNode) -> Option<Report> {
     // SAFETY: The magic comes first, and a version is looked at only behind the right magic.

@@ -318,3 +318,9 @@ fn three_patches_share_variables_of_a_module() {
     let sets = sets::one_state_of_a_module();
     explore("one state of a module", Cases { sets, forces: true, has_target: true });
 }
+
+#[test]
+fn three_patches_share_two_states_of_a_module() {
+    let sets = sets::two_states_of_a_module();
+    explore("two states of a module", Cases { sets, forces: false, has_target: true });
+}

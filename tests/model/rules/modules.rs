@@ -68,6 +68,39 @@ fn s9_s13_a_state_that_stays_keeps_the_variables_of_a_module_that_stays() {
 }
 
 #[test]
+fn s9_s13_another_patch_frees_for_one_that_is_held() {
+    let with = |name, state| patch(name, [state]).shadow(Shadow::new(10 * state, state).object("target"));
+    let held =
+        Patch::new("a").state(State::new(1).block_disable()).shadow(Shadow::new(10, 1).object("target"));
+    let rescue = patch("c", [1, 2]).shadow(Shadow::new(10, 1).object("target")).replace();
+    for b_is_first in [false, true] {
+        let sim = if b_is_first {
+            enabled([with("b", 2), held.clone()])
+        } else {
+            enabled([held.clone(), with("b", 2)])
+        };
+        sim.load_target("target").unwrap();
+        for (by, id) in [("a", 10), ("b", 20)] {
+            sim.attach(by, id, 0x10).unwrap();
+        }
+        sim.disable("a").unwrap();
+        assert_eq!(events(&sim), NOTHING);
+        sim.unload_target("target").unwrap();
+        assert_eq!(events(&sim), ["b.destroy shadow20 of 0x10", "a.destroy shadow10 of 0x10"]);
+        // One that is disabled meanwhile is told of its own objects, and of no module that goes.
+        sim.load_target("target").unwrap();
+        sim.attach("a", 10, 0x10).unwrap();
+        sim.disable("b").unwrap();
+        assert_eq!(events(&sim), ["b.unpre 2", "b.unpost 2", "drop 2"]);
+        assert_eq!(sim.objects_with(10), 1);
+        sim.insmod(rescue.clone()).unwrap();
+        sim.rmmod("a").unwrap();
+        sim.disable("c").unwrap();
+        sim.assert_clean();
+    }
+}
+
+#[test]
 fn s15_target_modules_call_nothing() {
     let sim = enabled([patch("a", [1]).object("target")]);
     sim.load_target("target").unwrap();
