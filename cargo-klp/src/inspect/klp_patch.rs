@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::image::{Image, Place};
-use super::report::{Patch, Redirect, Shadow, State};
+use super::report::{Patch, Redirect, State};
 use crate::build::object::check_tables;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest};
@@ -46,7 +46,7 @@ pub fn read(path: &Path, file: &object::File<'_>, manifest: Manifest) -> Result<
         redirects,
         callbacks: Vec::new(),
         states: manifest.states.into_iter().map(state).collect(),
-        shadows: manifest.shadows.into_iter().map(shadow).collect(),
+        shadows: manifest.shadows,
     })
 }
 
@@ -77,11 +77,6 @@ fn state(state: manifest::State) -> State {
         flags: block_disable.then(|| "block_disable".into()).into_iter().collect(),
         callbacks: state.callbacks,
     }
-}
-
-fn shadow(shadow: manifest::Shadow) -> Shadow {
-    let manifest::Shadow { id, state, name, of, sleepable, object } = shadow;
-    Shadow { id, state, name, of, sleepable, object }
 }
 
 #[cfg(test)]
