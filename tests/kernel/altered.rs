@@ -20,6 +20,18 @@ pub(crate) struct Alteration {
     pub(crate) to: &'static str,
 }
 
+impl Alteration {
+    /// The file, altered.
+    ///
+    /// # Panics
+    ///
+    /// If the source has changed, so that it can't be altered in this way.
+    pub(crate) fn text(&self) -> Result<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        Ok(replace_once(&read_text(&root.join(self.file))?, self.from, self.to))
+    }
+}
+
 /// A later version of the tables.
 pub(crate) const LATER_ABI: Alteration = Alteration {
     what: "a later version of the tables",
@@ -37,7 +49,7 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("altered");
     for member in MEMBERS {
-        copy_folder(&root.join(member), &to.join(member))?;
+        copy_folder(&root.join(member), &to.join(member), &to.join(alteration.file))?;
     }
     for file in ["Cargo.lock", "rust-toolchain.toml"] {
         write_if_changed(&to.join(file), &read(&root.join(file))?)?;
@@ -50,18 +62,17 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
     let text = text.split("\n[profile.").next().expect("the start");
     write_if_changed(&to.join("Cargo.toml"), text.as_bytes())?;
 
-    let text = read_text(&root.join(alteration.file))?;
-    let text = replace_once(&text, alteration.from, alteration.to);
-    write_if_changed(&to.join(alteration.file), text.as_bytes())?;
+    write_if_changed(&to.join(alteration.file), alteration.text()?.as_bytes())?;
     Ok(to)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// Copies what a folder has, but not what becomes the file `altered`.
+fn copy_folder(from: &Path, to: &Path, altered: &Path) -> Result<()> {
     for entry in entries(from)? {
         let copy = to.join(entry.file_name().expect("an entry has a name"));
         if entry.is_dir() {
-            copy_folder(&entry, &copy)?;
-        } else {
+            copy_folder(&entry, &copy, altered)?;
+        } else if copy != altered {
             write_if_changed(&copy, &read(&entry)?)?;
         }
     }

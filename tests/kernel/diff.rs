@@ -68,7 +68,8 @@ enum Operation {
     /// Enables `b2_stalls` while a task sleeps in the function that it redirects, tries to load another
     /// patch meanwhile, and reverses the transition or lets it finish.
     Stall { other: usize, reverse: bool },
-    /// Disables `a1_sleeps` while a task sleeps in its function, and reverses or lets finish.
+    /// Disables `a1_sleeps`, which is loaded if need be, while a task sleeps in its function, and reverses or
+    /// lets finish.
     StallDisable { reverse: bool },
 }
 
@@ -228,7 +229,10 @@ impl Both {
 
     fn stall_disable(&mut self, reverse: bool) {
         let sleeps = index_of("a1_sleeps");
-        if !self.is_enabled(sleeps) {
+        if !self.is_loaded(sleeps) {
+            self.load(sleeps);
+        }
+        if !self.is_enabled(sleeps) || self.divergence.is_some() {
             return;
         }
         let (patch, sleeper) = (patch(sleeps), Sleeper::opening_a_fifo("diff", "msleep_interruptible"));

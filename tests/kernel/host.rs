@@ -55,6 +55,7 @@ fn is_chosen(arguments: &Arguments, test: &str) -> bool {
 
 /// Runs the tests on one kernel; the result is the exit code of the guest's half.
 fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
+    mutants::check()?;
     let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
     let Some(modules) = build(&kernel.release, None, &patches()?)? else { return Ok(1) };
     build_c(&kernel, &modules)?;
