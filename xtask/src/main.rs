@@ -1,4 +1,4 @@
-//! What the developers of klp run: `cargo xtask demo`, `test`, `diff` and `kselftest`.
+//! What the developers of klp run: `cargo xtask demo`, `test`, `diff`, `mutants` and `kselftest`.
 //!
 //! All set up what is missing on the machine first, as `cargo klp doctor --fix` does.
 
@@ -6,6 +6,7 @@ mod command;
 mod demo;
 mod diff;
 mod kselftest;
+mod mutants;
 mod test;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
     Diff(diff::Args),
     /// Run the kernel's own livepatch selftests with modules written with klp.
     Kselftest(kselftest::Args),
+    /// Plant faults in the engine and see whether that comparison finds each.
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Diff(args) => diff::main(&args),
         Command::Kselftest(args) => kselftest::main(&args),
+        Command::Mutants(args) => mutants::main(&args),
     };
     result.unwrap_or_else(|error| {
         ui::error(&error);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::image::{Image, Place};
-use super::report::{Callback, Patch, Redirect, Shadow, State};
+use super::report::{Callback, Patch, Redirect, State};
 use crate::build::object::check_tables;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest};
@@ -53,7 +53,7 @@ pub fn read(path: &Path, file: &object::File<'_>, manifest: Manifest) -> Result<
             .chain(manifest.natives.into_iter().map(native))
             .collect(),
         hooks: manifest.hooks,
-        shadows: manifest.shadows.into_iter().map(shadow).collect(),
+        shadows: manifest.shadows,
     })
 }
 
@@ -96,11 +96,6 @@ fn callbacks(object: manifest::Object) -> impl Iterator<Item = Callback> {
     let manifest::Object { name, callbacks } = object;
     let callback = move |callback| Callback { object: name.clone(), callback, function: None };
     callbacks.into_iter().map(callback)
-}
-
-fn shadow(shadow: manifest::Shadow) -> Shadow {
-    let manifest::Shadow { id, state, name, of, sleepable, object } = shadow;
-    Shadow { id, state, name, of, sleepable, object }
 }
 
 #[cfg(test)]

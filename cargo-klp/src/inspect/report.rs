@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+pub use crate::manifest::Shadow;
+
 /// A livepatch module. With `--message-format json` this is the line on stdout; its names are
 /// stable, and fields may be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -111,23 +113,6 @@ pub struct State {
     pub flags: Vec<String>,
     /// The callbacks that are written.
     pub callbacks: Vec<String>,
-}
-
-/// A shadow variable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shadow {
-    /// Its id in the kernel's shadow store.
-    pub id: u64,
-    /// The id of the state that it lives as long as.
-    pub state: u64,
-    /// Its type.
-    pub name: String,
-    /// The type that it hangs on.
-    pub of: String,
-    /// Whether its destructor may sleep.
-    pub sleepable: bool,
-    /// The module with which it goes, if any.
-    pub object: Option<String>,
 }
 
 /// A module parameter.

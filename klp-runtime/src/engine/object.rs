@@ -22,14 +22,24 @@
 //!   object first: the patch is then [off the list](Phase::Idle), and the variables, if they are still
 //!   there, are another patch's, whose module is as loaded as before.
 //!
-//! A patch that is [held](Phase::Held) (S13) is not on the kernel's list. Of the objects that its
-//! redirected functions no longer see, those of a module that goes are not told from others.
+//! A patch that is [held](Phase::Held) (S13) is not on the kernel's list, so it is not called: another
+//! patch that has the module as an object frees for it. Where there is none, its variables of that
+//! module's objects stay, and what takes the state on may meet them on other objects. A stock kernel has
+//! no way to be told without the livepatch mutex or a patch on the kernel's list:
+//!
+//! * A module notifier runs without that mutex, beside the patch that takes the held state on and ends
+//!   it. That patch would have to unregister the notifier of another module before it lets the module go,
+//!   with the mutex held, and so wait for a chain that may have any module's code in it.
+//! * To keep the module that goes from going, a held patch would need a reference on it: on each that is
+//!   loaded later too, and of that nobody tells it either.
+//! * When the next patch takes the state on, variables of objects that are there are not told from those
+//!   of objects that were at the same place before.
 
 use core::ffi::{CStr, c_char};
 
 use super::claim::Declared;
-use super::{Engine, Kernel, claims};
-use crate::abi::{PatchNode, Phase};
+use super::{Engine, Kernel, claims, list};
+use crate::abi::{Claim, PatchNode, Phase};
 use crate::error::Result;
 
 impl<K: Kernel> Engine<K> {
@@ -102,17 +112,29 @@ impl<K: Kernel> Engine<K> {
                 return;
             }
             for claim in claims(node) {
-                let mut declared = Declared::in_any((*(*claim).live).claims);
-                let mut link = (*claim).shadows;
-                while !link.is_null() {
-                    let entry = &*(*link).entry;
-                    link = (*link).next;
-                    if is_named(entry.object, object)
-                        && let Some(owners) = declared.find(entry.id)
-                        && is_named((*owners).object, object)
-                    {
-                        self.kernel.shadow_free_all(&*owners);
-                    }
+                self.shadows_of_object_gone(claim, object);
+            }
+            for held in list::held_beside(node) {
+                for claim in claims(held) {
+                    self.shadows_of_object_gone(claim, object);
+                }
+            }
+        }
+    }
+
+    unsafe fn shadows_of_object_gone(&self, claim: *mut Claim, object: &CStr) {
+        // SAFETY: By contract of the caller; names are strings of loaded modules.
+        unsafe {
+            let mut declared = Declared::in_any((*(*claim).live).claims);
+            let mut link = (*claim).shadows;
+            while !link.is_null() {
+                let entry = &*(*link).entry;
+                link = (*link).next;
+                if is_named(entry.object, object)
+                    && let Some(owners) = declared.find(entry.id)
+                    && is_named((*owners).object, object)
+                {
+                    self.kernel.shadow_free_all(&*owners);
                 }
             }
         }
