@@ -287,11 +287,19 @@ void klp_glue_folder_remove(struct klp_glue_folder *folder)
 
 static void klp_glue_remove_folders(void)
 {
-	struct klp_glue_folder *folder, *next;
+	struct klp_glue_folder *folder;
 
-	/* Nobody else has one any more. */
-	list_for_each_entry_safe(folder, next, &klp_glue_folders, list)
+	/* One that is made meanwhile, by who reads a file, comes after. */
+	for (;;) {
+		mutex_lock(&klp_glue_folders_lock);
+		folder = list_first_entry_or_null(&klp_glue_folders, struct klp_glue_folder, list);
+		if (folder)
+			list_del(&folder->list);
+		mutex_unlock(&klp_glue_folders_lock);
+		if (!folder)
+			return;
 		klp_glue_folder_free(folder);
+	}
 }
 
 #else

@@ -89,7 +89,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
         ]
         .concat(),
         Boot::Crash => crash::tests(),
-        Boot::Parallel => parallel::tests(),
+        Boot::Parallel => [parallel::tests(), primitives::on_two_processors()].concat(),
         Boot::Soak => soak::tests(),
     }
 }

@@ -11,11 +11,16 @@ use rustix::io::Errno;
 use crate::guest::{Log, Patch, wait};
 
 crate::tests![
-    a_mutex_keeps_processes_apart,
+    locks_keep_processes_apart,
     work_is_done_cancelled_and_stopped,
     files_of_sysfs_show_the_current_task,
     raw_shadow_variables,
 ];
+
+/// Tests that are others where there are two processors.
+pub(crate) fn on_two_processors() -> Vec<crate::Test> {
+    vec![("locks_keep_processors_apart", locks_keep_processes_apart)]
+}
 
 const PRIMITIVES: Patch = Patch("primitives");
 const FOLDER: &str = "/sys/kernel/klp_test_primitives";
@@ -25,7 +30,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(format!("{FOLDER}/{file}")).unwrap()
 }
 
-fn a_mutex_keeps_processes_apart() {
+fn locks_keep_processes_apart() {
     const PROCESSES: usize = 6;
     const CALLS: usize = 20;
     PRIMITIVES.enable();
@@ -48,6 +53,7 @@ fn a_mutex_keeps_processes_apart() {
     let listed: BTreeMap<_, _> =
         listed.lines().map(|line| line.split_once(' ').unwrap()).map(|(k, v)| (k.into(), v.into())).collect();
     assert_eq!(listed, callers);
+    assert_eq!(read("adds"), format!("{}\n", PROCESSES * CALLS), "each call adds as often");
     PRIMITIVES.end();
 }
 

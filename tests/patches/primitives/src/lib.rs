@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use klp_runtime::list::List;
 use klp_runtime::prelude::*;
-use klp_runtime::sync::Mutex;
+use klp_runtime::sync::{Mutex, SpinLock};
 use klp_runtime::time::{jiffies, msecs_to_jiffies, time_after};
 use klp_runtime::work::DelayedWork;
 use klp_runtime::{sysfs, task};
@@ -35,11 +35,22 @@ struct Caller {
 }
 
 static CALLS: Mutex<Calls> = Mutex::new(Calls { count: 0, by: List::new() });
+/// Adds of the redirected function.
+static ADDS: SpinLock<u64> = SpinLock::new(0);
+const ADDS_OF_A_CALL: u64 = 1000;
+
 static FOLDER: Mutex<Option<sysfs::Folder>> = Mutex::new(None);
 
 /// Sleeps between reading the count and writing it: without the lock some calls would not be counted.
 #[klp_func(symbol = "version_proc_show")]
 unsafe extern "C" fn livepatch_version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_int {
+    for _ in 0..ADDS_OF_A_CALL {
+        let mut adds = ADDS.lock();
+        let before = *adds;
+        // An emulated processor lets the other one run here.
+        core::hint::spin_loop();
+        *adds = before + 1;
+    }
     let mut calls = CALLS.lock();
     let before = calls.count;
     // SAFETY: A process reads the file: the context may sleep.
@@ -121,6 +132,7 @@ struct Primitives;
 impl State for Primitives {
     fn pre_patch(_cx: &StateContext<'_>) -> Result<()> {
         let folder = sysfs::Folder::new(c"klp_test_primitives")?
+            .file(c"adds", |text| Ok(writeln!(text, "{}", *ADDS.lock() / ADDS_OF_A_CALL)?))?
             .file(c"callers", show_callers)?
             .file(c"current", show_current)?
             .file(c"ticks", show_ticks)?
