@@ -105,6 +105,27 @@ impl Kernel {
         self.config.get(option).map(String::as_str)
     }
 
+    /// The image, also where another folder has it than the headers: it is the same kernel where it
+    /// exports the same with the same checksums.
+    pub(crate) fn packed_image(&self) -> Option<PathBuf> {
+        self.image.clone().or_else(|| Some(self.twin()?.image))
+    }
+
+    /// `lib/modules/RELEASE` with the kernel's own modules, found in the same way.
+    pub(crate) fn modules_dir(&self) -> Option<PathBuf> {
+        self.modules.clone().or_else(|| Some(self.twin()?.modules))
+    }
+
+    /// Where the same kernel stands with its image.
+    fn twin(&self) -> Option<Place> {
+        let exports = |kdir: &Path| fs::read(kdir.join("Module.symvers")).ok();
+        let mine = exports(&self.kdir)?;
+        let is_twin = |place: &Place| {
+            place.release == self.release && place.has_image() && exports(&place.kdir).as_ref() == Some(&mine)
+        };
+        places().ok()?.into_iter().find(is_twin)
+    }
+
     /// The compiler that the kernel's build asks for, where its packages name one.
     pub fn compiler(&self) -> Option<String> {
         let variables = fs::read_to_string(self.kdir.join(".kernelvariables")).ok()?;
