@@ -23,6 +23,8 @@ pub struct Manifest {
     pub states: Vec<State>,
     /// The shadow variables.
     pub shadows: Vec<Shadow>,
+    /// The symbols that the build is to find.
+    pub symbols: Vec<Symbol>,
 }
 
 /// The line of `livepatch!`.
@@ -77,6 +79,44 @@ pub struct Shadow {
     pub sleepable: bool,
     /// The module with which it goes, if it is one for a module's objects.
     pub object: Option<String>,
+}
+
+/// The line of an item of `#[klp_symbols]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Symbol {
+    /// The object that has it.
+    pub object: String,
+    /// Its name; without the compiler's suffix where it is found by a function.
+    pub symbol: String,
+    /// Which of that name; 0 where it is unique.
+    pub sympos: u64,
+    /// What it is used as.
+    pub used_as: Use,
+    /// The name that stands for it in the object file.
+    #[serde(skip)]
+    pub placeholder: String,
+}
+
+/// What a symbol is used as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Use {
+    /// A function is called.
+    Function,
+    /// A variable is read or written.
+    Variable,
+    /// A variable in this function.
+    StaticOf(String),
+}
+
+impl Use {
+    fn parse(field: &str) -> Option<Self> {
+        match field {
+            "function" => Some(Self::Function),
+            "variable" => Some(Self::Variable),
+            _ => Some(Self::StaticOf(field.strip_prefix("static_of:")?.into())),
+        }
+    }
 }
 
 impl Manifest {
@@ -147,6 +187,13 @@ impl Manifest {
                     object => Some(object.into()),
                 },
             }),
+            "symbol" => self.symbols.push(Symbol {
+                object: fields.next()?.into(),
+                symbol: fields.next()?.into(),
+                sympos: number(&mut fields)?,
+                used_as: Use::parse(fields.next()?)?,
+                placeholder: fields.next()?.into(),
+            }),
             _ => return None,
         }
         fields.next().is_none().then_some(())
@@ -191,7 +238,8 @@ mod tests {
             .add(
                 b"patch\t1\t1\t32\t104\t72\0func\tvmlinux\tcmdline_proc_show\t0\0\
                   state\t7\t2\tLevel\t1\tpre_patch,post_unpatch\0state\t8\t1\tPlain\t0\t-\0\
-                  shadow\t9\t7\tCounter\ttask_struct\t0\t-\0shadow\t10\t7\tMark\tnft_chain\t1\tnf_tables\0",
+                  shadow\t9\t7\tCounter\ttask_struct\t0\t-\0shadow\t10\t7\tMark\tnft_chain\t1\tnf_tables\0\
+                  symbol\tvmlinux\tcount\t0\tstatic_of:f\t__klp_symbol\0symbol\txfs\tf\t2\tfunction\tp\0",
             )
             .unwrap();
         assert_eq!(manifest.patch.as_ref().unwrap().entry_sizes, [32, 104, 72]);
@@ -201,6 +249,8 @@ mod tests {
         assert_eq!((manifest.shadows[0].state, &manifest.shadows[0].object), (7, &None));
         assert_eq!(manifest.shadows[1].object.as_deref(), Some("nf_tables"));
         assert_eq!(manifest.shadow_objects(), ["nf_tables"]);
+        assert_eq!(manifest.symbols[0].used_as, Use::StaticOf("f".into()));
+        assert_eq!((manifest.symbols[1].sympos, &manifest.symbols[1].used_as), (2, &Use::Function));
         assert!(manifest.needs_engine());
     }
 
@@ -213,6 +263,7 @@ mod tests {
             "other\t1",
             "func\ta\tb\t0\tc",
             "shadow\t9\t7\tC\tt\t0",
+            "symbol\tvmlinux\tf\t0\tother\tp",
         ] {
             let error = Manifest::default().add(line.as_bytes()).unwrap_err();
             assert!(error.to_string().contains("does not know"), "{line}: {error}");

@@ -44,7 +44,7 @@ mod entry;
 #[cfg(target_os = "none")]
 mod panic;
 
-pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
+pub use klp_macros::{KlpData, klp_func, klp_state, klp_symbols, livepatch, shadow};
 
 /// What a patch needs at hand: `use klp_runtime::prelude::*;`.
 pub mod prelude {
@@ -63,7 +63,7 @@ pub mod prelude {
     pub use crate::state::{State, StateContext};
     pub use crate::types::{device, file, inode, module, net_device, seq_file, sk_buff, task_struct};
     pub use crate::{opaque, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn};
-    pub use klp_macros::{KlpData, klp_func, klp_state, livepatch, shadow};
+    pub use klp_macros::{KlpData, klp_func, klp_state, klp_symbols, livepatch, shadow};
 }
 
 /// Whether anything calls the callbacks in the tables: a kernel or the model.
