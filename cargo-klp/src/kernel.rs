@@ -267,21 +267,17 @@ fn auto_conf(kdir: &Path) -> PathBuf {
 }
 
 fn release_of(kdir: &Path) -> Result<String> {
-    let file = kdir.join("include/config/kernel.release");
-    match fs::read_to_string(&file) {
-        Ok(release) => Ok(release.trim().to_owned()),
-        // Debian's headers have the release as a variable only.
-        Err(_) => fs::read_to_string(kdir.join(".kernelvariables"))
-            .ok()
-            .and_then(|text| {
-                let line = text.lines().find_map(|line| line.strip_prefix("override KERNELRELEASE ="))?;
-                Some(line.trim().to_owned())
-            })
-            .ok_or_else(|| Error::NotAKernelDir {
-                path: kdir.into(),
-                why: "it has neither include/config/kernel.release nor .kernelvariables".into(),
-            }),
-    }
+    // Debian's headers override the release that the source has, with which some have the file too.
+    let variables = fs::read_to_string(kdir.join(".kernelvariables")).unwrap_or_default();
+    let overridden = variables.lines().find_map(|line| line.strip_prefix("override KERNELRELEASE ="));
+    let release = match overridden {
+        Some(release) => Ok(release.to_owned()),
+        None => fs::read_to_string(kdir.join("include/config/kernel.release")),
+    };
+    release.map(|release| release.trim().to_owned()).map_err(|_| Error::NotAKernelDir {
+        path: kdir.into(),
+        why: "it has neither include/config/kernel.release nor .kernelvariables".into(),
+    })
 }
 
 fn read_config(kdir: &Path) -> Result<BTreeMap<String, String>> {

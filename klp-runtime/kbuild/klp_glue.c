@@ -8,7 +8,8 @@
  *
  * Compiled once for each patch, with the header that `cargo klp` writes:
  * KLP_NR_FUNCS, KLP_NR_STATES, KLP_NR_SHADOWS as the macros counted them, and
- * KLP_ENGINE where the patch needs the engine, KLP_SHADOW_OBJECTS where shadow
+ * KLP_ENGINE where the patch needs the engine, KLP_NR_SYMBOLS where it needs
+ * symbols that are not exported, KLP_SHADOW_OBJECTS where shadow
  * variables go with modules, KLP_USES_… for each function of the last part of
  * this file that the Rust half calls.
  */
@@ -139,6 +140,30 @@ static int __init klp_glue_check(void)
 	return -EINVAL;
 }
 
+#ifdef KLP_NR_SYMBOLS
+/*
+ * Its address is the number of symbols that the last step of the build has
+ * marked for the kernel to find; 0 without that step. They would be NULL.
+ */
+extern const char klp_glue_symbols[] __weak;
+
+static int __init klp_glue_check_symbols(void)
+{
+	unsigned long nr_symbols = (unsigned long)klp_glue_symbols;
+
+	if (nr_symbols == KLP_NR_SYMBOLS)
+		return 0;
+	pr_err("refused: the build did not finish the module: %lu of %d symbols are those of a livepatch\n",
+	       nr_symbols, KLP_NR_SYMBOLS);
+	return -EINVAL;
+}
+#else
+static inline int klp_glue_check_symbols(void)
+{
+	return 0;
+}
+#endif
+
 static bool __init klp_glue_same_object(const char *a, const char *b)
 {
 	return a == b || (a && b && !strcmp(a, b));
@@ -230,6 +255,9 @@ static int __init klp_glue_init(void)
 	int ret;
 
 	ret = klp_glue_check();
+	if (ret)
+		return ret;
+	ret = klp_glue_check_symbols();
 	if (ret)
 		return ret;
 	ret = klp_glue_build();

@@ -14,7 +14,9 @@ use object::{Object, ObjectSymbol};
 
 use super::flags::{self, TARGET};
 use super::sysroot::sysroot;
+use super::{hook, resolve};
 use crate::error::{Error, Result, not_started, run_tool};
+use crate::inspect;
 use crate::kernel::Kernel;
 use crate::manifest::Manifest;
 
@@ -36,6 +38,12 @@ pub struct Args {
     /// The objtool command line, where it is to run on the object alone.
     #[arg(long)]
     objtool: Option<String>,
+    /// The .ko file of a module that is not the kernel's own.
+    #[arg(long = "module")]
+    modules: Vec<PathBuf>,
+    /// What Kbuild links in the end.
+    #[arg(long)]
+    ko: PathBuf,
     /// The header for the glue.
     #[arg(long)]
     header: PathBuf,
@@ -44,8 +52,10 @@ pub struct Args {
     output: PathBuf,
 }
 
-/// How the header for the glue starts; one of another version is written anew.
-const HEADER_START: &str = concat!("/* Written by cargo-klp ", env!("CARGO_PKG_VERSION"), ". */\n");
+/// How the header for the glue starts; one of another version, or for another kernel, is written anew.
+fn header_start(kernel: &Kernel) -> String {
+    format!("/* Written by cargo-klp {} for {}. */\n", env!("CARGO_PKG_VERSION"), kernel.release)
+}
 
 /// What the engine exports to the glue: the roots of what is kept of it.
 const ENGINE_ENTRIES: [&str; 6] = [
@@ -64,8 +74,10 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
     let library = compile(&args.manifest_path, &rustflags)?;
     let script = args.kbuild.join("klp.lds");
-    let is_ours = fs::read_to_string(&args.header).is_ok_and(|header| header.starts_with(HEADER_START));
-    if is_newer(&args.output, &[&library, &script]) && is_ours {
+    let old = fs::read_to_string(&args.header).unwrap_or_default();
+    let inputs = [&library, &script].into_iter().chain(&args.modules);
+    if is_newer(&args.output, inputs) && old.starts_with(&header_start(&kernel)) {
+        hook::write(&args.ko, &args.kbuild, &old)?;
         return Ok(ExitCode::SUCCESS);
     }
     let members = members(&library)?;
@@ -76,15 +88,22 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             help: "write `livepatch! { license: \"GPL\", … }` at the crate's root".into(),
         });
     }
+    let symbols = resolve::resolve(&manifest.symbols, &kernel, &args.modules)?;
     let linked = args.output.with_extension("o.tmp");
     link(&members, &script, &manifest, &linked)?;
+    if !symbols.is_empty() {
+        let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
+        fs::write(&linked, resolve::rename(&data, &symbols)?).map_err(Error::io("write", &linked))?;
+    }
     let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
     let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
     check_tables(&linked, &file, &manifest)?;
     if let Some(objtool) = args.objtool.as_deref().filter(|objtool| !objtool.trim().is_empty()) {
         run_objtool(objtool, &linked)?;
     }
-    write_if_changed(&args.header, &header(&manifest, &file))?;
+    let header = header_start(&kernel) + &header(&manifest, &file);
+    write_if_changed(&args.header, &header)?;
+    hook::write(&args.ko, &args.kbuild, &header)?;
     fs::rename(&linked, &args.output).map_err(Error::io("write", &args.output))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -230,7 +249,7 @@ fn run_objtool(command_line: &str, object: &Path) -> Result<()> {
 fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
     let [_, state, shadow] = manifest.patch.as_ref().map_or([0; 3], |patch| patch.entry_sizes);
     let mut header = format!(
-        "{HEADER_START}#define KLP_NR_FUNCS {}\n#define KLP_NR_STATES {}\n#define KLP_NR_SHADOWS {}\n\
+        "#define KLP_NR_FUNCS {}\n#define KLP_NR_STATES {}\n#define KLP_NR_SHADOWS {}\n\
          #define KLP_STATE_SIZE {state}\n#define KLP_SHADOW_SIZE {shadow}\n",
         manifest.funcs.len(),
         manifest.states.len(),
@@ -243,6 +262,13 @@ fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
     if !objects.is_empty() {
         header.push_str(&format!("#define KLP_SHADOW_OBJECTS{objects}\n"));
     }
+    // Of the same name, they become one when the module is linked.
+    let mut livepatch = inspect::symbols::read(linked).livepatch;
+    livepatch.dedup();
+    let livepatch = livepatch.len();
+    if livepatch > 0 {
+        header.push_str(&format!("#define {} {livepatch}\n", hook::NR_SYMBOLS));
+    }
     for symbol in linked.symbols().filter(|symbol| symbol.is_undefined()) {
         if let Ok(name) = symbol.name()
             && name.starts_with("klp_glue_")
@@ -253,10 +279,10 @@ fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
     header
 }
 
-fn is_newer(output: &Path, inputs: &[&Path]) -> bool {
+fn is_newer<'a>(output: &Path, mut inputs: impl Iterator<Item = &'a PathBuf>) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let Some(output) = modified(output) else { return false };
-    inputs.iter().all(|input| modified(input).is_some_and(|input| input <= output))
+    inputs.all(|input| modified(input).is_some_and(|input| input <= output))
 }
 
 fn write_if_changed(path: &Path, text: &str) -> Result<()> {
