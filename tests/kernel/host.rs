@@ -47,8 +47,13 @@ fn is_chosen(arguments: &Arguments, test: &str) -> bool {
 /// Runs the tests on one kernel; the result is the exit code of the guest's half.
 fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
-    let Some(modules) = build(&kernel.release)? else { return Ok(1) };
+    let modules = folder(&kernel);
+    // Patches need symbols of one of them.
     build_c(&kernel, &modules)?;
+    if !build(&kernel, &modules)? {
+        return Ok(1);
+    }
+    leave_unfinished(&kernel, &modules)?;
     lose_an_entry(&kernel, &modules)?;
 
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
@@ -77,26 +82,27 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     Ok(0)
 }
 
-/// Builds all patches with the command, as a user does; the result is the folder that they are in,
-/// none if the command failed and has said why.
-fn build(release: &str) -> Result<Option<PathBuf>> {
+/// Where `cargo klp build` puts what it makes.
+fn folder(kernel: &Kernel) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder");
+    target.join("klp").join(&kernel.release)
+}
+
+/// Builds all patches with the command, as a user does; false if the command failed and has said why.
+fn build(kernel: &Kernel, modules: &Path) -> Result<bool> {
     let mut command = Command::new(env!("CARGO"));
     command
-        .args(["run", "--quiet", "--package", "cargo-klp", "--", "klp", "build", "--kernel", release])
-        .args(["--message-format", "json"])
+        .args(["run", "--quiet", "--package", "cargo-klp", "--", "klp", "build", "--kernel", &kernel.release])
+        .arg("--module")
+        .arg(modules.join("klp_test_hidden/klp_test_hidden.ko"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::null())
         .stderr(Stdio::inherit());
     for package in patches()? {
         command.args(["--package", &package]);
     }
-    let output = command.output().map_err(Error::io("run", "cargo"))?;
-    if !output.status.success() {
-        return Ok(None);
-    }
-    let built = String::from_utf8_lossy(&output.stdout);
-    let first = built.lines().next().and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let ko = first.as_ref().and_then(|built| built["ko"].as_str()).expect("a line of JSON for each module");
-    Ok(Path::new(ko).ancestors().nth(2).map(Path::to_owned))
+    let status = command.status().map_err(Error::io("run", "cargo"))?;
+    Ok(status.success())
 }
 
 /// Builds the modules of `tests/modules`, each in a folder beside the patches'.
@@ -140,6 +146,26 @@ fn lose_an_entry(kernel: &Kernel, modules: &Path) -> Result<()> {
     let text = text.replace("KLP_NR_STATES 1\n", "KLP_NR_STATES 2\n");
     assert!(text.contains("KLP_NR_STATES 2\n"), "{text}");
     std::fs::write(&header, text).map_err(Error::io("write", &header))?;
+    make_patch(kernel, &folder, "lost", &[])
+}
+
+/// Links the patch `symbols` once more, without the last step of the build: what a kernel whose Kbuild
+/// does not run it would do. The module is another one, `unfinished`.
+fn leave_unfinished(kernel: &Kernel, modules: &Path) -> Result<()> {
+    let folder = modules.join("klp_test_unfinished");
+    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let kbuild = folder.join("Kbuild");
+    let text = format!(
+        "obj-m := klp_test_unfinished.o\ninclude {}\n",
+        root.join("klp-runtime/kbuild/klp.mk").display()
+    );
+    std::fs::write(&kbuild, text).map_err(Error::io("write", &kbuild))?;
+    make_patch(kernel, &folder, "symbols", &["klp-finish=true"])
+}
+
+/// Builds a patch of the tests in a folder that has a Kbuild, with plain make.
+fn make_patch(kernel: &Kernel, folder: &Path, patch: &str, variables: &[&str]) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let (root, cargo) = (root.display(), env!("CARGO"));
     run_tool(
@@ -147,11 +173,13 @@ fn lose_an_entry(kernel: &Kernel, modules: &Path) -> Result<()> {
             .arg("-C")
             .arg(&kernel.kdir)
             .arg(format!("M={}", folder.display()))
-            .arg(format!("KLP_CRATE={root}/tests/patches/lost"))
+            .arg(format!("KLP_CRATE={root}/tests/patches/{patch}"))
             .arg(format!(
                 "CARGO_KLP={cargo} run --quiet --manifest-path {root}/Cargo.toml -p cargo-klp -- klp"
             ))
-            .arg("modules"),
+            .args(variables)
+            .arg("modules")
+            .env_remove("MAKEFLAGS"),
     )?;
     Ok(())
 }

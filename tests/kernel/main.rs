@@ -19,6 +19,7 @@ mod parallel;
 mod patches;
 mod sleeper;
 mod soak;
+mod symbols;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             objects::tests(),
             modules::tests(),
             faults::tests(),
+            symbols::tests(),
             diff::tests(),
         ]
         .concat(),

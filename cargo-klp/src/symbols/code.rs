@@ -1,5 +1,9 @@
 //! What a function's code is: its bytes, and what it refers to.
 
+use std::ops::Range;
+
+use iced_x86::{Decoder, DecoderOptions, OpKind};
+
 use super::{Object, Symbol};
 use crate::error::Result;
 
@@ -46,20 +50,24 @@ fn entry_length(code: &[u8]) -> Option<u64> {
     is_fentry.then_some((code.len() - rest.len() + NOP5.len()) as u64)
 }
 
-/// Whether code that is at an address names another address: as x86 does, by four bytes that are the
-/// distance from the end of the instruction, or the address itself.
-///
-/// The bytes are not decoded. That four of them are an address by chance is one case in millions.
-pub(super) fn names_address(code: &[u8], at: u64, target: u64) -> bool {
-    code.windows(4).enumerate().any(|(offset, bytes)| {
-        let value = i32::from_le_bytes(*bytes.first_chunk().expect("a window of four"));
-        let behind = at.wrapping_add(offset as u64 + 4);
-        // An operand of 1, 2 or 4 bytes may follow.
-        let relative = [0, 1, 2, 4]
-            .iter()
-            .any(|operand| behind.wrapping_add(*operand).wrapping_add_signed(value.into()) == target);
-        relative || i64::from(value).cast_unsigned() == target
+/// Whether code that is at an address names another one of a range: as the distance from the end of the
+/// instruction, as it is, or as that of a table.
+pub(super) fn names_address(code: &[u8], at: u64, targets: &Range<u64>) -> bool {
+    Decoder::with_ip(64, code, at, DecoderOptions::NONE).iter().any(|instruction| {
+        let memory = instruction.op_kinds().any(|kind| kind == OpKind::Memory);
+        let immediate =
+            instruction.op_kinds().any(|kind| matches!(kind, OpKind::Immediate32to64 | OpKind::Immediate64));
+        (memory && targets.contains(&instruction.memory_displacement64()))
+            || (immediate && targets.contains(&instruction.immediate(instruction.op_count() - 1)))
     })
+}
+
+/// Where the instructions of some code end.
+pub(super) fn ends(code: &[u8]) -> Vec<u64> {
+    Decoder::with_ip(64, code, 0, DecoderOptions::NONE)
+        .iter()
+        .map(|instruction| instruction.next_ip())
+        .collect()
 }
 
 #[cfg(test)]
@@ -78,17 +86,23 @@ mod tests {
 
     #[test]
     fn addresses_in_code() {
-        let at = 0xffff_ffff_8100_0000_u64;
+        const AT: u64 = 0xffff_ffff_8100_0000;
+        let names = |code: &[u8], target: u64| names_address(code, AT, &(target..target + 4));
         // mov 0x100(%rip), %eax: from the end of the instruction.
         let load = [0x8b, 0x05, 0x00, 0x01, 0x00, 0x00];
-        assert!(names_address(&load, at, at + 6 + 0x100));
-        assert!(!names_address(&load, at, at + 0x100));
-        // movb $1, 0x100(%rip)
-        let store = [0xc6, 0x05, 0x00, 0x01, 0x00, 0x00, 0x01];
-        assert!(names_address(&store, at, at + 7 + 0x100));
+        assert!(names(&load, AT + 6 + 0x100));
+        assert!(!names(&load, AT + 6 + 0x100 + 4) && !names(&load, AT + 6 + 0x100 - 4));
+        // movl $1, 0x100(%rip): the number stands behind the distance.
+        let store = [0xc7, 0x05, 0x00, 0x01, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00];
+        assert!(names(&store, AT + 10 + 0x100));
+        assert!(!names(&store, AT + 6 + 0x100));
         // mov $0xffffffff82000000, %rdi
         let absolute = [0x48, 0xc7, 0xc7, 0x00, 0x00, 0x00, 0x82];
-        assert!(names_address(&absolute, at, 0xffff_ffff_8200_0000));
-        assert!(!names_address(&absolute, at, 0x8200_0000));
+        assert!(names(&absolute, 0xffff_ffff_8200_0000));
+        assert!(!names(&absolute, 0x8200_0000));
+        // mov -0x7e000000(,%rax,8), %rax
+        let table = [0x48, 0x8b, 0x04, 0xc5, 0x00, 0x00, 0x00, 0x82];
+        assert!(names(&table, 0xffff_ffff_8200_0000));
+        assert_eq!(ends(&[load, load].concat()), [6, 12]);
     }
 }

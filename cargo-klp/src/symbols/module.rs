@@ -5,12 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use object::elf::{
-    FileHeader64, R_X86_64_32S, R_X86_64_64, R_X86_64_PC32, R_X86_64_PLT32, SHF_ALLOC, SHF_EXECINSTR,
-    SHF_WRITE, SHN_LORESERVE, SHN_UNDEF, SHT_NOBITS, STB_WEAK, STT_OBJECT, SectionFlags, SectionHeader64,
-    Sym64,
+    FileHeader64, R_X86_64_PC32, R_X86_64_PLT32, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_LORESERVE,
+    SHN_UNDEF, SHT_NOBITS, STB_WEAK, STT_OBJECT, SectionFlags, SectionHeader64, Sym64,
 };
 use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
-use object::{LittleEndian, SectionIndex};
+use object::{LittleEndian, SectionIndex, SymbolIndex};
 
 use super::code::Layout;
 use super::{Symbol, no_object};
@@ -175,29 +174,32 @@ impl Layout for Module {
     /// By the relocations of the code.
     fn refers(&self, function: &Symbol, target: &Symbol) -> Result<bool> {
         let code = function.address..self.end(function);
+        let ends = super::code::ends(&self.bytes(function, (code.end - code.start) as usize)?);
+        let targets = target.address..self.end(target);
         let read = || {
             let sections = Header::parse(&*self.data)?.sections(LE, &*self.data)?;
             let table = sections.symbols(LE, &*self.data, object::elf::SHT_SYMTAB)?;
-            for section in sections.iter() {
+            for section in
+                sections.iter().filter(|section| Some(section.sh_info(LE) as usize) == function.section)
+            {
                 let Some((relocations, _)) = section.rela(LE, &*self.data)? else { continue };
-                if Some(section.sh_info(LE) as usize) != function.section {
-                    continue;
-                }
                 for relocation in
                     relocations.iter().filter(|relocation| code.contains(&relocation.r_offset(LE)))
                 {
-                    let symbol = table.symbol(object::SymbolIndex(relocation.r_sym(LE, false) as usize))?;
+                    let symbol = table.symbol(SymbolIndex(relocation.r_sym(LE, false) as usize))?;
                     if Some(usize::from(symbol.st_shndx(LE).0)) != target.section {
                         continue;
                     }
-                    let named = symbol.st_value(LE).wrapping_add_signed(relocation.r_addend(LE));
-                    // From the end of the instruction, which may have an operand of 1, 2 or 4 bytes more.
-                    let behind: &[u64] = match relocation.r_type(LE, false) {
-                        R_X86_64_PC32 | R_X86_64_PLT32 => &[4, 5, 6, 8],
-                        R_X86_64_32S | R_X86_64_64 => &[0],
-                        _ => &[],
+                    let offset = relocation.r_offset(LE) - code.start;
+                    // The distance counts from the end of the instruction.
+                    let behind = match relocation.r_type(LE, false) {
+                        R_X86_64_PC32 | R_X86_64_PLT32 => {
+                            ends.iter().find(|&&end| end > offset).map_or(0, |end| end - offset)
+                        }
+                        _ => 0,
                     };
-                    if behind.iter().any(|&operand| named.wrapping_add(operand) == target.address) {
+                    let named = symbol.st_value(LE).wrapping_add_signed(relocation.r_addend(LE));
+                    if targets.contains(&named.wrapping_add(behind)) {
                         return Ok(true);
                     }
                 }

@@ -107,7 +107,7 @@ impl Layout for Vmlinux {
     fn refers(&self, function: &Symbol, target: &Symbol) -> Result<bool> {
         let length = usize::try_from(self.end(function) - function.address).unwrap_or(0);
         let code = self.bytes(function, length)?;
-        Ok(super::code::names_address(&code, function.address, target.address))
+        Ok(super::code::names_address(&code, function.address, &(target.address..self.end(target))))
     }
 }
 
