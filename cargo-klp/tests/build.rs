@@ -276,7 +276,7 @@ fn symbols_that_do_not_exist() {
              static qqqqqqqqqqqqqqqqqqqq: c_int;
              #[klp(static_of = \"do_coredumq\")] static core_dump_count: c_int;
              #[klp(static_of = \"do_coredump\")] static core_dump_coun: c_int;
-             #[klp(static_of = \"version_proc_show\")] static core_dump_count: c_int;
+             #[klp(static_of = \"version_proc_show\", symbol = \"core_dump_count\")] static other: c_int;
          }",
     );
     assert_refused(
@@ -338,12 +338,13 @@ fn symbols_that_are_something_else() {
 
 #[test]
 fn symbols_of_an_object_that_is_not_there() {
-    let block = |object| {
-        symbols(&format!("#[klp_symbols(object = {object:?})]\nunsafe extern \"C\" {{ fn f(); }}")).build()
+    let refused = |object, texts: &[&str]| {
+        let block = format!("#[klp_symbols(object = {object:?})]\nunsafe extern \"C\" {{ fn f(); }}");
+        assert_refused(symbols(&block).build(), 1, texts);
     };
-    assert_refused(block("no_such_module"), 1, &["it has no such module", "--module PATH"]);
-    assert_refused(block("amd_uncore"), 1, &["it is no module there, but built in", "leave `object` out"]);
-    assert_refused(block("nf_tables"), 1, &["`f` does not exist in nf_tables"]);
+    refused("no_such_module", &["it has no such module", "--module PATH"]);
+    refused("amd_uncore", &["it is no module there, but built in", "leave `object` out"]);
+    refused("nf_tables", &["`f` does not exist in nf_tables"]);
 }
 
 /// A module's exports are not for a plain block: it may come later.
