@@ -57,6 +57,9 @@ enum Command {
     /// Make the Rust half of a module, from within Kbuild.
     #[command(hide = true)]
     Object(build::object::Args),
+    /// Make the livepatch relocations of a linked module, from within Kbuild.
+    #[command(hide = true)]
+    Finish(build::finish::Args),
     /// Print the path of klp.mk, for a patch's Kbuild.
     #[command(hide = true)]
     Kbuild(build::kbuild::Args),
@@ -94,6 +97,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(args) => run::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Object(args) => build::object::main(&args),
+        Command::Finish(args) => build::finish::main(&args),
         Command::Kbuild(args) => build::kbuild::main(&args),
     }
 }

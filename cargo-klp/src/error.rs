@@ -162,6 +162,24 @@ pub enum Error {
         lines: String,
     },
 
+    /// Symbols that a patch needs are not there, or not as it says.
+    #[error("the patch needs symbols that it can't have on {release}{}", indented(&faults.join("\n")))]
+    Symbols {
+        /// The kernel.
+        release: String,
+        /// Why, for each of them.
+        faults: Vec<String>,
+    },
+
+    /// An object file could not be changed.
+    #[error("cannot {what}: {source}")]
+    ElfBuild {
+        /// What was tried.
+        what: &'static str,
+        /// What is wrong with the file.
+        source: object::build::Error,
+    },
+
     /// A table has fewer entries than the macros emitted.
     #[error("`{}` has lost entries: {found} of {emitted} {what}", path.display())]
     LostEntries {
@@ -207,6 +225,11 @@ impl Error {
         move |source| Self::Elf { what, source }
     }
 
+    /// An [`Error::ElfBuild`] for `map_err`.
+    pub fn elf_build(what: &'static str) -> impl FnOnce(object::build::Error) -> Self {
+        move |source| Self::ElfBuild { what, source }
+    }
+
     /// The next thing to try, where the message alone does not say it.
     pub fn help(&self) -> Option<String> {
         match self {
@@ -227,6 +250,8 @@ impl Error {
             | Self::Tool { .. }
             | Self::Io { .. }
             | Self::Elf { .. }
+            | Self::ElfBuild { .. }
+            | Self::Symbols { .. }
             | Self::Compile { .. }
             | Self::NotBuilt { .. }
             | Self::Kbuild { .. }

@@ -105,6 +105,27 @@ impl Kernel {
         self.config.get(option).map(String::as_str)
     }
 
+    /// The image, also where another folder has it than the headers: it is the same kernel where it
+    /// exports the same with the same checksums.
+    pub(crate) fn packed_image(&self) -> Option<PathBuf> {
+        self.image.clone().or_else(|| Some(self.twin()?.image))
+    }
+
+    /// `lib/modules/RELEASE` with the kernel's own modules, found in the same way.
+    pub(crate) fn modules_dir(&self) -> Option<PathBuf> {
+        self.modules.clone().or_else(|| Some(self.twin()?.modules))
+    }
+
+    /// Where the same kernel stands with its image.
+    fn twin(&self) -> Option<Place> {
+        let exports = |kdir: &Path| fs::read(kdir.join("Module.symvers")).ok();
+        let mine = exports(&self.kdir)?;
+        let is_twin = |place: &Place| {
+            place.release == self.release && place.has_image() && exports(&place.kdir).as_ref() == Some(&mine)
+        };
+        places().ok()?.into_iter().find(is_twin)
+    }
+
     /// The compiler that the kernel's build asks for, where its packages name one.
     pub fn compiler(&self) -> Option<String> {
         let variables = fs::read_to_string(self.kdir.join(".kernelvariables")).ok()?;
@@ -246,21 +267,17 @@ fn auto_conf(kdir: &Path) -> PathBuf {
 }
 
 fn release_of(kdir: &Path) -> Result<String> {
-    let file = kdir.join("include/config/kernel.release");
-    match fs::read_to_string(&file) {
-        Ok(release) => Ok(release.trim().to_owned()),
-        // Debian's headers have the release as a variable only.
-        Err(_) => fs::read_to_string(kdir.join(".kernelvariables"))
-            .ok()
-            .and_then(|text| {
-                let line = text.lines().find_map(|line| line.strip_prefix("override KERNELRELEASE ="))?;
-                Some(line.trim().to_owned())
-            })
-            .ok_or_else(|| Error::NotAKernelDir {
-                path: kdir.into(),
-                why: "it has neither include/config/kernel.release nor .kernelvariables".into(),
-            }),
-    }
+    // Debian's headers override the release that the source has, with which some have the file too.
+    let variables = fs::read_to_string(kdir.join(".kernelvariables")).unwrap_or_default();
+    let overridden = variables.lines().find_map(|line| line.strip_prefix("override KERNELRELEASE ="));
+    let release = match overridden {
+        Some(release) => Ok(release.to_owned()),
+        None => fs::read_to_string(kdir.join("include/config/kernel.release")),
+    };
+    release.map(|release| release.trim().to_owned()).map_err(|_| Error::NotAKernelDir {
+        path: kdir.into(),
+        why: "it has neither include/config/kernel.release nor .kernelvariables".into(),
+    })
 }
 
 fn read_config(kdir: &Path) -> Result<BTreeMap<String, String>> {

@@ -11,5 +11,6 @@ pub mod kernel;
 pub mod manifest;
 pub mod new;
 pub mod run;
+pub mod symbols;
 pub mod ui;
 pub mod vm;

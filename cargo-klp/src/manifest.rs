@@ -31,6 +31,8 @@ pub struct Manifest {
     pub hooks: Vec<String>,
     /// The module parameters.
     pub params: Vec<Param>,
+    /// The symbols that the build is to find.
+    pub symbols: Vec<Symbol>,
 }
 
 /// The line of `livepatch!`.
@@ -139,6 +141,44 @@ pub struct Param {
     pub description: String,
 }
 
+/// The line of an item of `#[klp_symbols]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Symbol {
+    /// The object that has it.
+    pub object: String,
+    /// Its name; without the compiler's suffix where it is found by a function.
+    pub symbol: String,
+    /// Which of that name; 0 where it is unique.
+    pub sympos: u64,
+    /// What it is used as.
+    pub used_as: Use,
+    /// The name that stands for it in the object file.
+    #[serde(skip)]
+    pub placeholder: String,
+}
+
+/// What a symbol is used as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Use {
+    /// A function is called.
+    Function,
+    /// A variable is read or written.
+    Variable,
+    /// A variable in this function.
+    StaticOf(String),
+}
+
+impl Use {
+    fn parse(field: &str) -> Option<Self> {
+        match field {
+            "function" => Some(Self::Function),
+            "variable" => Some(Self::Variable),
+            _ => Some(Self::StaticOf(field.strip_prefix("static_of:")?.into())),
+        }
+    }
+}
+
 impl Manifest {
     /// The patch's tables; all of them empty where there is no `livepatch!`.
     pub fn tables(&self) -> [Table; 6] {
@@ -245,6 +285,13 @@ impl Manifest {
                 permissions: fields.next()?.parse().ok()?,
                 description: fields.next()?.into(),
             }),
+            "symbol" => self.symbols.push(Symbol {
+                object: fields.next()?.into(),
+                symbol: fields.next()?.into(),
+                sympos: number(&mut fields)?,
+                used_as: Use::parse(fields.next()?)?,
+                placeholder: fields.next()?.into(),
+            }),
             _ => return None,
         }
         fields.next().is_none().then_some(())
@@ -293,7 +340,8 @@ mod tests {
                   state\t7\t2\tLevel\t1\tpre_patch,post_unpatch\0state\t8\t1\tPlain\t0\t-\0\
                   shadow\t9\t7\tCounter\ttask_struct\t0\t-\0shadow\t10\t7\tMark\tnft_chain\t1\tnf_tables\0\
                   object\tnf_tables\tpre_patch\0native\t1\t3\0hook\texit\0\
-                  param\ttries\t3\t0\t420\tHow often\0param\tpids\t4\t16\t0\t\0",
+                  param\ttries\t3\t0\t420\tHow often\0param\tpids\t4\t16\t0\t\0\
+                  symbol\tvmlinux\tcount\t0\tstatic_of:f\t__klp_symbol\0symbol\txfs\tf\t2\tfunction\tp\0",
             )
             .unwrap();
         assert_eq!(manifest.patch.as_ref().unwrap().entry_sizes, [32, 104, 72, 40, 16, 16]);
@@ -312,6 +360,8 @@ mod tests {
         );
         assert_eq!((pids.kind, pids.len, &*pids.description), ("uint", 16, ""));
         assert_eq!(manifest.tables().map(|table| table.emitted), [1, 2, 2, 1, 1, 1]);
+        assert_eq!(manifest.symbols[0].used_as, Use::StaticOf("f".into()));
+        assert_eq!((manifest.symbols[1].sympos, &manifest.symbols[1].used_as), (2, &Use::Function));
         assert!(manifest.needs_engine());
     }
 
@@ -325,6 +375,7 @@ mod tests {
             "other\t1",
             "func\ta\tb\t0\tc",
             "shadow\t9\t7\tC\tt\t0",
+            "symbol\tvmlinux\tf\t0\tother\tp",
         ] {
             let error = Manifest::default().add(line.as_bytes()).unwrap_err();
             assert!(error.to_string().contains("does not know"), "{line}: {error}");

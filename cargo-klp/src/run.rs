@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::build::{self, PackageArgs};
+use crate::build::{self, ModuleArgs, PackageArgs};
 use crate::error::{Error, Result, exit, last_lines};
 use crate::kernel::{Kernel, KernelArgs, Need};
 use crate::ui;
@@ -25,7 +25,7 @@ here can be run there, as root, and nothing is changed here. --share lets it wri
 
 Exit codes: that of the command; 125 where the kernel or the guest died, or a patch was refused.")]
 pub struct Args {
-    /// Modules to load, in this order. They come before those of packages.
+    /// Modules to load, in this order. They come before those of packages, which may need symbols of them.
     #[arg(value_name = "FILE.ko")]
     modules: Vec<PathBuf>,
 
@@ -34,6 +34,9 @@ pub struct Args {
 
     #[command(flatten)]
     kernel: KernelArgs,
+
+    #[command(flatten)]
+    others: ModuleArgs,
 
     /// A directory that the guest may write to. May be repeated.
     #[arg(long, value_name = "DIR")]
@@ -106,7 +109,8 @@ fn modules(args: &Args, kernel: &Kernel) -> Result<Vec<PathBuf>> {
     let file = |module: &PathBuf| fs::canonicalize(module).map_err(Error::io("open", module));
     let mut modules = args.modules.iter().map(file).collect::<Result<Vec<_>>>()?;
     if modules.is_empty() || !args.packages.packages.is_empty() {
-        let built = build::build(&args.packages, kernel)?;
+        let symbols_of = modules.iter().chain(&args.others.symbols_of).cloned().collect();
+        let built = build::build(&args.packages, kernel, &ModuleArgs { symbols_of })?;
         modules.extend(built.into_iter().map(|built| built.ko));
     }
     Ok(modules)

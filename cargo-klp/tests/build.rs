@@ -253,3 +253,149 @@ fn what_is_up_to_date_is_left_alone() {
     fs::write(&source, fs::read_to_string(&source).unwrap() + added).unwrap();
     assert!(made() > first);
 }
+
+/// A crate that declares symbols. They are looked up though nothing uses them.
+fn symbols(declared: &str) -> Probe {
+    Probe::new(&format!("{LIVEPATCH}{declared}\n"))
+}
+
+#[test]
+fn symbols_that_are_exported() {
+    let patch =
+        symbols("#[klp_symbols]\nunsafe extern \"C\" { fn seq_printf(); static system_state: c_int; }");
+    let said =
+        |name| format!("`{name}` is exported by vmlinux: declare it in a plain `unsafe extern \"C\"` block");
+    assert_refused(patch.build(), 1, &[&said("seq_printf"), &said("system_state")]);
+}
+
+#[test]
+fn symbols_that_do_not_exist() {
+    let patch = symbols(
+        "#[klp_symbols]\nunsafe extern \"C\" {
+             fn cmdline_proc_shaw();
+             static qqqqqqqqqqqqqqqqqqqq: c_int;
+             #[klp(static_of = \"do_coredumq\")] static core_dump_count: c_int;
+             #[klp(static_of = \"do_coredump\")] static core_dump_coun: c_int;
+             #[klp(static_of = \"version_proc_show\", symbol = \"core_dump_count\")] static other: c_int;
+         }",
+    );
+    assert_refused(
+        patch.build(),
+        1,
+        &[
+            "`cmdline_proc_shaw` does not exist in vmlinux: the nearest names there are cmdline_proc_show",
+            "`qqqqqqqqqqqqqqqqqqqq` does not exist in vmlinux: nothing there has a similar name",
+            "`do_coredumq`, which has `core_dump_count`, does not exist in vmlinux: the nearest names there are do_coredump",
+            "`core_dump_coun` of `do_coredump` does not exist in vmlinux: no variable has that name with a number behind it",
+            "`core_dump_count` of `version_proc_show` is not found in vmlinux: the function's code names none of these",
+            "6.12.",
+        ],
+    );
+}
+
+#[test]
+fn symbols_that_are_not_unique() {
+    let patch = symbols(
+        "#[klp_symbols]\nunsafe extern \"C\" {
+             fn c_start();
+             #[klp(sympos = 9, symbol = \"c_start\")] fn ninth();
+             #[klp(sympos = 3, symbol = \"c_start\")] fn third();
+         }",
+    );
+    assert_refused(
+        patch.build(),
+        1,
+        &[
+            "`c_start` is not unique in vmlinux: write `#[klp(sympos = …)]` with the position of the one that is meant:",
+            "sympos = 1: `t` at 0xffffffff8",
+            "sympos = 2: `t` at 0xffffffff8",
+            "sympos = 3: `t` at 0xffffffff8",
+            ", between ",
+            "`c_start` has no position 9 in vmlinux: write the position of one of these:",
+        ],
+    );
+}
+
+#[test]
+fn symbols_that_are_something_else() {
+    let patch = symbols(
+        "#[klp_symbols]\nunsafe extern \"C\" {
+             static cmdline_proc_show: c_int;
+             fn saved_command_line();
+             fn start_kernel();
+         }",
+    );
+    assert_refused(
+        patch.build(),
+        1,
+        &[
+            "`cmdline_proc_show` of vmlinux is code: declare it as `fn`",
+            "`saved_command_line` of vmlinux is data: declare it as `static`",
+            "`start_kernel` of vmlinux is gone once the kernel is booted (`__init`)",
+        ],
+    );
+}
+
+#[test]
+fn symbols_of_an_object_that_is_not_there() {
+    let refused = |object, texts: &[&str]| {
+        let block = format!("#[klp_symbols(object = {object:?})]\nunsafe extern \"C\" {{ fn f(); }}");
+        assert_refused(symbols(&block).build(), 1, texts);
+    };
+    refused("no_such_module", &["it has no such module", "--module PATH"]);
+    refused("amd_uncore", &["it is no module there, but built in", "leave `object` out"]);
+    refused("nf_tables", &["`f` does not exist in nf_tables"]);
+}
+
+/// A module's exports are not for a plain block: it may come later.
+#[test]
+fn symbols_that_a_module_exports() {
+    let patch = symbols(
+        "#[klp_symbols(object = \"nf_tables\")]\nunsafe extern \"C\" { fn nft_do_chain(); }
+         #[klp_func(symbol = \"cmdline_proc_show\")]
+         unsafe extern \"C\" fn f() { unsafe { nft_do_chain() } }",
+    );
+    let (code, said) = result(&mut patch.build());
+    assert_eq!(code, 0, "{said}");
+}
+
+/// Plain make does all of it, from a Kbuild as `cargo klp new` writes it.
+#[test]
+fn symbols_by_plain_make() {
+    let patch = symbols(
+        "#[klp_symbols]\nunsafe extern \"C\" { static saved_command_line: *const c_char; }
+         #[klp_func(symbol = \"cmdline_proc_show\")]
+         unsafe extern \"C\" fn f() -> usize { unsafe { saved_command_line.addr() } }",
+    );
+    let kbuild = "obj-m := symbols_by_plain_make.o\n\
+                  include $(or $(shell $(CARGO_KLP) kbuild $(src)),$(error no cargo klp))\n";
+    fs::write(patch.0.path().join("Kbuild"), kbuild).unwrap();
+    let kernel = cargo_klp::kernel::KernelArgs { kernel: Some("6.12".into()), kdir: None };
+    let kernel = kernel.find_quietly(cargo_klp::kernel::Need::Headers).unwrap();
+    let make = |arguments: &[&str]| {
+        let mut make = Command::new("make");
+        make.arg("-C")
+            .arg(&kernel.kdir)
+            .arg(format!("M={}", patch.0.path().display()))
+            .arg(format!("CARGO_KLP={} klp", env!("CARGO_BIN_EXE_cargo-klp")))
+            .args(arguments)
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("build"))
+            .env_remove("MAKEFLAGS");
+        let (code, said) = result(&mut make);
+        assert_eq!(code, 0, "{said}");
+    };
+    let needs =
+        || cargo_klp::inspect::inspect(&patch.0.path().join("symbols_by_plain_make.ko")).unwrap().symbols;
+    for _ in 0..2 {
+        make(&["modules"]);
+        let [symbol] = &*needs().livepatch else { panic!("{:?}", needs()) };
+        assert_eq!((&*symbol.symbol, symbol.resolved), ("saved_command_line", true));
+    }
+    make(&["clean"]);
+    let left: Vec<_> =
+        fs::read_dir(patch.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains(".ko")), "{left:?}");
+    // Linked without the last step it would load, with NULL for the symbol: the glue refuses it.
+    make(&["modules", "klp-finish=true"]);
+    assert!(!needs().livepatch[0].resolved);
+}

@@ -94,7 +94,7 @@ fn check<'a>(
     parsed.require(diagnostics, "symbol", "the name of the function that is redirected");
     let args = &parsed.args;
     if let Some(symbol) = &args.symbol {
-        check_symbol(diagnostics, symbol);
+        check_symbol(diagnostics, symbol, "of the function that is redirected");
     }
     if let Some(object) = &args.object {
         check_object(diagnostics, object);
@@ -180,11 +180,12 @@ impl<'ast> Visit<'ast> for ImplTraits {
     }
 }
 
-fn check_symbol(diagnostics: &mut Diagnostics, symbol: &Text) {
+/// Checks the name of a symbol: `whose` says of what.
+pub(crate) fn check_symbol(diagnostics: &mut Diagnostics, symbol: &Text, whose: &str) {
     let value = symbol.value();
     let first = value.chars().next();
     if first.is_none() {
-        diagnostics.error(symbol, "the symbol is empty: write the name of the function that is redirected");
+        diagnostics.error(symbol, format!("the symbol is empty: write the name {whose}"));
     } else if value.len() > MAX_SYMBOL {
         let message =
             format!("the symbol has {} bytes: the kernel's symbols have {MAX_SYMBOL} at most", value.len());

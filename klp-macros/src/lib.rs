@@ -8,6 +8,7 @@
 //! | [`livepatch!`] | the crate root | the patch: once, and before all else |
 //! | [`#[klp_func]`](macro@klp_func) | `unsafe extern "C" fn` | a function that is redirected |
 //! | [`#[klp_syscall]`](macro@klp_syscall) | `unsafe extern "C" fn` | a system call that is redirected |
+//! | [`#[klp_symbols]`](macro@klp_symbols) | `unsafe extern "C" { … }` | functions and variables that the kernel does not export |
 //! | [`#[klp_state]`](macro@klp_state) | `impl State for …` | a change of the system, with callbacks |
 //! | [`#[klp_object]`](macro@klp_object) | `impl Object for …` | the kernel's own callbacks of an object |
 //! | [`#[klp_param]`](macro@klp_param) | `static …: Param<…>` | a module parameter |
@@ -51,6 +52,7 @@ mod klp_func;
 mod klp_object;
 mod klp_param;
 mod klp_state;
+mod klp_symbols;
 mod klp_syscall;
 mod livepatch;
 mod shadow;
@@ -194,6 +196,73 @@ pub fn klp_func(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn klp_syscall(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_syscall::expand(args.into(), item.into()).into()
+}
+
+/// Declares functions and variables that the kernel, or a module, has but does not export.
+///
+/// The build finds each in the target kernel's own files and leaves the rest to the kernel's
+/// livepatch relocations: those of vmlinux are there when the patch is loaded, those of a module once
+/// that module is, now or later. What is exported by vmlinux belongs in a plain `extern` block.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `object` | a string | optional, `vmlinux`: the module that has them, as in `/proc/modules` |
+///
+/// and of each item, in `#[klp(…)]`:
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `symbol` | a string | optional, the item's name: the symbol, as in `/proc/kallsyms` |
+/// | `sympos` | a constant expression, `c_ulong` | optional, `0`: which of that name, from 1, in the order of `/proc/kallsyms`; 0 where the name is unique |
+/// | `static_of` | a string | for a `static` variable in a function: that function. The variable's symbol is its name with a suffix that differs from build to build (`count.12`): the build takes the one that the function's code names |
+///
+/// # What the author answers for
+///
+/// Nothing checks the types. What belongs to a module may be used only while that module is loaded:
+/// in what replaces its functions, and in what they call.
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// #[klp_symbols]
+/// unsafe extern "C" {
+///     /// `init/main.c`.
+///     static mut saved_command_line: *mut c_char;
+///     /// The second of that name.
+///     #[klp(symbol = "do_open", sympos = 2)]
+///     fn do_open_of_nfs();
+///     /// How often `panic_on_oops` was looked at, in a function.
+///     #[klp(static_of = "oops_enter")]
+///     static mut count: c_int;
+/// }
+///
+/// #[klp_symbols(object = "nf_tables")]
+/// unsafe extern "C" {
+///     fn nft_chain_del(chain: *mut c_void);
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # On the host
+///
+/// A test that uses none of them need not link them; one that does may define them, under the
+/// symbols' own names.
+///
+/// # Errors
+///
+/// An item that is neither function nor variable, or is `safe`; a name that no symbol has; another
+/// calling convention than C; `sympos` or a function with `static_of`. By the build: a symbol that is
+/// exported, does not exist (the nearest are named), or is not unique (each is shown with its
+/// position), a function declared as a variable or the other way round, and what is gone once the
+/// kernel is booted.
+#[proc_macro_attribute]
+pub fn klp_symbols(args: TokenStream, item: TokenStream) -> TokenStream {
+    klp_symbols::expand(args.into(), item.into()).into()
 }
 
 /// Declares a state: a change of the system that is introduced and removed with its patches.

@@ -5,6 +5,8 @@
 #
 #   KLP_CRATE   the folder of the patch crate; by default that of the Kbuild
 #   CARGO_KLP   the command; by default `cargo klp`
+#   KLP_MODULES modules that are not the kernel's own and that the patch needs
+#               symbols of: the paths of their .ko files
 
 klp-name := $(basename $(firstword $(obj-m)))
 klp-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -23,6 +25,7 @@ $(obj)/$(klp-name)_rust.o: private objtool-enabled = $(if $(delay-objtool),,y)
 $(obj)/$(klp-name)_rust.o: FORCE
 	+$(Q)env -u RUSTC_BOOTSTRAP $(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml --kdir $(abspath $(objtree)) \
 		--kbuild $(klp-dir) --kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/$(klp-name)_klp.h \
+		$(addprefix --module ,$(abspath $(KLP_MODULES))) --ko $(abspath $(obj)/$(klp-name).ko) \
 		--objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
 	@touch $(obj)/.$(klp-name)_rust.o.cmd
 

@@ -7,7 +7,8 @@
  * Rust (klp-runtime/src/engine).
  *
  * Compiled once for each patch, with the header that `cargo klp` writes:
- * KLP_NR_… as the macros counted the entries of each table, the sizes of those
+ * KLP_NR_… as the macros counted the entries of each table, and symbols that
+ * are not exported, the sizes of those
  * entries that only Rust knows, KLP_ENGINE where the patch may need the engine,
  * KLP_INIT and KLP_EXIT where it has hooks, KLP_PARAMS for its parameters, and
  * KLP_USES_… for each function of the last part of this file that the Rust
@@ -213,6 +214,30 @@ static int __init klp_glue_check(void)
 	return 0;
 }
 
+#ifdef KLP_NR_SYMBOLS
+/*
+ * Its address is the number of symbols that the last step of the build has
+ * marked for the kernel to find; 0 without that step. They would be NULL.
+ */
+extern const char klp_glue_symbols[] __weak;
+
+static int __init klp_glue_check_symbols(void)
+{
+	unsigned long nr_symbols = (unsigned long)klp_glue_symbols;
+
+	if (nr_symbols == KLP_NR_SYMBOLS)
+		return 0;
+	pr_err("refused: the build did not finish the module: %lu of %d symbols are those of a livepatch\n",
+	       nr_symbols, KLP_NR_SYMBOLS);
+	return -EINVAL;
+}
+#else
+static inline int klp_glue_check_symbols(void)
+{
+	return 0;
+}
+#endif
+
 static bool __init klp_glue_same_object(const char *a, const char *b)
 {
 	return a == b || (a && b && !strcmp(a, b));
@@ -384,6 +409,9 @@ static int __init klp_glue_init(void)
 	int ret;
 
 	ret = klp_glue_check();
+	if (ret)
+		return ret;
+	ret = klp_glue_check_symbols();
 	if (ret)
 		return ret;
 #if KLP_NR_HOOKS

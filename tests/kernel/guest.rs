@@ -246,6 +246,11 @@ impl Patch {
     }
 }
 
+/// Whether the kernel is of the series 6.1.
+pub(crate) fn is_6_1() -> bool {
+    std::env::var(KERNEL).unwrap().starts_with("6.1.")
+}
+
 /// Loads a module file.
 fn load(ko: &Path, parameters: &CStr) -> Result<(), Errno> {
     let file = rustix::fs::open(ko, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())

@@ -57,8 +57,13 @@ fn is_chosen(arguments: &Arguments, test: &str) -> bool {
 fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     mutants::check()?;
     let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
-    let Some(modules) = build(&kernel.release, None, &patches()?)? else { return Ok(1) };
+    let modules = folder(&kernel);
+    // Patches need symbols of one of them.
     build_c(&kernel, &modules)?;
+    if build(&kernel, None, &patches()?)?.is_none() {
+        return Ok(1);
+    }
+    leave_unfinished(&kernel, &modules)?;
     lose_an_entry(&kernel, &modules)?;
     if !build_other_abi(&kernel, &modules)? {
         return Ok(1);
@@ -93,12 +98,20 @@ pub(crate) fn vm<'a>(kernel: &'a Kernel, boot: Boot, modules: &Path) -> Vm<'a> {
     })
 }
 
+/// Where `cargo klp build` puts what it makes of this repository's patches.
+fn folder(kernel: &Kernel) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder");
+    target.join("klp").join(&kernel.release)
+}
+
 /// Builds patches with the command, as a user does; the result is the folder that they are in,
 /// none if the command failed and has said why. `altered` is the copy of the repository to take them from.
-pub(crate) fn build(release: &str, altered: Option<&Path>, packages: &[String]) -> Result<Option<PathBuf>> {
+pub(crate) fn build(kernel: &Kernel, altered: Option<&Path>, packages: &[String]) -> Result<Option<PathBuf>> {
     let mut command = Command::new(env!("CARGO"));
     command
-        .args(["run", "--quiet", "--package", "cargo-klp", "--", "klp", "build", "--kernel", release])
+        .args(["run", "--quiet", "--package", "cargo-klp", "--", "klp", "build", "--kernel", &kernel.release])
+        .arg("--module")
+        .arg(folder(kernel).join("klp_test_hidden/klp_test_hidden.ko"))
         .args(["--message-format", "json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit());
@@ -165,6 +178,26 @@ fn lose_an_entry(kernel: &Kernel, modules: &Path) -> Result<()> {
     let text = text.replace("KLP_NR_STATES 1\n", "KLP_NR_STATES 2\n");
     assert!(text.contains("KLP_NR_STATES 2\n"), "{text}");
     std::fs::write(&header, text).map_err(Error::io("write", &header))?;
+    make_patch(kernel, &folder, "lost", &[])
+}
+
+/// Links the patch `symbols` once more, without the last step of the build: what a kernel whose Kbuild
+/// does not run it would do. The module is another one, `unfinished`.
+fn leave_unfinished(kernel: &Kernel, modules: &Path) -> Result<()> {
+    let folder = modules.join("klp_test_unfinished");
+    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let kbuild = folder.join("Kbuild");
+    let text = format!(
+        "obj-m := klp_test_unfinished.o\ninclude {}\n",
+        root.join("klp-runtime/kbuild/klp.mk").display()
+    );
+    std::fs::write(&kbuild, text).map_err(Error::io("write", &kbuild))?;
+    make_patch(kernel, &folder, "symbols", &["klp-finish=true"])
+}
+
+/// Builds a patch of the tests in a folder that has a Kbuild, with plain make.
+fn make_patch(kernel: &Kernel, folder: &Path, patch: &str, variables: &[&str]) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let (root, cargo) = (root.display(), env!("CARGO"));
     run_tool(
@@ -172,11 +205,13 @@ fn lose_an_entry(kernel: &Kernel, modules: &Path) -> Result<()> {
             .arg("-C")
             .arg(&kernel.kdir)
             .arg(format!("M={}", folder.display()))
-            .arg(format!("KLP_CRATE={root}/tests/patches/lost"))
+            .arg(format!("KLP_CRATE={root}/tests/patches/{patch}"))
             .arg(format!(
                 "CARGO_KLP={cargo} run --quiet --manifest-path {root}/Cargo.toml -p cargo-klp -- klp"
             ))
-            .arg("modules"),
+            .args(variables)
+            .arg("modules")
+            .env_remove("MAKEFLAGS"),
     )?;
     Ok(())
 }
@@ -187,7 +222,7 @@ const OTHER_ABI: &str = "other_abi";
 /// Builds it with a later version of the tables; whether that went well.
 fn build_other_abi(kernel: &Kernel, modules: &Path) -> Result<bool> {
     let copy = altered::copy(&altered::LATER_ABI)?;
-    let Some(built) = build(&kernel.release, Some(&copy), &[package(OTHER_ABI)])? else { return Ok(false) };
+    let Some(built) = build(kernel, Some(&copy), &[package(OTHER_ABI)])? else { return Ok(false) };
     let ko = Path::new("klp_test_other_abi/klp_test_other_abi.ko");
     let text = std::fs::read(built.join(ko)).map_err(Error::io("read", built.join(ko)))?;
     write_if_changed(&modules.join(ko), &text)?;

@@ -48,6 +48,7 @@ mod refusals;
 mod sleeper;
 mod soak;
 mod strangers;
+mod symbols;
 mod syscalls;
 
 use std::process::ExitCode;
@@ -85,6 +86,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             primitives::tests(),
             syscalls::tests(),
             faults::tests(),
+            symbols::tests(),
             diff::tests(),
         ]
         .concat(),

@@ -136,7 +136,7 @@ pub(crate) fn main(series: &str, pattern: &str) -> Result<i32> {
     let mut missed = 0;
     for mutant in MUTANTS.iter().filter(|mutant| mutant.what.contains(pattern)) {
         let copy = altered::copy(mutant)?;
-        let Some(modules) = host::build(&kernel.release, Some(&copy), &packages)? else { return Ok(1) };
+        let Some(modules) = host::build(&kernel, Some(&copy), &packages)? else { return Ok(1) };
         let vm = host::vm(&kernel, Boot::Sound, &modules).env(SHRINK, "0").timeout(LIMIT);
         let found = match vm.output(&command) {
             Ok(outcome) if outcome.code == 0 => None,

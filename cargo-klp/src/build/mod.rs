@@ -3,9 +3,12 @@
 //! The patch is built in a folder of its own under `target/klp`, with a Kbuild of the same three
 //! lines that `cargo klp new` writes, so that plain `make` and this command do the same steps.
 
+pub mod finish;
 mod flags;
+mod hook;
 pub mod kbuild;
 pub mod object;
+mod resolve;
 mod sysroot;
 
 use std::fs;
@@ -46,9 +49,29 @@ pub struct Args {
     #[command(flatten)]
     kernel: KernelArgs,
 
+    #[command(flatten)]
+    modules: ModuleArgs,
+
     /// How the results are written to stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
+}
+
+/// Arguments that name modules whose symbols a patch needs.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ModuleArgs {
+    /// The .ko file of a module that is not the kernel's own and that a patch needs symbols of; may be
+    /// given several times.
+    #[arg(long = "module", value_name = "PATH")]
+    pub symbols_of: Vec<PathBuf>,
+}
+
+impl ModuleArgs {
+    /// The files, by paths that hold in other folders too.
+    fn absolute(&self) -> Result<Vec<PathBuf>> {
+        let absolute = |path: &PathBuf| fs::canonicalize(path).map_err(Error::io("find", path));
+        self.symbols_of.iter().map(absolute).collect()
+    }
 }
 
 /// A module that was built.
@@ -69,7 +92,7 @@ pub struct Built {
 /// Builds and says what was built.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let kernel = args.kernel.find(Need::Headers)?;
-    for built in build(&args.packages, &kernel)? {
+    for built in build(&args.packages, &kernel, &args.modules)? {
         match args.message_format {
             MessageFormat::Human => println!("{}", built.ko.display()),
             MessageFormat::Json => println!("{}", serde_json::to_string(&built).expect("plain data")),
@@ -82,7 +105,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 ///
 /// For the `cargo klp` program only: Kbuild calls the running program back for the Rust half. Other
 /// programs run `cargo klp build --message-format json`.
-pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel) -> Result<Vec<Built>> {
+pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel, modules: &ModuleArgs) -> Result<Vec<Built>> {
+    let modules = modules.absolute()?;
     for (program, package) in [("make", "make"), ("ld", "binutils"), ("gcc", "gcc")] {
         if crate::doctor::find_program(program).is_none() {
             return Err(Error::Missing {
@@ -94,7 +118,10 @@ pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel) -> Result<Vec<Built
     let metadata = workspace(packages.manifest_path.as_deref())?;
     // Also made where Kbuild needs it; here, what is missing for it is an error of its own.
     sysroot::sysroot(&flags::rustflags(kernel)?)?;
-    choose(&metadata, packages)?.into_iter().map(|package| build_one(&metadata, package, kernel)).collect()
+    choose(&metadata, packages)?
+        .into_iter()
+        .map(|package| build_one(&metadata, package, kernel, &modules))
+        .collect()
 }
 
 /// A crate and where it is built.
@@ -162,7 +189,7 @@ fn names(packages: &[&Package]) -> String {
     packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel) -> Result<Built> {
+fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &[PathBuf]) -> Result<Built> {
     let module = package.name.replace('-', "_");
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
     let dir = PathBuf::from(metadata.target_directory.join("klp")).join(&kernel.release).join(&module);
@@ -185,7 +212,7 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel) -> Result<
     kbuild::write(&dir, &module, &kbuild::klp_mk(metadata, package)?)?;
 
     let progress = ui::spinner("Building", format!("{} for {}", package.name, kernel.release));
-    let said = make(kernel, &dir, crate_dir.as_std_path())?;
+    let said = make(kernel, &dir, crate_dir.as_std_path(), modules)?;
     drop(progress);
     if let Some(error) = said.fatal(&package.name) {
         return Err(error);
@@ -205,7 +232,7 @@ struct Said {
 }
 
 /// Runs Kbuild. What rustc says is passed on as it comes.
-fn make(kernel: &Kernel, dir: &Path, crate_dir: &Path) -> Result<Said> {
+fn make(kernel: &Kernel, dir: &Path, crate_dir: &Path, modules: &[PathBuf]) -> Result<Said> {
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let mut command = Command::new("make");
     command
@@ -214,6 +241,7 @@ fn make(kernel: &Kernel, dir: &Path, crate_dir: &Path) -> Result<Said> {
         .arg(format!("M={}", dir.display()))
         .arg(format!("KLP_CRATE={}", crate_dir.display()))
         .arg(format!("CARGO_KLP={} klp", this.display()))
+        .arg(format!("KLP_MODULES={}", list(modules)))
         .arg("modules")
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
@@ -240,6 +268,11 @@ fn make(kernel: &Kernel, dir: &Path, crate_dir: &Path) -> Result<Said> {
     said.all.splice(0..0, stdout);
     said.success = child.wait().map_err(Error::io("run", "make"))?.success();
     Ok(said)
+}
+
+/// Paths as a variable of make has them.
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn lines(stream: impl std::io::Read) -> impl Iterator<Item = String> {
@@ -307,6 +340,7 @@ fn check(ko: &Path, module: &str, release: &str) -> Result<Manifest> {
     object::check_tables(ko, &file, &manifest)?;
     let enabled = manifest.patch.as_ref().is_none_or(|patch| patch.enable);
     inspect::modinfo::check(ko, &file, module, release, enabled)?;
+    finish::check(ko, &data)?;
     Ok(manifest)
 }
 

@@ -15,7 +15,9 @@ use object::{Object, ObjectSymbol};
 
 use super::flags::{self, TARGET};
 use super::sysroot::sysroot;
+use super::{hook, resolve};
 use crate::error::{Error, Result, not_started, run_tool};
+use crate::inspect;
 use crate::kernel::Kernel;
 use crate::manifest::{Manifest, Param, Table};
 
@@ -37,6 +39,12 @@ pub struct Args {
     /// The objtool command line, where it is to run on the object alone.
     #[arg(long)]
     objtool: Option<String>,
+    /// The .ko file of a module that is not the kernel's own.
+    #[arg(long = "module")]
+    modules: Vec<PathBuf>,
+    /// What Kbuild links in the end.
+    #[arg(long)]
+    ko: PathBuf,
     /// The header for the glue.
     #[arg(long)]
     header: PathBuf,
@@ -45,8 +53,10 @@ pub struct Args {
     output: PathBuf,
 }
 
-/// How the header for the glue starts; one of another version is written anew.
-const HEADER_START: &str = concat!("/* Written by cargo-klp ", env!("CARGO_PKG_VERSION"), ". */\n");
+/// How the header for the glue starts; one of another version, or for another kernel, is written anew.
+fn header_start(kernel: &Kernel) -> String {
+    format!("/* Written by cargo-klp {} for {}. */\n", env!("CARGO_PKG_VERSION"), kernel.release)
+}
 
 /// What the engine exports to the glue: the roots of what is kept of it.
 const ENGINE_ENTRIES: [&str; 6] = [
@@ -65,8 +75,10 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
     let library = compile(&args.manifest_path, &rustflags)?;
     let script = args.kbuild.join("klp.lds");
-    let is_ours = fs::read_to_string(&args.header).is_ok_and(|header| header.starts_with(HEADER_START));
-    if is_newer(&args.output, &[&library, &script]) && is_ours {
+    let old = fs::read_to_string(&args.header).unwrap_or_default();
+    let inputs = [&library, &script].into_iter().chain(&args.modules);
+    if is_newer(&args.output, inputs) && old.starts_with(&header_start(&kernel)) {
+        hook::write(&args.ko, &args.kbuild, &old)?;
         return Ok(ExitCode::SUCCESS);
     }
     let members = members(&library)?;
@@ -77,15 +89,22 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             help: "write `livepatch! { license: \"GPL\", … }` at the crate's root".into(),
         });
     }
+    let symbols = resolve::resolve(&manifest.symbols, &kernel, &args.modules)?;
     let linked = args.output.with_extension("o.tmp");
     link(&members, &script, &manifest, &linked)?;
+    if !symbols.is_empty() {
+        let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
+        fs::write(&linked, resolve::rename(&data, &symbols)?).map_err(Error::io("write", &linked))?;
+    }
     let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
     let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
     check_tables(&linked, &file, &manifest)?;
     if let Some(objtool) = args.objtool.as_deref().filter(|objtool| !objtool.trim().is_empty()) {
         run_objtool(objtool, &linked)?;
     }
-    write_if_changed(&args.header, &header(&manifest, &file))?;
+    let header = header_start(&kernel) + &header(&manifest, &file);
+    write_if_changed(&args.header, &header)?;
+    hook::write(&args.ko, &args.kbuild, &header)?;
     fs::rename(&linked, &args.output).map_err(Error::io("write", &args.output))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -229,7 +248,7 @@ fn run_objtool(command_line: &str, object: &Path) -> Result<()> {
 
 /// What the glue must know of the patch and of what its Rust half calls.
 fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
-    let mut header = String::from(HEADER_START);
+    let mut header = String::new();
     for Table { name, emitted, entry_size, .. } in manifest.tables() {
         let name = name.trim_start_matches("klp_").to_uppercase();
         writeln!(header, "#define KLP_NR_{name} {emitted}").expect("a string takes everything");
@@ -245,6 +264,13 @@ fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
         let params: Vec<String> = manifest.params.iter().map(declaration).collect();
         writeln!(header, "#define KLP_PARAMS \\\n{}", params.join(" \\\n"))
             .expect("a string takes everything");
+    }
+    // Of the same name, they become one when the module is linked.
+    let mut livepatch = inspect::symbols::read(linked).livepatch;
+    livepatch.dedup();
+    let livepatch = livepatch.len();
+    if livepatch > 0 {
+        header.push_str(&format!("#define {} {livepatch}\n", hook::NR_SYMBOLS));
     }
     for symbol in linked.symbols().filter(|symbol| symbol.is_undefined()) {
         if let Ok(name) = symbol.name()
@@ -270,10 +296,10 @@ fn declaration(param: &Param) -> String {
     text
 }
 
-fn is_newer(output: &Path, inputs: &[&Path]) -> bool {
+fn is_newer<'a>(output: &Path, mut inputs: impl Iterator<Item = &'a PathBuf>) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let Some(output) = modified(output) else { return false };
-    inputs.iter().all(|input| modified(input).is_some_and(|input| input <= output))
+    inputs.all(|input| modified(input).is_some_and(|input| input <= output))
 }
 
 fn write_if_changed(path: &Path, text: &str) -> Result<()> {

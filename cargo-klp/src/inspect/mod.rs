@@ -8,7 +8,7 @@ mod layout;
 mod memory;
 pub mod modinfo;
 pub mod report;
-mod symbols;
+pub mod symbols;
 
 use std::fs;
 use std::io;

@@ -5,7 +5,7 @@ use object::{Object, ObjectSymbol};
 use super::report::{LivepatchSymbol, Symbols};
 
 /// How the name of a symbol starts that the kernel is to find though it is not exported.
-const PREFIX: &str = ".klp.sym.";
+pub const PREFIX: &str = ".klp.sym.";
 
 /// The symbols that a module does not define, in the order of their names.
 pub fn read(file: &object::File<'_>) -> Symbols {
@@ -21,7 +21,7 @@ pub fn read(file: &object::File<'_>) -> Symbols {
         }
     }
     symbols.exported.sort_unstable();
-    symbols.livepatch.sort_by(|a, b| (&a.object, &a.symbol).cmp(&(&b.object, &b.symbol)));
+    symbols.livepatch.sort_by(|a, b| (&a.object, &a.symbol, a.sympos).cmp(&(&b.object, &b.symbol, b.sympos)));
     symbols
 }
 

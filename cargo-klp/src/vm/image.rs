@@ -17,8 +17,14 @@ pub fn boot_image(kernel: &Kernel, image: &Path) -> Result<PathBuf> {
     if kernel.config("CONFIG_PVH").is_none() {
         return Ok(image.into());
     }
+    Ok(unpacked_image(kernel, image)?.unwrap_or_else(|| image.into()))
+}
+
+/// The kernel as the ELF file inside its image, in an entry of the cache of its own; `None` where the
+/// image has another form.
+pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> {
     let data = fs::read(image).map_err(Error::io("read", image))?;
-    let Some(payload) = payload(&data) else { return Ok(image.into()) };
+    let Some(payload) = payload(&data) else { return Ok(None) };
     // Two packages can have kernels of the same release; the end of the payload tells them apart.
     let mut hasher = DefaultHasher::new();
     payload[payload.len().saturating_sub(64 * 1024)..].hash(&mut hasher);
@@ -28,7 +34,7 @@ pub fn boot_image(kernel: &Kernel, image: &Path) -> Result<PathBuf> {
         let vmlinux = decompress(payload).map_err(Error::io("decompress", image))?;
         fs::write(&file, vmlinux).map_err(Error::io("write", &file))
     })?;
-    Ok(entry.join("vmlinux"))
+    Ok(Some(entry.join("vmlinux")))
 }
 
 /// The compressed kernel in an image, by the header of the x86 boot protocol, where it is in one of

@@ -1,0 +1,283 @@
+//! The kernel's own table of its symbols, read out of an image: the source of `/proc/kallsyms`.
+//!
+//! `scripts/kallsyms.c` writes it into the kernel's read-only data. Nothing in the image says where,
+//! so it is found by its own structure: names are made of 256 tokens, and those of the digits are
+//! the digits, which stand in a row.
+
+use crate::error::{Error, Result};
+
+/// A symbol of the table, in the order of the table: that of addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it is while the kernel is not relocated; an offset for one of each processor.
+    pub address: u64,
+    /// What `/proc/kallsyms` shows of its kind, as nm does.
+    pub kind: char,
+    /// Its name.
+    pub name: String,
+}
+
+/// The tokens of the digits, as they stand in the token table.
+const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00";
+
+/// Where the kernel is linked to: the upper 2 GiB.
+const KERNEL_START: u64 = 0xffff_ffff_8000_0000;
+
+/// Reads the table out of a part of an image that is mapped as a whole.
+///
+/// `absolute_percpu` is `CONFIG_KALLSYMS_ABSOLUTE_PERCPU`.
+pub fn read(data: &[u8], absolute_percpu: bool) -> Result<Vec<Entry>> {
+    let not_found = || Error::Request {
+        message: "the kernel's table of symbols (kallsyms) is not found in its image".into(),
+        help: "its layout is known up to Linux 6.12: report the kernel's release".into(),
+    };
+    let tokens = Tokens::find(data).ok_or_else(not_found)?;
+    let names = Names::find(data, &tokens).ok_or_else(not_found)?;
+    let addresses = addresses(data, &tokens, &names, absolute_percpu).ok_or_else(not_found)?;
+    let entries = names.all(&tokens).zip(addresses).map(|(name, address)| {
+        let mut letters = name.chars();
+        Entry { address, kind: letters.next().unwrap_or('?'), name: letters.collect() }
+    });
+    Ok(entries.collect())
+}
+
+/// The next multiple of 8: each part of the table starts at one.
+fn align(offset: usize) -> usize {
+    offset.next_multiple_of(8)
+}
+
+fn u32_at(data: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*data.get(at..)?.first_chunk()?))
+}
+
+fn u64_at(data: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*data.get(at..)?.first_chunk()?))
+}
+
+/// What the bytes of a name stand for.
+struct Tokens<'a> {
+    texts: Vec<&'a [u8]>,
+    start: usize,
+    /// Behind the index of the tokens.
+    end: usize,
+}
+
+impl<'a> Tokens<'a> {
+    fn find(data: &'a [u8]) -> Option<Self> {
+        let starts = data.windows(DIGITS.len()).enumerate().filter(|(_, window)| *window == DIGITS);
+        starts.map(|(at, _)| at).find_map(|at| Self::around(data, at))
+    }
+
+    /// The table whose token of the digit 0 is at this offset, if there is one.
+    fn around(data: &'a [u8], zero: usize) -> Option<Self> {
+        let mut at = zero;
+        for _ in usize::from(b'0')..256 {
+            at += data[at..].iter().position(|&byte| byte == 0)? + 1;
+        }
+        let index = align(at);
+        let end = index + 512;
+        let offsets: Vec<usize> = data
+            .get(index..end)?
+            .chunks(2)
+            .map(|pair| usize::from(u16::from_le_bytes([pair[0], pair[1]])))
+            .collect();
+        let start = zero.checked_sub(offsets[usize::from(b'0')])?;
+        let mut texts = Vec::with_capacity(256);
+        for (number, &offset) in offsets.iter().enumerate() {
+            let text = data.get(start + offset..index)?;
+            let text = &text[..text.iter().position(|&byte| byte == 0)?];
+            let next = offsets.get(number + 1);
+            if next.is_some_and(|&next| next != offset + text.len() + 1) || (number == 0 && offset != 0) {
+                return None;
+            }
+            texts.push(text);
+        }
+        Some(Self { texts, start, end })
+    }
+}
+
+/// The names, compressed.
+struct Names<'a> {
+    /// Each preceded by its length.
+    data: &'a [u8],
+    count: usize,
+    /// Where the count stands, before them.
+    start: usize,
+}
+
+impl<'a> Names<'a> {
+    /// The count stands before the names, and they stand before the tokens.
+    fn find(data: &'a [u8], tokens: &Tokens<'_>) -> Option<Self> {
+        (0..tokens.start / 8).rev().map(|word| word * 8).find_map(|start| Self::at(data, start, tokens))
+    }
+
+    fn at(data: &'a [u8], start: usize, tokens: &Tokens<'_>) -> Option<Self> {
+        let count = usize::try_from(u32_at(data, start)?).ok()?;
+        let names = data.get(start + 8..tokens.start)?;
+        // A name takes two bytes at least. The fourth byte of the count is followed by padding.
+        if !(1000..=names.len() / 2).contains(&count) || u32_at(data, start + 4)? != 0 {
+            return None;
+        }
+        let names = Self { data: names, count, start };
+        let looks_right = |name: &String| {
+            name.len() > 1 && name.starts_with(|kind: char| kind.is_ascii_alphabetic()) && name.is_ascii()
+        };
+        if !names.all(tokens).take(16).all(|name| looks_right(&name)) {
+            return None;
+        }
+        // Behind the names stands where each 256th of them is.
+        let (mut at, mut marks) = (0, Vec::new());
+        for number in 0..count {
+            if number % 256 == 0 {
+                marks.push(at);
+            }
+            at = names.next(at)?.1;
+        }
+        let markers = align(start + 8 + at);
+        let is_marked = |(number, &mark): (usize, &usize)| {
+            u32_at(data, markers + 4 * number).is_some_and(|found| found as usize == mark)
+        };
+        marks.iter().enumerate().all(is_marked).then_some(names)
+    }
+
+    /// The bytes of the name at an offset, and where the next one is.
+    fn next(&self, at: usize) -> Option<(&'a [u8], usize)> {
+        let first = usize::from(*self.data.get(at)?);
+        // A length of more than 7 bits takes two bytes, since Linux 6.1.
+        let (length, start) = match first & 0x80 {
+            0 => (first, at + 1),
+            _ => (first & 0x7f | usize::from(*self.data.get(at + 1)?) << 7, at + 2),
+        };
+        let end = start + length;
+        Some((self.data.get(start..end)?, end))
+    }
+
+    /// All names, each with the letter of its kind in front.
+    fn all(&self, tokens: &Tokens<'_>) -> impl Iterator<Item = String> {
+        let mut at = 0;
+        (0..self.count).map_while(move |_| {
+            let (bytes, next) = self.next(at)?;
+            at = next;
+            let text: Vec<u8> =
+                bytes.iter().flat_map(|&byte| tokens.texts[usize::from(byte)]).copied().collect();
+            Some(String::from_utf8_lossy(&text).into_owned())
+        })
+    }
+}
+
+/// The addresses: offsets and the base that they count from. Up to Linux 6.3 they stand before the
+/// names, then behind the tokens.
+fn addresses(data: &[u8], tokens: &Tokens<'_>, names: &Names<'_>, absolute_percpu: bool) -> Option<Vec<u64>> {
+    let length = align(4 * names.count);
+    let behind = Some(align(tokens.end));
+    let before = names.start.checked_sub(8 + length);
+    [behind, before].into_iter().flatten().find_map(|start| {
+        let base = u64_at(data, start + length)?;
+        if base < KERNEL_START {
+            return None;
+        }
+        let address = |number| {
+            let offset = u32_at(data, start + 4 * number)?;
+            Some(match (absolute_percpu, offset.cast_signed()) {
+                (false, _) => base + u64::from(offset),
+                (true, signed @ 0..) => u64::from(signed.unsigned_abs()),
+                (true, signed) => base.wrapping_add_signed(-1 - i64::from(signed)),
+            })
+        };
+        let addresses: Vec<u64> = (0..names.count).map(address).collect::<Option<_>>()?;
+        addresses.is_sorted().then_some(addresses)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table as `scripts/kallsyms.c` writes it, with something before and behind.
+    fn table(symbols: &[(u32, String)], base: u64, offsets_first: bool) -> Vec<u8> {
+        let pad = |data: &mut Vec<u8>| data.resize(data.len().next_multiple_of(8), 0);
+        let mut offsets: Vec<u8> = symbols.iter().flat_map(|(offset, _)| offset.to_le_bytes()).collect();
+        pad(&mut offsets);
+        offsets.extend(base.to_le_bytes());
+
+        let mut data = b"something else, 0\x001\x002\x00 ".to_vec();
+        pad(&mut data);
+        if offsets_first {
+            data.extend(&offsets);
+        }
+        data.extend((symbols.len() as u64).to_le_bytes());
+        let (mut names, mut markers) = (Vec::new(), Vec::new());
+        for (number, (_, name)) in symbols.iter().enumerate() {
+            if number % 256 == 0 {
+                markers.extend((names.len() as u32).to_le_bytes());
+            }
+            let bytes = name.replace("klp_", "\x01").into_bytes();
+            match u8::try_from(bytes.len()) {
+                Ok(short @ ..0x80) => names.push(short),
+                _ => names.extend([bytes.len() as u8 & 0x7f | 0x80, (bytes.len() >> 7) as u8]),
+            }
+            names.extend(bytes);
+        }
+        pad(&mut names);
+        pad(&mut markers);
+        data.extend(names);
+        data.extend(markers);
+        let (mut texts, mut index) = (Vec::new(), Vec::new());
+        for token in 0..=255u8 {
+            index.extend((texts.len() as u16).to_le_bytes());
+            match token {
+                1 => texts.extend(b"klp_"),
+                b' '..=b'~' => texts.push(token),
+                _ => {}
+            }
+            texts.push(0);
+        }
+        pad(&mut texts);
+        data.extend(texts);
+        data.extend(index);
+        if !offsets_first {
+            data.extend(&offsets);
+        }
+        data.extend([0xff; 100]);
+        data
+    }
+
+    fn symbols() -> Vec<(u32, String)> {
+        let absolute = (0..10).map(|number| (number, format!("Apercpu_{number}")));
+        let relative = (0..1990).map(|number: i32| {
+            let long = if number % 7 == 0 { "x".repeat(200) } else { String::new() };
+            ((-1 - 16 * number).cast_unsigned(), format!("tklp_function_{number}{long}"))
+        });
+        absolute.chain(relative).collect()
+    }
+
+    #[test]
+    fn both_layouts_are_read() {
+        const BASE: u64 = 0xffff_ffff_8100_0000;
+        for offsets_first in [true, false] {
+            let entries = read(&table(&symbols(), BASE, offsets_first), true).unwrap();
+            assert_eq!(entries.len(), 2000);
+            assert_eq!(entries[3], Entry { address: 3, kind: 'A', name: "percpu_3".into() });
+            assert_eq!(
+                entries[1999],
+                Entry { address: BASE + 16 * 1989, kind: 't', name: "klp_function_1989".into() }
+            );
+            assert_eq!(entries[10].name, format!("klp_function_0{}", "x".repeat(200)));
+        }
+    }
+
+    #[test]
+    fn without_absolute_ones_offsets_have_no_sign() {
+        let symbols: Vec<_> = (0..1000).map(|number| (number * 0x20_0000, format!("Tf{number}"))).collect();
+        let entries = read(&table(&symbols, KERNEL_START, false), false).unwrap();
+        assert_eq!(entries[999].address, KERNEL_START + 999 * 0x20_0000);
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        assert!(read(b"", true).is_err());
+        let mut damaged = table(&symbols(), KERNEL_START, false);
+        damaged.truncate(damaged.len() - 1000);
+        assert!(read(&damaged, true).is_err());
+    }
+}

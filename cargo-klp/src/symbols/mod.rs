@@ -1,0 +1,195 @@
+//! The symbols of a kernel and its modules: where each is, which of its name, and whether it is exported.
+//!
+//! They come from the image and the modules themselves, so no `System.map` is needed, which is a stub
+//! in Debian's packages, and no kernel that is up.
+
+pub mod code;
+mod exports;
+mod kallsyms;
+mod module;
+mod vmlinux;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use exports::Exports;
+use module::Module;
+use vmlinux::Vmlinux;
+
+pub use exports::Export;
+
+/// The object that is the kernel itself.
+pub const VMLINUX: &str = "vmlinux";
+
+/// A symbol of the kernel or of a module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Symbol {
+    /// Its name.
+    pub name: String,
+    /// What `/proc/kallsyms` shows of its kind: `t` for code, `d`, `b` and `r` for data, …, large
+    /// where it is global (vmlinux) or exported to all (a module).
+    pub kind: char,
+    /// The section of the module's file; none in vmlinux.
+    pub section: Option<usize>,
+    /// The address, as the image is linked; in a module the offset in the section.
+    pub address: u64,
+    /// Which of that name in its object, from 1, as livepatch counts them (`sympos`).
+    pub position: u64,
+    /// Whether it is gone once the kernel is booted, or the module initialized.
+    pub is_init: bool,
+}
+
+impl Symbol {
+    /// Whether it is code.
+    #[must_use]
+    pub fn is_code(&self) -> bool {
+        matches!(self.kind.to_ascii_lowercase(), 't' | 'w')
+    }
+}
+
+/// The symbols of a kernel.
+#[derive(Debug)]
+pub struct Symbols<'a> {
+    kernel: &'a Kernel,
+    /// Modules that are not the kernel's own.
+    modules: &'a [PathBuf],
+    exports: Exports,
+}
+
+impl<'a> Symbols<'a> {
+    /// Of a kernel, with these files of modules besides its own.
+    pub fn of(kernel: &'a Kernel, modules: &'a [PathBuf]) -> Result<Self> {
+        Ok(Self { kernel, modules, exports: Exports::read(&kernel.kdir)? })
+    }
+
+    /// The kernel's release.
+    #[must_use]
+    pub fn release(&self) -> &str {
+        &self.kernel.release
+    }
+
+    /// An object: [`VMLINUX`], or a module by the name that it has in `/proc/modules`.
+    pub fn object(&self, name: &str) -> Result<Object<'_>> {
+        let kind = if name == VMLINUX {
+            Kind::Vmlinux(Vmlinux::open(self.kernel)?)
+        } else {
+            let file = module::find(self.kernel, self.modules, name)?;
+            Kind::Module(Module::read(&file)?)
+        };
+        Ok(Object { name: name.into(), exports: &self.exports, kind })
+    }
+}
+
+/// The symbols of vmlinux or of a module.
+#[derive(Debug)]
+pub struct Object<'a> {
+    /// Its name.
+    pub name: String,
+    exports: &'a Exports,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Vmlinux(Vmlinux),
+    Module(Module),
+}
+
+impl Object<'_> {
+    /// The symbols of a name, in the order of their positions.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Vec<Symbol> {
+        match &self.kind {
+            Kind::Vmlinux(vmlinux) => vmlinux.starting_with(name, |found| found == name),
+            Kind::Module(module) => {
+                module.symbols().iter().filter(|symbol| symbol.name == name).cloned().collect()
+            }
+        }
+    }
+
+    /// The symbols whose names start so.
+    #[must_use]
+    pub fn starting_with(&self, start: &str) -> Vec<Symbol> {
+        match &self.kind {
+            Kind::Vmlinux(vmlinux) => vmlinux.starting_with(start, |_| true),
+            Kind::Module(module) => {
+                let symbols = module.symbols().iter();
+                symbols.filter(|symbol| symbol.name.starts_with(start)).cloned().collect()
+            }
+        }
+    }
+
+    /// All symbols, in the order in which `/proc/kallsyms` shows them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Symbol> {
+        match &self.kind {
+            Kind::Vmlinux(vmlinux) => vmlinux.all(),
+            Kind::Module(module) => module.symbols().to_vec(),
+        }
+    }
+
+    /// How the object exports a name, if it does.
+    #[must_use]
+    pub fn export(&self, name: &str) -> Option<Export> {
+        self.exports.get(&self.name, name).or_else(|| match &self.kind {
+            Kind::Module(module) if module.exports(name) => Some(Export::default()),
+            _ => None,
+        })
+    }
+
+    /// The names that someone may have meant who wrote this one, the likeliest first.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Vec<String> {
+        /// So many are shown.
+        const MOST: usize = 5;
+        // What compilers make of a name.
+        let mut near: Vec<String> =
+            self.starting_with(&format!("{name}.")).into_iter().map(|symbol| symbol.name).collect();
+        near.dedup();
+        let alike = |other: &String| {
+            let first = |name: &str| name.trim_start_matches('_').chars().next();
+            let similar = other.len().abs_diff(name.len()) <= 3 && first(other) == first(name);
+            let distance = if similar { strsim::levenshtein(name, other) } else { usize::MAX };
+            (distance <= 1 + name.len() / 6).then_some(distance)
+        };
+        let mut others: Vec<(usize, String)> = self
+            .all()
+            .into_iter()
+            .filter_map(|symbol| Some((alike(&symbol.name)?, symbol.name)))
+            .filter(|(_, other)| other != name)
+            .collect();
+        others.sort();
+        others.dedup();
+        near.extend(others.into_iter().map(|(_, other)| other));
+        near.truncate(MOST);
+        near
+    }
+
+    /// The file that the symbols were read from.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        match &self.kind {
+            Kind::Vmlinux(vmlinux) => vmlinux.image(),
+            Kind::Module(module) => module.file(),
+        }
+    }
+
+    /// Where the object's code and data are.
+    fn layout(&self) -> &dyn code::Layout {
+        match &self.kind {
+            Kind::Vmlinux(vmlinux) => vmlinux,
+            Kind::Module(module) => module,
+        }
+    }
+}
+
+/// The error for an object that is not on this machine.
+fn no_object(kernel: &Kernel, name: &str, why: &str, help: String) -> Error {
+    Error::Request {
+        message: format!("the symbols of `{name}` in kernel {} are not known: {why}", kernel.release),
+        help,
+    }
+}

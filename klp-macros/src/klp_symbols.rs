@@ -1,0 +1,327 @@
+//! `#[klp_symbols]`.
+
+use darling::FromMeta;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, ForeignItem, Ident, ItemForeignMod, Meta, Safety, Token};
+
+use crate::args::{self, Arguments, Number, Parsed, Text};
+use crate::diagnostics::{Diagnostics, Reported};
+use crate::emit::{Part, cfgs, hidden, manifest};
+use crate::item;
+use crate::klp_func::{VMLINUX, check_object, check_symbol};
+
+#[derive(FromMeta)]
+struct Args {
+    object: Option<Text>,
+}
+
+impl Arguments for Args {
+    const KEYS: &'static [(&'static str, &'static str)] = &[("object", "object = \"nf_tables\"")];
+}
+
+/// The arguments of `#[klp(…)]` on an item of the block.
+#[derive(FromMeta)]
+struct ItemArgs {
+    symbol: Option<Text>,
+    sympos: Option<Number>,
+    static_of: Option<Text>,
+}
+
+impl Arguments for ItemArgs {
+    const KEYS: &'static [(&'static str, &'static str)] = &[
+        ("symbol", "symbol = \"do_open.isra.0\""),
+        ("sympos", "sympos = 2"),
+        ("static_of", "static_of = \"the_function\""),
+    ];
+}
+
+/// What a symbol is used as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A function is called.
+    Function,
+    /// A variable is read or written.
+    Variable,
+    /// A variable in a function: its symbol has a suffix that the compiler chose.
+    StaticOf(String),
+}
+
+impl Use {
+    /// As the manifest has it: `cargo_klp::manifest::Use`.
+    fn text(&self) -> String {
+        match self {
+            Self::Function => "function".into(),
+            Self::Variable => "variable".into(),
+            Self::StaticOf(function) => format!("static_of:{function}"),
+        }
+    }
+}
+
+/// A symbol that the build is to find.
+pub(crate) struct Wanted<'a> {
+    pub(crate) object: &'a str,
+    pub(crate) symbol: &'a str,
+    pub(crate) sympos: Option<&'a Number>,
+    pub(crate) used_as: Use,
+}
+
+impl Wanted<'_> {
+    /// The name that stands for it until the build knows where it is: on the target, for the linker.
+    /// The same for all that ask for the same.
+    pub(crate) fn placeholder(&self) -> String {
+        let sympos = match self.sympos {
+            None => String::new(),
+            Some(sympos) => sympos.to_token_stream().to_string(),
+        };
+        format!("__klp_symbol:{}:{}:{}:{sympos}", self.used_as.text(), self.object, self.symbol)
+    }
+
+    /// Its line of the manifest.
+    pub(crate) fn manifest(&self, cfgs: &[&Attribute]) -> TokenStream {
+        let sympos = self.sympos.map_or_else(|| quote!(0), ToTokens::to_token_stream);
+        let (used_as, placeholder) = (self.used_as.text(), self.placeholder());
+        manifest(
+            cfgs,
+            &[
+                Part::Text("symbol"),
+                Part::Text(self.object),
+                Part::Text(self.symbol),
+                Part::Number(sympos),
+                Part::Text(&used_as),
+                Part::Text(&placeholder),
+            ],
+        )
+    }
+}
+
+/// An item of the block, checked.
+struct Declared<'a> {
+    ident: &'a Ident,
+    attrs: &'a [Attribute],
+    symbol: String,
+    sympos: Option<Number>,
+    used_as: Use,
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let args = args::parse(&mut diagnostics, args);
+    let Ok(mut block) = parse(&mut diagnostics, &item) else {
+        return diagnostics.attach(item);
+    };
+    let checked = check(&mut diagnostics, &args, &block);
+    let (names, generated) = match &checked {
+        Ok((object, declared)) => (link_names(object, declared), emit(object, &block, declared)),
+        Err(Reported { .. }) => (Vec::new(), TokenStream::new()),
+    };
+    drop(checked);
+    for item in &mut block.items {
+        if let Some(attrs) = attrs_mut(item) {
+            attrs.retain(|attribute| !is_ours(attribute));
+        }
+    }
+    for (item, names) in block.items.iter_mut().zip(names) {
+        attrs_mut(item).expect("only functions and variables pass the check").extend(names);
+    }
+    diagnostics.attach(quote!(#block #generated))
+}
+
+fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<ItemForeignMod, Reported> {
+    syn::parse2(item.clone()).map_err(|_| {
+        diagnostics.error_at(
+            item::place(item),
+            "`#[klp_symbols]` belongs on a block of declarations: write it above `unsafe extern \"C\" { … }`",
+        )
+    })
+}
+
+fn is_ours(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("klp")
+}
+
+fn attrs_mut(item: &mut ForeignItem) -> Option<&mut Vec<Attribute>> {
+    match item {
+        ForeignItem::Fn(function) => Some(&mut function.attrs),
+        ForeignItem::Static(variable) => Some(&mut variable.attrs),
+        _ => None,
+    }
+}
+
+fn check<'a>(
+    diagnostics: &mut Diagnostics,
+    parsed: &Result<Parsed<Args>, Reported>,
+    block: &'a ItemForeignMod,
+) -> Result<(String, Vec<Declared<'a>>), Reported> {
+    let object = match parsed {
+        Ok(Parsed { args: Args { object: Some(object) }, .. }) => {
+            check_object(diagnostics, object);
+            object.value()
+        }
+        _ => VMLINUX.to_owned(),
+    };
+    if block.abi.name.as_ref().is_none_or(|name| name.value() != "C") {
+        diagnostics.error(&block.abi, "the kernel's symbols are those of C: write `unsafe extern \"C\"`");
+    }
+    let declared: Vec<_> = block.items.iter().map(|item| check_item(diagnostics, item)).collect();
+    if block.items.is_empty() {
+        diagnostics.error_at(
+            block.brace_token.span.join(),
+            "the block is empty: declare the functions and variables in it",
+        );
+    }
+    diagnostics.check()?;
+    Ok((object, declared.into_iter().collect::<Result<_, _>>()?))
+}
+
+fn check_item<'a>(diagnostics: &mut Diagnostics, item: &'a ForeignItem) -> Result<Declared<'a>, Reported> {
+    let (ident, attrs, safety, is_function) = match item {
+        ForeignItem::Fn(function) => (&function.sig.ident, &function.attrs, &function.sig.safety, true),
+        ForeignItem::Static(variable) => (&variable.ident, &variable.attrs, &variable.safety, false),
+        other => {
+            return Err(diagnostics
+                .error(other, "only functions and variables have symbols: write `fn …;` or `static …;`"));
+        }
+    };
+    if let Safety::Safe(safe) = safety {
+        diagnostics.error(
+            safe,
+            "nothing checks the type of a symbol, nor that its module is there: leave `safe` out",
+        );
+    }
+    for attribute in attrs.iter().filter(|attribute| attribute.path().is_ident("link_name")) {
+        diagnostics.error(attribute, "the name is found by the build: write `#[klp(symbol = \"…\")]`");
+    }
+    let args = item_args(diagnostics, attrs)?;
+    let symbol = args.symbol.as_ref().map_or_else(|| ident.unraw().to_string(), Text::value);
+    if let Some(symbol) = &args.symbol {
+        check_symbol(diagnostics, symbol, "of the symbol, as in `/proc/kallsyms`");
+    }
+    if let Some(function) = &args.static_of {
+        check_symbol(diagnostics, function, "of the function that the variable is in");
+        if is_function {
+            diagnostics.error(
+                function,
+                "a function is no variable of another one: write `static …;`, or leave `static_of` out",
+            );
+        }
+        if let Some(sympos) = &args.sympos {
+            diagnostics.error(
+                sympos,
+                "a variable of a function is found by the function's code: leave `sympos` out",
+            );
+        }
+    }
+    let used_as = match (&args.static_of, is_function) {
+        (Some(function), _) => Use::StaticOf(function.value()),
+        (None, true) => Use::Function,
+        (None, false) => Use::Variable,
+    };
+    diagnostics.check()?;
+    Ok(Declared { ident, attrs, symbol, sympos: args.sympos, used_as })
+}
+
+/// The arguments of an item's `#[klp(…)]`s, all of them together.
+fn item_args(diagnostics: &mut Diagnostics, attrs: &[Attribute]) -> Result<ItemArgs, Reported> {
+    let mut tokens = Punctuated::<TokenStream, Token![,]>::new();
+    for attribute in attrs.iter().filter(|attribute| is_ours(attribute)) {
+        match &attribute.meta {
+            Meta::List(list) if !list.tokens.is_empty() => tokens.push(list.tokens.clone()),
+            other => {
+                diagnostics.error(
+                    other,
+                    "`#[klp(…)]` says how the symbol is found: write `symbol`, `sympos` or `static_of` in it",
+                );
+            }
+        }
+    }
+    Ok(args::parse::<ItemArgs>(diagnostics, tokens.to_token_stream())?.args)
+}
+
+impl Declared<'_> {
+    fn wanted<'a>(&'a self, object: &'a str) -> Wanted<'a> {
+        let Self { symbol, sympos, used_as, .. } = self;
+        Wanted { object, symbol, sympos: sympos.as_ref(), used_as: used_as.clone() }
+    }
+}
+
+/// The attributes that give each item its name for the linker.
+fn link_names(object: &str, declared: &[Declared<'_>]) -> Vec<Vec<Attribute>> {
+    declared.iter().map(|item| link_name(&item.wanted(object), item.ident)).collect()
+}
+
+/// The attributes that give an item its name for the linker.
+///
+/// On the host that is the symbol itself: a test that wants to may define it.
+pub(crate) fn link_name(wanted: &Wanted<'_>, ident: &Ident) -> Vec<Attribute> {
+    let placeholder = wanted.placeholder();
+    let mut attributes = vec![syn::parse_quote!(#[cfg_attr(target_os = "none", link_name = #placeholder)])];
+    if ident.unraw() != wanted.symbol {
+        let symbol = wanted.symbol;
+        attributes.push(syn::parse_quote!(#[cfg_attr(not(target_os = "none"), link_name = #symbol)]));
+    }
+    attributes
+}
+
+fn emit(object: &str, block: &ItemForeignMod, declared: &[Declared<'_>]) -> TokenStream {
+    let items = declared.iter().map(|item| {
+        let cfgs: Vec<_> = cfgs(&block.attrs).into_iter().chain(cfgs(item.attrs)).collect();
+        let line = item.wanted(object).manifest(&cfgs);
+        let check = item.sympos.as_ref().map(|sympos| {
+            hidden(&cfgs, &quote!(const __KLP_SYMPOS: ::core::ffi::c_ulong = #sympos; let _ = __KLP_SYMPOS;))
+        });
+        quote!(#check #line)
+    });
+    // A patch is missed here as with the other macros.
+    let patch = crate::emit::patch_type();
+    let cfgs = cfgs(&block.attrs);
+    let belongs = hidden(&cfgs, &quote!(let _ = ::core::mem::size_of::<crate::#patch>();));
+    quote!(#belongs #(#items)*)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(args: TokenStream, item: TokenStream) -> String {
+        expand(args, item).to_string()
+    }
+
+    #[test]
+    fn each_item_has_a_name_and_a_line() {
+        let text = expanded(
+            quote!(object = "nf_tables"),
+            quote! {
+                unsafe extern "C" {
+                    /// A list.
+                    #[cfg(feature = "x")]
+                    static mut list: u8;
+                    #[klp(symbol = "nft_do.isra.0", sympos = 2)]
+                    fn nft_do();
+                }
+            },
+        );
+        assert!(text.contains("link_name = \"__klp_symbol:variable:nf_tables:list:\""), "{text}");
+        assert!(text.contains("link_name = \"__klp_symbol:function:nf_tables:nft_do.isra.0:2\""), "{text}");
+        assert!(text.contains("link_name = \"nft_do.isra.0\""), "{text}");
+        assert!(!text.contains("# [klp"), "{text}");
+        assert_eq!(text.matches("feature = \"x\"").count(), 2, "{text}");
+        assert_eq!(text.matches("symbol\\\\tnf_tables").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn a_variable_of_a_function() {
+        let text = expanded(
+            TokenStream::new(),
+            quote! {
+                unsafe extern "C" {
+                    #[klp(static_of = "f")]
+                    static count: u8;
+                }
+            },
+        );
+        assert!(text.contains("__klp_symbol:static_of:f:vmlinux:count:"), "{text}");
+    }
+}
