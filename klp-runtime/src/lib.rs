@@ -109,6 +109,15 @@ pub mod __private {
     /// Implemented for the patch once for each object, symbol and position that is redirected.
     pub trait DuplicateFunc<const KEY: u64> {}
 
+    /// What stands behind a call keeps it from being made a jump, with which the caller's frame would be
+    /// gone while the callee runs.
+    #[cfg(target_os = "none")]
+    #[inline(always)]
+    pub fn stay_on_the_stack() {
+        // SAFETY: nothing is executed.
+        unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) };
+    }
+
     /// The key of [`DuplicateFunc`]. Position 0 is the only symbol of its name, so also the first.
     #[must_use]
     pub const fn func_key(object: &str, symbol: &str, sympos: u64) -> u64 {

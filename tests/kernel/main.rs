@@ -15,6 +15,7 @@ mod lifecycle;
 mod memory;
 mod modules;
 mod objects;
+mod original;
 mod parallel;
 mod patches;
 mod sleeper;
@@ -53,6 +54,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             modules::tests(),
             faults::tests(),
             symbols::tests(),
+            original::tests(),
             diff::tests(),
         ]
         .concat(),
