@@ -43,7 +43,7 @@ fn parameters_are_read_and_written() {
     assert_eq!(read(&parameter("shown")), "42");
     assert!(fs::write(parameter("shown"), "no number").is_err());
 
-    assert_eq!(read(&parameter("mask")), "0xab");
+    assert_eq!(read(&parameter("mask")), "0x0000ab");
     assert_eq!((read(&parameter("text")), read(&parameter("replace"))), ("given".into(), "N".into()));
     let mode = |name: &str| fs::metadata(parameter(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(["shown", "mask", "text"].map(mode), [0o644, 0o600, 0o444]);

@@ -42,6 +42,7 @@ mod memory;
 mod modules;
 mod mutants;
 mod objects;
+mod original;
 mod parallel;
 mod patches;
 mod primitives;
@@ -91,6 +92,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             faults::tests(),
             chosen::tests(),
             symbols::tests(),
+            original::tests(),
             diff::tests(),
         ]
         .concat(),

@@ -142,9 +142,10 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
             "it must be compressed with xz or zstd".into(),
         ));
     }
-    Err(Error::Missing {
-        what: format!("the image of kernel {}", kernel.release),
-        needed_for: "the patch needs symbols that are not exported: they are looked up in it".into(),
+    Err(Error::NoKernel {
+        wanted: format!("{} with its image, which has the symbols that the patch needs", kernel.release),
+        series: kernel.release.clone(),
+        available: Vec::new(),
     })
 }
 
