@@ -79,7 +79,7 @@ struct OfTask {
 }
 
 unsafe extern "C" {
-    fn seq_puts(m: *mut seq_file, text: *const c_char);
+    fn seq_printf(m: *mut seq_file, format: *const c_char, ...);
 }
 
 #[klp_func(symbol = "cmdline_proc_show")]
@@ -87,13 +87,13 @@ unsafe extern "C" fn livepatch_cmdline_proc_show(m: *mut seq_file, _v: *mut c_vo
     SHOWN.set(SHOWN.get() + 1);
     MASK.set(HexInt(MASK.get().0 | 1));
     // SAFETY: `m` is the file that is read.
-    unsafe { seq_puts(m, TEXT.get().as_c_str().as_ptr()) };
+    unsafe { seq_printf(m, c"%s".as_ptr(), TEXT.get().as_c_str().as_ptr()) };
     0
 }
 
 #[klp_func(symbol = "version_proc_show")]
 unsafe extern "C" fn livepatch_version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_int {
     // SAFETY: As above.
-    unsafe { seq_puts(m, c"patched".as_ptr()) };
+    unsafe { seq_printf(m, c"patched".as_ptr()) };
     0
 }
