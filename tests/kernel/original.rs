@@ -4,8 +4,6 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rustix::io::Errno;
-
 use crate::guest::{Log, Patch};
 use crate::sleeper::Sleeper;
 
@@ -65,7 +63,7 @@ fn original_does_not_hold_up_going_back() {
     // The task has not been switched: it is where it should be.
     ORIGINAL.set_enabled(true);
     ORIGINAL.settle();
-    assert_eq!(ORIGINAL.try_remove(), Err(Errno::BUSY));
+    assert!(ORIGINAL.try_remove().is_err(), "it is enabled again");
     ORIGINAL.set_enabled(false);
     assert!(ORIGINAL.in_transition());
     inside.let_go();
@@ -79,7 +77,8 @@ fn original_holds_up_a_replace() {
     B2_STALLS.insert().unwrap();
     assert!(B2_STALLS.in_transition());
     assert!(ORIGINAL.try_remove().is_err(), "the task returns to the module's code");
-    inside.let_go();
+    // Opening the other end fails already.
+    drop(inside);
     B2_STALLS.settle();
     ORIGINAL.gone();
     ORIGINAL.remove();

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use crate::cli::MessageFormat;
 use crate::error::{Error, Result, not_started, run_tool};
-use crate::kernel::{Kernel, KernelArgs, Need};
+use crate::kernel::{Kernel, KernelArgs, Need, TESTED};
 use crate::manifest::Manifest;
 use crate::{inspect, ui};
 
@@ -114,6 +114,10 @@ pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel, modules: &ModuleArg
                 needed_for: "the target kernel's Kbuild".into(),
             });
         }
+    }
+    if !kernel.is_tested() {
+        let tested = TESTED.join(" and ");
+        ui::warning(format_args!("klp is tested on {tested}, and nobody has tried it on {}", kernel.release));
     }
     let metadata = workspace(packages.manifest_path.as_deref())?;
     // Also made where Kbuild needs it; here, what is missing for it is an error of its own.

@@ -283,3 +283,45 @@ fn skip(builder: &mut Builder<'_>, targets: &BTreeMap<usize, &Target>) -> Result
 /// The opcodes of direct calls and jumps, before their 4 bytes of distance.
 const CALL: u8 = 0xe8;
 const JUMP: u8 = 0xe9;
+
+#[cfg(test)]
+mod tests {
+    use object::{Object as _, ObjectSymbol as _};
+
+    use super::*;
+    use crate::build::finish::tests::module;
+
+    fn resolved(skipped: u64) -> Resolved {
+        let target = Target { name: ".klp.sym.vmlinux.f,0".into(), skipped };
+        [("placeholder".to_owned(), target)].into()
+    }
+
+    /// The addends of the relocations in `.text`.
+    fn addends(data: &[u8]) -> Vec<i64> {
+        use object::ObjectSection as _;
+        let file = object::File::parse(data).unwrap();
+        let text = file.section_by_name(".text").unwrap();
+        text.relocations().map(|(_, relocation)| relocation.addend()).collect()
+    }
+
+    #[test]
+    fn calls_of_an_original_skip_its_start() {
+        let data = module(&["placeholder", "printk"], &[]);
+        for (skipped, addend) in [(0, -4), (5, 1), (9, 5)] {
+            let renamed = rename(&data, &resolved(skipped)).unwrap();
+            assert_eq!(addends(&renamed), [addend, -4]);
+            let file = object::File::parse(&*renamed).unwrap();
+            let symbol = file.symbol_by_name(".klp.sym.vmlinux.f,0").unwrap();
+            assert!(symbol.is_undefined() && symbol.is_weak());
+            assert!(file.symbol_by_name("placeholder").is_none());
+        }
+    }
+
+    #[test]
+    fn an_original_is_no_pointer() {
+        let data = module(&[], &["placeholder"]);
+        let error = rename(&data, &resolved(9)).unwrap_err().to_string();
+        assert!(error.contains("not called directly"), "{error}");
+        rename(&data, &resolved(0)).unwrap();
+    }
+}
