@@ -7,10 +7,11 @@ use syn::parse::{Parse, ParseStream};
 use syn::visit::Visit;
 use syn::{Attribute, GenericParam, Safety, Signature, Visibility};
 
-use crate::args::{self, Arguments, Number, Parsed, Text};
+use crate::args::{self, Arguments, Flag, Number, Parsed, Text};
+use crate::description::Description;
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{Part, c_string, cfgs, entry, hidden, manifest, unique};
-use crate::item;
+use crate::{item, place};
 
 /// `KSYM_NAME_LEN`, without the NUL.
 const MAX_SYMBOL: usize = 511;
@@ -24,6 +25,7 @@ struct Args {
     symbol: Option<Text>,
     object: Option<Text>,
     sympos: Option<Number>,
+    unchecked: Option<Flag>,
 }
 
 impl Arguments for Args {
@@ -31,6 +33,7 @@ impl Arguments for Args {
         ("symbol", "symbol = \"cmdline_proc_show\""),
         ("object", "object = \"nf_tables\""),
         ("sympos", "sympos = 2"),
+        ("unchecked", "unchecked"),
     ];
 }
 
@@ -56,6 +59,7 @@ struct Redirect<'a> {
     symbol: (String, &'a Text),
     object: String,
     sympos: Option<&'a Number>,
+    unchecked: bool,
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -110,6 +114,7 @@ fn check<'a>(
         symbol: (symbol.value(), symbol),
         object: args.object.as_ref().map_or_else(|| VMLINUX.to_owned(), Text::value),
         sympos: args.sympos.as_ref(),
+        unchecked: args.unchecked.is_some(),
     })
 }
 
@@ -242,7 +247,9 @@ pub(crate) fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
 fn emit(redirect: &Redirect<'_>) -> TokenStream {
     let (symbol, symbol_at) = &redirect.symbol;
     let sympos = redirect.sympos.map_or_else(|| quote!(0), |sympos| quote!(#sympos));
-    let target = Target { object: &redirect.object, symbol, symbol_at, sympos };
+    let signature = &redirect.function.sig;
+    let signature = (!redirect.unchecked).then_some(signature);
+    let target = Target { object: &redirect.object, symbol, symbol_at, sympos, signature };
     redirection(&cfgs(&redirect.function.attrs), &target, &redirect.function.sig.ident, &TokenStream::new())
 }
 
@@ -254,6 +261,8 @@ pub(crate) struct Target<'a> {
     pub(crate) symbol_at: &'a Text,
     /// A constant expression.
     pub(crate) sympos: TokenStream,
+    /// That of the replacement; `None` where the build is not to check it.
+    pub(crate) signature: Option<&'a Signature>,
 }
 
 /// The entry in the table of functions, with `items` beside it, and its line in the manifest.
@@ -263,7 +272,7 @@ pub(crate) fn redirection(
     replacement: &Ident,
     items: &TokenStream,
 ) -> TokenStream {
-    let Target { object, symbol, symbol_at, sympos } = target;
+    let Target { object, symbol, symbol_at, sympos, signature } = target;
     let object_pointer = if *object == VMLINUX {
         quote!(::core::ptr::null())
     } else {
@@ -304,7 +313,13 @@ pub(crate) fn redirection(
             #unique
         },
     );
-    let parts = [Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos.clone())];
+    let described = signature.map(|signature| (place::of(symbol_at), Description::of(signature)));
+    let mut parts =
+        vec![Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos.clone())];
+    if let Some((place, Description { places, classes })) = &described {
+        parts.extend([Part::Text(place), Part::Text(places)]);
+        parts.extend(classes.iter().cloned().map(Part::Number));
+    }
     let manifest = manifest(cfgs, &parts);
     quote!(#hidden #manifest)
 }
