@@ -43,6 +43,7 @@
 
 mod args;
 mod callback;
+mod description;
 mod diagnostics;
 mod emit;
 mod hook;
@@ -55,6 +56,7 @@ mod klp_state;
 mod klp_symbols;
 mod klp_syscall;
 mod livepatch;
+mod place;
 mod shadow;
 
 use proc_macro::TokenStream;
@@ -100,9 +102,10 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 
 /// Redirects a function of the kernel, or of a module, to the one below.
 ///
-/// The replacement has the types of the original: nothing can check that. It is
-/// called in the original's place from the moment on that the kernel's
-/// transition has switched a task, and gets the same arguments.
+/// The replacement has the types of the original: the build compares their number,
+/// sizes and kinds with the kernel's BTF, where it has the function. It is called
+/// in the original's place from the moment on that the kernel's transition has
+/// switched a task, and gets the same arguments.
 ///
 /// # Arguments
 ///
@@ -111,6 +114,7 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 /// | `symbol` | a string | the function's name, as in `/proc/kallsyms` |
 /// | `object` | a string | optional, `vmlinux`: the module that has it, as in `/proc/modules` |
 /// | `sympos` | a constant expression, `c_ulong` | optional, `0`: which of the functions of that name, from 1, in the order of `/proc/kallsyms`; 0 where the name is unique |
+/// | `unchecked` | stands alone | optional: the build does not look whether the kernel has the function and can redirect it, nor at its types |
 ///
 /// | `original` | a name | optional: makes an `unsafe fn` of that name, with the types of the replacement, which calls the original |
 ///

@@ -23,6 +23,7 @@ pub mod alloc;
 pub mod builder;
 #[cfg(any(feature = "sim", target_os = "none"))]
 mod choose;
+mod describe;
 pub mod engine;
 pub mod error;
 pub mod layout;
@@ -116,6 +117,7 @@ pub mod __private {
         ABI_VERSION, DataSlot, FIRST_RESERVED_ID, FuncEntry, PatchEntry, ShadowEntry, StateEntry,
     };
     pub use crate::builder::{Exit, HookEntry, Init};
+    pub use crate::describe::{Described, OfAnyKind};
     pub use crate::layout::{Fingerprint, KlpData};
     pub use crate::native::NativeEntry;
     pub use crate::object::{
