@@ -11,7 +11,7 @@ use crate::kernel::Kernel;
 use crate::symbols::{Symbols, VMLINUX};
 
 /// The types that the prelude of klp-runtime has.
-const PRELUDE: [&str; 8] =
+pub const PRELUDE: [&str; 8] =
     ["device", "file", "inode", "module", "net_device", "seq_file", "sk_buff", "task_struct"];
 
 /// A replacement, and all that it needs declared.
