@@ -128,9 +128,9 @@ fn checked(dir: &Path, series: &str) -> (bool, Value) {
         .env("RUSTFLAGS", "")
         .output()
         .unwrap();
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    let line = serde_json::from_str(&text)
-        .unwrap_or_else(|_| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)));
+    let line = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
     (output.status.success(), line)
 }
 
@@ -183,8 +183,12 @@ fn functions_at_random(series: &str, seed: u64) {
     assert_eq!(line["unchecked"].as_array().unwrap().len(), 0, "{line}");
 
     // The same with a parameter more, by way of the macros.
-    let wrong = items.replace(") -> ", ", _more: c_int) -> ").replace(") {\n", ", _more: c_int) {\n");
-    write_crate(&dir, &name, &format!("{declarations}{}", wrong.replace("((", "(").replace("(, ", "(")));
+    let more = |line: &str| match line.split_once("fn livepatch_").and_then(|(_, rest)| rest.split_once('('))
+    {
+        Some((name, rest)) => format!("unsafe extern \"C\" fn livepatch_{name}(_more: c_int, {rest}\n"),
+        None => format!("{line}\n"),
+    };
+    write_crate(&dir, &name, &format!("{declarations}{}", items.lines().map(more).collect::<String>()));
     let (fits, line) = checked(&dir, series);
     assert!(!fits);
     let said = messages(&line);
