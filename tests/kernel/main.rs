@@ -30,6 +30,7 @@
 //! `random_sequences_agree_with_the_model` shows all but S9 and S15 in any order.
 
 mod altered;
+mod bindings;
 mod cleanup;
 mod crash;
 mod diff;
@@ -87,6 +88,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             syscalls::tests(),
             faults::tests(),
             symbols::tests(),
+            bindings::tests(),
             diff::tests(),
         ]
         .concat(),

@@ -2,17 +2,13 @@
 
 use std::path::PathBuf;
 
-use klp_btf::{Prototype, Signature, Types, Writer};
+use klp_btf::{Prototype, RUNTIME_TYPES, Signature, Types, Writer};
 
 use crate::check::{Loaded, obstacle};
 use crate::error::{Error, Result};
 use crate::explain;
 use crate::kernel::Kernel;
 use crate::symbols::{Symbols, VMLINUX};
-
-/// The types that the prelude of klp-runtime has.
-pub const PRELUDE: [&str; 8] =
-    ["device", "file", "inode", "module", "net_device", "seq_file", "sk_buff", "task_struct"];
 
 /// A line that is longer is broken, as rustfmt does it.
 const MAX_WIDTH: usize = 94;
@@ -71,7 +67,7 @@ pub fn replacement(
     if prototype.is_variadic {
         return Err(refuse(format!("`{symbol}` is variadic, and can't be replaced: patch its callers")));
     }
-    let mut writer = Writer::new(types, "", &PRELUDE);
+    let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
     let target = Target { object, symbol, sympos };
     let mut item = target.item(types, &mut writer, prototype).map_err(Error::btf(object))?;
     for other in others {
