@@ -4,6 +4,8 @@
 //! which the compiler or a linker dropped is noticed. It stands in a section of its own in the
 //! object and the module, which is not loaded into the kernel.
 
+use std::path::PathBuf;
+
 use klp_btf::Class;
 use object::{Object as _, ObjectSection};
 use serde::Serialize;
@@ -36,7 +38,7 @@ pub struct Manifest {
     pub symbols: Vec<Symbol>,
     /// The kernel types that were made for one kernel.
     #[serde(skip)]
-    pub bindings: Vec<String>,
+    pub bindings: Vec<Binding>,
 }
 
 /// The line of `livepatch!`.
@@ -161,6 +163,15 @@ pub struct Param {
     pub permissions: u32,
     /// What it is for; may be empty.
     pub description: String,
+}
+
+/// The line of an item of `kernel_types!`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Its name.
+    pub name: String,
+    /// The file of BTF that says what it is.
+    pub btf: PathBuf,
 }
 
 /// The line of an item of `#[klp_symbols]`.
@@ -320,7 +331,9 @@ impl Manifest {
                 used_as: Use::parse(fields.next()?)?,
                 placeholder: fields.next()?.into(),
             }),
-            "binding" => self.bindings.push(fields.next()?.into()),
+            "binding" => {
+                self.bindings.push(Binding { name: fields.next()?.into(), btf: fields.next()?.into() });
+            }
             _ => return None,
         }
         fields.next().is_none().then_some(())

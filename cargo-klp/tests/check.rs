@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use cargo_klp::check::{Loaded, fits};
 use cargo_klp::manifest::Passed;
-use cargo_klp::new::func::{PRELUDE, Target};
+use cargo_klp::new::func::Target;
 use cargo_klp::symbols::{Symbols, VMLINUX};
-use klp_btf::{Class, Kind, Prototype, Types, Writer};
+use klp_btf::{Class, Kind, Prototype, RUNTIME_TYPES, Types, Writer};
 use serde_json::Value;
-use support::{kernel, klp, succeed};
+use support::{kernel, klp, shuffle, succeed};
 
 /// So many functions of each kernel.
 const COUNT: usize = 300;
@@ -44,15 +44,6 @@ fn functions(loaded: &Loaded<'_>, seed: u64) -> Vec<Prototype> {
     shuffle(&mut functions, seed);
     functions.truncate(COUNT);
     functions
-}
-
-/// By a generator of numbers that needs no library.
-fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed;
-    for index in (1..items.len()).rev() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        items.swap(index, (state >> 33) as usize % (index + 1));
-    }
 }
 
 /// A signature as the macros describe it, where it is that of the kernel.
@@ -167,7 +158,7 @@ fn functions_at_random(series: &str, seed: u64) {
     println!("{series}: {counts:?} of {COUNT}");
     assert!(counts.values().all(|&count| count > COUNT / 4), "{counts:?}");
 
-    let mut writer = Writer::new(types, "", &PRELUDE);
+    let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
     let mut items = String::new();
     for function in &functions {
         let target = Target { object: VMLINUX, symbol: &function.name, sympos: 0 };

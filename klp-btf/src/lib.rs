@@ -20,6 +20,10 @@ pub use rust::{Signature, Writer};
 /// What the functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The kernel types that `klp_runtime::types` declares, and its prelude has.
+pub const RUNTIME_TYPES: [&str; 8] =
+    ["device", "file", "inode", "module", "net_device", "seq_file", "sk_buff", "task_struct"];
+
 /// The types of a kernel, or of a module on top of those of its kernel.
 pub struct Types {
     btf: Btf,
@@ -100,6 +104,51 @@ impl Types {
             }
         }
         Ok(other)
+    }
+
+    /// The enumerators of an enumeration, with their values; `None` for other types.
+    pub fn enumerators(&self, id: u32) -> Result<Option<Vec<(String, i128)>>> {
+        let found = self.get(self.bare(id)?)?;
+        let mut all = Vec::new();
+        match &found {
+            Type::Enum(list) => {
+                for member in &list.members {
+                    let value = member.val();
+                    let value = if list.is_signed() { value.cast_signed().into() } else { value.into() };
+                    all.push((self.btf.resolve_name(member)?, value));
+                }
+            }
+            Type::Enum64(list) => {
+                for member in &list.members {
+                    let value = member.val();
+                    let value = if list.is_signed() { value.cast_signed().into() } else { value.into() };
+                    all.push((self.btf.resolve_name(member)?, value));
+                }
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(all))
+    }
+
+    /// The enumeration that has an enumerator, and its value.
+    pub fn enumerator(&self, name: &str) -> Result<Option<(u32, i128)>> {
+        let (first, last) = self.btf.base().type_id_range();
+        for id in first..=last {
+            if let Some((_, value)) =
+                self.enumerators_of(id)?.into_iter().flatten().find(|(found, _)| found == name)
+            {
+                return Ok(Some((id, value)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// As [`enumerators`](Self::enumerators), but not for names of enumerations.
+    fn enumerators_of(&self, id: u32) -> Result<Option<Vec<(String, i128)>>> {
+        match self.get(id)? {
+            Type::Enum(_) | Type::Enum64(_) => self.enumerators(id),
+            _ => Ok(None),
+        }
     }
 
     fn prototype(&self, name: &str, found: &Type) -> Result<Option<Prototype>> {

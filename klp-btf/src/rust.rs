@@ -13,14 +13,16 @@ pub struct Writer<'a> {
     types: &'a Types,
     /// What goes before `c_int` and its like.
     ffi: &'static str,
-    /// Types that are declared elsewhere.
-    known: BTreeSet<String>,
+    /// Types that are declared elsewhere, with their paths.
+    known: BTreeMap<String, String>,
     /// Types that are seen by reference only.
     opaque: BTreeSet<String>,
     /// Enumerations, and the integers that they are.
     enums: BTreeMap<String, &'static str>,
     /// The names of the types that are declared in full.
     names: BTreeMap<u32, String>,
+    /// The constants that are declared.
+    constants: BTreeSet<String>,
     declarations: String,
 }
 
@@ -42,15 +44,22 @@ struct Place {
 }
 
 impl<'a> Writer<'a> {
-    /// With what goes before `c_int` and its like, and the names of types that are declared already.
-    pub fn new(types: &'a Types, ffi: &'static str, known: &[&str]) -> Self {
+    /// With what goes before `c_int` and its like, and the types that are declared elsewhere: their names,
+    /// and what goes before them.
+    pub fn new<'k>(
+        types: &'a Types,
+        ffi: &'static str,
+        known: impl IntoIterator<Item = &'k str>,
+        path: &str,
+    ) -> Self {
         Self {
             types,
             ffi,
-            known: known.iter().map(|&name| name.to_owned()).collect(),
+            known: known.into_iter().map(|name| (name.to_owned(), format!("{path}{name}"))).collect(),
             opaque: BTreeSet::new(),
             enums: BTreeMap::new(),
             names: BTreeMap::new(),
+            constants: BTreeSet::new(),
             declarations: String::new(),
         }
     }
@@ -62,7 +71,8 @@ impl<'a> Writer<'a> {
         let is_declared = |name: &String| self.names.values().any(|declared| declared == name);
         let opaque: Vec<_> = self.opaque.iter().filter(|name| !is_declared(name)).collect();
         if !opaque.is_empty() {
-            text.push_str("klp_runtime::opaque! {\n");
+            let path = if self.ffi.is_empty() { "" } else { "::klp_runtime::" };
+            let _ = writeln!(text, "{path}opaque! {{");
             for name in opaque {
                 let _ =
                     writeln!(text, "    /// `{name}` of the kernel.\n    pub struct {};", identifier(name));
@@ -72,7 +82,7 @@ impl<'a> Writer<'a> {
         for (name, integer) in &self.enums {
             let _ = write!(
                 text,
-                "\n/// `enum {name}` of the kernel.\n#[allow(non_camel_case_types)]\npub type {} = {}{integer};\n",
+                "\n/// `enum {name}` of the kernel.\n#[allow(dead_code, non_camel_case_types)]\npub type {} = {}{integer};\n",
                 identifier(name),
                 self.ffi
             );
@@ -147,7 +157,9 @@ impl<'a> Writer<'a> {
         if name.is_empty() {
             return format!("{}{integer}", self.ffi);
         }
-        self.enums.insert(name.into(), integer);
+        if !self.known.contains_key(name) {
+            self.enums.insert(name.into(), integer);
+        }
         identifier(name)
     }
 
@@ -176,10 +188,13 @@ impl<'a> Writer<'a> {
                 if name.is_empty() {
                     format!("{}c_void", self.ffi)
                 } else {
-                    if !self.known.contains(&name) {
-                        self.opaque.insert(name.clone());
+                    match self.known.get(&name) {
+                        Some(path) => path.clone(),
+                        None => {
+                            self.opaque.insert(name.clone());
+                            identifier(&name)
+                        }
                     }
-                    identifier(&name)
                 }
             }
             Type::Void => format!("{}c_void", self.ffi),
@@ -201,6 +216,56 @@ impl<'a> Writer<'a> {
         self.declare(bare, name, None)
     }
 
+    /// Declares an enumeration under a name, with its enumerators as constants.
+    pub fn constants(&mut self, name: &str, id: u32) -> Result<Option<String>> {
+        let types = self.types;
+        let Some(enumerators) = types.enumerators(id)? else { return Ok(None) };
+        let integer = self.enumerators_type(id)?;
+        let ident = identifier(name);
+        let mut text = format!(
+            "\n/// `{name}` of the kernel.\n#[allow(dead_code, non_camel_case_types)]\npub type {ident} = {integer};\n"
+        );
+        for (enumerator, value) in enumerators {
+            if self.constants.insert(enumerator.clone()) {
+                text.push_str(&constant(&enumerator, &ident, value));
+            }
+        }
+        self.enums.remove(name);
+        self.known.insert(name.into(), ident.clone());
+        self.declarations.push_str(&text);
+        Ok(Some(ident))
+    }
+
+    /// Declares one enumerator as a constant.
+    pub fn constant(&mut self, name: &str, id: u32, value: i128) -> Result<()> {
+        let integer = self.enumerators_type(id)?;
+        if self.constants.insert(name.into()) {
+            self.declarations.push_str(&constant(name, &integer, value));
+        }
+        Ok(())
+    }
+
+    /// The integer that an enumeration is.
+    fn enumerators_type(&mut self, id: u32) -> Result<String> {
+        let (signed, size) = match self.types.get(self.types.bare(id)?)? {
+            Type::Enum(list) => (list.is_signed(), list.size()),
+            Type::Enum64(list) => (list.is_signed(), list.size()),
+            _ => (false, 4),
+        };
+        Ok(self.enumeration("", signed, size))
+    }
+
+    /// Declares a function, as an item of an `extern` block.
+    pub fn function(&mut self, prototype: &Prototype) -> Result<String> {
+        let Signature { parameters, returns } = self.signature(prototype)?;
+        let mut declared: Vec<_> = parameters.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
+        if prototype.is_variadic {
+            declared.push("...".into());
+        }
+        let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
+        Ok(format!("pub fn {}({}){returns};", identifier(&prototype.name), declared.join(", ")))
+    }
+
     /// Declares a structure or union in full, under its own name.
     pub fn whole(&mut self, name: &str, id: u32) -> Result<String> {
         let bare = self.types.bare(id)?;
@@ -217,7 +282,7 @@ impl<'a> Writer<'a> {
 
     fn declare(&mut self, bare: u32, mut name: String, part: Option<Vec<Field>>) -> Result<String> {
         // Two types may have one name: what differs from one part of the kernel to another.
-        if self.names.values().any(|taken| *taken == name) || self.known.contains(&name) {
+        if self.names.values().any(|taken| *taken == name) || self.known.contains_key(&name) {
             name = format!("{name}_{bare}");
         }
         self.names.insert(bare, name.clone());
@@ -243,7 +308,7 @@ impl<'a> Writer<'a> {
         let _ = write!(
             text,
             "\n/// `{name}` of the kernel.\n#[repr(C, align({align}))]\n#[derive(Clone, Copy)]\n\
-             #[allow(non_camel_case_types, non_snake_case)]\npub {keyword} {ident} {{\n"
+             #[allow(dead_code, non_camel_case_types, non_snake_case, clippy::all)]\npub {keyword} {ident} {{\n"
         );
         let mut end = 0;
         for (number, Place { name, offset, size, ty }) in places.iter().enumerate() {
@@ -286,6 +351,13 @@ impl<'a> Writer<'a> {
     }
 }
 
+fn constant(name: &str, ty: &str, value: i128) -> String {
+    format!(
+        "\n/// `{name}` of the kernel.\n#[allow(dead_code, non_upper_case_globals)]\npub const {}: {ty} = {value};\n",
+        identifier(name)
+    )
+}
+
 /// What reads a bit-field.
 fn getter(field: &Field) -> String {
     let bits = field.bits.unwrap_or(0);
@@ -295,6 +367,7 @@ fn getter(field: &Field) -> String {
         "
     /// {bits} bits at the offset {first}, from bit {shift}.
     #[must_use]
+    #[allow(dead_code, non_snake_case)]
     pub fn {}(&self) -> u64 {{
         let mut bytes = [0; 16];
         // SAFETY: They are bytes of the structure, which has no parts that are not initialized.

@@ -30,6 +30,7 @@
 //! `random_sequences_agree_with_the_model` shows all but S14 and S16's failed allocations, in any order.
 
 mod altered;
+mod bindings;
 mod chosen;
 mod cleanup;
 mod crash;
@@ -92,6 +93,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             faults::tests(),
             chosen::tests(),
             symbols::tests(),
+            bindings::tests(),
             original::tests(),
             diff::tests(),
         ]

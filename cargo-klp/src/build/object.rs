@@ -197,9 +197,8 @@ fn compile(
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
         .stdout(Stdio::piped());
-    if let Some(btf) = types::file(kernel)? {
-        command.env("KLP_BTF", btf);
-    }
+    // For `kernel_types!`; empty where the kernel has none, which is better than another kernel's.
+    command.env("KLP_BTF", types::file(kernel)?.unwrap_or_default());
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let mut library = None;

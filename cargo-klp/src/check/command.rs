@@ -1,12 +1,14 @@
 //! `cargo klp check`: which kernels a patch fits, without building the module.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::{Fault, Outcome, check};
 use crate::build::object::manifest_for;
+use crate::build::resolve::resolve;
 use crate::build::{ModuleArgs, PackageArgs, chosen};
 use crate::cli::MessageFormat;
 use crate::error::{Error, Result, exit};
@@ -58,7 +60,12 @@ pub fn main(args: &Args) -> Result<ExitCode> {
                 _ => manifest_for(&manifest_path, kernel),
             };
             let outcome = match compiled {
-                Ok(manifest) => check(&manifest, kernel, &modules).inspect(|_| common = Some(manifest))?,
+                Ok(manifest) => {
+                    let mut outcome = check(&manifest, kernel, &modules)?;
+                    outcome.faults.extend(symbols(&manifest, kernel, &modules)?);
+                    common = Some(manifest);
+                    outcome
+                }
                 Err(Error::Compile { package }) => {
                     let message = format!("`{package}` does not compile for {}", kernel.release);
                     Outcome { faults: vec![Fault { place: None, message }], ..Outcome::default() }
@@ -81,6 +88,17 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(if lines.iter().all(|line| line.fits) { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
+}
+
+/// What is wrong with the symbols that the patch needs.
+fn symbols(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Result<Vec<Fault>> {
+    match resolve(&manifest.symbols, kernel, modules) {
+        Ok(_) => Ok(Vec::new()),
+        Err(Error::Symbols { faults, .. }) => {
+            Ok(faults.into_iter().map(|message| Fault { place: None, message }).collect())
+        }
+        Err(other) => Err(other),
+    }
 }
 
 /// The kernels that were asked for, else all that can be looked at.
