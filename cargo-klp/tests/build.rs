@@ -399,3 +399,30 @@ fn symbols_by_plain_make() {
     make(&["modules", "klp-finish=true"]);
     assert!(!needs().livepatch[0].resolved);
 }
+
+#[test]
+fn originals_that_can_not_be_called() {
+    let patch = symbols(
+        "macro_rules! redirect { ($($symbol:literal $name:ident $original:ident)*) => { $(
+             #[klp_func(symbol = $symbol, original = $original)]
+             unsafe extern \"C\" fn $name() { unsafe { $original() } }
+         )* } }
+         redirect! {
+             \"entry_SYSCALL_64\" a original_a
+             \"c_start\" b original_b
+             \"pipe_max_size\" c original_c
+             \"cmdline_proc_shaw\" d original_d
+             \"seq_printf\" e original_e
+         }",
+    );
+    let texts = [
+        "the original of `entry_SYSCALL_64` of vmlinux can't be called: it does not start as a function that ftrace can redirect",
+        "`c_start` is not unique in vmlinux: write `#[klp_func(…, sympos = …)]` with the position of the one that is meant:",
+        "`pipe_max_size` of vmlinux is data, and no function to redirect",
+        "`cmdline_proc_shaw` does not exist in vmlinux: the nearest names there are cmdline_proc_show",
+    ];
+    assert_refused(patch.build(), 1, &texts);
+    // What is exported has an original as well.
+    let (_, said) = result(&mut patch.build());
+    assert!(!said.contains("seq_printf"), "{said}");
+}

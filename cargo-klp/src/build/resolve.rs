@@ -155,6 +155,9 @@ fn check(object: &Object<'_>, wanted: &Wanted, symbol: &Symbol) -> Found<String>
     let declared = if matches!(wanted.used_as, Use::Function | Use::Original) { "fn" } else { "static" };
     match (symbol.is_code(), declared) {
         (true, "static") => return Err(format!("`{name}` of {place} is code: declare it as `fn`")),
+        (false, "fn") if wanted.used_as == Use::Original => {
+            return Err(format!("`{name}` of {place} is data, and no function to redirect"));
+        }
         (false, "fn") => return Err(format!("`{name}` of {place} is data: declare it as `static`")),
         _ => {}
     }
