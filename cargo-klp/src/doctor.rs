@@ -49,6 +49,8 @@ pub enum Need {
     Run,
     /// Build for and boot a kernel: a release, or a series such as 6.12.
     Kernel(String),
+    /// Call a program: its name, the package that has it, and what for.
+    Program(&'static str, &'static str, &'static str),
 }
 
 /// Runs the command.
@@ -123,8 +125,16 @@ fn check(needs: &[Need]) -> Vec<Check> {
         checks.extend(run_checks());
     }
     for need in needs {
-        if let Need::Kernel(wanted) = need {
-            checks.extend(kernel_checks(wanted));
+        match need {
+            Need::Kernel(wanted) => checks.extend(kernel_checks(wanted)),
+            Need::Program(name, package, needed_for) => checks.push(Check {
+                group: "program",
+                name: (*name).into(),
+                needed_for,
+                found: find_program(name).map(shown),
+                fix: Fix::Apt((*package).into()),
+            }),
+            Need::Build | Need::Run => {}
         }
     }
     checks

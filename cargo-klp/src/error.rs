@@ -60,6 +60,13 @@ pub enum Error {
         option: &'static str,
     },
 
+    /// The kernel is of a series that nobody has tried.
+    #[error("kernel {release} is older than 6.1, the oldest that klp supports")]
+    TooOld {
+        /// The kernel's release.
+        release: String,
+    },
+
     /// The kernel or the machine is of an architecture that is not supported.
     #[error("{what} is not for x86_64, the one architecture supported so far")]
     Architecture {
@@ -171,6 +178,24 @@ pub enum Error {
         faults: Vec<String>,
     },
 
+    /// A patch does not fit a kernel.
+    #[error("the patch does not fit {release}{}", indented(&faults.join("\n")))]
+    Unfit {
+        /// The kernel.
+        release: String,
+        /// Why, each with its place in the source.
+        faults: Vec<String>,
+    },
+
+    /// The types of a kernel or a module could not be made sense of.
+    #[error("cannot read the types (BTF) of {of}: {source}")]
+    Btf {
+        /// What they are of.
+        of: String,
+        /// What is wrong with them.
+        source: klp_btf::Error,
+    },
+
     /// An object file could not be changed.
     #[error("cannot {what}: {source}")]
     ElfBuild {
@@ -225,6 +250,12 @@ impl Error {
         move |source| Self::Elf { what, source }
     }
 
+    /// An [`Error::Btf`] for `map_err`.
+    pub fn btf(of: impl Into<String>) -> impl FnOnce(klp_btf::Error) -> Self {
+        let of = of.into();
+        move |source| Self::Btf { of, source }
+    }
+
     /// An [`Error::ElfBuild`] for `map_err`.
     pub fn elf_build(what: &'static str) -> impl FnOnce(object::build::Error) -> Self {
         move |source| Self::ElfBuild { what, source }
@@ -237,7 +268,7 @@ impl Error {
             Self::NotAKernelDir { .. } => {
                 Some("give what `/lib/modules/RELEASE/build` points to, or a release with `--kernel`".into())
             }
-            Self::Unpatchable { .. } => {
+            Self::TooOld { .. } | Self::Unpatchable { .. } => {
                 Some("`cargo klp doctor --fix --kernel 6.12` gets a stock kernel that can".into())
             }
             Self::NoKernel { series, .. } => Some(format!("run `cargo klp doctor --fix --kernel {series}`")),
@@ -252,6 +283,8 @@ impl Error {
             | Self::Elf { .. }
             | Self::ElfBuild { .. }
             | Self::Symbols { .. }
+            | Self::Unfit { .. }
+            | Self::Btf { .. }
             | Self::Compile { .. }
             | Self::NotBuilt { .. }
             | Self::Kbuild { .. }

@@ -68,7 +68,7 @@ fn kdir(config: &str) -> tempfile::TempDir {
     let kdir = tempfile::tempdir().unwrap();
     fs::create_dir_all(kdir.path().join("include/config")).unwrap();
     fs::write(kdir.path().join("include/config/auto.conf"), config).unwrap();
-    fs::write(kdir.path().join("include/config/kernel.release"), "1.2.3-test\n").unwrap();
+    fs::write(kdir.path().join("include/config/kernel.release"), "6.99.3-test\n").unwrap();
     kdir
 }
 
@@ -94,7 +94,16 @@ fn a_kernel_without_livepatch() {
     let patch = Probe::new(LIVEPATCH);
     let kdir = kdir("CONFIG_X86_64=y\nCONFIG_MODULES=y\n");
     let command = build(patch.0.path(), &["--kdir", kdir.path().to_str().unwrap()]);
-    assert_refused(command, 1, &["kernel 1.2.3-test was built without CONFIG_LIVEPATCH=y", "help:"]);
+    assert_refused(command, 1, &["kernel 6.99.3-test was built without CONFIG_LIVEPATCH=y", "help:"]);
+}
+
+#[test]
+fn a_kernel_that_is_too_old() {
+    let patch = Probe::new(LIVEPATCH);
+    let kdir = kdir("CONFIG_X86_64=y\nCONFIG_MODULES=y\nCONFIG_LIVEPATCH=y\n");
+    fs::write(kdir.path().join("include/config/kernel.release"), "5.10.0-30-amd64\n").unwrap();
+    let command = build(patch.0.path(), &["--kdir", kdir.path().to_str().unwrap()]);
+    assert_refused(command, 1, &["kernel 5.10.0-30-amd64 is older than 6.1", "doctor --fix --kernel 6.12"]);
 }
 
 #[test]
@@ -102,7 +111,7 @@ fn a_kernel_of_another_architecture() {
     let patch = Probe::new(LIVEPATCH);
     let kdir = kdir("CONFIG_ARM64=y\nCONFIG_MODULES=y\nCONFIG_LIVEPATCH=y\n");
     let command = build(patch.0.path(), &["--kdir", kdir.path().to_str().unwrap()]);
-    assert_refused(command, 1, &["kernel 1.2.3-test is not for x86_64"]);
+    assert_refused(command, 1, &["kernel 6.99.3-test is not for x86_64"]);
 }
 
 #[test]

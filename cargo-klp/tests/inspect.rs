@@ -2,21 +2,22 @@
 //!
 //! Needs a kernel 6.12: `cargo klp doctor --fix --kernel 6.12` gets it.
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use cargo_klp::inspect::report::{Language, Memory, Report};
 use cargo_klp::inspect::{inspect, modinfo};
-use cargo_klp::kernel::{Kernel, KernelArgs, Need};
+use cargo_klp::kernel::Kernel;
 use object::{Object, ObjectSection, ObjectSymbol};
 
+use support::{kernel, klp, succeed};
+
 /// The kernel that the modules are built for.
-static KERNEL: LazyLock<Kernel> = LazyLock::new(|| {
-    let args = KernelArgs { kernel: Some("6.12".into()), kdir: None };
-    args.find_quietly(Need::Headers).unwrap_or_else(|error| panic!("{error}; {:?}", error.help()))
-});
+static KERNEL: LazyLock<Kernel> = LazyLock::new(kernel);
 
 /// The module of `fixtures/c_livepatch`.
 static C_MODULE: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -39,17 +40,6 @@ static OUR_MODULE: LazyLock<PathBuf> = LazyLock::new(|| {
     let output = succeed(build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
     String::from_utf8(output.stdout).unwrap().trim().into()
 });
-
-fn klp() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_cargo-klp"))
-}
-
-fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}\n{stdout}\n{stderr}");
-    output
-}
 
 /// What the command shows, without what depends on the compiler and the kernel's last number.
 fn shown(module: &Path) -> String {
@@ -189,8 +179,8 @@ fn finished_modules_are_checked() {
         assert_eq!(inspect(module).unwrap().language, language);
         let data = fs::read(module).unwrap();
         let file = object::File::parse(&*data).unwrap();
-        modinfo::check(module, &file, name, &KERNEL.release).unwrap();
-        let error = modinfo::check(module, &file, "other", "6.12.0").unwrap_err().to_string();
+        modinfo::check(module, &file, name, &KERNEL.release, true).unwrap();
+        let error = modinfo::check(module, &file, "other", "6.12.0", true).unwrap_err().to_string();
         assert!(error.contains("not other") && error.contains("not for 6.12.0"), "{error}");
     }
 }

@@ -2,25 +2,16 @@
 //!
 //! Needs a kernel 6.12: `cargo klp doctor --fix --kernel 6.12` gets it.
 
+mod support;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use cargo_klp::inspect::inspect;
-use cargo_klp::kernel::{KernelArgs, Need};
-
-fn klp() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_cargo-klp"))
-}
-
-fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}\n{stdout}\n{stderr}");
-    output
-}
+use support::{kernel, klp, succeed};
 
 /// A program run in the new crate; what it compiles of klp is kept for the next test.
 fn in_crate(program: &str, crate_dir: &Path) -> Command {
@@ -38,11 +29,6 @@ fn path_with_klp() -> OsString {
     let klp = Path::new(env!("CARGO_BIN_EXE_cargo-klp")).parent().unwrap().to_owned();
     let path = env::var_os("PATH").unwrap_or_default();
     env::join_paths(std::iter::once(klp).chain(env::split_paths(&path))).unwrap()
-}
-
-fn kdir() -> PathBuf {
-    let args = KernelArgs { kernel: Some("6.12".into()), kdir: None };
-    args.find_quietly(Need::Headers).unwrap_or_else(|error| panic!("{error}; {:?}", error.help())).kdir
 }
 
 /// Makes the crate `fix-x`, whose author is always the same.
@@ -107,7 +93,7 @@ fn it_is_built_by_both_ways() {
 
     let mut make = in_crate("make", &crate_dir);
     let m = format!("M={}", crate_dir.display());
-    succeed(make.arg("-C").arg(kdir()).arg(&m));
+    succeed(make.arg("-C").arg(kernel().kdir).arg(&m));
     let by_make = crate_dir.join("fix_x.ko");
 
     let (command, make) = (inspect(&by_command).unwrap(), inspect(&by_make).unwrap());

@@ -266,10 +266,12 @@ impl FromMeta for Number {
                 })?)
             }
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().parse::<u64>().is_ok() => {
-                let message = format!(
-                    "an integer is meant, not a string: write `{key} = {}`, without quotes",
-                    text.value()
-                );
+                // What C and chmod write for base 8.
+                let digits = text.value();
+                let octal = digits.strip_prefix('0').filter(|digits| !digits.is_empty());
+                let number = octal.map_or_else(|| digits.clone(), |octal| format!("0o{octal}"));
+                let message =
+                    format!("an integer is meant, not a string: write `{key} = {number}`, without quotes");
                 return Err(wrong(text, message));
             }
             Expr::Lit(_) | Expr::Array(_) => {
@@ -295,6 +297,16 @@ impl ToTokens for Number {
 /// A constant expression that is a boolean.
 #[derive(Clone, Debug)]
 pub(crate) struct Switch(Expr);
+
+impl Switch {
+    /// The boolean, where a literal was written.
+    pub(crate) fn literal(&self) -> Option<bool> {
+        match &self.0 {
+            Expr::Lit(ExprLit { lit: Lit::Bool(literal), .. }) => Some(literal.value),
+            _ => None,
+        }
+    }
+}
 
 impl FromMeta for Switch {
     fn from_meta(meta: &Meta) -> darling::Result<Self> {

@@ -7,11 +7,12 @@ use syn::parse::{Parse, ParseStream};
 use syn::visit::Visit;
 use syn::{Attribute, FnArg, GenericParam, Generics, Ident, Safety, Signature, Visibility};
 
-use crate::args::{self, Arguments, Name, Number, Parsed, Text};
+use crate::args::{self, Arguments, Flag, Name, Number, Parsed, Text};
+use crate::description::Description;
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{Part, c_string, cfgs, entry, hidden, manifest, unique};
-use crate::item;
 use crate::klp_symbols::{Use, Wanted, link_name};
+use crate::{item, place};
 
 /// `KSYM_NAME_LEN`, without the NUL.
 const MAX_SYMBOL: usize = 511;
@@ -26,6 +27,7 @@ struct Args {
     object: Option<Text>,
     sympos: Option<Number>,
     original: Option<Name>,
+    unchecked: Option<Flag>,
 }
 
 impl Arguments for Args {
@@ -34,13 +36,14 @@ impl Arguments for Args {
         ("object", "object = \"nf_tables\""),
         ("sympos", "sympos = 2"),
         ("original", "original = original_show"),
+        ("unchecked", "unchecked"),
     ];
 }
 
 /// A function without a look at its body: rustc parsed it, and may know more syntax than syn.
-struct Function {
-    attrs: Vec<Attribute>,
-    sig: Signature,
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) sig: Signature,
 }
 
 impl Parse for Function {
@@ -60,12 +63,13 @@ struct Redirect<'a> {
     object: String,
     sympos: Option<&'a Number>,
     original: Option<&'a Name>,
+    unchecked: bool,
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let args = args::parse(&mut diagnostics, args);
-    let function = parse(&mut diagnostics, &item);
+    let function = parse(&mut diagnostics, "klp_func", &item);
     let table = match check(&mut diagnostics, &args, &function) {
         Ok(redirect) => emit(&redirect),
         Err(Reported { .. }) => TokenStream::new(),
@@ -73,12 +77,16 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     diagnostics.attach(quote!(#item #table))
 }
 
-fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<Function, Reported> {
+/// Parses what the attribute `macro_name` is on.
+pub(crate) fn parse(
+    diagnostics: &mut Diagnostics,
+    macro_name: &str,
+    item: &TokenStream,
+) -> Result<Function, Reported> {
     syn::parse2(item.clone()).map_err(|_| {
-        diagnostics.error_at(
-            item::place(item),
-            "`#[klp_func]` belongs on a function: write it above `unsafe extern \"C\" fn …`",
-        )
+        let message =
+            format!("`#[{macro_name}]` belongs on a function: write it above `unsafe extern \"C\" fn …`");
+        diagnostics.error_at(item::place(item), message)
     })
 }
 
@@ -111,10 +119,12 @@ fn check<'a>(
         object: args.object.as_ref().map_or_else(|| VMLINUX.to_owned(), Text::value),
         sympos: args.sympos.as_ref(),
         original: args.original.as_ref(),
+        unchecked: args.unchecked.is_some(),
     })
 }
 
-fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
+/// Checks the signature of a replacement.
+pub(crate) fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
     let name = &sig.ident;
     if let Some(receiver) = sig.receiver() {
         diagnostics
@@ -218,20 +228,19 @@ pub(crate) fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
     let is_name =
         |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if value.is_empty() {
-        diagnostics
-            .error(object, "the object is empty: write a module's name, or leave `object` out for vmlinux");
+        diagnostics.error(
+            object,
+            "the object is empty: write a module's name, or `\"vmlinux\"` for the kernel itself",
+        );
     } else if value.len() > MAX_OBJECT {
         let message = format!("the object has {} bytes: module names have {MAX_OBJECT} at most", value.len());
         diagnostics.error(object, message);
     } else if is_name(&value) {
         // As it should be.
     } else if value.contains('-') && is_name(&bare) && !value.contains(['/', '.']) {
-        diagnostics.error(object, format!("module names use `_` for `-`: write `object = \"{bare}\"`"));
+        diagnostics.error(object, format!("module names use `_` for `-`: write `\"{bare}\"`"));
     } else if is_name(&bare) {
-        diagnostics.error(
-            object,
-            format!("the object is a module's name, not its file: write `object = \"{bare}\"`"),
-        );
+        diagnostics.error(object, format!("the object is a module's name, not its file: write `\"{bare}\"`"));
     } else {
         diagnostics.error(
             object,
@@ -243,17 +252,43 @@ pub(crate) fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
 fn emit(redirect: &Redirect<'_>) -> TokenStream {
     let cfgs = cfgs(&redirect.function.attrs);
     let (symbol, symbol_at) = &redirect.symbol;
-    let object = &redirect.object;
     let sympos = redirect.sympos.map_or_else(|| quote!(0), |sympos| quote!(#sympos));
+    let signature = (!redirect.unchecked).then_some(&redirect.function.sig);
+    let target = Target { object: &redirect.object, symbol, symbol_at, sympos, signature };
+    let replacement = replacement(&redirect.function.sig);
+    let redirection = redirection(&cfgs, &target, &replacement, &TokenStream::new());
+    let original = redirect.original.map(|original| call_original(redirect, original, &cfgs));
+    quote!(#redirection #original)
+}
 
-    let object_pointer = if object == VMLINUX {
+/// What is redirected.
+pub(crate) struct Target<'a> {
+    pub(crate) object: &'a str,
+    pub(crate) symbol: &'a str,
+    /// What the user wrote for the symbol: where errors point.
+    pub(crate) symbol_at: &'a Text,
+    /// A constant expression.
+    pub(crate) sympos: TokenStream,
+    /// That of the replacement; `None` where the build is not to check it.
+    pub(crate) signature: Option<&'a Signature>,
+}
+
+/// The entry in the table of functions, with `items` beside it, and its line in the manifest. `replacement` is
+/// the address of what the kernel calls.
+pub(crate) fn redirection(
+    cfgs: &[&Attribute],
+    target: &Target<'_>,
+    replacement: &TokenStream,
+    items: &TokenStream,
+) -> TokenStream {
+    let Target { object, symbol, symbol_at, sympos, signature } = target;
+    let object_pointer = if *object == VMLINUX {
         quote!(::core::ptr::null())
     } else {
         let literal = c_string(object);
         quote!(#literal.as_ptr())
     };
     let symbol_literal = c_string(symbol);
-    let replacement = replacement(&redirect.function.sig);
     let entry = entry(
         "klp_funcs",
         "FuncEntry",
@@ -272,17 +307,23 @@ fn emit(redirect: &Redirect<'_>) -> TokenStream {
         symbol_at,
     );
     let hidden = hidden(
-        &cfgs,
+        cfgs,
         &quote! {
             const __KLP_SYMPOS: ::core::ffi::c_ulong = #sympos;
+            #items
             #entry
             #unique
         },
     );
-    let manifest =
-        manifest(&cfgs, &[Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos)]);
-    let original = redirect.original.map(|original| call_original(redirect, original, &cfgs));
-    quote!(#hidden #manifest #original)
+    let described = signature.map(|signature| (place::of(symbol_at), Description::of(signature)));
+    let mut parts =
+        vec![Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos.clone())];
+    if let Some((place, Description { places, classes })) = &described {
+        parts.extend([Part::Text(place), Part::Text(places)]);
+        parts.extend(classes.iter().cloned().map(Part::Number));
+    }
+    let manifest = manifest(cfgs, &parts);
+    quote!(#hidden #manifest)
 }
 
 /// What the kernel calls: a function that calls the one that was written, and is still on the stack when
@@ -386,7 +427,7 @@ mod tests {
     fn messages(args: TokenStream, item: TokenStream) -> Vec<String> {
         let mut diagnostics = Diagnostics::default();
         let args = args::parse(&mut diagnostics, args);
-        let function = parse(&mut diagnostics, &item);
+        let function = parse(&mut diagnostics, "klp_func", &item);
         let _ = check(&mut diagnostics, &args, &function);
         diagnostics.messages()
     }

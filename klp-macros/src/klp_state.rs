@@ -5,10 +5,11 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{FnArg, ImplItem, ImplItemFn, ItemImpl, Safety, Signature, Type};
+use syn::{ImplItem, ItemImpl, ItemStruct, Type};
 
 use crate::args::{self, Arguments, Flag, Number, Parsed, Text};
-use crate::diagnostics::{Diagnostics, Reported, list, nearest};
+use crate::callback::{Callback, Owner, is_unit};
+use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{Part, assertion, c_string, cfgs, check_name, entry, hidden, manifest, unique};
 use crate::item;
 
@@ -21,6 +22,7 @@ struct Args {
     version: Option<Number>,
     name: Option<Text>,
     block_disable: Option<Flag>,
+    native: Option<Flag>,
 }
 
 impl Arguments for Args {
@@ -29,16 +31,8 @@ impl Arguments for Args {
         ("version", "version = 1"),
         ("name", "name = \"…\""),
         ("block_disable", "block_disable"),
+        ("native", "native"),
     ];
-}
-
-/// A callback that a state may have.
-struct Callback {
-    name: &'static str,
-    /// As one writes it, from the name on.
-    signature: &'static str,
-    /// How many parameters.
-    parameters: usize,
 }
 
 /// In the order of `StateEntry`.
@@ -70,6 +64,9 @@ const CALLBACKS: &[Callback] = &[
     },
 ];
 
+/// How the messages about a method begin.
+const STATE: Owner = Owner { what: "a state", callbacks: CALLBACKS };
+
 /// What the attribute inserts, and what to say to one who wrote it.
 const INSERTED: &[(&str, &str)] = &[
     ("ID", "the attribute writes `ID`: leave it out, and write `id = …` there"),
@@ -89,6 +86,21 @@ struct StateImpl<'a> {
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let parsed = args::parse(&mut diagnostics, args);
+    if let Ok(Parsed { args: Args { native: Some(_), .. }, .. }) = &parsed {
+        match syn::parse2::<ItemStruct>(item.clone()) {
+            Ok(of) => {
+                let table = native(&mut diagnostics, &parsed, &of).unwrap_or_default();
+                return diagnostics.attach(quote!(#item #table));
+            }
+            Err(_) => {
+                diagnostics.error_at(
+                    item::place(&item),
+                    "a `native` state is the kernel's, which calls nothing for it: write the attribute above \
+                     `struct …;`, and its callbacks in an `impl Object for …`",
+                );
+            }
+        }
+    }
     let block = parse(&mut diagnostics, &item);
     let args = check_args(&mut diagnostics, &parsed);
     let Ok(mut block) = block else {
@@ -245,7 +257,7 @@ fn check_items(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -> Vec<&'sta
     block.items.retain(|item| match item {
         ImplItem::Fn(method) => {
             has_pre_patch |= method.sig.ident == "pre_patch";
-            match check_method(diagnostics, method) {
+            match STATE.check_method(diagnostics, method) {
                 Ok(callback) => {
                     callbacks.push(callback);
                     true
@@ -286,95 +298,6 @@ fn check_items(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -> Vec<&'sta
         );
     }
     CALLBACKS.iter().map(|callback| callback.name).filter(|name| callbacks.contains(name)).collect()
-}
-
-fn is_unit(ty: &Type) -> bool {
-    matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
-}
-
-fn check_method(diagnostics: &mut Diagnostics, method: &ImplItemFn) -> Result<&'static str, Reported> {
-    let sig = &method.sig;
-    let name = sig.ident.to_string();
-    let names = || CALLBACKS.iter().map(|callback| callback.name);
-    let Some(callback) = CALLBACKS.iter().find(|callback| callback.name == name) else {
-        let known = list(names());
-        let message = match nearest(&name, names()) {
-            Some(nearest) => {
-                format!(
-                    "a state has no callback `{name}`: did you mean `{nearest}`? The callbacks are {known}"
-                )
-            }
-            None => format!(
-                "a state has no callback `{name}`: they are {known}. A function of your own belongs outside of the block"
-            ),
-        };
-        return Err(diagnostics.error(&sig.ident, message));
-    };
-    check_callback(diagnostics, sig, callback)?;
-    if let Some(cfg) = cfgs(&method.attrs).first() {
-        return Err(diagnostics.error(
-            cfg,
-            "a callback is there or not before `#[cfg]` is looked at: put it on the body, or on the whole block",
-        ));
-    }
-    Ok(callback.name)
-}
-
-fn check_callback(
-    diagnostics: &mut Diagnostics,
-    sig: &Signature,
-    callback: &Callback,
-) -> Result<(), Reported> {
-    let right = format!("write `{}`", callback.signature);
-    if let Some(receiver) = sig.receiver() {
-        let message = format!("a state has no value, so a callback has no `self`: {right}");
-        return Err(diagnostics.error(receiver, message));
-    }
-    if let Some(asyncness) = &sig.asyncness {
-        return Err(diagnostics.error(asyncness, format!("a callback can't be `async`: {right}")));
-    }
-    if let Some(constness) = &sig.constness {
-        return Err(diagnostics.error(constness, format!("a callback can't be `const`: {right}")));
-    }
-    if let Safety::Unsafe(safety) = &sig.safety {
-        return Err(diagnostics.error(safety, format!("a callback is not `unsafe`: {right}")));
-    }
-    if let Some(abi) = &sig.abi {
-        let message = format!("a callback is an ordinary Rust function: {right}");
-        return Err(diagnostics.error(abi, message));
-    }
-    if let Some(parameter) = sig.generics.type_params().next() {
-        return Err(diagnostics.error(parameter, format!("a callback can't be generic: {right}")));
-    }
-    if let Some(parameter) = sig.generics.const_params().next() {
-        return Err(diagnostics.error(parameter, format!("a callback can't be generic: {right}")));
-    }
-    if sig.inputs.len() != callback.parameters {
-        let message = format!(
-            "`{}` has {} and not {}: {right}",
-            callback.name,
-            parameters(callback.parameters),
-            sig.inputs.len()
-        );
-        let extra: Vec<&FnArg> = sig.inputs.iter().skip(callback.parameters).collect();
-        return Err(if extra.is_empty() {
-            diagnostics.error_at(sig.paren_token.span.join(), message)
-        } else {
-            diagnostics.error(quote!(#(#extra),*), message)
-        });
-    }
-    match (&sig.output, callback.name) {
-        (syn::ReturnType::Default, "pre_patch") => Err(diagnostics
-            .error(&sig.ident, format!("`pre_patch` makes the state's data, or says why not: {right}"))),
-        (syn::ReturnType::Type(_, ty), name) if name != "pre_patch" && !is_unit(ty) => {
-            Err(diagnostics.error(ty, format!("`{name}` can't fail and returns nothing: {right}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn parameters(number: usize) -> String {
-    if number == 1 { "1 parameter".to_owned() } else { format!("{number} parameters") }
 }
 
 /// Inserts what the attribute stands for, also where there were errors: then with
@@ -465,6 +388,54 @@ fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
         ],
     );
     quote!(#hidden #manifest)
+}
+
+/// A state of the kernel's own table, which has no callbacks: a struct stands for it.
+fn native(
+    diagnostics: &mut Diagnostics,
+    parsed: &Result<Parsed<Args>, Reported>,
+    item: &ItemStruct,
+) -> Result<TokenStream, Reported> {
+    let args = check_args(diagnostics, parsed)?;
+    if !item.generics.params.is_empty() {
+        diagnostics
+            .error(&item.generics, "a state can't be generic: it is one entry of a table, with one id");
+    }
+    let refused = "is of states with callbacks: the kernel's own has an id and a version only";
+    if let Some(name) = &args.name {
+        diagnostics.error(name, format!("`name` {refused}"));
+    }
+    if args.block_disable.is_some() {
+        diagnostics.error(&item.ident, format!("`block_disable` {refused}"));
+    }
+    diagnostics.check()?;
+    let (Some(id), Some(version)) = (&args.id, &args.version) else {
+        return Err(diagnostics.error(&item.ident, "`id` or `version` is missing"));
+    };
+    let (ty, cfgs) = (&item.ident, cfgs(&item.attrs));
+    let as_native = quote!(<#ty as ::klp_runtime::native::NativeState>);
+    let entry =
+        entry("klp_natives", "NativeEntry", &quote!(::klp_runtime::__private::NativeEntry::of::<#ty>()));
+    let own_id = quote!(#as_native::ID);
+    let unique = unique("DuplicateNativeId", &own_id, id);
+    let assertions = id_assertions(&own_id, id);
+    let hidden = hidden(
+        &cfgs,
+        &quote! {
+            impl ::klp_runtime::native::NativeState for #ty {
+                const ID: u64 = #id;
+                const VERSION: u32 = #version;
+            }
+            #entry
+            #unique
+            #assertions
+        },
+    );
+    let manifest = manifest(
+        &cfgs,
+        &[Part::Text("native"), Part::Number(own_id), Part::Number(quote!(#as_native::VERSION))],
+    );
+    Ok(quote!(#hidden #manifest))
 }
 
 #[cfg(test)]

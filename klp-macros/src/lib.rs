@@ -7,9 +7,13 @@
 //! | --- | --- | --- |
 //! | [`livepatch!`] | the crate root | the patch: once, and before all else |
 //! | [`#[klp_func]`](macro@klp_func) | `unsafe extern "C" fn` | a function that is redirected |
-//! | [`#[klp_state]`](macro@klp_state) | `impl State for …` | a change of the system, with callbacks |
-//! | [`#[shadow]`](macro@shadow) | `#[repr(C)] struct` | a field added to a kernel type |
+//! | [`#[klp_syscall]`](macro@klp_syscall) | `unsafe extern "C" fn` | a system call that is redirected |
 //! | [`#[klp_symbols]`](macro@klp_symbols) | `unsafe extern "C" { … }` | functions and variables that the kernel does not export |
+//! | [`#[klp_state]`](macro@klp_state) | `impl State for …` | a change of the system, with callbacks |
+//! | [`#[klp_object]`](macro@klp_object) | `impl Object for …` | the kernel's own callbacks of an object |
+//! | [`#[klp_param]`](macro@klp_param) | `static …: Param<…>` | a module parameter |
+//! | [`#[klp_init]`](macro@klp_init), [`#[klp_exit]`](macro@klp_exit) | `fn` | what is done before the patch is enabled, and before the module goes |
+//! | [`#[shadow]`](macro@shadow) | `#[repr(C)] struct` | a field added to a kernel type |
 //! | [`#[derive(KlpData)]`](macro@KlpData) | `#[repr(C)] struct` | data that one patch hands to the next |
 //!
 //! Items may stand in any module and any file of the crate, but not in a
@@ -38,14 +42,21 @@
 //! (`diagnostics`), and only the last makes tokens (`emit`).
 
 mod args;
+mod callback;
+mod description;
 mod diagnostics;
 mod emit;
+mod hook;
 mod item;
 mod klp_data;
 mod klp_func;
+mod klp_object;
+mod klp_param;
 mod klp_state;
 mod klp_symbols;
+mod klp_syscall;
 mod livepatch;
+mod place;
 mod shadow;
 
 use proc_macro::TokenStream;
@@ -60,6 +71,7 @@ use proc_macro::TokenStream;
 /// | `authors` | a list of strings | who to ask |
 /// | `description` | a string | what is fixed |
 /// | `replace` | a boolean, or a constant expression of one | optional, `false`: the patch replaces all others once it is enabled (a cumulative patch), and provides every state that is to stay |
+/// | `enable` | `true` or `false` | optional, `true`; with `false` the module is no livepatch for the kernel: its hooks are called, and nothing is patched |
 /// | `version` | a string | optional: of the module, for people |
 ///
 /// All but `replace` is what `modinfo` shows, each one line.
@@ -90,9 +102,10 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 
 /// Redirects a function of the kernel, or of a module, to the one below.
 ///
-/// The replacement has the types of the original: nothing can check that. It is
-/// called in the original's place from the moment on that the kernel's
-/// transition has switched a task, and gets the same arguments.
+/// The replacement has the types of the original: the build compares their number,
+/// sizes and kinds with the kernel's BTF, where it has the function. It is called
+/// in the original's place from the moment on that the kernel's transition has
+/// switched a task, and gets the same arguments.
 ///
 /// # Arguments
 ///
@@ -101,6 +114,7 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 /// | `symbol` | a string | the function's name, as in `/proc/kallsyms` |
 /// | `object` | a string | optional, `vmlinux`: the module that has it, as in `/proc/modules` |
 /// | `sympos` | a constant expression, `c_ulong` | optional, `0`: which of the functions of that name, from 1, in the order of `/proc/kallsyms`; 0 where the name is unique |
+/// | `unchecked` | stands alone | optional: the build does not look whether the kernel has the function and can redirect it, nor at its types |
 ///
 /// | `original` | a name | optional: makes an `unsafe fn` of that name, with the types of the replacement, which calls the original |
 ///
@@ -169,6 +183,57 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn klp_func(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_func::expand(args.into(), item.into()).into()
+}
+
+/// Redirects a system call to the function below.
+///
+/// The kernel enters a system call by a wrapper of the architecture, which has the caller's registers
+/// for its only argument; that is what is redirected, to a wrapper that takes the arguments out of them
+/// and calls the function. The function has the arguments as the call's manual has them: integers and
+/// pointers (`klp_runtime::syscall::Argument`), and returns `c_long`, a negative errno for an error.
+/// Pointers are the caller's, not to be followed but with `copy_from_user` and its like.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `name` | a string | the call's name, as in `SYSCALL_DEFINE1(name, …)`: its 64-bit wrapper, `__x64_sys_NAME` |
+/// | `compat` | stands alone, or a string | optional: 32-bit programs, too; their entry is `__ia32_sys_NAME`, or `__ia32_` and this string |
+///
+/// Which entry 32-bit programs use is in the last columns of the kernel's `syscall_32.tbl`: `compat =
+/// "compat_sys_ioctl"` for `ioctl`, `"sys_getuid16"` for what they call `getuid`. The arguments of such an
+/// entry come extended to 64 bits as the kernel does it.
+///
+/// A call without arguments has one wrapper of two names for both kinds of programs: it is redirected
+/// for both, with `compat` or without.
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// use klp_runtime::task;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// #[klp_syscall(name = "getpid", compat)]
+/// unsafe extern "C" fn livepatch_getpid() -> c_long {
+///     task::current().tgid_vnr().into()
+/// }
+///
+/// #[klp_syscall(name = "sysinfo", compat = "compat_sys_sysinfo")]
+/// unsafe extern "C" fn livepatch_sysinfo(_info: *mut c_void) -> c_long {
+///     EPERM.to_errno().into()
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// Those of [`#[klp_func]`](macro@klp_func) for the function, and for two functions of one call; more than
+/// six arguments, one that is neither integer nor pointer, no `c_long`; a name with a prefix that the macro
+/// writes (`sys_`, `__x64_sys_`), an entry without the one that it needs.
+#[proc_macro_attribute]
+pub fn klp_syscall(args: TokenStream, item: TokenStream) -> TokenStream {
+    klp_syscall::expand(args.into(), item.into()).into()
 }
 
 /// Declares functions and variables that the kernel, or a module, has but does not export.
@@ -254,6 +319,12 @@ pub fn klp_symbols(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `version` | a constant expression, `u32` | grows when what the state means does; a patch with a lower one is refused |
 /// | `name` | a string | optional, the type's: the same id under another name is refused |
 /// | `block_disable` | stands alone | optional: the change can't be taken back, so no patch may remove the state |
+/// | `native` | stands alone | on a struct instead: the state is listed in the kernel's own table; see below |
+///
+/// With `native` the attribute stands on a struct, `#[klp_state(id = 1, version = 1, native)] struct Shared;`,
+/// and implements `klp_runtime::native::NativeState` for it. The state is then one of the kernel's own
+/// (`klp_patch.states`), shared with patches in C by the kernel's rules: versions are compared, and
+/// nothing is called. Its ids are the kernel's, apart from those of other states.
 ///
 /// # Example
 ///
@@ -303,6 +374,133 @@ pub fn klp_symbols(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn klp_state(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_state::expand(args.into(), item.into()).into()
+}
+
+/// Declares callbacks of an object: vmlinux or a module, with the kernel's own meaning.
+///
+/// On an implementation of `klp_runtime::object::Object`, of which it writes `NAME`. Only the methods
+/// that are written become callbacks. The object takes part in the patch even where none of its
+/// functions is redirected.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `name` | a string | the module, as in `/proc/modules`, or `vmlinux` |
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// struct NfTables;
+///
+/// #[klp_object(name = "nf_tables")]
+/// impl Object for NfTables {
+///     fn pre_patch(object: &ObjectContext<'_>) -> Result {
+///         pr_info!("{:?} is {:?}\n", object.name(), object.module_state());
+///         Ok(())
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// A name that is missing or is none of an object; a method that is no callback (the nearest one is
+/// named) or has another signature; the same object twice; an item that is no implementation of
+/// `Object`, or a generic one.
+#[proc_macro_attribute]
+pub fn klp_object(args: TokenStream, item: TokenStream) -> TokenStream {
+    klp_object::expand(args.into(), item.into()).into()
+}
+
+/// Declares a module parameter, set by `insmod` and by sysfs.
+///
+/// On a `static` of type `klp_runtime::param::Param` or `ParamArray`, where the types of its values
+/// are listed: those of the kernel's `module_param`.
+///
+/// # Arguments
+///
+/// | key | value | |
+/// | --- | --- | --- |
+/// | `name` | a string | optional: the static's name in lower case |
+/// | `permissions` | a constant expression, `u32` | optional, `0`: of the file `/sys/module/PATCH/parameters/NAME`; 0 for no file |
+/// | `description` | a string | optional, the first paragraph of the static's documentation: what `modinfo` shows |
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// /// How many times it is tried.
+/// #[klp_param(permissions = 0o644)]
+/// static TRIES: Param<u32> = Param::new(3);
+///
+/// /// The processes that are looked at.
+/// #[klp_param]
+/// static PIDS: ParamArray<i32, 16> = ParamArray::new([0; 16]);
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// A type that the kernel has no parameters of, permissions that sysfs does not allow, a string that
+/// sysfs may write to, two parameters of one name, a `static mut`, what is no static.
+#[proc_macro_attribute]
+pub fn klp_param(args: TokenStream, item: TokenStream) -> TokenStream {
+    klp_param::expand(args.into(), item.into()).into()
+}
+
+/// Marks the function that is called when the module is loaded, before the patch is enabled.
+///
+/// It gets a `klp_runtime::builder::PatchBuilder`, with which it chooses what takes part: whether the
+/// patch replaces others, which functions, objects and states. Process context; it may sleep. An error
+/// refuses the module: `insmod` fails with it, and nothing of the patch was called. What it makes is
+/// given back in [`#[klp_exit]`](macro@klp_exit), which is called also where the patch could not be enabled.
+///
+/// # Example
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// #[klp_init]
+/// fn init(patch: &mut PatchBuilder<'_>) -> Result {
+///     patch.set_replace(true);
+///     Ok(())
+/// }
+///
+/// #[klp_exit]
+/// fn exit() {
+///     pr_info!("gone\n");
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+///
+/// Another signature, what is no function, a second one: "conflicting implementations of trait `Init`".
+#[proc_macro_attribute]
+pub fn klp_init(args: TokenStream, item: TokenStream) -> TokenStream {
+    hook::expand(&hook::INIT, args.into(), item.into()).into()
+}
+
+/// Marks the function that is called before the module goes.
+///
+/// Once for each module whose [`#[klp_init]`](macro@klp_init) has succeeded or that has none: when it is
+/// unloaded, after the patch was disabled or replaced, or where the patch could not be enabled. Process
+/// context; it may sleep. No function of the patch is running any more, and no state of it is live but
+/// those that other patches provide.
+///
+/// # Errors
+///
+/// Another signature, what is no function, a second one.
+#[proc_macro_attribute]
+pub fn klp_exit(args: TokenStream, item: TokenStream) -> TokenStream {
+    hook::expand(&hook::EXIT, args.into(), item.into()).into()
 }
 
 /// Declares a shadow variable: a field added to each object of a kernel type.

@@ -22,6 +22,7 @@ struct Args {
     authors: Option<Texts>,
     description: Option<Text>,
     replace: Option<Switch>,
+    enable: Option<Switch>,
     version: Option<Text>,
 }
 
@@ -31,6 +32,7 @@ impl Arguments for Args {
         ("authors", "authors: [\"A. Author <a@example.org>\"]"),
         ("description", "description: \"…\""),
         ("replace", "replace: true"),
+        ("enable", "enable: false"),
         ("version", "version: \"1.0\""),
     ];
 }
@@ -39,6 +41,7 @@ impl Arguments for Args {
 struct Patch {
     modinfo: Vec<(&'static str, String)>,
     replace: TokenStream,
+    enable: bool,
 }
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
@@ -114,11 +117,22 @@ fn check(diagnostics: &mut Diagnostics, parsed: &Parsed<Args>) -> Result<Patch, 
             modinfo.push((key, text.value()));
         }
     }
-    modinfo.push(("livepatch", "Y".to_owned()));
+    let enable = match &args.enable {
+        None => true,
+        Some(enable) => enable.literal().unwrap_or_else(|| {
+            let message =
+                "whether the module is a livepatch is part of what `modinfo` shows: write `true` or `false`";
+            diagnostics.error(enable, message);
+            true
+        }),
+    };
+    if enable {
+        modinfo.push(("livepatch", "Y".to_owned()));
+    }
 
     diagnostics.check()?;
     let replace = args.replace.as_ref().map_or_else(|| quote!(false), |replace| quote!(#replace));
-    Ok(Patch { modinfo, replace })
+    Ok(Patch { modinfo, replace, enable })
 }
 
 fn check_license(diagnostics: &mut Diagnostics, license: &Text) {
@@ -167,11 +181,11 @@ fn declare(replace: &TokenStream) -> TokenStream {
 
 fn emit(patch: &Patch) -> TokenStream {
     let modinfo = patch.modinfo.iter().map(|(key, value)| modinfo(key, value));
-    let (name, replace) = (patch_type(), &patch.replace);
+    let (name, replace, enable) = (patch_type(), &patch.replace, patch.enable);
     let entry = entry(
         "klp_patch",
         "PatchEntry",
-        &quote!(::klp_runtime::__private::PatchEntry::new(#name::Replace as u8 != 0)),
+        &quote!(::klp_runtime::__private::PatchEntry::new(#name::Replace as u8 != 0, #enable)),
     );
     let hidden = hidden(&[], &entry);
     // The sizes let the build tool count the entries of a table without knowing this runtime's.
@@ -184,10 +198,14 @@ fn emit(patch: &Patch) -> TokenStream {
         &[
             Part::Text("patch"),
             Part::Number(quote!(#name::Replace as u8)),
+            Part::Text(if enable { "1" } else { "0" }),
             Part::Number(quote!(::klp_runtime::__private::ABI_VERSION)),
             size("FuncEntry"),
             size("StateEntry"),
             size("ShadowEntry"),
+            size("ObjectEntry"),
+            size("NativeEntry"),
+            size("HookEntry"),
         ],
     );
     let declaration = declare(replace);
@@ -212,7 +230,10 @@ fn host_tables() -> TokenStream {
         format!(".globl {symbol}"),
         format!("{symbol}:"),
     ];
-    for table in ["klp_patch", "klp_funcs", "klp_states", "klp_shadows"] {
+    // In the order of `Bounds`.
+    for table in
+        ["klp_patch", "klp_funcs", "klp_states", "klp_shadows", "klp_objects", "klp_natives", "klp_hooks"]
+    {
         for end in ["start", "stop"] {
             let bound = format!("__{end}_{}", host_section(table));
             lines.push(format!(".weak {bound}"));

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * The C half of a livepatch written with klp: what only the target kernel's
- * own headers know. It turns the table of functions into the kernel's
+ * own headers know. It turns the tables that the macros left into the kernel's
  * structures, forwards the kernel's callbacks to the engine, and wraps what is
  * a macro or inline in C. Which callbacks are run, and when, is decided in
  * Rust (klp-runtime/src/engine).
  *
  * Compiled once for each patch, with the header that `cargo klp` writes:
- * KLP_NR_FUNCS, KLP_NR_STATES, KLP_NR_SHADOWS as the macros counted them, and
- * KLP_ENGINE where the patch needs the engine, KLP_NR_SYMBOLS where it needs
- * symbols that are not exported, KLP_SHADOW_OBJECTS where shadow
- * variables go with modules, KLP_USES_… for each function of the last part of
- * this file that the Rust half calls.
+ * KLP_NR_… as the macros counted the entries of each table, and symbols that
+ * are not exported, the sizes of those
+ * entries that only Rust knows, KLP_ENGINE where the patch may need the engine,
+ * KLP_INIT and KLP_EXIT where it has hooks, KLP_PARAMS for its parameters, and
+ * KLP_USES_… for each function of the last part of this file that the Rust
+ * half calls.
  */
 #include <linux/kernel.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/printk.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -35,109 +37,194 @@ struct klp_glue_func {
 	unsigned long sympos;
 };
 
+/* klp_runtime::object::ObjectEntry */
+struct klp_glue_object {
+	const char *name;
+	int (*pre_patch)(struct klp_object *obj);
+	void (*post_patch)(struct klp_object *obj);
+	void (*pre_unpatch)(struct klp_object *obj);
+	void (*post_unpatch)(struct klp_object *obj);
+};
+
+/* klp_runtime::native::NativeEntry */
+struct klp_glue_native {
+	unsigned long id;
+	unsigned int version;
+};
+
+/* klp_runtime::abi::ShadowEntry */
+struct klp_glue_shadow {
+	u64 id;
+	u64 state;
+	u32 flags;
+	const char *name;
+	const char *of;
+	const char *object;
+	size_t layout[2];
+	u64 fingerprint;
+	void *destroy;
+};
+
+/* klp_runtime::builder::HookEntry */
+struct klp_glue_hook {
+	int (*init)(void *tables);
+	void (*exit)(void);
+};
+
 /* klp_runtime::abi::PatchEntry */
 struct klp_glue_patch_entry {
 	u32 abi_version;
 	u32 flags;
-#define KLP_GLUE_REPLACE 1
 };
 
-extern const struct klp_glue_func __start_klp_funcs[], __stop_klp_funcs[];
+/* klp_runtime::builder::PatchTables */
+struct klp_glue_tables {
+	u32 flags;
+#define KLP_GLUE_REPLACE	1
+#define KLP_GLUE_IDLE		2
+	const struct klp_glue_func *funcs;
+	size_t nr_funcs;
+	const struct klp_glue_object *objects;
+	size_t nr_objects;
+	const struct klp_glue_native *natives;
+	size_t nr_natives;
+	const void *states;
+	size_t nr_states;
+	const struct klp_glue_shadow *shadows;
+	size_t nr_shadows;
+	void *block;
+};
+
 extern const struct klp_glue_patch_entry __start_klp_patch[], __stop_klp_patch[];
+extern const struct klp_glue_func __start_klp_funcs[], __stop_klp_funcs[];
+extern const struct klp_glue_object __start_klp_objects[], __stop_klp_objects[];
+extern const struct klp_glue_native __start_klp_natives[], __stop_klp_natives[];
+extern const struct klp_glue_shadow __start_klp_shadows[], __stop_klp_shadows[];
+extern const struct klp_glue_hook __start_klp_hooks[], __stop_klp_hooks[];
 extern const char __start_klp_states[], __stop_klp_states[];
-extern const char __start_klp_shadows[], __stop_klp_shadows[];
 
 static struct klp_patch klp_glue_patch = { .mod = THIS_MODULE };
 
-/* One block: the objects and a terminator, then each object's functions and one. */
+/*
+ * One block: the objects and a terminator, then each object's functions and
+ * one, then the kernel's own table of states.
+ */
 static void *klp_glue_block;
+
+/* The copies of the tables that an init hook has looked at. */
+static void *klp_glue_copies;
+
+#ifdef KLP_PARAMS
+
+typedef char *klp_glue_charp;
+typedef unsigned char klp_glue_byte;
+typedef short klp_glue_short;
+typedef unsigned short klp_glue_ushort;
+typedef int klp_glue_int;
+typedef unsigned int klp_glue_uint;
+typedef long klp_glue_long;
+typedef unsigned long klp_glue_ulong;
+typedef bool klp_glue_bool;
+typedef bool klp_glue_invbool;
+typedef unsigned int klp_glue_hexint;
+
+/* klp_runtime::param::Param */
+#define KLP_PARAM(name, type, permissions)				\
+	extern klp_glue_##type klp_param_##name;			\
+	module_param_named(name, klp_param_##name, type, permissions);
+
+/* klp_runtime::param::ParamArray */
+#define KLP_PARAM_ARRAY(name, type, nr, permissions)			\
+	extern struct {							\
+		unsigned int len;					\
+		klp_glue_##type values[nr];				\
+	} klp_param_##name;						\
+	module_param_array_named(name, klp_param_##name.values, type,	\
+				 &klp_param_##name.len, permissions);
+
+#define KLP_PARAM_DESC(name, text) MODULE_PARM_DESC(name, text);
+
+KLP_PARAMS
+
+#endif
+
+/* klp_runtime::builder */
+int klp_rt_choose(struct klp_glue_tables *tables, const struct klp_glue_hook *hooks, size_t nr_hooks);
 
 #ifdef KLP_ENGINE
 
 /* klp_runtime::entry */
-void klp_rt_init(struct module *mod, const char *name, size_t nr_states, size_t nr_shadows);
-int klp_rt_pre_patch(void);
-void klp_rt_post_patch(void);
-void klp_rt_pre_unpatch(void);
-void klp_rt_post_unpatch(void);
-void klp_rt_object_gone(const char *object);
+void klp_rt_init(struct module *mod, const char *name, const struct klp_glue_tables *tables);
+int klp_rt_pre_patch(struct klp_object *obj);
+void klp_rt_post_patch(struct klp_object *obj);
+void klp_rt_pre_unpatch(struct klp_object *obj);
+void klp_rt_post_unpatch(struct klp_object *obj);
+void klp_rt_object_gone(struct klp_object *obj, const char *name);
 
-static int klp_glue_pre_patch(struct klp_object *obj)
-{
-	return klp_rt_pre_patch();
-}
-
-static void klp_glue_post_patch(struct klp_object *obj)
-{
-	klp_rt_post_patch();
-}
-
-static void klp_glue_pre_unpatch(struct klp_object *obj)
-{
-	klp_rt_pre_unpatch();
-}
-
-static void klp_glue_post_unpatch(struct klp_object *obj)
-{
-	klp_rt_post_unpatch();
-}
-
-static const struct klp_callbacks klp_glue_callbacks __initconst = {
-	.pre_patch = klp_glue_pre_patch,
-	.post_patch = klp_glue_post_patch,
-	.pre_unpatch = klp_glue_pre_unpatch,
-	.post_unpatch = klp_glue_post_unpatch,
+/* Of the object vmlinux. */
+static const struct klp_callbacks klp_glue_engine __initconst = {
+	.pre_patch = klp_rt_pre_patch,
+	.post_patch = klp_rt_post_patch,
+	.pre_unpatch = klp_rt_pre_unpatch,
+	.post_unpatch = klp_rt_post_unpatch,
 };
 
-/* Of each module's object: klp_runtime::engine::object. */
+/* Of each module's object that shadow variables go with: klp_runtime::engine::object. */
 static void klp_glue_object_gone(struct klp_object *obj)
 {
-	klp_rt_object_gone(obj->name);
+	klp_rt_object_gone(obj, obj->name);
 }
 
-/*
- * What makes the kernel refuse a cumulative patch that knows nothing of our
- * states (S14): klp_runtime::abi::RESERVED_STATE_ID.
- */
-static struct klp_state klp_glue_states[] = {
-	{ .id = 1UL << 63 },
-	{ },
-};
-
-static void __init klp_glue_add_engine(struct klp_object *vmlinux)
-{
-	vmlinux->callbacks = klp_glue_callbacks;
-	klp_glue_states[0].version = __start_klp_patch->abi_version;
-	klp_glue_patch.states = klp_glue_states;
-	klp_rt_init(THIS_MODULE, klp_glue_patch.mod->name, KLP_NR_STATES, KLP_NR_SHADOWS);
-}
-
-#define KLP_GLUE_ENGINE 1
 #else
 #define klp_glue_object_gone NULL
-static inline void klp_glue_add_engine(struct klp_object *vmlinux) { }
-#define KLP_GLUE_ENGINE 0
+static const struct klp_callbacks klp_glue_engine __initconst;
+static inline void klp_rt_init(struct module *mod, const char *name, const struct klp_glue_tables *tables) { }
 #endif
 
-/* The modules that shadow variables go with, each once. */
-#ifndef KLP_SHADOW_OBJECTS
-#define KLP_SHADOW_OBJECTS
-#endif
-static const char *const klp_glue_shadow_objects[] __initconst = { KLP_SHADOW_OBJECTS NULL };
+/*
+ * The functions that follow are inlined into module init: where there is no
+ * init hook the tables are constants there, and what a patch does not have
+ * costs it nothing.
+ */
+
+/* What the engine runs for; cargo-klp decides by the same whether it is linked in. */
+static __always_inline bool __init klp_glue_needs_engine(const struct klp_glue_tables *tables)
+{
+	return tables->nr_states || tables->nr_shadows || tables->flags & KLP_GLUE_REPLACE;
+}
+
+/* In init memory, as all that is read once. */
+static const char klp_glue_lost[] __initconst =
+	KERN_ERR pr_fmt("refused: the module has lost entries: %zu of %zu %s\n");
+static const char klp_glue_entries[][17] __initconst = {
+	"patches", "functions", "objects", "native states", "states", "shadow variables", "hooks",
+};
 
 /* A table that a linker dropped must not go unnoticed. */
 static int __init klp_glue_check(void)
 {
-	size_t nr_funcs = __stop_klp_funcs - __start_klp_funcs;
-	size_t nr_states = (__stop_klp_states - __start_klp_states) / KLP_STATE_SIZE;
-	size_t nr_shadows = (__stop_klp_shadows - __start_klp_shadows) / KLP_SHADOW_SIZE;
+	const size_t found[] = {
+		__stop_klp_patch - __start_klp_patch,
+		__stop_klp_funcs - __start_klp_funcs,
+		__stop_klp_objects - __start_klp_objects,
+		__stop_klp_natives - __start_klp_natives,
+		(__stop_klp_states - __start_klp_states) / KLP_STATE_SIZE,
+		__stop_klp_shadows - __start_klp_shadows,
+		__stop_klp_hooks - __start_klp_hooks,
+	};
+	static const size_t emitted[] __initconst = {
+		1, KLP_NR_FUNCS, KLP_NR_OBJECTS, KLP_NR_NATIVES, KLP_NR_STATES, KLP_NR_SHADOWS, KLP_NR_HOOKS,
+	};
+	size_t i;
 
-	if (nr_funcs == KLP_NR_FUNCS && nr_states == KLP_NR_STATES &&
-	    nr_shadows == KLP_NR_SHADOWS && __stop_klp_patch - __start_klp_patch == 1)
-		return 0;
-	pr_err("refused: the module has lost entries: %zu of %d functions, %zu of %d states, %zu of %d shadow variables\n",
-	       nr_funcs, KLP_NR_FUNCS, nr_states, KLP_NR_STATES, nr_shadows, KLP_NR_SHADOWS);
-	return -EINVAL;
+	BUILD_BUG_ON(sizeof(struct klp_glue_shadow) != KLP_SHADOW_SIZE);
+	for (i = 0; i < ARRAY_SIZE(found); i++) {
+		if (found[i] == emitted[i])
+			continue;
+		_printk(klp_glue_lost, found[i], emitted[i], klp_glue_entries[i]);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 #ifdef KLP_NR_SYMBOLS
@@ -169,37 +256,67 @@ static bool __init klp_glue_same_object(const char *a, const char *b)
 	return a == b || (a && b && !strcmp(a, b));
 }
 
-/* Whether the function is the first of the table that is in its object. */
-static bool __init klp_glue_first(const struct klp_glue_func *func)
+/* Adds the name of an object, null for vmlinux, if it is not there. */
+static void __init klp_glue_name(const char **names, size_t *nr, const char *name)
 {
-	const struct klp_glue_func *other = __start_klp_funcs;
+	size_t i;
 
-	while (!klp_glue_same_object(other->object, func->object))
-		other++;
-	return other == func;
+	for (i = 0; i < *nr; i++)
+		if (klp_glue_same_object(names[i], name))
+			return;
+	names[(*nr)++] = name;
 }
 
-static bool __init klp_glue_has_funcs(const char *object)
+/*
+ * The names of the patch's objects: vmlinux where the engine is needed, if only
+ * for its callbacks; then those with callbacks, as they stand in the source;
+ * then those of functions; then modules that only shadow variables go with.
+ */
+static __always_inline size_t __init klp_glue_names(const struct klp_glue_tables *tables, const char **names)
 {
-	const struct klp_glue_func *func;
+	size_t i, nr = 0;
 
-	for (func = __start_klp_funcs; func < __stop_klp_funcs; func++)
-		if (klp_glue_same_object(func->object, object))
-			return true;
-	return false;
+	if (klp_glue_needs_engine(tables))
+		klp_glue_name(names, &nr, NULL);
+	for (i = 0; i < tables->nr_objects; i++)
+		klp_glue_name(names, &nr, tables->objects[i].name);
+	for (i = 0; i < tables->nr_funcs; i++)
+		klp_glue_name(names, &nr, tables->funcs[i].object);
+	for (i = 0; i < tables->nr_shadows; i++)
+		if (tables->shadows[i].object)
+			klp_glue_name(names, &nr, tables->shadows[i].object);
+	return nr;
+}
+
+static __always_inline void __init klp_glue_callbacks(const struct klp_glue_tables *tables, struct klp_object *obj)
+{
+	size_t i;
+
+	for (i = 0; i < tables->nr_objects; i++) {
+		if (!klp_glue_same_object(tables->objects[i].name, obj->name))
+			continue;
+		obj->callbacks.pre_patch = tables->objects[i].pre_patch;
+		obj->callbacks.post_patch = tables->objects[i].post_patch;
+		obj->callbacks.pre_unpatch = tables->objects[i].pre_unpatch;
+		obj->callbacks.post_unpatch = tables->objects[i].post_unpatch;
+	}
+	/* The engine's call those of the patch itself. */
+	if (!obj->name && klp_glue_needs_engine(tables))
+		obj->callbacks = klp_glue_engine;
+	for (i = 0; obj->name && i < tables->nr_shadows; i++)
+		if (klp_glue_same_object(tables->shadows[i].object, obj->name))
+			obj->callbacks.post_unpatch = klp_glue_object_gone;
 }
 
 /* Fills an object with its functions; returns where the next object's go. */
-static struct klp_func * __init klp_glue_fill(struct klp_object *obj, const char *name, struct klp_func *next)
+static __always_inline struct klp_func * __init klp_glue_funcs(const struct klp_glue_tables *tables,
+					       struct klp_object *obj, struct klp_func *next)
 {
 	const struct klp_glue_func *func;
 
-	obj->name = name;
 	obj->funcs = next;
-	if (name)
-		obj->callbacks.post_unpatch = klp_glue_object_gone;
-	for (func = __start_klp_funcs; func < __stop_klp_funcs; func++) {
-		if (!klp_glue_same_object(func->object, name))
+	for (func = tables->funcs; func < tables->funcs + tables->nr_funcs; func++) {
+		if (!klp_glue_same_object(func->object, obj->name))
 			continue;
 		next->old_name = func->symbol;
 		next->new_func = func->replacement;
@@ -211,47 +328,97 @@ static struct klp_func * __init klp_glue_fill(struct klp_object *obj, const char
 }
 
 /*
- * Groups the table by object, in the order in which objects are first named.
- * Where the engine is needed, vmlinux comes first, if only for its callbacks;
- * modules that are there for shadow variables alone come last.
+ * Fills the kernel's own table of states. The first entry makes the kernel
+ * refuse a cumulative patch that knows nothing of our states (S14):
+ * klp_runtime::abi::RESERVED_STATE_ID.
  */
-static int __init klp_glue_build(void)
+static __always_inline void __init klp_glue_states(const struct klp_glue_tables *tables, struct klp_state *next)
 {
-	const struct klp_glue_func *func;
-	size_t nr_objs = KLP_GLUE_ENGINE;
-	const char *const *name;
-	struct klp_object *obj;
+	size_t i;
+
+	klp_glue_patch.states = next;
+	if (klp_glue_needs_engine(tables)) {
+		next->id = 1UL << 63;
+		next->version = __start_klp_patch->abi_version;
+		next++;
+	}
+	for (i = 0; i < tables->nr_natives; i++, next++) {
+		next->id = tables->natives[i].id;
+		next->version = tables->natives[i].version;
+	}
+}
+
+static __always_inline int __init klp_glue_build(const struct klp_glue_tables *tables)
+{
+	size_t i, nr_objs, nr_states;
 	struct klp_func *next;
+	struct klp_object *obj;
+	const char **names;
 
-	for (func = __start_klp_funcs; func < __stop_klp_funcs; func++)
-		nr_objs += klp_glue_first(func) && !(KLP_GLUE_ENGINE && !func->object);
-	for (name = klp_glue_shadow_objects; *name; name++)
-		nr_objs += !klp_glue_has_funcs(*name);
-
-	klp_glue_block = kzalloc((nr_objs + 1) * sizeof(*obj) +
-				 (KLP_NR_FUNCS + nr_objs) * sizeof(*next), GFP_KERNEL);
-	if (!klp_glue_block)
+	names = kcalloc(tables->nr_objects + tables->nr_funcs + tables->nr_shadows + 1,
+			sizeof(*names), GFP_KERNEL);
+	if (!names)
 		return -ENOMEM;
+	nr_objs = klp_glue_names(tables, names);
+	nr_states = klp_glue_needs_engine(tables) + tables->nr_natives;
+	klp_glue_block = kzalloc((nr_objs + 1) * sizeof(*obj) +
+				 (tables->nr_funcs + nr_objs) * sizeof(*next) +
+				 (nr_states + 1) * sizeof(struct klp_state), GFP_KERNEL);
+	if (!klp_glue_block) {
+		kfree(names);
+		return -ENOMEM;
+	}
 	obj = klp_glue_block;
 	next = (struct klp_func *)(obj + nr_objs + 1);
 
 	klp_glue_patch.objs = obj;
-	klp_glue_patch.replace = __start_klp_patch->flags & KLP_GLUE_REPLACE;
-	if (KLP_GLUE_ENGINE) {
-		klp_glue_add_engine(obj);
-		next = klp_glue_fill(obj++, NULL, next);
+	klp_glue_patch.replace = tables->flags & KLP_GLUE_REPLACE;
+	for (i = 0; i < nr_objs; i++, obj++) {
+		obj->name = names[i];
+		next = klp_glue_funcs(tables, obj, next);
+		klp_glue_callbacks(tables, obj);
 	}
-	for (func = __start_klp_funcs; func < __stop_klp_funcs; func++)
-		if (klp_glue_first(func) && !(KLP_GLUE_ENGINE && !func->object))
-			next = klp_glue_fill(obj++, func->object, next);
-	for (name = klp_glue_shadow_objects; *name; name++)
-		if (!klp_glue_has_funcs(*name))
-			next = klp_glue_fill(obj++, *name, next);
+	if (nr_states)
+		klp_glue_states(tables, (struct klp_state *)next);
+	if (klp_glue_needs_engine(tables))
+		klp_rt_init(THIS_MODULE, klp_glue_patch.mod->name, tables);
+	kfree(names);
 	return 0;
 }
 
+#include "klp_glue_helpers.h"
+
+static void klp_glue_free(void)
+{
+	klp_glue_stop();
+	kfree(klp_glue_block);
+	kfree(klp_glue_copies);
+}
+
+/* The kernel keeps the module until the patch is disabled or replaced. */
+static void klp_glue_exit(void)
+{
+#if KLP_NR_HOOKS
+	const struct klp_glue_hook *hook;
+
+	for (hook = __start_klp_hooks; hook < __stop_klp_hooks; hook++)
+		if (hook->exit)
+			hook->exit();
+#endif
+	klp_glue_free();
+}
+module_exit(klp_glue_exit);
+
 static int __init klp_glue_init(void)
 {
+	struct klp_glue_tables tables = {
+		.flags = __start_klp_patch->flags,
+		.funcs = __start_klp_funcs, .nr_funcs = KLP_NR_FUNCS,
+		.objects = __start_klp_objects, .nr_objects = KLP_NR_OBJECTS,
+		.natives = __start_klp_natives, .nr_natives = KLP_NR_NATIVES,
+		.states = __start_klp_states, .nr_states = KLP_NR_STATES,
+		.shadows = __start_klp_shadows, .nr_shadows = KLP_NR_SHADOWS,
+	};
 	int ret;
 
 	ret = klp_glue_check();
@@ -260,22 +427,24 @@ static int __init klp_glue_init(void)
 	ret = klp_glue_check_symbols();
 	if (ret)
 		return ret;
-	ret = klp_glue_build();
-	if (ret)
+#if KLP_NR_HOOKS
+	ret = klp_rt_choose(&tables, __start_klp_hooks, KLP_NR_HOOKS);
+	klp_glue_copies = tables.block;
+	if (ret) {
+		klp_glue_free();
 		return ret;
-	ret = klp_enable_patch(&klp_glue_patch);
+	}
+#endif
+	if (tables.flags & KLP_GLUE_IDLE)
+		return 0;
+	ret = klp_glue_build(&tables);
+	if (!ret)
+		ret = klp_enable_patch(&klp_glue_patch);
 	if (ret)
-		kfree(klp_glue_block);
+		klp_glue_exit();
 	return ret;
 }
 module_init(klp_glue_init);
-
-/* The kernel keeps the module until the patch is disabled or replaced. */
-static void __exit klp_glue_exit(void)
-{
-	kfree(klp_glue_block);
-}
-module_exit(klp_glue_exit);
 
 /* For klp_runtime::sys: only what the Rust half of this patch uses. */
 
@@ -314,6 +483,58 @@ void klp_glue_module_put(struct module *mod);
 void klp_glue_module_put(struct module *mod)
 {
 	module_put(mod);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_object_name
+const char *klp_glue_object_name(struct klp_object *obj);
+const char *klp_glue_object_name(struct klp_object *obj)
+{
+	return obj->name;
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_object_state
+/* By the numbers of klp_runtime::object::ModuleState; -1 for vmlinux. */
+int klp_glue_object_state(struct klp_object *obj);
+int klp_glue_object_state(struct klp_object *obj)
+{
+	if (!obj->mod)
+		return -1;
+	switch (obj->mod->state) {
+	case MODULE_STATE_LIVE:
+		return 0;
+	case MODULE_STATE_COMING:
+		return 1;
+	case MODULE_STATE_GOING:
+		return 2;
+	default:
+		return 3;
+	}
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_get_state
+struct klp_state *klp_glue_get_state(unsigned long id);
+struct klp_state *klp_glue_get_state(unsigned long id)
+{
+	return klp_get_state(&klp_glue_patch, id);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_state_version
+unsigned int klp_glue_state_version(const struct klp_state *state);
+unsigned int klp_glue_state_version(const struct klp_state *state)
+{
+	return state->version;
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_state_data
+void **klp_glue_state_data(struct klp_state *state);
+void **klp_glue_state_data(struct klp_state *state)
+{
+	return &state->data;
 }
 #endif
 

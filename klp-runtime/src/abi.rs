@@ -57,21 +57,22 @@ impl DataLayout {
 pub struct PatchEntry {
     /// [`ABI_VERSION`] of the crate that the patch was built with.
     pub abi_version: u32,
-    /// [`PATCH_REPLACE`] or 0.
+    /// [`PATCH_REPLACE`] and [`PATCH_IDLE`].
     pub flags: u32,
 }
 
 impl PatchEntry {
     /// The entry of a patch.
     #[must_use]
-    pub const fn new(replace: bool) -> Self {
-        Self { abi_version: ABI_VERSION, flags: if replace { PATCH_REPLACE } else { 0 } }
+    pub const fn new(replace: bool, enable: bool) -> Self {
+        let replace = if replace { PATCH_REPLACE } else { 0 };
+        Self { abi_version: ABI_VERSION, flags: if enable { replace } else { replace | PATCH_IDLE } }
     }
 }
 
 /// One redirected function: what `#[klp_func]` leaves in the section `klp_funcs`.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct FuncEntry {
     /// Name of the object that has the function; null for vmlinux.
     pub object: *const c_char,
@@ -117,7 +118,7 @@ pub const STATE_BLOCK_DISABLE: u32 = 1 << 0;
 /// the size of [`layout`](Self::layout), uninitialised when `pre_patch` is
 /// called, initialised by it, valid until after `post_unpatch` (S10).
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct StateEntry {
     /// The state's id, the same in all patches that provide it.
     pub id: u64,
@@ -193,7 +194,7 @@ pub type ShadowDestructor = unsafe extern "C" fn(*mut c_void, *mut c_void);
 
 /// One shadow variable: what `#[shadow]` leaves in the section `klp_shadows`.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ShadowEntry {
     /// The id under which the kernel's shadow store has it.
     pub id: u64,
@@ -233,8 +234,11 @@ impl SleepableBox {
     pub const PAYLOAD_OFFSET: usize = size_of::<Self>();
 }
 
-/// The patch replaces all others: [`PatchNode::flags`].
+/// The patch replaces all others: [`PatchEntry::flags`], [`PatchNode::flags`].
 pub const PATCH_REPLACE: u32 = 1 << 0;
+
+/// The patch is not enabled when it is loaded: [`PatchEntry::flags`].
+pub const PATCH_IDLE: u32 = 1 << 1;
 
 /// What a patch that is on the list is doing: [`PatchNode::phase`].
 #[repr(u32)]

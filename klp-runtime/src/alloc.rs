@@ -58,6 +58,18 @@ impl<T> KBox<T> {
         Ok(Self(memory))
     }
 
+    /// Takes the value out, and frees its memory.
+    #[must_use]
+    pub fn into_inner(boxed: Self) -> T {
+        let boxed = ManuallyDrop::new(boxed);
+        // SAFETY: The value and its memory are ours, and the box is not used again.
+        unsafe {
+            let value = boxed.0.read();
+            sys::klp_glue_kfree(boxed.0.as_ptr().cast());
+            value
+        }
+    }
+
     /// Gives the value up: whoever has the pointer frees it with [`from_raw`](Self::from_raw).
     #[must_use]
     pub fn into_raw(self) -> *mut T {

@@ -2,57 +2,82 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
+use core::{ptr, slice};
 
 use crate::abi::{PATCH_REPLACE, PatchNode};
+use crate::builder::{HookEntry, PatchTables};
 use crate::engine::Engine;
+use crate::error::to_result;
+use crate::object::ObjectEntry;
 use crate::running::Running;
-
-/// The tables of the module, as `kbuild/klp.lds` bounds them.
-mod tables {
-    use crate::abi::{PatchEntry, ShadowEntry, StateEntry};
-
-    unsafe extern "C" {
-        #[link_name = "__start_klp_patch"]
-        pub(super) static PATCH: PatchEntry;
-        #[link_name = "__start_klp_states"]
-        pub(super) static STATES: [StateEntry; 0];
-        #[link_name = "__start_klp_shadows"]
-        pub(super) static SHADOWS: [ShadowEntry; 0];
-    }
-}
 
 static ENGINE: Engine<Running> = Engine::new(Running);
 
+/// What is written in module init, then used under the livepatch mutex.
+struct Guarded<T>(UnsafeCell<T>);
+
+// SAFETY: As the type's documentation says.
+unsafe impl<T> Sync for Guarded<T> {}
+
 /// The module's place on the list of patches.
-struct Node(UnsafeCell<PatchNode>);
+static NODE: Guarded<PatchNode> = Guarded(UnsafeCell::new(PatchNode::new()));
 
-// SAFETY: Used in module init, then under the livepatch mutex.
-unsafe impl Sync for Node {}
+/// The objects with callbacks of their own.
+static OBJECTS: Guarded<(*const ObjectEntry, usize)> = Guarded(UnsafeCell::new((ptr::null(), 0)));
 
-static NODE: Node = Node(UnsafeCell::new(PatchNode::new()));
+/// Runs the init hooks, which look at copies of the tables. Returns 0 or a negative errno; the glue
+/// frees the copies then too.
+///
+/// # Safety
+///
+/// Called once, from module init, with the tables of the module.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn klp_rt_choose(
+    tables: *mut PatchTables,
+    hooks: *const HookEntry,
+    nr_hooks: usize,
+) -> c_int {
+    // SAFETY: By contract.
+    unsafe {
+        let hook = slice::from_raw_parts(hooks, nr_hooks).iter().find_map(|hook| hook.init);
+        match hook.map_or(Ok(()), |hook| (*tables).choose(hook)) {
+            Ok(()) => 0,
+            Err(error) => error.to_errno(),
+        }
+    }
+}
 
 /// Fills the patch's node, before the patch is enabled.
 ///
 /// # Safety
 ///
-/// Called once, from module init.
+/// Called once, from module init; the tables are there as long as the module.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn klp_rt_init(
-    module: *mut c_void,
-    name: *const c_char,
-    nr_states: usize,
-    nr_shadows: usize,
-) {
-    // SAFETY: Nobody else uses the node yet; the tables are constants of the module.
+unsafe extern "C" fn klp_rt_init(module: *mut c_void, name: *const c_char, tables: *const PatchTables) {
+    // SAFETY: Nobody else uses the statics yet.
     unsafe {
-        let node = NODE.0.get();
-        (*node).flags = tables::PATCH.flags & PATCH_REPLACE;
+        let (node, tables) = (NODE.0.get(), &*tables);
+        (*node).flags = tables.flags & PATCH_REPLACE;
         (*node).module = module;
         (*node).name = name;
-        (*node).states = tables::STATES.as_ptr();
-        (*node).nr_states = nr_states;
-        (*node).shadows = tables::SHADOWS.as_ptr();
-        (*node).nr_shadows = nr_shadows;
+        ((*node).states, (*node).nr_states) = tables.states.raw();
+        ((*node).shadows, (*node).nr_shadows) = tables.shadows.raw();
+        *OBJECTS.0.get() = tables.objects.raw();
+    }
+}
+
+/// The callbacks that the patch has itself for an object, null for vmlinux.
+unsafe fn own(name: *const c_char) -> Option<&'static ObjectEntry> {
+    // SAFETY: Written in module init only; the names are strings.
+    unsafe {
+        let (objects, len) = *OBJECTS.0.get();
+        (0..len).map(|index| &*objects.add(index)).find(|object| {
+            if name.is_null() || object.name.is_null() {
+                name == object.name
+            } else {
+                CStr::from_ptr(name) == CStr::from_ptr(object.name)
+            }
+        })
     }
 }
 
@@ -60,56 +85,59 @@ unsafe extern "C" fn klp_rt_init(
 ///
 /// # Safety
 ///
-/// For this and the other three: called by the kernel, under the livepatch mutex.
+/// For this and the other three: called by the kernel, under the livepatch mutex, with the object.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn klp_rt_pre_patch() -> c_int {
+unsafe extern "C" fn klp_rt_pre_patch(object: *mut c_void) -> c_int {
     // SAFETY: By contract.
-    match unsafe { ENGINE.states_pre_patch(NODE.0.get()) } {
-        Ok(()) => 0,
-        Err(error) => error.to_errno(),
+    unsafe {
+        let own = || {
+            let errno = own(ptr::null()).and_then(|own| own.pre_patch).map_or(0, |own| own(object));
+            to_result(errno).map(|_| ())
+        };
+        match ENGINE.vmlinux_pre_patch(NODE.0.get(), own) {
+            Ok(()) => 0,
+            Err(error) => error.to_errno(),
+        }
     }
 }
 
-/// The vmlinux object's `post_patch`.
-///
-/// # Safety
-///
-/// As above.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn klp_rt_post_patch() {
-    // SAFETY: By contract.
-    unsafe { ENGINE.states_post_patch(NODE.0.get()) }
+macro_rules! forward {
+    ($name:ident, $engine:ident, $callback:ident) => {
+        #[doc = concat!("The vmlinux object's `", stringify!($callback), "`.")]
+        ///
+        /// # Safety
+        ///
+        /// As above.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(object: *mut c_void) {
+            // SAFETY: By contract.
+            unsafe {
+                ENGINE.$engine(NODE.0.get(), || {
+                    if let Some(callback) = own(ptr::null()).and_then(|own| own.$callback) {
+                        callback(object);
+                    }
+                });
+            }
+        }
+    };
 }
 
-/// The vmlinux object's `pre_unpatch`.
-///
-/// # Safety
-///
-/// As above.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn klp_rt_pre_unpatch() {
-    // SAFETY: By contract.
-    unsafe { ENGINE.states_pre_unpatch(NODE.0.get()) }
-}
+forward!(klp_rt_post_patch, vmlinux_post_patch, post_patch);
+forward!(klp_rt_pre_unpatch, vmlinux_pre_unpatch, pre_unpatch);
+forward!(klp_rt_post_unpatch, vmlinux_post_unpatch, post_unpatch);
 
-/// The vmlinux object's `post_unpatch`.
+/// The `post_unpatch` of a module's object, after its own: the module goes, or the patch is disabled.
 ///
 /// # Safety
 ///
-/// As above.
+/// As above; `name` is the module's.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn klp_rt_post_unpatch() {
+unsafe extern "C" fn klp_rt_object_gone(object: *mut c_void, name: *const c_char) {
     // SAFETY: By contract.
-    unsafe { ENGINE.states_post_unpatch(NODE.0.get()) }
-}
-
-/// The `post_unpatch` of a module's object: the module goes, or the patch is disabled.
-///
-/// # Safety
-///
-/// As above; `object` is the module's name.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn klp_rt_object_gone(object: *const c_char) {
-    // SAFETY: By contract.
-    unsafe { ENGINE.shadows_object_gone(NODE.0.get(), CStr::from_ptr(object)) }
+    unsafe {
+        if let Some(callback) = own(name).and_then(|own| own.post_unpatch) {
+            callback(object);
+        }
+        ENGINE.shadows_object_gone(NODE.0.get(), CStr::from_ptr(name));
+    }
 }

@@ -114,3 +114,10 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// `EINVAL`: formatting says no more.
+impl From<fmt::Error> for Error {
+    fn from(_: fmt::Error) -> Self {
+        EINVAL
+    }
+}

@@ -1,9 +1,9 @@
 //! The runtime of klp: what a livepatch written in Rust is made of.
 //!
 //! A patch is a `no_std` crate that starts with [`livepatch!`] and marks its
-//! items with [`#[klp_func]`](macro@klp_func), [`#[klp_state]`](macro@klp_state)
-//! and [`#[shadow]`](macro@shadow). `cargo klp build` makes a module of it that
-//! loads on a stock kernel with `CONFIG_LIVEPATCH=y`.
+//! items with [`#[klp_func]`](macro@klp_func), [`#[klp_state]`](macro@klp_state),
+//! [`#[shadow]`](macro@shadow) and the other macros. `cargo klp build` makes a
+//! module of it that loads on a stock kernel with `CONFIG_LIVEPATCH=y`.
 //!
 //! The same crate builds for the host, where `cargo check`, `cargo doc` and
 //! `cargo test` of a patch run. With the feature `sim`, the module `sim` has the
@@ -20,16 +20,30 @@ extern crate std;
 
 pub mod abi;
 pub mod alloc;
+pub mod builder;
+#[cfg(any(feature = "sim", target_os = "none"))]
+mod choose;
+mod describe;
 pub mod engine;
 pub mod error;
 pub mod layout;
+pub mod list;
 pub mod log;
+pub mod native;
+pub mod object;
+pub mod param;
 #[cfg(any(feature = "sim", target_os = "none"))]
 mod running;
 pub mod shadow;
 pub mod state;
+pub mod sync;
 mod sys;
+pub mod syscall;
+pub mod sysfs;
+pub mod task;
+pub mod time;
 pub mod types;
+pub mod work;
 
 #[cfg(not(target_os = "none"))]
 #[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "only the model looks at what happened"))]
@@ -44,7 +58,10 @@ mod entry;
 #[cfg(target_os = "none")]
 mod panic;
 
-pub use klp_macros::{KlpData, klp_func, klp_state, klp_symbols, livepatch, shadow};
+pub use klp_macros::{
+    KlpData, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_symbols, klp_syscall,
+    livepatch, shadow,
+};
 
 /// What a patch needs at hand: `use klp_runtime::prelude::*;`.
 pub mod prelude {
@@ -54,16 +71,23 @@ pub mod prelude {
     };
 
     pub use crate::alloc::{GFP_ATOMIC, GFP_KERNEL, GFP_NOFS, GFP_NOIO, GFP_NOWAIT, Gfp, KBox};
+    pub use crate::builder::PatchBuilder;
     pub use crate::error::{
         E2BIG, EACCES, EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOENT, ENOMEM, ENOSPC, ENOSYS,
         EOPNOTSUPP, EPERM, ERANGE, Error, Result, to_result,
     };
     pub use crate::layout::{KernelPtr, KlpData};
+    pub use crate::native::NativeState;
+    pub use crate::object::{ModuleState, Object, ObjectContext};
+    pub use crate::param::{CharP, HexInt, InvBool, Param, ParamArray};
     pub use crate::shadow::Shadow;
     pub use crate::state::{State, StateContext};
     pub use crate::types::{device, file, inode, module, net_device, seq_file, sk_buff, task_struct};
     pub use crate::{opaque, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn};
-    pub use klp_macros::{KlpData, klp_func, klp_state, klp_symbols, livepatch, shadow};
+    pub use klp_macros::{
+        KlpData, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_symbols, klp_syscall,
+        livepatch, shadow,
+    };
 }
 
 /// Whether anything calls the callbacks in the tables: a kernel or the model.
@@ -92,9 +116,17 @@ pub mod __private {
     pub use crate::abi::{
         ABI_VERSION, DataSlot, FIRST_RESERVED_ID, FuncEntry, PatchEntry, ShadowEntry, StateEntry,
     };
+    pub use crate::builder::{Exit, HookEntry, Init};
+    pub use crate::describe::{Described, OfAnyKind};
     pub use crate::layout::{Fingerprint, KlpData};
+    pub use crate::native::NativeEntry;
+    pub use crate::object::{
+        ObjectEntry, object_post_patch, object_post_unpatch, object_pre_patch, object_pre_unpatch,
+    };
+    pub use crate::param::{ParamType, Parameter};
     pub use crate::shadow::derived_id;
     pub use crate::state::{BLOCK_DISABLE, post_patch, post_unpatch, pre_patch, pre_unpatch, take_over};
+    pub use crate::syscall::{SyscallResult, arguments as syscall_arguments};
     pub use core::{
         self,
         arch::global_asm,
@@ -106,15 +138,26 @@ pub mod __private {
     pub trait DuplicateStateId<const ID: u64> {}
     /// Implemented for the patch once for each shadow variable id in use.
     pub trait DuplicateShadowId<const ID: u64> {}
+    /// Implemented for the patch once for each native state id in use.
+    pub trait DuplicateNativeId<const ID: u64> {}
+    /// Implemented for the patch once for each object with callbacks.
+    pub trait DuplicateObject<const KEY: u64> {}
+    /// Implemented for the patch once for each module parameter.
+    pub trait DuplicateParam<const KEY: u64> {}
     /// Implemented for the patch once for each object, symbol and position that is redirected.
     pub trait DuplicateFunc<const KEY: u64> {}
 
+    /// The key of [`DuplicateObject`] and [`DuplicateParam`].
+    #[must_use]
+    pub const fn name_key(name: &str) -> u64 {
+        Fingerprint::new("name").text(name).finish::<()>()
+    }
+
     /// What stands behind a call keeps it from being made a jump, with which the caller's frame would be
     /// gone while the callee runs.
-    #[cfg(target_os = "none")]
     #[inline(always)]
     pub fn stay_on_the_stack() {
-        // SAFETY: nothing is executed.
+        // SAFETY: Nothing is executed.
         unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) };
     }
 

@@ -1,5 +1,7 @@
 //! Shadow variables: fields added to objects that the kernel made.
 
+pub mod raw;
+
 use core::ffi::{CStr, c_int, c_void};
 use core::mem::needs_drop;
 use core::ptr;

@@ -9,6 +9,12 @@ use core::ffi::{c_int, c_uint, c_void};
 /// `gfp_t`.
 pub(crate) type RawGfp = c_uint;
 
+/// Calls the Rust function that is the first argument, with the rest; what
+/// `crate::sysfs` gives the kernel.
+pub(crate) type CallShow = unsafe extern "C" fn(show: *const c_void, page: *mut u8, size: usize) -> isize;
+/// As above, for a file that is written to.
+pub(crate) type CallStore = unsafe extern "C" fn(store: *const c_void, text: *const u8, len: usize) -> isize;
+
 /// `klp_shadow_ctor_t`.
 pub(crate) type ShadowConstructor =
     unsafe extern "C" fn(obj: *mut c_void, data: *mut c_void, ctor_data: *mut c_void) -> c_int;
@@ -22,11 +28,12 @@ pub(crate) use crate::host::*;
 #[cfg(target_os = "none")]
 mod kernel {
     use core::cell::UnsafeCell;
-    use core::ffi::{c_char, c_int, c_uint, c_void};
+    use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
     use core::sync::atomic::{AtomicPtr, Ordering};
 
-    use super::{RawGfp, ShadowConstructor};
+    use super::{CallShow, CallStore, RawGfp, ShadowConstructor};
     use crate::abi::{ShadowDestructor, SleepableBox};
+    use crate::types::task_struct;
 
     unsafe extern "C" {
         // include/linux/livepatch.h
@@ -50,6 +57,8 @@ mod kernel {
         pub(crate) fn klp_shadow_free(obj: *mut c_void, id: u64, dtor: Option<ShadowDestructor>);
         pub(crate) fn klp_shadow_free_all(id: u64, dtor: Option<ShadowDestructor>);
 
+        pub(crate) fn klp_get_prev_state(id: c_ulong) -> *mut c_void;
+
         // include/linux/printk.h
         pub(crate) fn _printk(format: *const c_char, ...) -> c_int;
 
@@ -58,6 +67,11 @@ mod kernel {
         pub(crate) fn klp_glue_kfree(memory: *mut c_void);
         pub(crate) fn klp_glue_module_get(module: *mut c_void);
         pub(crate) fn klp_glue_module_put(module: *mut c_void);
+        pub(crate) fn klp_glue_object_name(object: *mut c_void) -> *const c_char;
+        pub(crate) fn klp_glue_object_state(object: *mut c_void) -> c_int;
+        pub(crate) fn klp_glue_get_state(id: c_ulong) -> *mut c_void;
+        pub(crate) fn klp_glue_state_version(state: *mut c_void) -> c_uint;
+        pub(crate) fn klp_glue_state_data(state: *mut c_void) -> *mut *mut c_void;
         pub(crate) fn klp_glue_bug(text: *const u8, len: c_int);
 
         static klp_glue_gfp: [c_uint; 5];
@@ -103,5 +117,132 @@ mod kernel {
         let table = unsafe { &klp_glue_gfp };
         // The first is GFP_KERNEL; no other index is made.
         table.get(usize::from(kind)).copied().unwrap_or(table[0])
+    }
+
+    unsafe extern "C" {
+        // kbuild/klp_glue_helpers.h
+        fn klp_glue_mutex_lock(mutex: *mut RawMutex);
+        fn klp_glue_mutex_unlock(mutex: *mut RawMutex);
+        fn klp_glue_spin_lock(lock: *mut RawSpinLock) -> c_ulong;
+        fn klp_glue_spin_unlock(lock: *mut RawSpinLock, flags: c_ulong);
+        fn klp_glue_work_schedule(
+            work: *mut RawWork,
+            call: unsafe extern "C" fn(*const c_void),
+            function: *const c_void,
+            msecs: c_uint,
+        ) -> bool;
+        fn klp_glue_work_cancel_sync(work: *mut RawWork) -> bool;
+        pub(crate) safe fn klp_glue_jiffies() -> c_ulong;
+        pub(crate) safe fn klp_glue_msecs_to_jiffies(msecs: c_uint) -> c_ulong;
+        pub(crate) fn klp_glue_folder_new(name: *const c_char) -> *mut c_void;
+        pub(crate) fn klp_glue_folder_add(
+            folder: *mut c_void,
+            name: *const c_char,
+            call_show: CallShow,
+            show: *const c_void,
+            call_store: CallStore,
+            store: *const c_void,
+        ) -> c_int;
+        pub(crate) fn klp_glue_folder_remove(folder: *mut c_void);
+        pub(crate) fn klp_glue_syscall_native(registers: *const c_void, arguments: *mut [u64; 6]);
+        pub(crate) fn klp_glue_syscall_compat(registers: *const c_void, arguments: *mut [u32; 6]);
+        pub(crate) safe fn klp_glue_current() -> *mut task_struct;
+        pub(crate) fn klp_glue_task_pid(task: *const task_struct) -> c_int;
+        pub(crate) fn klp_glue_task_tgid(task: *const task_struct) -> c_int;
+        pub(crate) fn klp_glue_task_pid_vnr(task: *const task_struct) -> c_int;
+        pub(crate) fn klp_glue_task_tgid_vnr(task: *const task_struct) -> c_int;
+        pub(crate) fn klp_glue_task_comm(task: *const task_struct, comm: *mut c_char);
+        pub(crate) fn klp_glue_task_is_kthread(task: *const task_struct) -> bool;
+        pub(crate) fn klp_glue_task_is_group_leader(task: *const task_struct) -> bool;
+    }
+
+    /// The glue's `struct klp_glue_mutex`, which asserts that it is no larger.
+    #[repr(C)]
+    pub(crate) struct RawMutex(UnsafeCell<[u64; 32]>);
+
+    // SAFETY: The kernel's functions are for any task.
+    unsafe impl Sync for RawMutex {}
+
+    impl RawMutex {
+        pub(crate) const fn new() -> Self {
+            Self(UnsafeCell::new([0; 32]))
+        }
+
+        /// Locks it; the glue makes it when it is locked for the first time, or was moved since. It does
+        /// not move while it is locked or waited for: it is borrowed.
+        pub(crate) fn lock(&self) {
+            // SAFETY: Zeroed storage that was not used before, or the glue's mutex.
+            unsafe { klp_glue_mutex_lock(self.0.get().cast()) }
+        }
+
+        /// Unlocks it.
+        ///
+        /// # Safety
+        ///
+        /// This task has locked it.
+        pub(crate) unsafe fn unlock(&self) {
+            // SAFETY: By contract.
+            unsafe { klp_glue_mutex_unlock(self.0.get().cast()) }
+        }
+    }
+
+    /// The glue's `struct klp_glue_spinlock`, as above.
+    #[repr(C)]
+    pub(crate) struct RawSpinLock(UnsafeCell<[u64; 32]>);
+
+    // SAFETY: As above.
+    unsafe impl Sync for RawSpinLock {}
+
+    impl RawSpinLock {
+        pub(crate) const fn new() -> Self {
+            Self(UnsafeCell::new([0; 32]))
+        }
+
+        /// Locks it; returns the flags for [`unlock`](Self::unlock).
+        pub(crate) fn lock(&self) -> c_ulong {
+            // SAFETY: Zeroed storage that was not used before, or the glue's lock.
+            unsafe { klp_glue_spin_lock(self.0.get().cast()) }
+        }
+
+        /// Unlocks it.
+        ///
+        /// # Safety
+        ///
+        /// This processor has locked it, and got the flags.
+        pub(crate) unsafe fn unlock(&self, flags: c_ulong) {
+            // SAFETY: By contract.
+            unsafe { klp_glue_spin_unlock(self.0.get().cast(), flags) }
+        }
+    }
+
+    /// The glue's `struct klp_glue_work`, as above.
+    #[repr(C)]
+    pub(crate) struct RawWork(UnsafeCell<[u64; 48]>);
+
+    // SAFETY: As above.
+    unsafe impl Sync for RawWork {}
+
+    impl RawWork {
+        pub(crate) const fn new() -> Self {
+            Self(UnsafeCell::new([0; 48]))
+        }
+
+        /// Schedules it; always with the same function.
+        pub(crate) fn schedule(&'static self, function: fn(), msecs: u32) -> bool {
+            unsafe extern "C" fn call(function: *const c_void) {
+                // SAFETY: The function that was given below.
+                let function = unsafe { core::mem::transmute::<*const c_void, fn()>(function) };
+                function();
+            }
+
+            // SAFETY: Zeroed storage, or the glue's work, borrowed for good; the glue cancels it before the
+            // module, and with it the function, is gone.
+            unsafe { klp_glue_work_schedule(self.0.get().cast(), call, function as *const c_void, msecs) }
+        }
+
+        pub(crate) fn cancel_sync(&'static self) -> bool {
+            // SAFETY: As above.
+            unsafe { klp_glue_work_cancel_sync(self.0.get().cast()) }
+        }
     }
 }

@@ -4,6 +4,9 @@ use core::ffi::CStr;
 use core::{ptr, slice};
 
 use crate::abi::{FuncEntry, PatchEntry, ShadowEntry, StateEntry};
+use crate::builder::HookEntry;
+use crate::native::NativeEntry;
+use crate::object::ObjectEntry;
 
 /// What the macros left of one patch crate: what its function `livepatch` returns.
 ///
@@ -21,6 +24,12 @@ pub struct Tables {
     pub states: &'static [StateEntry],
     /// The shadow variables that it declares.
     pub shadows: &'static [ShadowEntry],
+    /// The objects with callbacks.
+    pub objects: &'static [ObjectEntry],
+    /// The states of the kernel's own table.
+    pub natives: &'static [NativeEntry],
+    /// The hooks.
+    pub hooks: &'static [HookEntry],
 }
 
 /// Where the linker put the tables of a crate: start and end of each, both null for an empty one.
@@ -32,6 +41,9 @@ pub struct Bounds {
     funcs: [*const FuncEntry; 2],
     states: [*const StateEntry; 2],
     shadows: [*const ShadowEntry; 2],
+    objects: [*const ObjectEntry; 2],
+    natives: [*const NativeEntry; 2],
+    hooks: [*const HookEntry; 2],
 }
 
 // SAFETY: Addresses of constants.
@@ -54,6 +66,9 @@ impl Tables {
                 funcs: table(bounds.funcs),
                 states: table(bounds.states),
                 shadows: table(bounds.shadows),
+                objects: table(bounds.objects),
+                natives: table(bounds.natives),
+                hooks: table(bounds.hooks),
             }
         }
     }

@@ -4,6 +4,9 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use klp_runtime::abi::{ABI_VERSION, FuncEntry, PATCH_REPLACE, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
+use klp_runtime::builder::HookEntry;
+use klp_runtime::native::NativeEntry;
+use klp_runtime::object::ObjectEntry;
 use klp_runtime::prelude::*;
 
 const REPLACE: bool = true;
@@ -65,6 +68,67 @@ mod module {
         #[klp_state(id = BASE + 1, version = { 1 + 1 }, name = "a {quiet} \"öne\" \\", block_disable)]
         impl State for Quiet {}
     }
+}
+
+/// How many there may be
+///
+/// at once.
+#[klp_param(permissions = 0o644)]
+static LIMIT: Param<c_int> = Param::new(3);
+
+#[klp_param(name = "pids")]
+static PROCESSES: ParamArray<u32, 16> = ParamArray::new([0; 16]);
+
+/// One of the kernel's own table.
+#[klp_state(id = BASE, version = 3, native)]
+struct Shared;
+
+struct Vmlinux;
+
+#[klp_object(name = "vmlinux")]
+impl Object for Vmlinux {}
+
+struct NfTables;
+
+#[klp_object(name = "nf_tables")]
+impl Object for NfTables {
+    fn post_unpatch(_object: &ObjectContext<'_>) {}
+
+    fn pre_patch(_object: &ObjectContext<'_>) -> Result {
+        Err(ENODEV)
+    }
+}
+
+#[klp_init]
+fn init(patch: &mut PatchBuilder<'_>) -> Result {
+    assert!(patch.replace());
+    Err(EBUSY)
+}
+
+#[klp_exit]
+fn exit() {}
+
+/// Objects, native states, hooks and parameters.
+#[test]
+fn objects_natives_hooks_and_parameters() {
+    let tables = livepatch();
+    let [vmlinux, nf_tables] = tables.objects else { panic!("{:?}", tables.objects) };
+    let (vmlinux, nf_tables) =
+        if vmlinux.name.is_null() { (vmlinux, nf_tables) } else { (nf_tables, vmlinux) };
+    assert!(vmlinux.name.is_null() && vmlinux.pre_patch.is_none());
+    // SAFETY: The name is a constant.
+    assert_eq!(unsafe { CStr::from_ptr(nf_tables.name) }, c"nf_tables");
+    // SAFETY: The callback does not look at its object.
+    let errno = unsafe { nf_tables.pre_patch.unwrap()(std::ptr::null_mut()) };
+    assert_eq!((errno, nf_tables.post_patch.is_none()), (ENODEV.to_errno(), true));
+    assert_eq!(tables.natives.iter().map(|state| (state.id, state.version)).collect::<Vec<_>>(), [(BASE, 3)]);
+    assert_eq!((Shared::ID, tables.hooks.len()), (BASE, 2));
+    assert_eq!(tables.hooks.iter().filter(|hook| hook.init.is_some()).count(), 1);
+    assert_eq!(tables.hooks.iter().filter(|hook| hook.exit.is_some()).count(), 1);
+
+    LIMIT.set(LIMIT.get() + 1);
+    assert_eq!(LIMIT.get(), 4);
+    assert!(PROCESSES.is_empty() && PROCESSES.get(0).is_none() && !PROCESSES.set(0, 1));
 }
 
 /// Data of a state.
@@ -204,8 +268,16 @@ fn manifest() {
     let manifest = std::str::from_utf8(manifest).unwrap();
     let mut lines: Vec<&str> = manifest.split_terminator('\0').collect();
     lines.sort_unstable();
-    let sizes = [size_of::<FuncEntry>(), size_of::<StateEntry>(), size_of::<ShadowEntry>()];
-    let patch = format!("patch\t1\t{ABI_VERSION}\t{}\t{}\t{}", sizes[0], sizes[1], sizes[2]);
+    let sizes = [
+        size_of::<FuncEntry>(),
+        size_of::<StateEntry>(),
+        size_of::<ShadowEntry>(),
+        size_of::<ObjectEntry>(),
+        size_of::<NativeEntry>(),
+        size_of::<HookEntry>(),
+    ];
+    let sizes = sizes.map(|size| size.to_string()).join("\t");
+    let patch = format!("patch\t1\t1\t{ABI_VERSION}\t{sizes}");
     let pid = format!("shadow\t{}\t7\tNewPid\ttask_struct\t0\t-", NewPid::ID);
     assert_eq!(
         lines,
@@ -213,6 +285,13 @@ fn manifest() {
             "func\tnf_tables\tnft_do_chain\t2",
             "func\tvmlinux\tcmdline_proc_show\t0",
             "func\tvmlinux\tother\t0",
+            "hook\texit",
+            "hook\tinit",
+            "native\t40\t3",
+            "object\tnf_tables\tpre_patch,post_unpatch",
+            "object\tvmlinux\t-",
+            "param\tlimit\t3\t0\t420\tHow many there may be",
+            "param\tpids\t4\t16\t0\t",
             &patch,
             &pid,
             "shadow\t40\t40\tof a file\tfile\t1\tnf_tables",

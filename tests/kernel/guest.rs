@@ -1,9 +1,10 @@
 //! The half that runs in the guest: loads patches and reads the kernel log.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
+
+use crate::cleanup;
 
 /// The variable that says what the guest was booted for.
 pub(crate) const BOOT: &str = "KLP_TEST_BOOT";
@@ -65,7 +68,8 @@ impl Boot {
     }
 }
 
-/// Runs a test: after it no patch is left, and the kernel has nothing to complain of.
+/// Runs a test: after it no patch is left, and the kernel has nothing to complain of. What a test leaves that
+/// fails is put away, so that the next one does not fail for it.
 pub(crate) fn run(test: fn()) {
     assert_eq!(
         fs::read_to_string("/proc/sys/kernel/osrelease").unwrap().trim(),
@@ -73,11 +77,17 @@ pub(crate) fn run(test: fn()) {
         "another kernel is up than the modules are for"
     );
     let before = modules();
-    let lines = watched(test);
-    assert_eq!(modules(), before, "modules were left behind");
-    assert_eq!(patches(), Vec::<String>::new(), "patches were left behind");
-    let complaint = lines.iter().find(|line| is_complaint(line));
-    assert!(complaint.is_none(), "the kernel complained: {}\n{}", complaint.unwrap(), lines.join("\n"));
+    let outcome = panic::catch_unwind(|| {
+        let lines = watched(test);
+        assert_eq!(modules(), before, "modules were left behind");
+        assert_eq!(patches(), Vec::<String>::new(), "patches were left behind");
+        let complaint = lines.iter().find(|line| is_complaint(line));
+        assert!(complaint.is_none(), "the kernel complained: {}\n{}", complaint.unwrap(), lines.join("\n"));
+    });
+    if let Err(failure) = outcome {
+        cleanup::put_away(&before);
+        panic::resume_unwind(failure);
+    }
 }
 
 /// Runs a test, and returns what the kernel logged meanwhile: read as it comes, or the kernel would overwrite
@@ -118,7 +128,7 @@ pub(crate) fn is_complaint(line: &str) -> bool {
 }
 
 /// The modules that are loaded, by name.
-fn modules() -> Vec<String> {
+pub(crate) fn modules() -> Vec<String> {
     let text = fs::read_to_string("/proc/modules").unwrap();
     let mut names: Vec<_> =
         text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
@@ -221,8 +231,7 @@ impl Patch {
 
     /// Tries to unload the module.
     pub(crate) fn try_remove(self) -> Result<(), Errno> {
-        let name = std::ffi::CString::new(self.module()).unwrap();
-        rustix::system::delete_module(&name, OFlags::NONBLOCK.bits() as i32)
+        unload(&self.module())
     }
 
     /// Whether the module is loaded.
@@ -247,6 +256,12 @@ fn load(ko: &Path, parameters: &CStr) -> Result<(), Errno> {
     let file = rustix::fs::open(ko, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .unwrap_or_else(|error| panic!("{}: {error}", ko.display()));
     rustix::system::finit_module(&file, parameters, 0)
+}
+
+/// Tries to unload a module.
+pub(crate) fn unload(module: &str) -> Result<(), Errno> {
+    let name = CString::new(module).unwrap();
+    rustix::system::delete_module(&name, OFlags::NONBLOCK.bits() as i32)
 }
 
 /// Waits until something is so.
@@ -275,15 +290,21 @@ impl Log {
 
     /// What has come since the last call.
     pub(crate) fn lines(&mut self) -> Vec<String> {
+        self.records().into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// What has come since the last call, each line with its level.
+    fn records(&mut self) -> Vec<(u32, String)> {
         let mut lines = Vec::new();
-        // One read gives one record: numbers and a time, a semicolon, the text.
+        // One read gives one record: priority, number and time, a semicolon, the text.
         let mut record = [0; 8192];
         loop {
             match self.0.read(&mut record) {
                 Ok(length) => {
-                    let text = String::from_utf8_lossy(&record[..length]).into_owned();
-                    let text = text.split_once(';').map_or("", |(_, text)| text);
-                    lines.extend(text.lines().next().map(str::to_owned));
+                    let record = String::from_utf8_lossy(&record[..length]);
+                    let (numbers, text) = record.split_once(';').unwrap();
+                    let priority: u32 = numbers.split(',').next().unwrap().parse().unwrap();
+                    lines.extend(text.lines().next().map(|line| (priority % 8, line.to_owned())));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return lines,
                 // Records were overwritten before they were read.
@@ -295,6 +316,13 @@ impl Log {
     /// What the patches of the tests have logged since the last call, as `PATCH.CALLBACK`.
     pub(crate) fn of_patches(&mut self) -> Vec<String> {
         self.lines().iter().filter_map(|line| of_patch(line)).collect()
+    }
+
+    /// Those of them that are errors, or worse.
+    pub(crate) fn errors_of_patches(&mut self) -> Vec<String> {
+        const KERN_ERR: u32 = 3;
+        let errors = self.records().into_iter().filter(|(level, _)| *level <= KERN_ERR);
+        errors.filter_map(|(_, line)| of_patch(&line)).collect()
     }
 
     /// The state callbacks of the patches since the last call, without whose data they were given.

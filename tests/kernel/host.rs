@@ -9,8 +9,10 @@ use cargo_klp::kernel::{Kernel, KernelArgs, Need};
 use cargo_klp::vm::Vm;
 use libtest_mimic::Arguments;
 
-use crate::diff::{SEED, SEQUENCES};
+use crate::altered;
+use crate::diff::{SEED, SEQUENCES, SHRINK};
 use crate::guest::{BOOT, Boot, KERNEL, MODULES};
+use crate::mutants;
 
 /// Far longer than the tests take on one kernel.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -18,12 +20,19 @@ const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// The variable that says that the tests of [`Boot::Soak`] are meant.
 const SOAK: &str = "KLP_TEST_SOAK";
 
+/// The variable that says that faults are to be planted in the engine, and which, if not all.
+const MUTANTS: &str = "KLP_TEST_MUTANTS";
+
 pub(crate) fn main(arguments: &Arguments) -> ExitCode {
     let boots: &[Boot] = if std::env::var_os(SOAK).is_some() { &[Boot::Soak] } else { &Boot::ORDINARY };
     let kernels = std::env::var("KLP_TEST_KERNELS").unwrap_or_else(|_| "6.12,6.1".into());
     let mut code = ExitCode::SUCCESS;
     for series in kernels.split(',') {
-        match test_on(series, boots, arguments) {
+        let result = match std::env::var(MUTANTS) {
+            Ok(pattern) => mutants::main(series, &pattern),
+            Err(_) => test_on(series, boots, arguments),
+        };
+        match result {
             Ok(0) => {}
             Ok(_) => code = ExitCode::FAILURE,
             Err(error) => {
@@ -46,63 +55,81 @@ fn is_chosen(arguments: &Arguments, test: &str) -> bool {
 
 /// Runs the tests on one kernel; the result is the exit code of the guest's half.
 fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
+    mutants::check()?;
     let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
     let modules = folder(&kernel);
     // Patches need symbols of one of them.
     build_c(&kernel, &modules)?;
-    if !build(&kernel, &modules)? {
+    if build(&kernel, None, &patches()?)?.is_none() {
         return Ok(1);
     }
     leave_unfinished(&kernel, &modules)?;
     lose_an_entry(&kernel, &modules)?;
+    if !build_other_abi(&kernel, &modules)? {
+        return Ok(1);
+    }
 
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let mut command = vec![this.into_os_string()];
     command.extend(std::env::args_os().skip(1));
+    let mut code = 0;
     for boot in
         boots.iter().filter(|boot| crate::tests_of(**boot).iter().any(|test| is_chosen(arguments, test.0)))
     {
-        let mut vm = Vm::new(&kernel)
-            .cpus(boot.cpus())
-            .env(BOOT, boot.name())
-            .env(MODULES, &modules)
-            .env(KERNEL, &kernel.release)
-            .timeout(LIMIT);
-        for name in [SEED, SEQUENCES] {
-            if let Some(value) = std::env::var_os(name) {
-                vm = vm.env(name, value);
-            }
-        }
-        let outcome = vm.run(&command)?;
+        let outcome = vm(&kernel, *boot, &modules).timeout(LIMIT).run(&command)?;
         if outcome.code != 0 {
             eprintln!("the kernel log of {}:\n{}", kernel.release, outcome.kernel_log);
-            return Ok(outcome.code);
+            code = outcome.code;
         }
     }
-    Ok(0)
+    Ok(code)
 }
 
-/// Where `cargo klp build` puts what it makes.
+/// A guest for the other half.
+pub(crate) fn vm<'a>(kernel: &'a Kernel, boot: Boot, modules: &Path) -> Vm<'a> {
+    let vm = Vm::new(kernel)
+        .cpus(boot.cpus())
+        .env(BOOT, boot.name())
+        .env(MODULES, modules)
+        .env(KERNEL, &kernel.release);
+    [SEED, SEQUENCES, SHRINK].into_iter().fold(vm, |vm, name| match std::env::var_os(name) {
+        Some(value) => vm.env(name, value),
+        None => vm,
+    })
+}
+
+/// Where `cargo klp build` puts what it makes of this repository's patches.
 fn folder(kernel: &Kernel) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder");
     target.join("klp").join(&kernel.release)
 }
 
-/// Builds all patches with the command, as a user does; false if the command failed and has said why.
-fn build(kernel: &Kernel, modules: &Path) -> Result<bool> {
+/// Builds patches with the command, as a user does; the result is the folder that they are in,
+/// none if the command failed and has said why. `altered` is the copy of the repository to take them from.
+pub(crate) fn build(kernel: &Kernel, altered: Option<&Path>, packages: &[String]) -> Result<Option<PathBuf>> {
     let mut command = Command::new(env!("CARGO"));
     command
         .args(["run", "--quiet", "--package", "cargo-klp", "--", "klp", "build", "--kernel", &kernel.release])
         .arg("--module")
-        .arg(modules.join("klp_test_hidden/klp_test_hidden.ko"))
+        .arg(folder(kernel).join("klp_test_hidden/klp_test_hidden.ko"))
+        .args(["--message-format", "json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdout(Stdio::null())
         .stderr(Stdio::inherit());
-    for package in patches()? {
-        command.args(["--package", &package]);
+    if let Some(copy) = altered {
+        // In a folder of the copy's own: the modules have the same names.
+        command.arg("--manifest-path").arg(copy.join("Cargo.toml")).env_remove("CARGO_TARGET_DIR");
     }
-    let status = command.status().map_err(Error::io("run", "cargo"))?;
-    Ok(status.success())
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    let output = command.output().map_err(Error::io("run", "cargo"))?;
+    if !output.status.success() {
+        return Ok(None);
+    }
+    let built = String::from_utf8_lossy(&output.stdout);
+    let first = built.lines().next().and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let ko = first.as_ref().and_then(|built| built["ko"].as_str()).expect("a line of JSON for each module");
+    Ok(Path::new(ko).ancestors().nth(2).map(Path::to_owned))
 }
 
 /// Builds the modules of `tests/modules`, each in a folder beside the patches'.
@@ -110,14 +137,9 @@ fn build_c(kernel: &Kernel, modules: &Path) -> Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules");
     for source in entries(&sources)? {
         let folder = modules.join(source.file_name().expect("an entry has a name"));
-        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         for file in entries(&source)? {
             let copy = folder.join(file.file_name().expect("an entry has a name"));
-            let text = std::fs::read(&file).map_err(Error::io("read", &file))?;
-            if std::fs::read(&copy).is_ok_and(|old| old == text) {
-                continue;
-            }
-            std::fs::write(&copy, text).map_err(Error::io("write", &copy))?;
+            write_if_changed(&copy, &std::fs::read(&file).map_err(Error::io("read", &file))?)?;
         }
         run_tool(
             Command::new("make")
@@ -131,8 +153,18 @@ fn build_c(kernel: &Kernel, modules: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes a file, and makes its folder; one that has this text stays as old as it is.
+pub(crate) fn write_if_changed(path: &Path, text: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let folder = path.parent().expect("a file is in a folder");
+    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    std::fs::write(path, text).map_err(Error::io("write", path))
+}
+
 /// What is in a folder.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
     entries.map(|entry| Ok(entry.map_err(Error::io("read", folder))?.path())).collect()
 }
@@ -184,20 +216,35 @@ fn make_patch(kernel: &Kernel, folder: &Path, patch: &str, variables: &[&str]) -
     Ok(())
 }
 
+/// The patch that is built with another version of the tables.
+const OTHER_ABI: &str = "other_abi";
+
+/// Builds it with a later version of the tables; whether that went well.
+fn build_other_abi(kernel: &Kernel, modules: &Path) -> Result<bool> {
+    let copy = altered::copy(&altered::LATER_ABI)?;
+    let Some(built) = build(kernel, Some(&copy), &[package(OTHER_ABI)])? else { return Ok(false) };
+    let ko = Path::new("klp_test_other_abi/klp_test_other_abi.ko");
+    let text = std::fs::read(built.join(ko)).map_err(Error::io("read", built.join(ko)))?;
+    write_if_changed(&modules.join(ko), &text)?;
+    Ok(true)
+}
+
+/// The package of a patch of the tests, which has the name that [`Patch`](crate::guest::Patch) has.
+pub(crate) fn package(patch: &str) -> String {
+    format!("klp-test-{}", patch.replace('_', "-"))
+}
+
 /// The packages of all patches of the tests, and of the examples.
 fn patches() -> Result<Vec<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut names = Vec::new();
-    for (folder, prefix) in
-        [(root.join("../patches"), "klp-test-"), (root.join("../../examples"), "livepatch-")]
-    {
-        for entry in entries(&folder)? {
-            let name = entry.file_name().expect("an entry has a name").to_string_lossy().replace('_', "-");
-            if name != "support" {
-                names.push(format!("{prefix}{name}"));
-            }
-        }
-    }
+    let name =
+        |entry: &PathBuf| entry.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+    let ours = entries(&root.join("../patches"))?;
+    let ours = ours.iter().map(name).filter(|name| name != "support" && name != OTHER_ABI);
+    let mut names: Vec<_> = ours.map(|name| package(&name)).collect();
+    names.extend(
+        entries(&root.join("../../examples"))?.iter().map(|entry| format!("livepatch-{}", name(entry))),
+    );
     names.sort();
     Ok(names)
 }

@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 
 use crate::guest::{Log, Patch};
+use crate::objects::MARKS;
 use crate::sleeper::Sleeper;
 
 crate::tests![
@@ -22,10 +23,15 @@ crate::tests![
     l14_later_failure,
     l15_block_disable,
     l16_data_outlive_their_module,
+    s4_s5_s7_orders_among_several_patches,
+    s4_s5_order_of_several_states,
+    s8_order_of_several_states,
+    s13_a_state_that_stayed_is_removed_by_its_next_owner,
 ];
 
 const A1: Patch = Patch("a1");
 const A12: Patch = Patch("a12");
+const A12_SLEEPS: Patch = Patch("a12_sleeps");
 const A12_FAILS: Patch = Patch("a12_fails");
 const A1_V2: Patch = Patch("a1_v2");
 const A1_BLOCKS: Patch = Patch("a1_blocks");
@@ -208,6 +214,57 @@ fn l16_data_outlive_their_module() {
     assert!(!A1.is_loaded());
     B1_REPLACES.end();
     assert_eq!(log.of_patches(), ["b1_replaces.unpre 1 (klp_test_a1)", "b1_replaces.unpost 1 (klp_test_a1)"]);
+}
+
+fn s4_s5_s7_orders_among_several_patches() {
+    let mut log = enabled(A1);
+    MARKS.enable();
+    log.lines();
+    let sleeper = Sleeper::opening_a_fifo("s7", "msleep_interruptible");
+    B2_STALLS.insert().unwrap();
+    let s4 = ["b2_stalls.pre 2", "marks.unpre 5", "a1.unpre 1"];
+    assert_eq!(log.callbacks(), s4);
+    B2_STALLS.set_enabled(false);
+    B2_STALLS.gone();
+    assert_eq!(log.callbacks(), ["a1.post 1", "marks.post 5", "b2_stalls.unpost 2"]);
+    drop(sleeper);
+    B2_STALLS.remove();
+
+    B2_STALLS.enable();
+    let s5 = ["marks.unpost 5", "a1.unpost 1", "b2_stalls.post 2"];
+    assert_eq!(log.callbacks(), [s4, s5].concat());
+    A1.gone();
+    A1.remove();
+    end_both(MARKS, B2_STALLS);
+}
+
+fn s4_s5_order_of_several_states() {
+    let mut log = enabled(A12);
+    C_REPLACES.enable();
+    assert_eq!(log.callbacks(), ["a12.unpre 2", "a12.unpre 1", "a12.unpost 2", "a12.unpost 1"]);
+    end_both(A12, C_REPLACES);
+}
+
+fn s8_order_of_several_states() {
+    let mut log = enabled(A12_SLEEPS);
+    let sleeper = Sleeper::opening_a_fifo("s8", "msleep_interruptible");
+    A12_SLEEPS.set_enabled(false);
+    assert_eq!(log.callbacks(), ["a12_sleeps.unpre 2", "a12_sleeps.unpre 1"]);
+    A12_SLEEPS.set_enabled(true);
+    A12_SLEEPS.settle();
+    assert_eq!(log.callbacks(), ["a12_sleeps.post 1", "a12_sleeps.post 2"], "in table order");
+    drop(sleeper);
+    A12_SLEEPS.end();
+}
+
+fn s13_a_state_that_stayed_is_removed_by_its_next_owner() {
+    A1_BLOCKS.enable();
+    A1_BLOCKS.disable();
+    let mut log = enabled(B1);
+    C_REPLACES.enable();
+    assert_eq!(log.callbacks(), ["b1.unpre 1", "b1.unpost 1"]);
+    A1_BLOCKS.remove();
+    end_both(B1, C_REPLACES);
 }
 
 const NOTHING: [&str; 0] = [];

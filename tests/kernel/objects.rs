@@ -12,6 +12,7 @@ crate::tests![
     shadow_variables_go_with_the_module_after_a_replace,
     shadow_variables_of_two_patches_go_once,
     shadow_variables_of_a_held_state_stay,
+    shadow_variables_of_a_held_state_go_where_another_patch_is_told,
     shadow_variables_go_with_a_module_that_is_not_redirected,
     a_module_that_lacks_a_function,
 ];
@@ -22,6 +23,9 @@ pub(crate) const TARGET: Patch = Patch("target");
 pub(crate) const MARKS: Patch = Patch("marks");
 /// Marks them too, and replaces other patches.
 pub(crate) const MARKS_REPLACES: Patch = Patch("marks_replaces");
+const MARKS_BLOCKS: Patch = Patch("marks_blocks");
+/// Has another state of its own, and does not redirect the module.
+const MARKS_BARE: Patch = Patch("marks_bare");
 const MARKS_MISSING: Patch = Patch("marks_missing");
 
 /// How many times the patch has described each of the things; 0 without a patch.
@@ -110,7 +114,6 @@ fn shadow_variables_of_two_patches_go_once() {
 }
 
 fn shadow_variables_of_a_held_state_stay() {
-    const MARKS_BLOCKS: Patch = Patch("marks_blocks");
     let mut log = Log::new();
     TARGET.insert().unwrap();
     MARKS_BLOCKS.enable();
@@ -127,8 +130,27 @@ fn shadow_variables_of_a_held_state_stay() {
     MARKS_REPLACES.end();
 }
 
+fn shadow_variables_of_a_held_state_go_where_another_patch_is_told() {
+    let mut log = Log::new();
+    TARGET.insert().unwrap();
+    MARKS_BLOCKS.enable();
+    assert_eq!(looks(), "1 1 1");
+    MARKS_BLOCKS.disable();
+    MARKS_BARE.enable();
+    log.lines();
+    TARGET.remove();
+    let gone = [vec!["marks_bare.dropped 1".into()], dropped("marks_blocks", 1)].concat();
+    assert_eq!(log.callbacks(), gone);
+    TARGET.insert().unwrap();
+    MARKS_BARE.end();
+    MARKS_REPLACES.enable();
+    MARKS_BLOCKS.remove();
+    assert_eq!(looks(), "1 1 1", "none is met again");
+    TARGET.remove();
+    MARKS_REPLACES.end();
+}
+
 fn shadow_variables_go_with_a_module_that_is_not_redirected() {
-    const MARKS_BARE: Patch = Patch("marks_bare");
     let mut log = Log::new();
     TARGET.insert().unwrap();
     MARKS_BARE.enable();

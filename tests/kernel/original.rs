@@ -33,7 +33,7 @@ fn original_with_a_check_before_and_a_correction_after() {
     ORIGINAL.enable();
     assert_eq!(fs::read_to_string("/proc/version").unwrap(), format!("{version}corrected, 0\n"));
 
-    sleeper("check").is_let_go();
+    sleeper("check").let_go();
     let fifo = std::env::temp_dir().join("klp-check");
     fs::set_permissions(&fifo, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     let refused = Command::new("cat").arg(&fifo).uid(NOBODY).output().unwrap();
@@ -50,7 +50,7 @@ fn original_holds_up_a_disable() {
     ORIGINAL.set_enabled(false);
     assert!(ORIGINAL.in_transition());
     assert!(ORIGINAL.try_remove().is_err(), "the task returns to the module's code");
-    inside.is_let_go();
+    inside.let_go();
     ORIGINAL.gone();
     ORIGINAL.remove();
 }
@@ -66,7 +66,7 @@ fn original_does_not_hold_up_going_back() {
     assert!(ORIGINAL.try_remove().is_err(), "it is enabled again");
     ORIGINAL.set_enabled(false);
     assert!(ORIGINAL.in_transition());
-    inside.is_let_go();
+    inside.let_go();
     ORIGINAL.gone();
     ORIGINAL.remove();
 }
@@ -93,10 +93,10 @@ fn original_of_an_enable_that_is_reversed() {
     assert!(ORIGINAL.in_transition());
     ORIGINAL.set_enabled(false);
     assert!(ORIGINAL.in_transition(), "the new task is in the replacement");
-    inside.is_let_go();
+    inside.let_go();
     ORIGINAL.gone();
     ORIGINAL.remove();
-    outside.is_let_go();
+    outside.let_go();
 }
 
 fn what_a_replacement_calls_last_holds_up_a_disable() {

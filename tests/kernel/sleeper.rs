@@ -24,7 +24,7 @@ impl Sleeper {
     }
 
     /// Opens the FIFO's other end, so that the process ends well, which its exit code says.
-    pub(crate) fn is_let_go(self) {
+    pub(crate) fn let_go(self) {
         drop(std::fs::File::options().write(true).open(&self.1).unwrap());
         assert_eq!(self.ends_by_itself(), Some(0));
     }

@@ -1,10 +1,12 @@
-//! What the developers of klp run: `cargo xtask demo`, `test` and `diff`.
+//! What the developers of klp run: `cargo xtask demo`, `test`, `diff`, `mutants` and `kselftest`.
 //!
 //! All set up what is missing on the machine first, as `cargo klp doctor --fix` does.
 
 mod command;
 mod demo;
 mod diff;
+mod kselftest;
+mod mutants;
 mod test;
 
 use std::process::ExitCode;
@@ -27,6 +29,10 @@ enum Command {
     Test(test::Args),
     /// Compare the model and real kernels on random sequences of operations.
     Diff(diff::Args),
+    /// Run the kernel's own livepatch selftests with modules written with klp.
+    Kselftest(kselftest::Args),
+    /// Plant faults in the engine and see whether that comparison finds each.
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +40,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Diff(args) => diff::main(&args),
+        Command::Kselftest(args) => kselftest::main(&args),
+        Command::Mutants(args) => mutants::main(&args),
     };
     result.unwrap_or_else(|error| {
         ui::error(&error);

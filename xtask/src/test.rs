@@ -1,4 +1,4 @@
-//! `cargo xtask test`: all tests.
+//! `cargo xtask test`: all tests, then the kernel's own selftests.
 
 use std::process::ExitCode;
 
@@ -7,6 +7,7 @@ use cargo_klp::error::Result;
 use cargo_klp::ui;
 
 use crate::command::{cargo, status};
+use crate::kselftest;
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -17,15 +18,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let mut needs = vec![Need::Build, Need::Run];
+    let mut needs = vec![Need::Build, Need::Run, kselftest::UNPACKER];
     needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
     // Tests of the command itself are for this series.
     needs.push(Need::Kernel(doctor::DEFAULT_SERIES.into()));
     doctor::ensure(&needs)?;
 
-    ui::status("Testing", "the workspace; tests on real kernels come last");
+    ui::status("Testing", "the workspace, on real kernels too; then the kernel's own selftests");
     let mut tests = cargo(&["test", "--workspace"]);
     tests.env("KLP_TEST_KERNELS", args.kernel.join(","));
     let passed = status(&mut tests)?.success();
+    let passed = kselftest::run_on(&args.kernel, false)? && passed;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -8,7 +8,7 @@ mod flags;
 mod hook;
 pub mod kbuild;
 pub mod object;
-mod resolve;
+pub(crate) mod resolve;
 mod sysroot;
 
 use std::fs;
@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use crate::cli::MessageFormat;
 use crate::error::{Error, Result, not_started, run_tool};
-use crate::kernel::{Kernel, KernelArgs, Need};
+use crate::kernel::{Kernel, KernelArgs, Need, TESTED};
 use crate::manifest::Manifest;
 use crate::{inspect, ui};
 
@@ -68,7 +68,7 @@ pub struct ModuleArgs {
 
 impl ModuleArgs {
     /// The files, by paths that hold in other folders too.
-    fn absolute(&self) -> Result<Vec<PathBuf>> {
+    pub(crate) fn absolute(&self) -> Result<Vec<PathBuf>> {
         let absolute = |path: &PathBuf| fs::canonicalize(path).map_err(Error::io("find", path));
         self.symbols_of.iter().map(absolute).collect()
     }
@@ -115,6 +115,10 @@ pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel, modules: &ModuleArg
             });
         }
     }
+    if !kernel.is_tested() {
+        let tested = TESTED.join(" and ");
+        ui::warning(format_args!("klp is tested on {tested}, and nobody has tried it on {}", kernel.release));
+    }
     let metadata = workspace(packages.manifest_path.as_deref())?;
     // Also made where Kbuild needs it; here, what is missing for it is an error of its own.
     sysroot::sysroot(&flags::rustflags(kernel)?)?;
@@ -155,6 +159,16 @@ fn workspace(manifest_path: Option<&Path>) -> Result<Metadata> {
         message: format!("cargo's description of the workspace can't be read: {source}"),
         help: "use the toolchain that the patch is built with".into(),
     })
+}
+
+/// The names of the packages that the arguments mean, each with its Cargo.toml.
+pub(crate) fn chosen(args: &PackageArgs) -> Result<Vec<(String, PathBuf)>> {
+    let metadata = workspace(args.manifest_path.as_deref())?;
+    let packages = choose(&metadata, args)?;
+    Ok(packages
+        .iter()
+        .map(|package| (package.name.to_string(), package.manifest_path.clone().into()))
+        .collect())
 }
 
 /// The packages that the arguments mean.
@@ -338,7 +352,8 @@ fn check(ko: &Path, module: &str, release: &str) -> Result<Manifest> {
     let file = ::object::File::parse(&*data).map_err(Error::elf("read the finished module"))?;
     let manifest = Manifest::read(&file)?;
     object::check_tables(ko, &file, &manifest)?;
-    inspect::modinfo::check(ko, &file, module, release)?;
+    let enabled = manifest.patch.as_ref().is_none_or(|patch| patch.enable);
+    inspect::modinfo::check(ko, &file, module, release, enabled)?;
     finish::check(ko, &data)?;
     Ok(manifest)
 }

@@ -4,6 +4,7 @@
 //! with the tables bounded and everything else dropped; what the macros emitted is counted before
 //! and after.
 
+use std::fmt::Write;
 use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,9 @@ use super::flags::{self, TARGET};
 use super::sysroot::sysroot;
 use super::{hook, resolve};
 use crate::error::{Error, Result, not_started, run_tool};
-use crate::inspect;
 use crate::kernel::Kernel;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Param, Table};
+use crate::{check, inspect, types, ui};
 
 /// Arguments of `cargo klp object`.
 #[derive(Debug, clap::Args)]
@@ -72,7 +73,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let kernel = Kernel::from_kdir(&args.kdir)?;
     let rustflags = flags::rustflags(&kernel)?;
     flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
-    let library = compile(&args.manifest_path, &rustflags)?;
+    let library = compile(&args.manifest_path, &kernel, &rustflags, &Product::MODULE)?;
     let script = args.kbuild.join("klp.lds");
     let old = fs::read_to_string(&args.header).unwrap_or_default();
     let inputs = [&library, &script].into_iter().chain(&args.modules);
@@ -87,6 +88,9 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             message: format!("the crate of {} has no `livepatch!`", args.manifest_path.display()),
             help: "write `livepatch! { license: \"GPL\", … }` at the crate's root".into(),
         });
+    }
+    for unchecked in check::check(&manifest, &kernel, &args.modules)?.into_error(&kernel.release)? {
+        ui::note(unchecked);
     }
     let symbols = resolve::resolve(&manifest.symbols, &kernel, &args.modules)?;
     let linked = args.output.with_extension("o.tmp");
@@ -108,23 +112,30 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Compiles the crate and what it depends on to a static library, which is as new as its sources.
-fn compile(manifest_path: &Path, rustflags: &[String]) -> Result<PathBuf> {
-    let metadata = super::metadata(manifest_path)?;
-    let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
-    encoded.extend_from_slice(rustflags);
-    let mut command = Command::new("cargo");
-    command
-        .args(["rustc", "--lib", "--release", "--crate-type=staticlib", "--quiet", "--target", TARGET])
-        .arg("--manifest-path")
-        .arg(manifest_path)
-        .arg("--target-dir")
-        .arg(metadata.target_directory.join("klp"))
-        .arg("--message-format=json-diagnostic-rendered-ansi")
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
-        // One object with everything, as small as the kernel's own: whatever the crate's profile says.
-        .envs([
+/// What the macros emit in a crate, for a kernel: compiled as fast as can be, and not linked.
+pub(crate) fn manifest_for(manifest_path: &Path, kernel: &Kernel) -> Result<Manifest> {
+    let rustflags = flags::rustflags(kernel)?;
+    let library = compile(manifest_path, kernel, &rustflags, &Product::MANIFEST)?;
+    emitted(&members(&library)?)
+}
+
+/// What the crate is compiled to.
+struct Product {
+    crate_type: &'static str,
+    extension: &'static str,
+    profile: &'static str,
+    folder: &'static str,
+    environment: &'static [(&'static str, &'static str)],
+}
+
+impl Product {
+    /// One object with everything, as small as the kernel's own: whatever the crate's profile says.
+    const MODULE: Self = Self {
+        crate_type: "--crate-type=staticlib",
+        extension: "a",
+        profile: "release",
+        folder: "klp",
+        environment: &[
             ("CARGO_PROFILE_RELEASE_LTO", "fat"),
             ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
             ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
@@ -132,11 +143,61 @@ fn compile(manifest_path: &Path, rustflags: &[String]) -> Result<PathBuf> {
             ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
             ("CARGO_PROFILE_RELEASE_STRIP", "none"),
             ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
+        ],
+    };
+    /// What has the manifest.
+    const MANIFEST: Self = Self {
+        crate_type: "--crate-type=rlib",
+        extension: "rlib",
+        profile: "dev",
+        folder: "klp/check",
+        environment: &[
+            ("CARGO_PROFILE_DEV_LTO", "off"),
+            ("CARGO_PROFILE_DEV_PANIC", "abort"),
+            ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
+            ("CARGO_PROFILE_DEV_DEBUG", "false"),
+            ("CARGO_PROFILE_DEV_INCREMENTAL", "true"),
+        ],
+    };
+}
+
+/// Compiles the crate and what it depends on to a library, which is as new as its sources.
+fn compile(
+    manifest_path: &Path,
+    kernel: &Kernel,
+    rustflags: &[String],
+    product: &Product,
+) -> Result<PathBuf> {
+    let metadata = super::metadata(manifest_path)?;
+    let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
+    encoded.extend_from_slice(rustflags);
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "rustc",
+            "--lib",
+            "--quiet",
+            "--profile",
+            product.profile,
+            product.crate_type,
+            "--target",
+            TARGET,
         ])
+        .arg("--manifest-path")
+        .arg(manifest_path)
+        .arg("--target-dir")
+        .arg(metadata.target_directory.join(product.folder))
+        .arg("--message-format=json-diagnostic-rendered-ansi")
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
+        .envs(product.environment.iter().copied())
         // Kbuild's job server and variables are not for cargo.
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
         .stdout(Stdio::piped());
+    if let Some(btf) = types::file(kernel)? {
+        command.env("KLP_BTF", btf);
+    }
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let mut library = None;
@@ -149,7 +210,8 @@ fn compile(manifest_path: &Path, rustflags: &[String]) -> Result<PathBuf> {
             Message::CompilerArtifact(artifact)
                 if artifact.manifest_path == metadata.package.manifest_path =>
             {
-                library = artifact.filenames.into_iter().find(|name| name.extension() == Some("a"));
+                library =
+                    artifact.filenames.into_iter().find(|name| name.extension() == Some(product.extension));
             }
             _ => {}
         }
@@ -174,7 +236,11 @@ fn members(library: &Path) -> Result<Vec<Vec<u8>>> {
     let archive = object::read::archive::ArchiveFile::parse(&*data).map_err(elf())?;
     let mut members = Vec::new();
     for member in archive.members() {
-        let member = member.and_then(|member| member.data(&*data)).map_err(elf())?;
+        let member = member.map_err(elf())?;
+        if member.name().ends_with(b".rmeta") {
+            continue;
+        }
+        let member = member.data(&*data).map_err(elf())?;
         let file = object::File::parse(member).map_err(elf())?;
         if file.symbols().any(|symbol| symbol.is_definition()) {
             members.push(member.to_vec());
@@ -203,6 +269,12 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
     if manifest.needs_engine() {
         command.args(ENGINE_ENTRIES.iter().flat_map(|entry| ["-u", entry]));
     }
+    if !manifest.hooks.is_empty() {
+        command.args(["-u", "klp_rt_choose"]);
+    }
+    for param in &manifest.params {
+        command.arg("-u").arg(format!("klp_param_{}", param.name));
+    }
     for (index, member) in members.iter().enumerate() {
         let path = folder.path().join(format!("{index}.o"));
         fs::write(&path, member).map_err(Error::io("write", &path))?;
@@ -218,16 +290,10 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
 /// Holds the tables of a linked object or module against what the macros emitted.
 pub fn check_tables(path: &Path, file: &object::File<'_>, manifest: &Manifest) -> Result<()> {
     let address = |name: String| file.symbol_by_name(&name).map_or(0, |symbol| symbol.address());
-    let [func, state, shadow] = manifest.patch.as_ref().map_or([1; 3], |patch| patch.entry_sizes);
-    for (what, table, entry, emitted) in [
-        ("functions", "klp_funcs", func, manifest.funcs.len()),
-        ("states", "klp_states", state, manifest.states.len()),
-        ("shadow variables", "klp_shadows", shadow, manifest.shadows.len()),
-    ] {
-        let bytes = address(format!("__stop_{table}")).wrapping_sub(address(format!("__start_{table}")));
-        if bytes != entry * emitted as u64 {
-            let found = bytes / entry.max(1);
-            return Err(Error::LostEntries { path: path.into(), what, emitted: emitted as u64, found });
+    for Table { what, name, emitted, entry_size } in manifest.tables() {
+        let bytes = address(format!("__stop_{name}")).wrapping_sub(address(format!("__start_{name}")));
+        if bytes != entry_size * emitted {
+            return Err(Error::LostEntries { path: path.into(), what, emitted, found: bytes / entry_size });
         }
     }
     Ok(())
@@ -247,20 +313,22 @@ fn run_objtool(command_line: &str, object: &Path) -> Result<()> {
 
 /// What the glue must know of the patch and of what its Rust half calls.
 fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
-    let [_, state, shadow] = manifest.patch.as_ref().map_or([0; 3], |patch| patch.entry_sizes);
-    let mut header = format!(
-        "#define KLP_NR_FUNCS {}\n#define KLP_NR_STATES {}\n#define KLP_NR_SHADOWS {}\n\
-         #define KLP_STATE_SIZE {state}\n#define KLP_SHADOW_SIZE {shadow}\n",
-        manifest.funcs.len(),
-        manifest.states.len(),
-        manifest.shadows.len(),
-    );
+    let mut header = String::new();
+    for Table { name, emitted, entry_size, .. } in manifest.tables() {
+        let name = name.trim_start_matches("klp_").to_uppercase();
+        writeln!(header, "#define KLP_NR_{name} {emitted}").expect("a string takes everything");
+        if ["STATES", "SHADOWS"].contains(&&*name) {
+            let name = name.trim_end_matches('S');
+            writeln!(header, "#define KLP_{name}_SIZE {entry_size}").expect("a string takes everything");
+        }
+    }
     if manifest.needs_engine() {
         header.push_str("#define KLP_ENGINE\n");
     }
-    let objects: String = manifest.shadow_objects().iter().map(|object| format!(" \"{object}\",")).collect();
-    if !objects.is_empty() {
-        header.push_str(&format!("#define KLP_SHADOW_OBJECTS{objects}\n"));
+    if !manifest.params.is_empty() {
+        let params: Vec<String> = manifest.params.iter().map(declaration).collect();
+        writeln!(header, "#define KLP_PARAMS \\\n{}", params.join(" \\\n"))
+            .expect("a string takes everything");
     }
     // Of the same name, they become one when the module is linked.
     let mut livepatch = inspect::symbols::read(linked).livepatch;
@@ -277,6 +345,20 @@ fn header(manifest: &Manifest, linked: &object::File<'_>) -> String {
         }
     }
     header
+}
+
+/// What declares a module parameter to the glue.
+fn declaration(param: &Param) -> String {
+    let Param { name, kind, len, permissions, description } = param;
+    let mut text = match len {
+        0 => format!("\tKLP_PARAM({name}, {kind}, 0{permissions:o})"),
+        len => format!("\tKLP_PARAM_ARRAY({name}, {kind}, {len}, 0{permissions:o})"),
+    };
+    if !description.is_empty() {
+        let quoted = description.replace('\\', "\\\\").replace('"', "\\\"");
+        text.push_str(&format!(" KLP_PARAM_DESC({name}, \"{quoted}\")"));
+    }
+    text
 }
 
 fn is_newer<'a>(output: &Path, mut inputs: impl Iterator<Item = &'a PathBuf>) -> bool {

@@ -126,20 +126,12 @@ fn choose<'a>(object: &Object<'_>, wanted: &Wanted, candidates: &'a [Symbol]) ->
 }
 
 /// Candidates, each in a line, with what stands around it: that tells which is which.
-fn listed(object: &Object<'_>, candidates: &[Symbol]) -> String {
-    let all = object.all();
-    let around = |candidate: &Symbol| {
-        let at = all.iter().position(|symbol| symbol == candidate)?;
-        // Names that several have would not tell.
-        let is_telling =
-            |symbol: &&Symbol| symbol.name != candidate.name && !symbol.name.starts_with("__pfx_");
-        let before = all[..at].iter().rev().find(is_telling)?;
-        let after = all[at + 1..].iter().find(is_telling)?;
-        Some(format!(", between {} and {}", before.name, after.name))
-    };
+pub(crate) fn listed(object: &Object<'_>, candidates: &[Symbol]) -> String {
     let line = |candidate: &Symbol| {
         let Symbol { position, kind, address, .. } = candidate;
-        let around = around(candidate).unwrap_or_default();
+        let around = object.neighbours(candidate);
+        let around =
+            around.map(|[before, after]| format!(", between {before} and {after}")).unwrap_or_default();
         format!("\n    sympos = {position}: `{kind}` at {address:#x}{around}")
     };
     let shown = candidates.iter().take(MOST_SHOWN).map(line).collect::<String>();

@@ -47,7 +47,7 @@ impl Reader<'_> {
     /// The patch whose `mod` stands at a place, if it is one.
     fn patch(&self, module: Place) -> Option<Patch> {
         let start = module.plus(self.layout.patch.module.wrapping_neg());
-        let mut patch = Patch::default();
+        let mut patch = Patch { enable: true, ..Patch::default() };
         let mut object = self.image.follow(start.plus(self.layout.patch.objs))?;
         while self.object(object, &mut patch)? {
             object = object.plus(self.layout.object.size);

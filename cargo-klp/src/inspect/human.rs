@@ -72,6 +72,9 @@ impl Text {
 
     fn about(&mut self, report: &Report) {
         let written = match report.language {
+            Language::Klp if report.patch.as_ref().is_some_and(|patch| !patch.enable) => {
+                "a module in Rust, not enabled as a livepatch"
+            }
             Language::Klp => "a livepatch in Rust",
             Language::C => "a livepatch in C",
         };
@@ -99,6 +102,8 @@ impl Text {
         add("kernel", release);
         add("", options);
         add("replaces", replace.unwrap_or_default());
+        let hooks = report.patch.as_ref().map(|patch| patch.hooks.join(", "));
+        add("hooks", &hooks.unwrap_or_default());
         for (index, author) in report.authors.iter().enumerate() {
             add(if index == 0 { "author" } else { "" }, author);
         }
@@ -126,11 +131,7 @@ impl Text {
         self.section("Redirects", &redirects);
 
         let callbacks = patch.callbacks.iter().map(|callback| {
-            row([
-                &*callback.object,
-                &*callback.callback,
-                callback.function.as_deref().unwrap_or("(no symbol)"),
-            ])
+            row([&*callback.object, &*callback.callback, callback.function.as_deref().unwrap_or_default()])
         });
         self.section("Callbacks", &callbacks.collect::<Vec<_>>());
 
@@ -262,6 +263,7 @@ mod tests {
             of: "task_struct".into(),
             sleepable,
             object: object.map(str::to_owned),
+            place: None,
         };
         let needed = |symbol: &str, sympos, resolved| LivepatchSymbol {
             object: "vmlinux".into(),
@@ -285,12 +287,18 @@ mod tests {
             signed: true,
             patch: Some(Patch {
                 replace: true,
+                enable: true,
                 redirects: vec![
                     redirect("nf_tables", "nft_do_chain", 0, Some("fix_x::nft_do_chain")),
                     redirect("vmlinux", "show", 3, None),
                     redirect("nf_tables", "nft_x", 0, Some("fix_x::nft_x")),
                 ],
-                callbacks: Vec::new(),
+                callbacks: vec![Callback {
+                    object: "nf_tables".into(),
+                    callback: "pre_patch".into(),
+                    function: None,
+                }],
+                hooks: names(&["init", "exit"]),
                 states: vec![
                     state(1, "Level", &["block_disable"], &["pre_patch", "post_patch"]),
                     state(u64::MAX / 2, "Plain", &[], &[]),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::image::{Image, Place};
-use super::report::{Patch, Redirect, Shadow, State};
+use super::report::{Callback, Patch, Redirect, State};
 use crate::build::object::check_tables;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest, Use};
@@ -42,11 +42,18 @@ pub fn read(path: &Path, file: &object::File<'_>, manifest: Manifest) -> Result<
         });
     }
     Ok(Patch {
-        replace: manifest.patch.is_some_and(|patch| patch.replace),
+        replace: manifest.patch.as_ref().is_some_and(|patch| patch.replace),
+        enable: manifest.patch.as_ref().is_none_or(|patch| patch.enable),
         redirects,
-        callbacks: Vec::new(),
-        states: manifest.states.into_iter().map(state).collect(),
-        shadows: manifest.shadows.into_iter().map(shadow).collect(),
+        callbacks: manifest.objects.into_iter().flat_map(callbacks).collect(),
+        states: manifest
+            .states
+            .into_iter()
+            .map(state)
+            .chain(manifest.natives.into_iter().map(native))
+            .collect(),
+        hooks: manifest.hooks,
+        shadows: manifest.shadows,
     })
 }
 
@@ -88,9 +95,16 @@ fn state(state: manifest::State) -> State {
     }
 }
 
-fn shadow(shadow: manifest::Shadow) -> Shadow {
-    let manifest::Shadow { id, state, name, of, sleepable, object } = shadow;
-    Shadow { id, state, name, of, sleepable, object }
+/// A state of the kernel's own table.
+fn native(state: manifest::Native) -> State {
+    let manifest::Native { id, version } = state;
+    State { id, version, name: None, flags: vec!["native".into()], callbacks: Vec::new() }
+}
+
+fn callbacks(object: manifest::Object) -> impl Iterator<Item = Callback> {
+    let manifest::Object { name, callbacks } = object;
+    let callback = move |callback| Callback { object: name.clone(), callback, function: None };
+    callbacks.into_iter().map(callback)
 }
 
 #[cfg(test)]

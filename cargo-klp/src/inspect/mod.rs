@@ -58,7 +58,7 @@ pub fn inspect(path: &Path) -> Result<Report> {
     let data = read(path)?;
     let file = parse(path, &data)?;
     let modinfo = Modinfo::read(&file)?;
-    if !modinfo.has("livepatch") {
+    if !modinfo.has("livepatch") && Manifest::read(&file)?.patch.is_none_or(|patch| patch.enable) {
         return Err(not_a_livepatch(path, &modinfo));
     }
     let (language, patch) = patch(path, &file, &modinfo)?;

@@ -71,13 +71,14 @@ impl Modinfo {
         names.into_iter().map(parameter).collect()
     }
 
-    /// Why the kernel would refuse the module, or not take it for the livepatch `name` of `release`.
-    fn faults(&self, name: &str, release: &str) -> Vec<String> {
+    /// Why the kernel would refuse the module, or not take it for the livepatch `name` of `release`: for a
+    /// livepatch at all, if it is to be `enabled`.
+    fn faults(&self, name: &str, release: &str, enabled: bool) -> Vec<String> {
         let mut faults = Vec::new();
         if self.sections != 1 {
             faults.push(format!("it has {} .modinfo sections, and must have one", self.sections));
         }
-        if !self.has("livepatch") {
+        if enabled && !self.has("livepatch") {
             faults.push("its .modinfo lacks livepatch=Y".into());
         }
         match self.get("license") {
@@ -105,8 +106,8 @@ impl Modinfo {
 /// # Errors
 ///
 /// All that is wrong with it.
-pub fn check(path: &Path, file: &object::File<'_>, name: &str, release: &str) -> Result<()> {
-    let mut faults = Modinfo::read(file)?.faults(name, release);
+pub fn check(path: &Path, file: &object::File<'_>, name: &str, release: &str, enabled: bool) -> Result<()> {
+    let mut faults = Modinfo::read(file)?.faults(name, release, enabled);
     let lost = symbols::read(file).livepatch.into_iter().filter(|symbol| !symbol.resolved);
     faults.extend(lost.map(|symbol| {
         format!("`{}` of {} is not marked for livepatch, and would be NULL", symbol.symbol, symbol.object)
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_good_module_has_no_faults() {
-        assert_eq!(modinfo(GOOD).faults("fix_x", "6.12.1"), [""; 0]);
+        assert_eq!(modinfo(GOOD).faults("fix_x", "6.12.1", true), [""; 0]);
     }
 
     #[test]
@@ -171,13 +172,14 @@ mod tests {
             (GOOD.replace("6.12.1 ", "6.12.10 "), "6.12.10"),
             (GOOD.replace("fix_x", "fix_y"), "fix_y"),
         ] {
-            let faults = modinfo(&text).faults("fix_x", "6.12.1");
+            let faults = modinfo(&text).faults("fix_x", "6.12.1", true);
             assert_eq!(faults.len(), 1, "{faults:?}");
             assert!(faults[0].contains(fault), "{faults:?}");
         }
         let mut two = modinfo(GOOD);
         two.add(b"extra=1\0");
-        assert!(two.faults("fix_x", "6.12.1")[0].contains("2 .modinfo sections"));
-        assert_eq!(Modinfo::default().faults("fix_x", "6.12.1").len(), 5);
+        assert!(two.faults("fix_x", "6.12.1", true)[0].contains("2 .modinfo sections"));
+        assert_eq!(Modinfo::default().faults("fix_x", "6.12.1", true).len(), 5);
+        assert_eq!(Modinfo::default().faults("fix_x", "6.12.1", false).len(), 4);
     }
 }

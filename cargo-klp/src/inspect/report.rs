@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+pub use crate::manifest::Shadow;
+
 /// A livepatch module. With `--message-format json` this is the line on stdout; its names are
 /// stable, and fields may be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,14 +61,19 @@ pub enum Language {
 pub struct Patch {
     /// Whether it takes the place of all other patches.
     pub replace: bool,
+    /// Whether it is enabled when it is loaded; else the module only has hooks.
+    pub enable: bool,
     /// The functions that it redirects, in the order of its table.
     pub redirects: Vec<Redirect>,
-    /// Callbacks of objects: those of C livepatches. Ours belong to states.
+    /// Callbacks of objects.
     pub callbacks: Vec<Callback>,
     /// The states that it provides.
     pub states: Vec<State>,
     /// The shadow variables that it declares.
     pub shadows: Vec<Shadow>,
+    /// The hooks that it has: `init`, which may change all of this when it is loaded, and `exit`. Of C
+    /// livepatches, whose init functions all do something, nothing is known.
+    pub hooks: Vec<String>,
 }
 
 /// A function that is redirected.
@@ -91,7 +98,7 @@ pub struct Callback {
     pub object: String,
     /// When it is called: `pre_patch`, …
     pub callback: String,
-    /// The function; `None` where it has no symbol.
+    /// The function, in C; `None` where it has no symbol.
     pub function: Option<String>,
 }
 
@@ -104,27 +111,10 @@ pub struct State {
     pub version: u32,
     /// Its name; C has none.
     pub name: Option<String>,
-    /// What is special about it: `block_disable`.
+    /// What is special about it: `block_disable`; `native` for one of the kernel's own table.
     pub flags: Vec<String>,
     /// The callbacks that are written.
     pub callbacks: Vec<String>,
-}
-
-/// A shadow variable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shadow {
-    /// Its id in the kernel's shadow store.
-    pub id: u64,
-    /// The id of the state that it lives as long as.
-    pub state: u64,
-    /// Its type.
-    pub name: String,
-    /// The type that it hangs on.
-    pub of: String,
-    /// Whether its destructor may sleep.
-    pub sleepable: bool,
-    /// The module with which it goes, if any.
-    pub object: Option<String>,
 }
 
 /// A module parameter.

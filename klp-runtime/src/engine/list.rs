@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use super::{Engine, Kernel, Reason, Report, claims};
+use super::{Engine, Kernel, Reason, Report, all_claims, claims};
 use crate::abi::{
     ABI_VERSION, CLAIM_HELD, MAGIC, PATCH_REPLACE, PatchNode, Phase, REGISTRY_SHADOW_ID, Registry,
 };
@@ -96,7 +96,8 @@ impl<K: Kernel> Engine<K> {
             while !(*node).older.is_null() {
                 let other = (*node).older;
                 let module = (*other).module;
-                let pins = claims(other).filter(|&claim| (*claim).flags & CLAIM_HELD != 0).count();
+                // Also of states that another patch has taken on meanwhile, and which are removed now.
+                let pins = all_claims(other).filter(|&claim| (*claim).flags & CLAIM_HELD != 0).count();
                 self.leave(other);
                 for _ in 0..pins {
                     self.kernel.unpin(module);
@@ -120,6 +121,17 @@ pub(super) unsafe fn oldest_until(node: *mut PatchNode) -> impl Iterator<Item = 
     // SAFETY: As above; `node` is the newest.
     core::iter::successors(Some(oldest), |&node| Some(unsafe { (*node).newer }))
         .take_while(move |&other| other != node)
+}
+
+/// The patches on the list of `node` that are held (S13), newest first.
+pub(super) unsafe fn held_beside(node: *mut PatchNode) -> impl Iterator<Item = *mut PatchNode> {
+    // SAFETY: The list is not changed while it is walked.
+    let newer = |&node: &*mut PatchNode| Some(unsafe { (*node).newer }).filter(|newer| !newer.is_null());
+    let newest = core::iter::successors(Some(node), newer).last().unwrap_or(node);
+    // SAFETY: As above.
+    let all = core::iter::once(newest).chain(unsafe { older_than(newest) });
+    // SAFETY: As above.
+    all.filter(|&node| unsafe { (*node).phase } == Phase::Held)
 }
 
 /// Why the list can't be used: something on it was not made by this version of the tables.

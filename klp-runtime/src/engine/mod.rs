@@ -349,14 +349,17 @@ unsafe fn replaces(node: *mut PatchNode) -> bool {
 
 /// The claims of a patch that are not given up, in table order.
 unsafe fn claims(node: *mut PatchNode) -> impl DoubleEndedIterator<Item = *mut Claim> {
+    // SAFETY: By contract of the caller, and within the array.
+    unsafe { all_claims(node).filter(|claim| !(**claim).live.is_null()) }
+}
+
+/// The claims of a patch, also those that are given up, in table order.
+unsafe fn all_claims(node: *mut PatchNode) -> impl DoubleEndedIterator<Item = *mut Claim> {
     // SAFETY: A patch on the list has as many claims as states, or none.
     let (first, count) =
         unsafe { ((*node).claims, if (*node).claims.is_null() { 0 } else { (*node).nr_states }) };
-    (0..count)
-        // SAFETY: Within the array.
-        .map(move |index| unsafe { first.add(index) })
-        // SAFETY: As above.
-        .filter(|claim| unsafe { !(**claim).live.is_null() })
+    // SAFETY: Within the array.
+    (0..count).map(move |index| unsafe { first.add(index) })
 }
 
 /// Whether no other patch provides the claim's state.

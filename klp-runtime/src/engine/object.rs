@@ -1,4 +1,10 @@
-//! S9: a module whose objects have shadow variables goes.
+//! The objects of a patch: callbacks of their own beside the engine's, and S9.
+//!
+//! The engine is called by the callbacks of the object vmlinux. Where the patch has callbacks for it
+//! as well, those are within the states: made after them, taken back before them, so that they may use
+//! the states' data.
+//!
+//! # S9: a module whose objects have shadow variables goes
 //!
 //! The kernel calls the `post_unpatch` of a patch's object when the patch is disabled, and when the
 //! object's module goes: after the module's exit function, or after its init function has failed, so
@@ -16,16 +22,82 @@
 //!   object first: the patch is then [off the list](Phase::Idle), and the variables, if they are still
 //!   there, are another patch's, whose module is as loaded as before.
 //!
-//! A patch that is [held](Phase::Held) (S13) is not on the kernel's list. Of the objects that its
-//! redirected functions no longer see, those of a module that goes are not told from others.
+//! A patch that is [held](Phase::Held) (S13) is not on the kernel's list, so it is not called: another
+//! patch that has the module as an object frees for it. Where there is none, its variables of that
+//! module's objects stay, and what takes the state on may meet them on other objects. A stock kernel has
+//! no way to be told without the livepatch mutex or a patch on the kernel's list:
+//!
+//! * A module notifier runs without that mutex, beside the patch that takes the held state on and ends
+//!   it. That patch would have to unregister the notifier of another module before it lets the module go,
+//!   with the mutex held, and so wait for a chain that may have any module's code in it.
+//! * To keep the module that goes from going, a held patch would need a reference on it: on each that is
+//!   loaded later too, and of that nobody tells it either.
+//! * When the next patch takes the state on, variables of objects that are there are not told from those
+//!   of objects that were at the same place before.
 
 use core::ffi::{CStr, c_char};
 
 use super::claim::Declared;
-use super::{Engine, Kernel, claims};
-use crate::abi::{PatchNode, Phase};
+use super::{Engine, Kernel, claims, list};
+use crate::abi::{Claim, PatchNode, Phase};
+use crate::error::Result;
 
 impl<K: Kernel> Engine<K> {
+    /// The `pre_patch` of vmlinux.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`states_pre_patch`](Self::states_pre_patch), or that of `own`, after which the states are
+    /// taken back (S7): for the kernel no `post_unpatch` is due.
+    ///
+    /// # Safety
+    ///
+    /// For this and the other three: as for [`states_pre_patch`](Self::states_pre_patch).
+    pub unsafe fn vmlinux_pre_patch(&self, node: *mut PatchNode, own: impl FnOnce() -> Result) -> Result {
+        // SAFETY: By contract.
+        unsafe {
+            self.states_pre_patch(node)?;
+            let result = own();
+            if result.is_err() {
+                self.states_post_unpatch(node);
+            }
+            result
+        }
+    }
+
+    /// The `post_patch` of vmlinux.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub unsafe fn vmlinux_post_patch(&self, node: *mut PatchNode, own: impl FnOnce()) {
+        // SAFETY: By contract.
+        unsafe { self.states_post_patch(node) };
+        own();
+    }
+
+    /// The `pre_unpatch` of vmlinux.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub unsafe fn vmlinux_pre_unpatch(&self, node: *mut PatchNode, own: impl FnOnce()) {
+        own();
+        // SAFETY: By contract.
+        unsafe { self.states_pre_unpatch(node) };
+    }
+
+    /// The `post_unpatch` of vmlinux.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub unsafe fn vmlinux_post_unpatch(&self, node: *mut PatchNode, own: impl FnOnce()) {
+        own();
+        // SAFETY: By contract.
+        unsafe { self.states_post_unpatch(node) };
+    }
+
     /// S9: frees the shadow variables that go with the module `object`, which goes, if the patch is enabled
     /// or in transition.
     ///
@@ -40,17 +112,29 @@ impl<K: Kernel> Engine<K> {
                 return;
             }
             for claim in claims(node) {
-                let mut declared = Declared::in_any((*(*claim).live).claims);
-                let mut link = (*claim).shadows;
-                while !link.is_null() {
-                    let entry = &*(*link).entry;
-                    link = (*link).next;
-                    if is_named(entry.object, object)
-                        && let Some(owners) = declared.find(entry.id)
-                        && is_named((*owners).object, object)
-                    {
-                        self.kernel.shadow_free_all(&*owners);
-                    }
+                self.shadows_of_object_gone(claim, object);
+            }
+            for held in list::held_beside(node) {
+                for claim in claims(held) {
+                    self.shadows_of_object_gone(claim, object);
+                }
+            }
+        }
+    }
+
+    unsafe fn shadows_of_object_gone(&self, claim: *mut Claim, object: &CStr) {
+        // SAFETY: By contract of the caller; names are strings of loaded modules.
+        unsafe {
+            let mut declared = Declared::in_any((*(*claim).live).claims);
+            let mut link = (*claim).shadows;
+            while !link.is_null() {
+                let entry = &*(*link).entry;
+                link = (*link).next;
+                if is_named(entry.object, object)
+                    && let Some(owners) = declared.find(entry.id)
+                    && is_named((*owners).object, object)
+                {
+                    self.kernel.shadow_free_all(&*owners);
                 }
             }
         }

@@ -11,7 +11,10 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::memory::Memory;
+use super::object::Natives;
 use super::store::Store;
+use super::sysfs::Folders;
+use super::work::Schedule;
 use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::alloc::{GFP_ATOMIC, GFP_NOWAIT};
 use crate::sys::{RawGfp, ShadowConstructor};
@@ -29,10 +32,18 @@ pub(crate) struct Machine {
     pub(crate) slots: RefCell<HashMap<usize, *mut c_void>>,
     /// The references to each module.
     pub(crate) modules: RefCell<HashMap<usize, usize>>,
+    /// What `klp_get_state` and `klp_get_prev_state` find.
+    pub(crate) natives: RefCell<Natives>,
+    /// The work that waits for its time.
+    pub(crate) schedule: RefCell<Schedule>,
+    /// What is in `/sys/kernel`.
+    pub(crate) folders: RefCell<Folders>,
     /// See `sys::PENDING`.
     pub(crate) pending: Cell<*mut SleepableBox>,
     /// Whether the kernel's shadow lock is held.
     locked: Cell<bool>,
+    /// How many spinlocks this thread holds.
+    pub(crate) spinlocks: Cell<u32>,
     /// How many allocations succeed before one fails.
     pub(crate) until_failure: Cell<Option<usize>>,
     log: RefCell<Vec<String>>,
@@ -48,8 +59,12 @@ impl Machine {
             store: RefCell::default(),
             slots: RefCell::default(),
             modules: RefCell::default(),
+            natives: RefCell::default(),
+            schedule: RefCell::default(),
+            folders: RefCell::default(),
             pending: Cell::new(ptr::null_mut()),
             locked: Cell::new(false),
+            spinlocks: Cell::new(0),
             until_failure: Cell::new(None),
             log: RefCell::default(),
             faults: RefCell::default(),
@@ -88,13 +103,14 @@ impl Machine {
 
     /// Whether the code that runs must not sleep.
     pub(crate) fn is_atomic(&self) -> bool {
-        self.locked.get()
+        self.locked.get() || self.spinlocks.get() > 0
     }
 
     pub(crate) fn kmalloc(&self, size: usize, gfp: RawGfp) -> *mut c_void {
         let may_sleep = gfp != GFP_ATOMIC.raw() && gfp != GFP_NOWAIT.raw();
         if may_sleep && self.is_atomic() {
-            self.fault("an allocation that may sleep was made under the kernel's shadow lock");
+            let lock = if self.locked.get() { "the kernel's shadow lock" } else { "a spinlock" };
+            self.fault(format!("an allocation that may sleep was made under {lock}"));
         }
         if let Some(left) = self.until_failure.get() {
             self.until_failure.set(left.checked_sub(1));

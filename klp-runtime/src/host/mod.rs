@@ -5,19 +5,32 @@
 //! not meet. The model ([`crate::sim`]) puts its machine in place of the
 //! thread's while it runs.
 
+mod locks;
 mod machine;
 mod memory;
+mod object;
 mod store;
+mod sysfs;
+mod task;
+mod work;
 
 use core::cell::RefCell;
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use core::sync::atomic::AtomicPtr;
 use std::rc::Rc;
 
 use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::sys::{RawGfp, ShadowConstructor};
 
+pub(crate) use locks::{RawMutex, RawSpinLock};
 pub(crate) use machine::Machine;
+pub(crate) use object::HostObject;
+pub(crate) use object::HostState;
+#[cfg(feature = "sim")]
+pub(crate) use object::Natives;
+pub(crate) use sysfs::*;
+pub(crate) use task::*;
+pub(crate) use work::{RawWork, advance, klp_glue_jiffies, klp_glue_msecs_to_jiffies};
 
 std::thread_local! {
     static CURRENT: RefCell<Rc<Machine>> = RefCell::new(Rc::new(Machine::new(true)));
@@ -110,6 +123,53 @@ pub(crate) unsafe extern "C" fn klp_shadow_free(obj: *mut c_void, id: u64, dtor:
 pub(crate) unsafe extern "C" fn klp_shadow_free_all(id: u64, dtor: Option<ShadowDestructor>) {
     // SAFETY: As above.
     unsafe { machine().shadow_free_all(id, dtor) }
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_object_name(object: *mut c_void) -> *const c_char {
+    // SAFETY: By contract an object of this imitation.
+    unsafe { (*object.cast::<HostObject>()).name }
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_object_state(object: *mut c_void) -> c_int {
+    // SAFETY: As above.
+    unsafe { (*object.cast::<HostObject>()).state }
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_get_state(id: c_ulong) -> *mut c_void {
+    machine().natives.borrow().own(id).cast()
+}
+
+pub(crate) unsafe extern "C" fn klp_get_prev_state(id: c_ulong) -> *mut c_void {
+    let machine = machine();
+    let found = machine.natives.borrow().previous(id);
+    found.map_or_else(
+        || {
+            machine.fault("klp_get_prev_state was called outside of a transition");
+            core::ptr::null_mut()
+        },
+        <*mut HostState>::cast,
+    )
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_state_version(state: *mut c_void) -> c_uint {
+    // SAFETY: By contract a state of this imitation.
+    unsafe { (*state.cast::<HostState>()).version }
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_state_data(state: *mut c_void) -> *mut *mut c_void {
+    // SAFETY: As above.
+    unsafe { &raw mut (*state.cast::<HostState>()).data }
+}
+
+/// Nobody makes a system call on the host: its registers are its arguments.
+pub(crate) unsafe extern "C" fn klp_glue_syscall_native(registers: *const c_void, arguments: *mut [u64; 6]) {
+    // SAFETY: By contract, and as said.
+    unsafe { arguments.write(registers.cast::<[u64; 6]>().read()) }
+}
+
+pub(crate) unsafe extern "C" fn klp_glue_syscall_compat(registers: *const c_void, arguments: *mut [u32; 6]) {
+    // SAFETY: As above.
+    unsafe { arguments.write(registers.cast::<[u32; 6]>().read()) }
 }
 
 /// Logs what [`crate::log`] prints, without the level.

@@ -9,8 +9,9 @@ use std::vec::Vec;
 
 use super::current::Current;
 use super::kernel::ENGINE;
-use super::module::{Module, Object};
-use super::patch::Patch;
+use super::module::Module;
+use super::object::{During, LoadedObject};
+use super::patch::{Callback, Patch};
 use crate::error::{EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, Error, Result};
 
 /// Where a transition goes.
@@ -22,7 +23,7 @@ enum Target {
 
 /// The kernel's state, apart from what modules hold.
 pub(super) struct Livepatch {
-    current: Rc<Current>,
+    pub(super) current: Rc<Current>,
     /// The patches that the kernel lists, in the order of enabling.
     patches: Vec<Rc<Module>>,
     transition: Option<(Rc<Module>, Target)>,
@@ -65,9 +66,11 @@ impl Livepatch {
         if self.current.module(&name).is_some() {
             return Err(EEXIST);
         }
+        let patch = patch.choose()?;
+        let is_idle = patch.is_idle;
         let module = Rc::new(Module::load(&self.current.machine, patch));
         self.current.modules.borrow_mut().insert(name.clone(), Rc::clone(&module));
-        let result = self.enable_patch(&module);
+        let result = if is_idle { Ok(()) } else { self.enable_patch(&module) };
         self.current.machine.module_put(module.node as usize);
         if result.is_err() {
             self.current.unload(&name);
@@ -123,7 +126,7 @@ impl Livepatch {
         }
         self.transition = Some((Rc::clone(module), Target::Patched));
         let patched = module.objects.iter().filter(|object| self.is_loaded(object)).try_for_each(|object| {
-            self.pre_patch(module, object).and_then(|()| self.patch_object(module, object))
+            self.pre_patch(module, object, During::Live).and_then(|()| self.patch_object(module, object))
         });
         if let Err(error) = patched {
             self.transition = Some((Rc::clone(module), Target::Unpatched));
@@ -160,10 +163,7 @@ impl Livepatch {
     fn start_disabling(&mut self, module: &Rc<Module>) {
         self.transition = Some((Rc::clone(module), Target::Unpatched));
         for object in module.objects.iter().filter(|object| object.patched.get()) {
-            if is_engine(module, object) {
-                // SAFETY: As the kernel calls it; the module is loaded.
-                unsafe { ENGINE.states_pre_unpatch(module.node) }
-            }
+            self.pre_unpatch(module, object, During::Live);
         }
         module.enabled.set(false);
         self.try_complete();
@@ -203,7 +203,7 @@ impl Livepatch {
 
     /// Every task runs the code that it should: says so. The patch that was in transition.
     fn complete(&mut self) -> Option<Rc<Module>> {
-        let (module, target) = self.transition.take()?;
+        let (module, target) = self.transition.clone()?;
         if target == Target::Patched && module.patch.replace {
             for old in self.older_than(&module) {
                 old.enabled.set(false);
@@ -215,14 +215,11 @@ impl Livepatch {
         }
         for object in module.objects.iter().filter(|object| self.is_loaded(object)) {
             match target {
-                Target::Patched if is_engine(&module, object) => {
-                    // SAFETY: As the kernel calls it; the module is loaded.
-                    unsafe { ENGINE.states_post_patch(module.node) }
-                }
-                Target::Patched => {}
-                Target::Unpatched => post_unpatch(&module, object),
+                Target::Patched => self.post_patch(&module, object, During::Live),
+                Target::Unpatched => self.post_unpatch(&module, object, During::Live),
             }
         }
+        self.transition = None;
         Some(module)
     }
 
@@ -240,22 +237,60 @@ impl Livepatch {
     }
 
     /// Whether an object is there to be patched.
-    fn is_loaded(&self, object: &Object) -> bool {
+    fn is_loaded(&self, object: &LoadedObject) -> bool {
         object.name.as_ref().is_none_or(|name| self.targets.contains(name))
     }
 
-    fn pre_patch(&self, module: &Module, object: &Object) -> Result {
+    fn pre_patch(&self, module: &Module, object: &LoadedObject, during: During) -> Result {
+        let own = || self.call_own(module, object, Callback::PrePatch, during);
         let result = if is_engine(module, object) {
             // SAFETY: As the kernel calls it; the module is loaded.
-            unsafe { ENGINE.states_pre_patch(module.node) }
+            unsafe { ENGINE.vmlinux_pre_patch(module.node, own) }
         } else {
-            Ok(())
+            own()
         };
         object.post_unpatch_due.set(result.is_ok());
         result
     }
 
-    fn patch_object(&self, module: &Module, object: &Object) -> Result {
+    fn post_patch(&self, module: &Module, object: &LoadedObject, during: During) {
+        self.call(module, object, Callback::PostPatch, during);
+    }
+
+    fn pre_unpatch(&self, module: &Module, object: &LoadedObject, during: During) {
+        self.call(module, object, Callback::PreUnpatch, during);
+    }
+
+    fn post_unpatch(&self, module: &Module, object: &LoadedObject, during: During) {
+        if object.post_unpatch_due.replace(false) {
+            self.call(module, object, Callback::PostUnpatch, during);
+        }
+    }
+
+    /// One of the callbacks that can't fail.
+    fn call(&self, module: &Module, object: &LoadedObject, callback: Callback, during: During) {
+        let own = || {
+            // Only a `pre_patch` may fail.
+            let _ = self.call_own(module, object, callback, during);
+        };
+        match (&object.name, callback) {
+            _ if !module.has_engine() => own(),
+            // SAFETY: For all: as the kernel calls it; the module is loaded.
+            (None, Callback::PostPatch) => unsafe { ENGINE.vmlinux_post_patch(module.node, own) },
+            // SAFETY: See above.
+            (None, Callback::PreUnpatch) => unsafe { ENGINE.vmlinux_pre_unpatch(module.node, own) },
+            // SAFETY: See above.
+            (None, Callback::PostUnpatch) => unsafe { ENGINE.vmlinux_post_unpatch(module.node, own) },
+            (Some(name), Callback::PostUnpatch) => {
+                own();
+                // SAFETY: See above.
+                unsafe { ENGINE.shadows_object_gone(module.node, &super::patch::text(name)) }
+            }
+            _ => own(),
+        }
+    }
+
+    fn patch_object(&self, module: &Module, object: &LoadedObject) -> Result {
         if self.fail_patching.borrow_mut().remove(&(module.patch.name.clone(), object.name.clone())) {
             return Err(EINVAL);
         }
@@ -270,11 +305,15 @@ impl Livepatch {
         }
         for module in self.patches.clone() {
             for object in module.objects.iter().filter(|object| object.name.as_deref() == Some(name)) {
-                let patched =
-                    self.pre_patch(&module, object).and_then(|()| self.patch_object(&module, object));
+                let patched = self
+                    .pre_patch(&module, object, During::Coming)
+                    .and_then(|()| self.patch_object(&module, object));
                 if let Err(error) = patched {
-                    post_unpatch(&module, object);
+                    self.post_unpatch(&module, object, During::Coming);
                     return Err(self.refuse_target(name, &module, error));
+                }
+                if !self.is_transiting(&module) {
+                    self.post_patch(&module, object, During::Coming);
                 }
             }
         }
@@ -283,10 +322,25 @@ impl Livepatch {
 
     fn refuse_target(&mut self, name: &str, module: &Rc<Module>, error: Error) -> Error {
         for older in self.older_than(module) {
-            revert(&older, name);
+            self.revert(&older, name, During::Coming);
         }
         self.targets.remove(name);
         error
+    }
+
+    /// Takes a module that goes from a patch.
+    fn revert(&self, module: &Rc<Module>, name: &str, during: During) {
+        for object in module.objects.iter().filter(|object| object.name.as_deref() == Some(name)) {
+            if !self.is_transiting(module) {
+                self.pre_unpatch(module, object, during);
+            }
+            object.patched.set(false);
+            self.post_unpatch(module, object, during);
+        }
+    }
+
+    fn is_transiting(&self, module: &Rc<Module>) -> bool {
+        self.in_transition().is_some_and(|transiting| Rc::ptr_eq(transiting, module))
     }
 
     /// It is unloaded: its exit function has run.
@@ -295,37 +349,14 @@ impl Livepatch {
             return Err(ENOENT);
         }
         for module in &self.patches {
-            revert(module, name);
+            self.revert(module, name, During::Going);
         }
         self.targets.remove(name);
         Ok(())
     }
 }
 
-/// Takes a module that goes from a patch.
-fn revert(module: &Module, name: &str) {
-    for object in module.objects.iter().filter(|object| object.name.as_deref() == Some(name)) {
-        object.patched.set(false);
-        post_unpatch(module, object);
-    }
-}
-
-fn post_unpatch(module: &Module, object: &Object) {
-    if !object.post_unpatch_due.replace(false) || !module.has_engine() {
-        return;
-    }
-    match &object.name {
-        // SAFETY: As the kernel calls it; the module is loaded.
-        None => unsafe { ENGINE.states_post_unpatch(module.node) },
-        Some(name) => {
-            let name = super::patch::text(name);
-            // SAFETY: As above.
-            unsafe { ENGINE.shadows_object_gone(module.node, &name) }
-        }
-    }
-}
-
 /// Whether it is the object by which the engine is called.
-fn is_engine(module: &Module, object: &Object) -> bool {
+fn is_engine(module: &Module, object: &LoadedObject) -> bool {
     module.has_engine() && object.name.is_none()
 }

@@ -84,6 +84,7 @@ mod current;
 mod kernel;
 mod livepatch;
 mod module;
+mod object;
 mod patch;
 mod trace;
 
@@ -104,6 +105,7 @@ use current::Current;
 use livepatch::Livepatch;
 
 pub use audit::{ClaimSnapshot, PatchSnapshot, Snapshot};
+pub use object::Object;
 pub use patch::{Callback, Patch, Shadow, State};
 pub use trace::Event;
 
@@ -334,9 +336,10 @@ impl Sim {
     }
 
     /// The callbacks of states that were called since, as the lifecycle page
-    /// writes them: `a.pre 1`, `b.take_over 1 from 1`.
+    /// writes them: `a.pre 1`, `b.take_over 1 from 1`; and those of objects: `a.pre vmlinux`.
     pub fn take_calls(&self) -> Vec<String> {
-        let calls = self.take_events().into_iter().filter(|event| matches!(event, Event::Call { .. }));
+        let is_call = |event: &Event| matches!(event, Event::Call { .. } | Event::Object { .. });
+        let calls = self.take_events().into_iter().filter(is_call);
         calls.map(|call| call.to_string()).collect()
     }
 

@@ -4,30 +4,19 @@ use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
 use std::format;
-use std::string::String;
 use std::vec::Vec;
 
+use super::object::LoadedObject;
 use super::patch::{Patch, Shadow, Source, State, text};
 use super::trace;
 use crate::abi::{DataSlot, PATCH_REPLACE, PatchNode, ShadowEntry, StateEntry};
-use crate::host::Machine;
-
-/// An object of a patch, in the kernel's words: vmlinux or a module.
-#[derive(Debug)]
-pub(super) struct Object {
-    /// The module's name; none for vmlinux.
-    pub(super) name: Option<String>,
-    /// Whether its functions are redirected.
-    pub(super) patched: Cell<bool>,
-    /// Whether its `pre_patch` has succeeded, so that `post_unpatch` is due.
-    pub(super) post_unpatch_due: Cell<bool>,
-}
+use crate::host::{HostState, Machine};
 
 /// A loaded module.
 pub(super) struct Module {
     pub(super) patch: Patch,
     pub(super) node: *mut PatchNode,
-    pub(super) objects: Vec<Object>,
+    pub(super) objects: Vec<LoadedObject>,
     /// What sysfs shows.
     pub(super) enabled: Cell<bool>,
     /// Whether the kernel keeps the module for good, as a transition was forced.
@@ -36,6 +25,7 @@ pub(super) struct Module {
     pub(super) going: Cell<bool>,
     states: *mut StateEntry,
     shadows: *mut ShadowEntry,
+    natives: Vec<*mut HostState>,
     slots: Vec<usize>,
     blocks: RefCell<Vec<*mut c_void>>,
 }
@@ -133,20 +123,23 @@ impl Module {
             });
         }
 
-        let vmlinux = core::iter::once(None).filter(|_| patch.needs_engine() || patch.objects.is_empty());
-        let objects = vmlinux.chain(patch.modules().into_iter().map(Some)).map(|name| Object {
-            name,
-            patched: Cell::new(false),
-            post_unpatch_due: Cell::new(false),
+        let natives = patch.native.iter().map(|(id, version)| {
+            let state = place(size_of::<HostState>()).cast::<HostState>();
+            // SAFETY: The block has room for it.
+            unsafe { state.write(HostState { id: *id, version: *version, data: ptr::null_mut() }) };
+            state
         });
+        let natives = natives.collect();
+        let objects = patch.object_names().into_iter().map(LoadedObject::new).collect();
         Self {
-            objects: objects.collect(),
+            objects,
             enabled: Cell::new(false),
             forced: Cell::new(false),
             going: Cell::new(false),
             node,
             states,
             shadows,
+            natives,
             slots,
             blocks: RefCell::new(blocks),
             patch,
@@ -156,6 +149,11 @@ impl Module {
     /// Whether the runtime's engine runs in it.
     pub(super) fn has_engine(&self) -> bool {
         self.patch.needs_engine()
+    }
+
+    /// The kernel's own states that the patch lists, but for the reserved one.
+    pub(super) fn native_states(&self) -> Vec<*mut HostState> {
+        self.natives.clone()
     }
 
     /// How many refer to it.
@@ -180,6 +178,10 @@ impl Module {
 
     /// Gives the module's memory up, and what the machine knows of it.
     pub(super) fn unload(&self, machine: &Machine) {
+        if let Some(exit) = self.patch.exit {
+            // SAFETY: As the glue calls it: the patch is not enabled.
+            unsafe { exit() }
+        }
         for slot in &self.slots {
             let held = machine.slots.borrow_mut().remove(slot);
             if held.is_some_and(|data| !data.is_null()) {

@@ -2,15 +2,18 @@
 
 use core::ffi::CStr;
 use core::fmt;
+use core::panic::Location;
 use std::ffi::CString;
 use std::rc::Rc;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+use super::object::Object;
 use crate::abi::{
-    ABI_VERSION, DataLayout, PATCH_REPLACE, RESERVED_STATE_ID, SHADOW_SLEEPABLE, STATE_BLOCK_DISABLE,
-    ShadowEntry, StateEntry,
+    ABI_VERSION, DataLayout, PATCH_IDLE, PATCH_REPLACE, RESERVED_STATE_ID, SHADOW_SLEEPABLE,
+    STATE_BLOCK_DISABLE, ShadowEntry, StateEntry,
 };
+use crate::builder::{ExitHook, InitHook, PatchTables};
 use crate::error::Result;
 use crate::tables::Tables;
 
@@ -28,6 +31,10 @@ pub struct Patch {
     pub(super) shadows: Vec<Shadow>,
     pub(super) objects: Vec<String>,
     pub(super) native: Vec<(u64, u32)>,
+    pub(super) own_objects: Vec<Object>,
+    pub(super) is_idle: bool,
+    init: Option<(Tables, InitHook)>,
+    pub(super) exit: Option<ExitHook>,
 }
 
 impl Patch {
@@ -43,6 +50,10 @@ impl Patch {
             shadows: Vec::new(),
             objects: Vec::new(),
             native: Vec::new(),
+            own_objects: Vec::new(),
+            is_idle: false,
+            init: None,
+            exit: None,
         }
     }
 
@@ -80,6 +91,13 @@ impl Patch {
         self
     }
 
+    /// Adds an object with callbacks.
+    #[must_use]
+    pub fn callbacks(mut self, object: Object) -> Self {
+        self.own_objects.push(object);
+        self
+    }
+
     /// Lists a state in the kernel's own table, `klp_patch.states`.
     #[must_use]
     pub fn native_state(mut self, id: u64, version: u32) -> Self {
@@ -111,37 +129,78 @@ impl Patch {
         reserved.into_iter().chain(self.native.iter().copied()).collect()
     }
 
-    /// The modules that the patch has an object for, each once, as the glue lists them.
-    pub(super) fn modules(&self) -> Vec<String> {
+    /// The objects of the patch, each once, as the glue lists them: none stands for vmlinux.
+    pub(super) fn object_names(&self) -> Vec<Option<String>> {
         let of_shadows = self.shadows.iter().filter_map(|shadow| shadow.object.as_ref()?.to_str().ok());
-        let mut modules: Vec<String> = Vec::new();
-        for module in self.objects.iter().map(String::as_str).chain(of_shadows) {
-            if !modules.iter().any(|listed| listed == module) {
-                modules.push(module.to_string());
+        let vmlinux = self.needs_engine().then_some(None);
+        let own = self.own_objects.iter().map(Object::name);
+        let modules = self.objects.iter().map(String::as_str).chain(of_shadows);
+        let mut names: Vec<Option<String>> = Vec::new();
+        for name in vmlinux.into_iter().chain(own).chain(modules.map(|name| Some(name.to_string()))) {
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
-        modules
+        if names.is_empty() {
+            names.push(None);
+        }
+        names
+    }
+
+    /// Takes the parts that take part from a crate's tables.
+    fn fill(&mut self, tables: &PatchTables) {
+        self.replace = tables.flags & PATCH_REPLACE != 0;
+        self.is_idle = tables.flags & PATCH_IDLE != 0;
+        // The order of the source, as in a module; of several files by their names.
+        let mut states = tables.states.as_slice().to_vec();
+        states.sort_by_key(|entry| place(entry.position));
+        self.states = states.into_iter().map(State::of_entry).collect();
+        self.shadows = tables.shadows.as_slice().iter().copied().map(Shadow::of_entry).collect();
+        let mut objects = tables.objects.as_slice().to_vec();
+        objects.sort_by_key(|entry| place(entry.position));
+        self.own_objects = objects.into_iter().map(Object::of_entry).collect();
+        self.native = tables.natives.as_slice().iter().map(|native| (native.id, native.version)).collect();
+        // SAFETY: Null or a constant string of the crate.
+        let modules = tables.funcs.as_slice().iter().filter_map(|func| unsafe { optional(func.object) });
+        self.objects = modules.map(|name| name.to_string_lossy().into_owned()).collect();
+    }
+
+    /// What is loaded: without what the init hook leaves out.
+    ///
+    /// # Errors
+    ///
+    /// What the hook fails with.
+    pub(super) fn choose(mut self) -> Result<Self> {
+        if let Some((tables, hook)) = self.init {
+            let mut chosen = PatchTables::of(&tables);
+            // SAFETY: The tables and the hook are those of one crate.
+            unsafe {
+                let result = chosen.choose(hook);
+                if result.is_ok() {
+                    self.fill(&chosen);
+                }
+                chosen.free();
+                result?;
+            }
+        }
+        Ok(self)
     }
 }
 
 impl From<Tables> for Patch {
     fn from(tables: Tables) -> Self {
         let mut patch = Self::new(&tables.name.to_string_lossy());
-        patch.replace = tables.patch.flags & PATCH_REPLACE != 0;
         patch.abi_version = tables.patch.abi_version;
-        // The order of the source, as in a module; of several files by their names.
-        let mut states: Vec<_> = tables.states.iter().collect();
-        states.sort_by_key(|entry| (entry.position.file(), entry.position.line(), entry.position.column()));
-        patch.states = states.into_iter().map(State::of_entry).collect();
-        patch.shadows = tables.shadows.iter().map(Shadow::of_entry).collect();
-        for func in tables.funcs {
-            // SAFETY: Null or a constant string of the crate.
-            if let Some(object) = unsafe { optional(func.object) } {
-                patch = patch.object(&object.to_string_lossy());
-            }
-        }
+        patch.fill(&PatchTables::of(&tables));
+        patch.init = tables.hooks.iter().find_map(|hook| hook.init).map(|hook| (tables, hook));
+        patch.exit = tables.hooks.iter().find_map(|hook| hook.exit);
         patch
     }
+}
+
+/// What an item's place in the source is sorted by.
+fn place(position: &'static Location<'static>) -> (&'static str, u32, u32) {
+    (position.file(), position.line(), position.column())
 }
 
 /// Copies a string that may be null.
@@ -185,7 +244,7 @@ pub(super) type Action = Rc<dyn Fn(Callback) -> Result>;
 #[derive(Clone)]
 pub(super) enum Source {
     /// In a crate.
-    Crate(&'static StateEntry),
+    Crate(StateEntry),
     /// In the model, with what the test has to add.
     Model(Option<Action>),
 }
@@ -216,7 +275,7 @@ impl State {
         }
     }
 
-    fn of_entry(entry: &'static StateEntry) -> Self {
+    fn of_entry(entry: StateEntry) -> Self {
         Self {
             id: entry.id,
             version: entry.version,
@@ -281,7 +340,7 @@ pub struct Shadow {
     pub(super) of: CString,
     pub(super) object: Option<CString>,
     pub(super) layout: DataLayout,
-    pub(super) entry: Option<&'static ShadowEntry>,
+    pub(super) entry: Option<ShadowEntry>,
 }
 
 impl Shadow {
@@ -300,7 +359,7 @@ impl Shadow {
         }
     }
 
-    fn of_entry(entry: &'static ShadowEntry) -> Self {
+    fn of_entry(entry: ShadowEntry) -> Self {
         // SAFETY: The strings are constants of the crate.
         unsafe {
             Self {

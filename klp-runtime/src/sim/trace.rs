@@ -23,6 +23,15 @@ pub enum Event {
         /// The state's id.
         state: u64,
     },
+    /// A callback of an object was called.
+    Object {
+        /// The patch whose implementation it was.
+        patch: String,
+        /// Which.
+        callback: Callback,
+        /// `vmlinux`, or the module's name.
+        object: String,
+    },
     /// The data of a state of a made-up patch were dropped.
     Dropped {
         /// The state's id.
@@ -46,6 +55,7 @@ impl fmt::Display for Event {
             Self::Call { patch, callback: callback @ Callback::TakeOver(from), state } => {
                 write!(f, "{patch}.{callback} {state} from {from}")
             }
+            Self::Object { patch, callback, object } => write!(f, "{patch}.{callback} {object}"),
             Self::Call { patch, callback, state } => write!(f, "{patch}.{callback} {state}"),
             Self::Dropped { state } => write!(f, "drop {state}"),
             Self::Destroyed { patch, shadow, object } => write!(f, "{patch}.destroy {shadow} of {object:#x}"),
@@ -142,7 +152,7 @@ unsafe fn call(
     // SAFETY: By contract of the caller.
     let Some((_, state)) = model.enter(unsafe { (*cx).state }, callback) else { return };
     match state.source {
-        Source::Crate(entry) => original(entry),
+        Source::Crate(entry) => original(&entry),
         Source::Model(action) => {
             let intact = match model.data.borrow().get(&(data as usize)) {
                 // SAFETY: The data were made and not dropped, and have 8 bytes at least.

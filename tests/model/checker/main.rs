@@ -242,6 +242,10 @@ impl Model for Cases {
                 next.verdict.asymmetric = Some(format!("never removed: {:?}", next.stages));
             }
         }
+        // Modules go as soon as they can.
+        let gone = (0..set.len()).filter(|patch| next.world.is_loadable(*patch)).map(name);
+        let kept = gone.filter(|module| sim.is_loaded(module));
+        next.verdict.lost.extend(kept.map(|module| format!("module {module} is kept")));
         next.snapshot = sim.snapshot().unwrap_or_default();
         next.verdict.faults = sim.take_faults();
         Some(next)
@@ -313,4 +317,10 @@ fn three_patches_share_two_states_of_three_kinds() {
 fn three_patches_share_variables_of_a_module() {
     let sets = sets::one_state_of_a_module();
     explore("one state of a module", Cases { sets, forces: true, has_target: true });
+}
+
+#[test]
+fn three_patches_share_two_states_of_a_module() {
+    let sets = sets::two_states_of_a_module();
+    explore("two states of a module", Cases { sets, forces: false, has_target: true });
 }

@@ -128,3 +128,9 @@ pub fn one_state_of_a_module() -> Vec<PatchSet> {
     let goes = StateOf { of_target: true, ..stays };
     threes(&kinds(1, &[PLAIN, stays, goes, StateOf { block: true, ..goes }]))
 }
+
+/// Two states, each with a shadow variable that goes with a module, and some that can't be removed.
+pub fn two_states_of_a_module() -> Vec<PatchSet> {
+    let goes = StateOf { shadow: true, of_target: true, ..PLAIN };
+    threes(&kinds(2, &[goes, StateOf { block: true, ..goes }]))
+}

@@ -368,13 +368,18 @@ impl World {
     }
 
     /// S9: a module goes, and with it the variables that their owner declares for its objects. The
-    /// kernel says so to the patches that it lists.
+    /// kernel says so to the patches that it lists, and these free also for those that are held (S13).
     fn target_goes(&mut self, set: &PatchSet, calls: &mut Vec<String>) {
         self.has_target = false;
-        let mut listed = self.order.clone();
-        listed.retain(|patch| !self.held.contains_key(patch));
-        for patch in listed {
-            for told in set[patch].states.iter().filter(|state| state.of_target) {
+        let (held, listed): (Vec<usize>, Vec<usize>) =
+            self.order.iter().partition(|patch| self.held.contains_key(patch));
+        for patch in listed.into_iter().filter(|patch| set[*patch].states.iter().any(|state| state.of_target))
+        {
+            let others = held.iter().rev().flat_map(|other| {
+                set[*other].states.iter().filter(|state| self.held[other].contains(&state.id))
+            });
+            let states: Vec<&StateOf> = set[patch].states.iter().chain(others).collect();
+            for told in states.into_iter().filter(|state| state.of_target) {
                 let providers = self.providers(set, told.id);
                 let mut declared = providers.iter().rev().filter_map(|owner| set[*owner].state(told.id));
                 if declared.find(|state| state.shadow).is_some_and(|state| state.of_target) {

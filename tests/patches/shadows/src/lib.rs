@@ -1,26 +1,11 @@
 //! Shadow variables of every kind, on objects of its own.
 #![no_std]
 
-use core::cell::UnsafeCell;
-
 use klp_runtime::prelude::*;
-use klp_test_support::test_patch;
+use klp_test_support::{objects, test_patch};
 
 test_patch!(replace: false);
-
-unsafe extern "C" {
-    /// `kernel/time/sleep_timeout.c`: sleeps; a BUG in atomic context.
-    fn msleep(msecs: c_uint);
-}
-
-/// What the shadow variables hang on.
-#[repr(transparent)]
-struct Object(UnsafeCell<u64>);
-
-// SAFETY: Nobody looks inside.
-unsafe impl Sync for Object {}
-
-static OBJECTS: [Object; 4] = [const { Object(UnsafeCell::new(0)) }; 4];
+objects!(4, state = Owner);
 
 /// The state that two of the variables belong to.
 struct Owner;
@@ -35,34 +20,6 @@ impl State for Owner {
 
     fn post_unpatch(_cx: &StateContext<'_>, _data: &()) {
         pr_info!("unpost");
-    }
-}
-
-/// Freed under the kernel's lock.
-#[shadow(state = Owner, of = Object)]
-#[repr(C)]
-struct Plain {
-    number: u64,
-}
-
-impl Drop for Plain {
-    fn drop(&mut self) {
-        pr_info!("dropped plain {}", self.number);
-    }
-}
-
-/// Freed where it may sleep.
-#[shadow(state = Owner, of = Object, sleepable)]
-#[repr(C)]
-struct Sleepy {
-    number: u32,
-}
-
-impl Drop for Sleepy {
-    fn drop(&mut self) {
-        // SAFETY: A sleepable destructor runs in process context.
-        unsafe { msleep(1) };
-        pr_info!("dropped sleepy {}", self.number);
     }
 }
 

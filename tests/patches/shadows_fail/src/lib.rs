@@ -1,22 +1,12 @@
 //! A{1,6}, where `pre_patch` of state 6 fails after it has made shadow variables.
 #![no_std]
 
-use core::cell::UnsafeCell;
-
 use klp_runtime::prelude::*;
-use klp_test_support::{logged_state, test_patch};
+use klp_test_support::{logged_state, objects, test_patch};
 
 test_patch!(replace: false);
 logged_state!(State1, id = 1, version = 1);
-
-/// What the shadow variables hang on.
-#[repr(transparent)]
-struct Object(UnsafeCell<u64>);
-
-// SAFETY: Nobody looks inside.
-unsafe impl Sync for Object {}
-
-static OBJECTS: [Object; 3] = [const { Object(UnsafeCell::new(0)) }; 3];
+objects!(3, state = Half);
 
 /// Whose `pre_patch` fails.
 struct Half;
@@ -34,31 +24,5 @@ impl State for Half {
 
     fn post_unpatch(_cx: &StateContext<'_>, _data: &()) {
         pr_err!("post_unpatch of a state whose pre_patch failed");
-    }
-}
-
-/// Freed under the kernel's lock.
-#[shadow(state = Half, of = Object)]
-#[repr(C)]
-struct Plain {
-    number: u64,
-}
-
-impl Drop for Plain {
-    fn drop(&mut self) {
-        pr_info!("dropped plain {}", self.number);
-    }
-}
-
-/// Freed where it may sleep.
-#[shadow(state = Half, of = Object, sleepable)]
-#[repr(C)]
-struct Sleepy {
-    number: u64,
-}
-
-impl Drop for Sleepy {
-    fn drop(&mut self) {
-        pr_info!("dropped sleepy {}", self.number);
     }
 }

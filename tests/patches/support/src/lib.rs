@@ -3,6 +3,7 @@
 
 mod fifo;
 mod marks;
+mod objects;
 
 pub use klp_runtime;
 

@@ -1,0 +1,124 @@
+//! A replacement with the prototype that the kernel says.
+
+use std::path::PathBuf;
+
+use klp_btf::{Prototype, Signature, Types, Writer};
+
+use crate::check::{Loaded, obstacle};
+use crate::error::{Error, Result};
+use crate::explain;
+use crate::kernel::Kernel;
+use crate::symbols::{Symbols, VMLINUX};
+
+/// The types that the prelude of klp-runtime has.
+const PRELUDE: [&str; 8] =
+    ["device", "file", "inode", "module", "net_device", "seq_file", "sk_buff", "task_struct"];
+
+/// A replacement, and all that it needs declared.
+#[derive(Debug)]
+pub struct Replacement {
+    /// What is replaced.
+    pub symbol: String,
+    /// The items of the patch.
+    pub text: String,
+}
+
+/// The replacement of a function of a kernel.
+pub fn replacement(
+    kernel: &Kernel,
+    object: &str,
+    symbol: &str,
+    sympos: u64,
+    modules: &[PathBuf],
+) -> Result<Replacement> {
+    let symbols = Symbols::of(kernel, modules)?;
+    let loaded = Loaded::of(kernel, &symbols, object)?;
+    let explain =
+        format!("`cargo klp explain --kernel {} {object}:{symbol}` shows what there is", kernel.release);
+    let refuse = |why: String| Error::Request { message: why, help: explain.clone() };
+    let named = loaded.object.named(symbol);
+    let function = match (&*named, sympos) {
+        ([], _) => return Err(explain::absent(&symbols, &loaded, symbol)),
+        ([only], 0 | 1) => only,
+        (several, 0) => {
+            let message =
+                format!("{object} has {} functions `{symbol}`: choose one with --sympos", several.len());
+            return Err(refuse(message));
+        }
+        (several, position) => several
+            .iter()
+            .find(|function| function.position == position)
+            .ok_or_else(|| refuse(format!("`{symbol}` has no position {position} in {object}")))?,
+    };
+    if let Some(why) = obstacle(&loaded, function) {
+        return Err(refuse(format!("`{symbol}` of {object} can't be redirected: {why}")));
+    }
+    let Some(types) = &loaded.types else {
+        return Err(refuse(format!(
+            "{object} of {} has no BTF, which would say the prototype",
+            kernel.release
+        )));
+    };
+    let prototypes = types.prototypes(symbol).map_err(Error::btf(object))?;
+    let [prototype, others @ ..] = &*prototypes else {
+        return Err(refuse(format!(
+            "BTF has no prototype of `{symbol}` of {object}: the compiler may have changed its parameters"
+        )));
+    };
+    if prototype.is_variadic {
+        return Err(refuse(format!("`{symbol}` is variadic, and can't be replaced: patch its callers")));
+    }
+    let mut writer = Writer::new(types, "", &PRELUDE);
+    let target = Target { object, symbol, sympos };
+    let mut item = target.item(types, &mut writer, prototype).map_err(Error::btf(object))?;
+    for other in others {
+        let other = types.c_prototype(other).map_err(Error::btf(object))?;
+        item.insert_str(0, &format!("// BTF also has: {other}\n"));
+    }
+    let declarations = writer.finish();
+    let space = if declarations.is_empty() { "" } else { "\n" };
+    Ok(Replacement { symbol: symbol.into(), text: format!("{declarations}{space}{item}") })
+}
+
+/// What is replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The object.
+    pub object: &'a str,
+    /// The function.
+    pub symbol: &'a str,
+    /// Which of that name.
+    pub sympos: u64,
+}
+
+impl Target<'_> {
+    /// The function that takes its place.
+    pub fn item(
+        &self,
+        types: &Types,
+        writer: &mut Writer<'_>,
+        prototype: &Prototype,
+    ) -> klp_btf::Result<String> {
+        let Signature { parameters, returns } = writer.signature(prototype)?;
+        let mut arguments = format!("symbol = {:?}", self.symbol);
+        if self.object != VMLINUX {
+            arguments.push_str(&format!(", object = {:?}", self.object));
+        }
+        if self.sympos != 0 {
+            arguments.push_str(&format!(", sympos = {}", self.sympos));
+        }
+        let list = |of: Vec<String>| of.join(", ");
+        let declared = list(parameters.iter().map(|(name, ty)| format!("{name}: {ty}")).collect());
+        let named = list(parameters.iter().map(|(name, _)| name.clone()).collect());
+        let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
+        let name = self.symbol.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
+        let used = if named.is_empty() { String::new() } else { format!("    let _ = ({named});\n") };
+        Ok(format!(
+            "/// In place of `{}`.\n///\n/// # Safety\n///\n/// Called by the kernel with the arguments of the original.\n\
+             #[klp_func({arguments})]\nunsafe extern \"C\" fn livepatch_{name}({declared}){returns} {{\n{used}    \
+             todo!(\"what {} is to do instead\")\n}}\n",
+            types.c_prototype(prototype)?,
+            self.symbol,
+        ))
+    }
+}

@@ -1,0 +1,127 @@
+//! Methods that become callbacks: of states and of objects.
+
+use syn::{FnArg, ImplItemFn, Safety, Signature, Type};
+
+use quote::quote;
+
+use crate::diagnostics::{Diagnostics, Reported, list, nearest};
+use crate::emit::cfgs;
+
+/// A callback that an implementation may have.
+pub(crate) struct Callback {
+    /// The method's name.
+    pub(crate) name: &'static str,
+    /// As one writes it, from `fn` on.
+    pub(crate) signature: &'static str,
+    /// How many parameters.
+    pub(crate) parameters: usize,
+}
+
+/// What has callbacks.
+pub(crate) struct Owner {
+    /// In words, with its article.
+    pub(crate) what: &'static str,
+    /// Those that it may have, in the order of its table's entry.
+    pub(crate) callbacks: &'static [Callback],
+}
+
+impl Owner {
+    /// Checks that a method is a callback, and returns which.
+    pub(crate) fn check_method(
+        &self,
+        diagnostics: &mut Diagnostics,
+        method: &ImplItemFn,
+    ) -> Result<&'static str, Reported> {
+        let sig = &method.sig;
+        let name = sig.ident.to_string();
+        let names = || self.callbacks.iter().map(|callback| callback.name);
+        let what = self.what;
+        let Some(callback) = self.callbacks.iter().find(|callback| callback.name == name) else {
+            let known = list(names());
+            let message = match nearest(&name, names()) {
+                Some(nearest) => {
+                    format!(
+                        "{what} has no callback `{name}`: did you mean `{nearest}`? The callbacks are {known}"
+                    )
+                }
+                None => format!(
+                    "{what} has no callback `{name}`: they are {known}. A function of your own belongs outside of the block"
+                ),
+            };
+            return Err(diagnostics.error(&sig.ident, message));
+        };
+        self.check_signature(diagnostics, sig, callback)?;
+        if let Some(cfg) = cfgs(&method.attrs).first() {
+            return Err(diagnostics.error(
+                cfg,
+                "a callback is there or not before `#[cfg]` is looked at: put it on the body, or on the whole block",
+            ));
+        }
+        Ok(callback.name)
+    }
+
+    fn check_signature(
+        &self,
+        diagnostics: &mut Diagnostics,
+        sig: &Signature,
+        callback: &Callback,
+    ) -> Result<(), Reported> {
+        let right = format!("write `{}`", callback.signature);
+        if let Some(receiver) = sig.receiver() {
+            let message = format!("{} has no value, so a callback has no `self`: {right}", self.what);
+            return Err(diagnostics.error(receiver, message));
+        }
+        if let Some(asyncness) = &sig.asyncness {
+            return Err(diagnostics.error(asyncness, format!("a callback can't be `async`: {right}")));
+        }
+        if let Some(constness) = &sig.constness {
+            return Err(diagnostics.error(constness, format!("a callback can't be `const`: {right}")));
+        }
+        if let Safety::Unsafe(safety) = &sig.safety {
+            return Err(diagnostics.error(safety, format!("a callback is not `unsafe`: {right}")));
+        }
+        if let Some(abi) = &sig.abi {
+            let message = format!("a callback is an ordinary Rust function: {right}");
+            return Err(diagnostics.error(abi, message));
+        }
+        if let Some(parameter) = sig.generics.type_params().next() {
+            return Err(diagnostics.error(parameter, format!("a callback can't be generic: {right}")));
+        }
+        if let Some(parameter) = sig.generics.const_params().next() {
+            return Err(diagnostics.error(parameter, format!("a callback can't be generic: {right}")));
+        }
+        if sig.inputs.len() != callback.parameters {
+            let message = format!(
+                "`{}` has {} and not {}: {right}",
+                callback.name,
+                parameters(callback.parameters),
+                sig.inputs.len()
+            );
+            let extra: Vec<&FnArg> = sig.inputs.iter().skip(callback.parameters).collect();
+            return Err(if extra.is_empty() {
+                diagnostics.error_at(sig.paren_token.span.join(), message)
+            } else {
+                diagnostics.error(quote!(#(#extra),*), message)
+            });
+        }
+        match (&sig.output, callback.name) {
+            (syn::ReturnType::Default, "pre_patch") => {
+                let does = if self.what == "a state" { "makes the state's data" } else { "succeeds" };
+                Err(diagnostics.error(&sig.ident, format!("`pre_patch` {does}, or says why not: {right}")))
+            }
+            (syn::ReturnType::Type(_, ty), name) if name != "pre_patch" && !is_unit(ty) => {
+                Err(diagnostics.error(ty, format!("`{name}` can't fail and returns nothing: {right}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn parameters(number: usize) -> String {
+    if number == 1 { "1 parameter".to_owned() } else { format!("{number} parameters") }
+}
+
+/// Whether it is `()`.
+pub(crate) fn is_unit(ty: &Type) -> bool {
+    matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
+}

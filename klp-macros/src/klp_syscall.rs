@@ -1,0 +1,272 @@
+//! `#[klp_syscall]`.
+
+use darling::FromMeta;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::{FnArg, Meta, ReturnType, Signature};
+
+use crate::args::{self, Arguments, Parsed, Text};
+use crate::diagnostics::{Diagnostics, Reported};
+use crate::emit::cfgs;
+use crate::klp_func::{self, Function, Target, VMLINUX, redirection};
+
+/// As many registers hold arguments.
+const MAX_ARGUMENTS: usize = 6;
+/// What goes before the names of the architecture's wrappers.
+const WRAPPERS: [&str; 4] = ["__x64_sys_", "__ia32_sys_", "__do_sys_", "__se_sys_"];
+
+#[derive(FromMeta)]
+struct Args {
+    name: Option<Text>,
+    compat: Option<Compat>,
+}
+
+impl Arguments for Args {
+    const KEYS: &'static [(&'static str, &'static str)] =
+        &[("name", "name = \"getpid\""), ("compat", "compat")];
+}
+
+/// `compat`, or `compat = "…"`.
+#[derive(Clone, Debug)]
+struct Compat(Option<Text>);
+
+impl FromMeta for Compat {
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        match meta {
+            Meta::Path(_) => Ok(Self(None)),
+            _ => Text::from_meta(meta).map(|text| Self(Some(text))).map_err(|_| {
+                let message = "`compat` stands alone, or is an entry of `syscall_32.tbl`: write `compat`, or `compat = \"compat_sys_…\"`";
+                syn::Error::new_spanned(meta, message).into()
+            }),
+        }
+    }
+}
+
+/// A redirected system call, checked.
+struct Syscall<'a> {
+    function: &'a Function,
+    name: &'a Text,
+    compat: Option<&'a Compat>,
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let args = args::parse(&mut diagnostics, args);
+    let function = klp_func::parse(&mut diagnostics, "klp_syscall", &item);
+    let table = match check(&mut diagnostics, &args, &function) {
+        Ok(syscall) => emit(&syscall),
+        Err(Reported { .. }) => TokenStream::new(),
+    };
+    diagnostics.attach(quote!(#item #table))
+}
+
+fn check<'a>(
+    diagnostics: &mut Diagnostics,
+    parsed: &'a Result<Parsed<Args>, Reported>,
+    function: &'a Result<Function, Reported>,
+) -> Result<Syscall<'a>, Reported> {
+    if let Ok(function) = function {
+        klp_func::check_signature(diagnostics, &function.sig);
+        check_signature(diagnostics, &function.sig);
+    }
+    let parsed = parsed.as_ref().map_err(|reported| *reported)?;
+    parsed.require(diagnostics, "name", "the name of the system call");
+    let args = &parsed.args;
+    if let Some(name) = &args.name {
+        check_name(diagnostics, name);
+    }
+    if let Some(Compat(Some(entry))) = &args.compat {
+        check_entry(diagnostics, entry);
+    }
+
+    let function = function.as_ref().map_err(|reported| *reported)?;
+    diagnostics.check()?;
+    let Some(name) = &args.name else {
+        return Err(diagnostics.error_at(parsed.place(), "`name` is missing"));
+    };
+    Ok(Syscall { function, name, compat: args.compat.as_ref() })
+}
+
+/// What a system call needs beyond any replacement.
+fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
+    for argument in sig.inputs.iter().skip(MAX_ARGUMENTS) {
+        diagnostics.error(
+            argument,
+            format!("a system call has {MAX_ARGUMENTS} arguments at most: one for each register"),
+        );
+    }
+    if matches!(sig.output, ReturnType::Default) {
+        diagnostics.error(&sig.ident, "a system call returns `c_long`: write `-> c_long`");
+    }
+}
+
+fn check_name(diagnostics: &mut Diagnostics, name: &Text) {
+    let value = name.value();
+    let prefix = WRAPPERS.iter().chain(&["sys_"]).find(|prefix| value.starts_with(**prefix));
+    if value.is_empty() {
+        diagnostics.error(name, "the name is empty: write that of the system call");
+    } else if let Some(bare) = prefix.and_then(|prefix| value.strip_prefix(prefix)) {
+        diagnostics.error(name, format!("the system call's own name is meant: write `name = \"{bare}\"`"));
+    } else {
+        check_characters(diagnostics, name);
+    }
+}
+
+fn check_entry(diagnostics: &mut Diagnostics, entry: &Text) {
+    let value = entry.value();
+    let bare = value.strip_prefix("__ia32_").unwrap_or(&value);
+    if !bare.starts_with("sys_") && !bare.starts_with("compat_sys_") {
+        diagnostics.error(
+            entry,
+            "an entry of `syscall_32.tbl` is meant: they start with `sys_` or `compat_sys_`; write `compat` alone for that of the name",
+        );
+    } else if bare.len() < value.len() {
+        diagnostics
+            .error(entry, format!("the entry of `syscall_32.tbl` is meant: write `compat = \"{bare}\"`"));
+    } else {
+        check_characters(diagnostics, entry);
+    }
+}
+
+fn check_characters(diagnostics: &mut Diagnostics, name: &Text) {
+    if let Some(wrong) = name.value().chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '_')) {
+        diagnostics.error(
+            name,
+            format!("{wrong:?} is in the name of no system call: they have letters, digits and `_`"),
+        );
+    }
+}
+
+/// Which registers a wrapper reads, and how.
+enum Abi {
+    Native,
+    Compat,
+}
+
+fn emit(syscall: &Syscall<'_>) -> TokenStream {
+    let name = syscall.name.value();
+    let native = wrapped(syscall, &Abi::Native, &format!("__x64_sys_{name}"), syscall.name);
+    let Some(Compat(entry)) = syscall.compat else { return native };
+    let own = format!("sys_{name}");
+    let (value, at) = match entry {
+        Some(entry) => (entry.value(), entry),
+        None => (own.clone(), syscall.name),
+    };
+    // The wrappers of a call without arguments are one function: twice redirected, a task that has yet to
+    // be switched would run the first redirection in place of the original.
+    if value == own && syscall.function.sig.inputs.is_empty() {
+        return native;
+    }
+    let compat = wrapped(syscall, &Abi::Compat, &format!("__ia32_{value}"), at);
+    quote!(#native #compat)
+}
+
+/// The redirection of one wrapper of the kernel's.
+fn wrapped(syscall: &Syscall<'_>, abi: &Abi, symbol: &str, symbol_at: &Text) -> TokenStream {
+    let sig = &syscall.function.sig;
+    let name = &sig.ident;
+    let (registers, convert) = match abi {
+        Abi::Native => ("native", "from_native"),
+        Abi::Compat => ("compat", "from_compat"),
+    };
+    let registers = Ident::new(registers, Span::call_site());
+    let convert = Ident::new(convert, Span::call_site());
+    let places: Vec<Ident> = (0..sig.inputs.len()).map(|index| format_ident!("argument_{index}")).collect();
+    let arguments = sig.inputs.iter().zip(&places).map(|(input, place)| match input {
+        FnArg::Typed(typed) => {
+            let ty = &typed.ty;
+            quote!(<#ty as ::klp_runtime::syscall::Argument>::#convert(#place))
+        }
+        FnArg::Receiver(_) => TokenStream::new(),
+    });
+    let result = match &sig.output {
+        ReturnType::Type(_, ty) => quote!(<#ty as ::klp_runtime::__private::SyscallResult>::into_long),
+        ReturnType::Default => TokenStream::new(),
+    };
+    let registers = if places.is_empty() {
+        quote!(let _ = registers;)
+    } else {
+        quote!(let [#(#places,)* ..] = ::klp_runtime::__private::syscall_arguments::#registers(registers);)
+    };
+    let wrapper = quote! {
+        unsafe extern "C" fn __klp_wrapper(registers: *const ::core::ffi::c_void) -> ::core::ffi::c_long {
+            // SAFETY: The kernel calls it in place of its own wrapper, with the registers of
+            // one who makes the system call.
+            unsafe {
+                #registers
+                let result = #result(#name(#(#arguments),*));
+                ::klp_runtime::__private::stay_on_the_stack();
+                result
+            }
+        }
+    };
+    let signature = syn::parse_quote! {
+        unsafe extern "C" fn __klp_wrapper(registers: *const ::core::ffi::c_void) -> ::core::ffi::c_long
+    };
+    let target =
+        Target { object: VMLINUX, symbol, symbol_at, sympos: quote!(0), signature: Some(&signature) };
+    let replacement = quote! {{
+        // On the host nothing calls it, so that what it needs of the kernel need not be linked; it is named
+        // to be in use.
+        #[cfg(target_os = "none")]
+        { __klp_wrapper as *const ::core::ffi::c_void }
+        #[cfg(not(target_os = "none"))]
+        { let _ = __klp_wrapper; ::core::ptr::null() }
+    }};
+    redirection(&cfgs(&syscall.function.attrs), &target, &replacement, &wrapper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbols(args: TokenStream, item: TokenStream) -> Vec<&'static str> {
+        let expanded = expand(args, item).to_string();
+        let known = ["__x64_sys_kill", "__ia32_sys_kill", "__ia32_compat_sys_kill", "__ia32_sys_kill16"];
+        known.into_iter().filter(|symbol| expanded.contains(&format!("c\"{symbol}\""))).collect()
+    }
+
+    fn with_arguments() -> TokenStream {
+        quote!(
+            unsafe extern "C" fn lp(pid: c_int, sig: c_int) -> c_long {}
+        )
+    }
+
+    fn without() -> TokenStream {
+        quote!(
+            unsafe extern "C" fn lp() -> c_long {}
+        )
+    }
+
+    #[test]
+    fn entries_are_redirected_once_each() {
+        for (args, item, expected) in [
+            (quote!(name = "kill"), with_arguments(), vec!["__x64_sys_kill"]),
+            (quote!(name = "kill", compat), with_arguments(), vec!["__x64_sys_kill", "__ia32_sys_kill"]),
+            (
+                quote!(name = "kill", compat = "compat_sys_kill"),
+                with_arguments(),
+                vec!["__x64_sys_kill", "__ia32_compat_sys_kill"],
+            ),
+            (quote!(name = "kill"), without(), vec!["__x64_sys_kill"]),
+            (quote!(name = "kill", compat), without(), vec!["__x64_sys_kill"]),
+            (quote!(name = "kill", compat = "sys_kill"), without(), vec!["__x64_sys_kill"]),
+            (
+                quote!(name = "kill", compat = "sys_kill16"),
+                without(),
+                vec!["__x64_sys_kill", "__ia32_sys_kill16"],
+            ),
+        ] {
+            let what = args.to_string();
+            assert_eq!(symbols(args, item), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn six_arguments_are_taken() {
+        let item = quote!(
+            unsafe extern "C" fn lp(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) -> c_long {}
+        );
+        assert!(!expand(quote!(name = "splice"), item).to_string().contains("compile_error"));
+    }
+}

@@ -1,0 +1,188 @@
+//! Objects: vmlinux or a module, with the kernel's own callbacks.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::marker::PhantomData;
+use core::{fmt, ptr};
+
+use crate::error::Result;
+use crate::sys;
+
+/// A part of the kernel that a patch changes, vmlinux or a module, with callbacks of its own.
+///
+/// Implement it with [`#[klp_object(name = …)]`](macro@crate::klp_object) on the
+/// `impl` block. Only the methods that are written become callbacks, and the
+/// object takes part in the patch even if none of its functions is redirected.
+///
+/// These are the kernel's own callbacks, with the kernel's own meaning
+/// (`Documentation/livepatch/callbacks.rst`): they are called each time that the
+/// patch is enabled or disabled while the object is loaded, and each time that
+/// the object is loaded or unloaded while the patch is enabled; of a patch that
+/// is replaced none is called. A change that outlives a patch belongs in a
+/// [`State`](crate::state::State).
+///
+/// All run in process context and may sleep. The kernel's livepatch mutex is
+/// held: they must not enable or disable patches.
+///
+/// With states in the same patch, `pre_patch` and `post_patch` of vmlinux come
+/// after those of the states, `pre_unpatch` and `post_unpatch` before them. The
+/// callbacks of modules come after those of vmlinux.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an object",
+    label = "not an object",
+    note = "write `#[klp_object(name = \"…\")]` above `impl Object for {Self} {{ … }}`"
+)]
+pub trait Object: 'static {
+    /// The module's name; none for vmlinux.
+    const NAME: Option<&'static CStr>;
+
+    /// None of the object's functions is redirected yet.
+    ///
+    /// # Errors
+    ///
+    /// An error refuses what was about to happen: the patch is not enabled, or
+    /// the module is not loaded. [`post_unpatch`](Self::post_unpatch) is not called then.
+    fn pre_patch(object: &ObjectContext<'_>) -> Result {
+        let _ = object;
+        Ok(())
+    }
+
+    /// Every task runs the new code, or the module is about to start.
+    fn post_patch(object: &ObjectContext<'_>) {
+        let _ = object;
+    }
+
+    /// Every task still runs the new code, or the module has just ended.
+    fn pre_unpatch(object: &ObjectContext<'_>) {
+        let _ = object;
+    }
+
+    /// None of the object's functions is redirected any more, and no task runs
+    /// the new code. Also called where enabling failed after a `pre_patch` that succeeded.
+    fn post_unpatch(object: &ObjectContext<'_>) {
+        let _ = object;
+    }
+}
+
+/// What a module is doing, as the kernel's `enum module_state` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleState {
+    /// Its init function has succeeded.
+    Live,
+    /// It is about to run its init function, or runs it.
+    Coming,
+    /// It runs its exit function, or has run it.
+    Going,
+    /// It is being set up.
+    Unformed,
+}
+
+/// The object that a callback is called for: the kernel's `struct klp_object`.
+pub struct ObjectContext<'a> {
+    object: *mut c_void,
+    marker: PhantomData<&'a ()>,
+}
+
+impl ObjectContext<'_> {
+    /// The module's name; none for vmlinux.
+    #[must_use]
+    pub fn name(&self) -> Option<&CStr> {
+        // SAFETY: The object is the kernel's, as long as the call.
+        let name = unsafe { sys::klp_glue_object_name(self.object) };
+        // SAFETY: Null, or a string that lives as long as the patch.
+        (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) })
+    }
+
+    /// What the module is doing; none for vmlinux.
+    #[must_use]
+    pub fn module_state(&self) -> Option<ModuleState> {
+        // SAFETY: As above.
+        match unsafe { sys::klp_glue_object_state(self.object) } {
+            0 => Some(ModuleState::Live),
+            1 => Some(ModuleState::Coming),
+            2 => Some(ModuleState::Going),
+            3 => Some(ModuleState::Unformed),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for ObjectContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectContext")
+            .field("name", &self.name())
+            .field("module_state", &self.module_state())
+            .finish()
+    }
+}
+
+/// `pre_patch` of the kernel's `struct klp_callbacks`; gets a `struct klp_object`.
+pub type FallibleObjectCallback = unsafe extern "C" fn(*mut c_void) -> c_int;
+
+/// The other callbacks of the kernel's `struct klp_callbacks`.
+pub type ObjectCallback = unsafe extern "C" fn(*mut c_void);
+
+/// One object with callbacks: what `#[klp_object]` leaves in the section `klp_objects`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectEntry {
+    /// The module's name; null for vmlinux.
+    pub name: *const c_char,
+    /// [`Object::pre_patch`].
+    pub pre_patch: Option<FallibleObjectCallback>,
+    /// [`Object::post_patch`].
+    pub post_patch: Option<ObjectCallback>,
+    /// [`Object::pre_unpatch`].
+    pub pre_unpatch: Option<ObjectCallback>,
+    /// [`Object::post_unpatch`].
+    pub post_unpatch: Option<ObjectCallback>,
+    /// Where the object stands in the source, as for states.
+    #[cfg(not(target_os = "none"))]
+    pub position: &'static core::panic::Location<'static>,
+}
+
+// SAFETY: The pointers are to constants, never written through.
+unsafe impl Sync for ObjectEntry {}
+
+impl ObjectEntry {
+    /// The entry of `O`, without callbacks.
+    #[doc(hidden)]
+    #[must_use]
+    #[track_caller]
+    pub const fn of<O: Object>() -> Self {
+        Self {
+            name: match O::NAME {
+                Some(name) => name.as_ptr(),
+                None => ptr::null(),
+            },
+            pre_patch: None,
+            post_patch: None,
+            pre_unpatch: None,
+            post_unpatch: None,
+            #[cfg(not(target_os = "none"))]
+            position: core::panic::Location::caller(),
+        }
+    }
+}
+
+/// Calls `O::pre_patch`.
+#[doc(hidden)]
+pub unsafe extern "C" fn object_pre_patch<O: Object>(object: *mut c_void) -> c_int {
+    match O::pre_patch(&ObjectContext { object, marker: PhantomData }) {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
+}
+
+macro_rules! trampoline {
+    ($name:ident, $method:ident) => {
+        #[doc = concat!("Calls `O::", stringify!($method), "`.")]
+        #[doc(hidden)]
+        pub unsafe extern "C" fn $name<O: Object>(object: *mut c_void) {
+            O::$method(&ObjectContext { object, marker: PhantomData });
+        }
+    };
+}
+
+trampoline!(object_post_patch, post_patch);
+trampoline!(object_pre_unpatch, pre_unpatch);
+trampoline!(object_post_unpatch, post_unpatch);

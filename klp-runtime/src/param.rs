@@ -1,0 +1,239 @@
+//! Module parameters: set when the module is loaded, and by sysfs.
+
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_char, c_uint};
+use core::fmt;
+
+/// A module parameter of one value.
+///
+/// A `static` with [`#[klp_param]`](macro@crate::klp_param):
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// /// How many times it is tried.
+/// #[klp_param(permissions = 0o644)]
+/// static TRIES: Param<u32> = Param::new(3);
+///
+/// fn more() -> bool {
+///     TRIES.get() > 1
+/// }
+/// # fn main() {}
+/// ```
+///
+/// `insmod fix.ko tries=5` sets it before anything of the patch runs, and with
+/// these permissions root sets it later by `/sys/module/fix/parameters/tries`.
+#[repr(transparent)]
+pub struct Param<T>(UnsafeCell<T>);
+
+// SAFETY: All access is to one aligned word or less, by volatile loads and stores that do not tear, as
+// the kernel's own code has it (`READ_ONCE`).
+unsafe impl<T: ParamType> Sync for Param<T> {}
+
+impl<T: ParamType> Param<T> {
+    /// A parameter with the value that it has where none is given.
+    #[must_use]
+    pub const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    /// The value now. Any context; a parameter that sysfs may write to changes at any time.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> T {
+        // SAFETY: The kernel writes whole values of the type.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    /// Sets the value, which sysfs shows. Any context.
+    #[inline]
+    pub fn set(&self, value: T) {
+        // SAFETY: As for `get`.
+        unsafe { self.0.get().write_volatile(value) }
+    }
+}
+
+impl<T: ParamType + fmt::Debug> fmt::Debug for Param<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// A module parameter of up to `N` values: `insmod fix.ko pids=1,2,3`.
+///
+/// ```standalone_crate
+/// use klp_runtime::prelude::*;
+/// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+///
+/// /// The processes that are looked at.
+/// #[klp_param]
+/// static PIDS: ParamArray<i32, 16> = ParamArray::new([0; 16]);
+///
+/// fn is_looked_at(pid: i32) -> bool {
+///     PIDS.iter().any(|other| other == pid)
+/// }
+/// # fn main() {}
+/// ```
+#[repr(C)]
+pub struct ParamArray<T, const N: usize> {
+    len: UnsafeCell<c_uint>,
+    values: [UnsafeCell<T>; N],
+}
+
+// SAFETY: As for `Param`, for each value.
+unsafe impl<T: ParamType, const N: usize> Sync for ParamArray<T, N> {}
+
+impl<T: ParamType, const N: usize> ParamArray<T, N> {
+    /// A parameter of which no value is given, with room for these.
+    #[must_use]
+    pub const fn new(values: [T; N]) -> Self {
+        // SAFETY: A cell has the layout of what is in it; `T` is `Copy`, so nothing is dropped twice.
+        let values = unsafe { (&raw const values).cast::<[UnsafeCell<T>; N]>().read() };
+        Self { len: UnsafeCell::new(0), values }
+    }
+
+    /// How many values were given.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        // SAFETY: The kernel writes whole values of the type.
+        let len = unsafe { self.len.get().read_volatile() };
+        (len as usize).min(N)
+    }
+
+    /// Whether none was given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One of the values that were given.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<T> {
+        let value = self.values.get(index).filter(|_| index < self.len())?;
+        // SAFETY: As for `Param::get`.
+        Some(unsafe { value.get().read_volatile() })
+    }
+
+    /// Sets one of the values that were given; whether there is such a one.
+    pub fn set(&self, index: usize, value: T) -> bool {
+        let place = self.values.get(index).filter(|_| index < self.len());
+        if let Some(place) = place {
+            // SAFETY: As for `Param::set`.
+            unsafe { place.get().write_volatile(value) }
+        }
+        place.is_some()
+    }
+
+    /// The values that were given.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+}
+
+impl<T: ParamType + fmt::Debug, const N: usize> fmt::Debug for ParamArray<T, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// A type that the kernel has parameters of: `include/linux/moduleparam.h`.
+///
+/// # Safety
+///
+/// It has the layout of the C type that the kernel's parameter type
+/// [`KIND`](Self::KIND) stands for, and every value that the kernel writes is one of it.
+#[diagnostic::on_unimplemented(
+    message = "the kernel has no module parameters of type `{Self}`",
+    note = "it has `bool`, `InvBool`, `u8`, `i16`, `u16`, `i32`, `u32`, `HexInt`, `i64`, `u64` and `CharP`"
+)]
+pub unsafe trait ParamType: Copy + 'static {
+    /// Which of the kernel's types, as the build tool knows them.
+    #[doc(hidden)]
+    const KIND: u32;
+    /// Whether sysfs may write to it while code reads it.
+    #[doc(hidden)]
+    const WRITABLE: bool = true;
+}
+
+macro_rules! kinds {
+    ($($ty:ty = $kind:literal,)*) => {$(
+        // SAFETY: On the architectures that there are these are the C types.
+        unsafe impl ParamType for $ty {
+            const KIND: u32 = $kind;
+        }
+    )*};
+}
+
+// The numbers are the indices of `cargo_klp::manifest::PARAM_TYPES`.
+kinds! {
+    u8 = 0, i16 = 1, u16 = 2, i32 = 3, u32 = 4, i64 = 5, u64 = 6, bool = 7, InvBool = 8, HexInt = 9,
+}
+
+/// The kernel's `hexint`: a `u32` that sysfs shows in base 16.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HexInt(pub u32);
+
+/// The kernel's `invbool`: a `bool` that sysfs shows, and takes, the other way round.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InvBool(pub bool);
+
+/// The kernel's `charp`: a string.
+///
+/// The kernel frees the old string when another is written, so sysfs may not
+/// write to a parameter of this type.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CharP(*const c_char);
+
+// SAFETY: A pointer, as `char *` is.
+unsafe impl ParamType for CharP {
+    const KIND: u32 = 10;
+    const WRITABLE: bool = false;
+}
+
+impl CharP {
+    /// A string that is there where none is given.
+    #[must_use]
+    pub const fn new(text: &'static CStr) -> Self {
+        Self(text.as_ptr())
+    }
+
+    /// The string, as long as the module is loaded.
+    #[must_use]
+    pub fn as_c_str(&self) -> &'static CStr {
+        // SAFETY: A constant, or what the kernel keeps for the module: nobody writes to the parameter.
+        unsafe { CStr::from_ptr(self.0) }
+    }
+}
+
+impl fmt::Debug for CharP {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_c_str().fmt(f)
+    }
+}
+
+/// What `#[klp_param]` may stand on.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the type of a module parameter",
+    note = "write `static NAME: Param<u32> = Param::new(0);`, or `ParamArray<u32, 16>`"
+)]
+pub trait Parameter: Sync {
+    /// The type of its values.
+    type Type: ParamType;
+    /// How many values of an array there may be; 0 for one that is no array.
+    const LEN: usize;
+}
+
+impl<T: ParamType> Parameter for Param<T> {
+    type Type = T;
+    const LEN: usize = 0;
+}
+
+impl<T: ParamType, const N: usize> Parameter for ParamArray<T, N> {
+    type Type = T;
+    const LEN: usize = N;
+}

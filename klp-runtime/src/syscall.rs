@@ -1,0 +1,113 @@
+//! System calls: what [`#[klp_syscall]`](macro@crate::klp_syscall) makes of the caller's registers.
+
+use core::ffi::c_long;
+
+/// What can be an argument of a system call: integers and pointers.
+///
+/// Implemented for types of a patch's own, it takes the place of the kernel's casts.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be an argument of a system call",
+    label = "neither an integer nor a pointer",
+    note = "write an integer, or a pointer of the caller's: registers hold nothing else"
+)]
+pub trait Argument {
+    /// Of a register of a 64-bit program.
+    fn from_native(register: u64) -> Self;
+
+    /// Of a register of a 32-bit program: extended with its sign for `c_long`, with zeroes for all
+    /// else, as the kernel's wrappers do (`arch/x86/include/asm/syscall_wrapper.h`).
+    fn from_compat(register: u32) -> Self;
+}
+
+macro_rules! integers {
+    ($($integer:ty: $compat:ty),*) => {$(
+        impl Argument for $integer {
+            #[inline]
+            fn from_native(register: u64) -> Self {
+                register as Self
+            }
+
+            #[inline]
+            fn from_compat(register: u32) -> Self {
+                register as $compat as Self
+            }
+        }
+    )*};
+}
+
+integers!(u8: u32, u16: u32, u32: u32, u64: u32, usize: u32, i8: u32, i16: u32, i32: u32, i64: i32, isize: i32);
+
+impl<T> Argument for *const T {
+    #[inline]
+    fn from_native(register: u64) -> Self {
+        core::ptr::with_exposed_provenance(register as usize)
+    }
+
+    #[inline]
+    fn from_compat(register: u32) -> Self {
+        core::ptr::with_exposed_provenance(register as usize)
+    }
+}
+
+impl<T> Argument for *mut T {
+    #[inline]
+    fn from_native(register: u64) -> Self {
+        core::ptr::with_exposed_provenance_mut(register as usize)
+    }
+
+    #[inline]
+    fn from_compat(register: u32) -> Self {
+        core::ptr::with_exposed_provenance_mut(register as usize)
+    }
+}
+
+/// What a system call returns.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a system call returns `c_long`, not `{Self}`",
+    label = "write `c_long`"
+)]
+pub trait SyscallResult {
+    fn into_long(self) -> c_long;
+}
+
+impl SyscallResult for c_long {
+    #[inline]
+    fn into_long(self) -> c_long {
+        self
+    }
+}
+
+/// The six registers that hold arguments, for the macro's wrappers.
+#[doc(hidden)]
+pub mod arguments {
+    use core::ffi::c_void;
+
+    use crate::sys;
+
+    /// Of a 64-bit program.
+    ///
+    /// # Safety
+    ///
+    /// `registers` is what the kernel gives a wrapper of a system call.
+    #[must_use]
+    pub unsafe fn native(registers: *const c_void) -> [u64; 6] {
+        let mut arguments = [0; 6];
+        // SAFETY: By contract.
+        unsafe { sys::klp_glue_syscall_native(registers, &mut arguments) };
+        arguments
+    }
+
+    /// Of a 32-bit program.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    #[must_use]
+    pub unsafe fn compat(registers: *const c_void) -> [u32; 6] {
+        let mut arguments = [0; 6];
+        // SAFETY: By contract.
+        unsafe { sys::klp_glue_syscall_compat(registers, &mut arguments) };
+        arguments
+    }
+}

@@ -1,0 +1,134 @@
+//! Tasks: who runs.
+
+use core::ffi::{CStr, c_int};
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+
+use crate::sys;
+use crate::types::task_struct;
+
+/// The task that runs this code: `current`. Any context; in an interrupt it is whoever was interrupted.
+///
+/// ```
+/// use klp_runtime::task;
+///
+/// let current = task::current();
+/// assert!(!current.is_kthread());
+/// println!("{} of {}, {}", current.pid(), current.tgid(), current.comm());
+/// ```
+#[must_use]
+pub fn current() -> Current {
+    // SAFETY: There is always one.
+    let task = unsafe { NonNull::new_unchecked(sys::klp_glue_current()) };
+    Current { task, stays_in_its_task: PhantomData }
+}
+
+/// The task that runs this code: it is there for as long as it does.
+pub struct Current {
+    task: NonNull<task_struct>,
+    stays_in_its_task: PhantomData<*mut ()>,
+}
+
+impl Deref for Current {
+    type Target = task_struct;
+
+    fn deref(&self) -> &task_struct {
+        // SAFETY: The task is running this, and can't hand its `Current` to another one.
+        unsafe { self.task.as_ref() }
+    }
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Current").field(&self.pid()).finish()
+    }
+}
+
+/// What is asked of a task may be asked in any context.
+impl task_struct {
+    /// The thread's id, as the whole system knows it (`task->pid`).
+    #[must_use]
+    pub fn pid(&self) -> c_int {
+        // SAFETY: A reference is to a task that is there.
+        unsafe { sys::klp_glue_task_pid(self) }
+    }
+
+    /// The process' id, as the whole system knows it (`task->tgid`).
+    #[must_use]
+    pub fn tgid(&self) -> c_int {
+        // SAFETY: As above.
+        unsafe { sys::klp_glue_task_tgid(self) }
+    }
+
+    /// The thread's id in the PID namespace of the current task (`task_pid_vnr`): what `gettid` returns.
+    #[must_use]
+    pub fn pid_vnr(&self) -> c_int {
+        // SAFETY: As above.
+        unsafe { sys::klp_glue_task_pid_vnr(self) }
+    }
+
+    /// The process' id in the PID namespace of the current task (`task_tgid_vnr`): what `getpid` returns.
+    #[must_use]
+    pub fn tgid_vnr(&self) -> c_int {
+        // SAFETY: As above.
+        unsafe { sys::klp_glue_task_tgid_vnr(self) }
+    }
+
+    /// The task's name. One that is being changed may come half old, half new.
+    #[must_use]
+    pub fn comm(&self) -> Comm {
+        let mut comm = Comm([0; TASK_COMM_LEN]);
+        // SAFETY: As above; there is room for a name.
+        unsafe { sys::klp_glue_task_comm(self, comm.0.as_mut_ptr().cast()) }
+        comm
+    }
+
+    /// Whether it is a thread of the kernel's.
+    #[must_use]
+    pub fn is_kthread(&self) -> bool {
+        // SAFETY: As above.
+        unsafe { sys::klp_glue_task_is_kthread(self) }
+    }
+
+    /// Whether it is its process' first thread (`thread_group_leader`).
+    #[must_use]
+    pub fn is_group_leader(&self) -> bool {
+        // SAFETY: As above.
+        unsafe { sys::klp_glue_task_is_group_leader(self) }
+    }
+}
+
+/// As `include/linux/sched.h` has it.
+const TASK_COMM_LEN: usize = 16;
+
+/// The name of a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Comm([u8; TASK_COMM_LEN]);
+
+impl Deref for Comm {
+    type Target = CStr;
+
+    fn deref(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.to_bytes().utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                f.write_str("\u{fffd}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}

@@ -1,0 +1,189 @@
+//! The runtime's helpers on the kernel that they stand for.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use rustix::io::Errno;
+
+use crate::guest::{Log, Patch, wait};
+
+crate::tests![
+    locks_keep_processes_apart,
+    locks_are_handed_on_to_the_next_patch,
+    work_is_done_cancelled_and_stopped,
+    files_of_sysfs_show_the_current_task,
+    raw_shadow_variables,
+];
+
+/// Tests that are others where there are two processors.
+pub(crate) fn on_two_processors() -> Vec<crate::Test> {
+    vec![
+        ("locks_keep_processors_apart", locks_keep_processes_apart),
+        ("locks_are_handed_on_between_processors", locks_are_handed_on_to_the_next_patch),
+    ]
+}
+
+const PRIMITIVES: Patch = Patch("primitives");
+const FOLDER: &str = "/sys/kernel/klp_test_primitives";
+const KEPT: &str = "/sys/kernel/klp_test_primitives_kept";
+
+fn read(file: &str) -> String {
+    fs::read_to_string(format!("{FOLDER}/{file}")).unwrap()
+}
+
+fn locks_keep_processes_apart() {
+    const PROCESSES: usize = 6;
+    const CALLS: usize = 20;
+    PRIMITIVES.enable();
+    let files = ["/proc/version"; CALLS];
+    let readers: Vec<_> = (0..PROCESSES)
+        .map(|_| Command::new("cat").args(files).stdout(Stdio::piped()).spawn().unwrap())
+        .collect();
+    let (mut counts, mut callers) = (Vec::new(), BTreeMap::new());
+    for reader in readers {
+        callers.insert(reader.id().to_string(), CALLS.to_string());
+        let output = reader.wait_with_output().unwrap();
+        assert!(output.status.success());
+        counts.extend(
+            String::from_utf8(output.stdout).unwrap().lines().map(|line| line.parse::<usize>().unwrap()),
+        );
+    }
+    counts.sort_unstable();
+    assert_eq!(counts, Vec::from_iter(1..=PROCESSES * CALLS), "each call has a number of its own");
+    let listed = read("callers");
+    let listed: BTreeMap<_, _> =
+        listed.lines().map(|line| line.split_once(' ').unwrap()).map(|(k, v)| (k.into(), v.into())).collect();
+    assert_eq!(listed, callers);
+    assert_eq!(read("adds"), format!("{}\n", PROCESSES * CALLS), "each call adds as often");
+    PRIMITIVES.end();
+}
+
+/// S10: a lock and a count that are data of a state keep the functions of both patches apart while the one
+/// replaces the other, and outlive the first one's module.
+fn locks_are_handed_on_to_the_next_patch() {
+    const PROCESSES: usize = 4;
+    const CALLS: usize = 60;
+    let (first, next) = (Patch("counts"), Patch("counts_next"));
+    first.enable();
+    let readers: Vec<_> = (0..PROCESSES)
+        .map(|_| Command::new("cat").args(["/proc/version"; CALLS]).stdout(Stdio::piped()).spawn().unwrap())
+        .collect();
+    next.enable();
+    first.gone();
+    first.remove();
+    let mut counts = Vec::new();
+    for reader in readers {
+        let output = reader.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let lines = String::from_utf8(output.stdout).unwrap();
+        counts.extend(lines.lines().map(|line| line.parse::<usize>().unwrap()));
+    }
+    counts.sort_unstable();
+    assert_eq!(counts, Vec::from_iter(1..=PROCESSES * CALLS), "each call has a number of its own");
+    let last = PROCESSES * CALLS + 1;
+    assert_eq!(fs::read_to_string("/proc/version").unwrap(), format!("{last}\n"));
+    next.end();
+}
+
+fn work_is_done_cancelled_and_stopped() {
+    let order =
+        |order: &str| fs::write(format!("{FOLDER}/work"), order).map_err(|error| error.raw_os_error());
+    let done = || read("work").trim().parse::<u64>().unwrap();
+    let mut log = Log::new();
+    PRIMITIVES.enable();
+    assert_eq!(order("something"), Err(Some(Errno::NOENT.raw_os_error())));
+    assert_eq!(order("cancel"), Err(Some(Errno::BUSY.raw_os_error())), "never scheduled");
+    assert_eq!(done(), 0);
+
+    order("now").unwrap();
+    wait(|| done() == 1, || "the work is not done".into());
+    order("later").unwrap();
+    assert_eq!(order("now"), Err(Some(Errno::BUSY.raw_os_error())), "it waits");
+    order("cancel\n").unwrap();
+    assert_eq!(done(), 1);
+
+    // What is not cancelled when the module goes would run where its code was.
+    order("later").unwrap();
+    order("again").unwrap();
+    wait(|| done() > 10, || "the work is not done again".into());
+    let ticks = read("ticks");
+    assert_eq!(ticks, "250 true\n", "CONFIG_HZ is 250");
+    PRIMITIVES.end();
+    assert!(log.of_patches().contains(&"primitives.waiting: true".into()));
+
+    // Nor may it be called where a patch was never loaded: it would be with this one.
+    PRIMITIVES.enable();
+    assert_eq!(done(), 0);
+    PRIMITIVES.end();
+}
+
+fn files_of_sysfs_show_the_current_task() {
+    let mode = |file: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(format!("{FOLDER}/{file}")).unwrap().permissions().mode() & 0o777
+    };
+    PRIMITIVES.enable();
+    assert_eq!((mode("current"), mode("work")), (0o444, 0o644));
+    let too_much = fs::read(format!("{FOLDER}/too_much")).unwrap_err();
+    assert_eq!(too_much.raw_os_error(), Some(Errno::FBIG.raw_os_error()));
+
+    let (process, comm) =
+        (std::process::id(), |path: &str| fs::read_to_string(path).unwrap().trim().to_owned());
+    thread::spawn(move || {
+        let task = fs::read_link("/proc/thread-self").unwrap();
+        let thread = task.file_name().unwrap().to_str().unwrap();
+        let name = comm("/proc/thread-self/comm");
+        let shown = format!("({thread}, {process}, {thread}, {process}) {name} false false\n");
+        assert_eq!(read("current"), shown);
+    })
+    .join()
+    .unwrap();
+    let leader = Command::new("cat").arg(format!("{FOLDER}/current")).stdout(Stdio::piped()).spawn().unwrap();
+    let id = leader.id();
+    let shown = leader.wait_with_output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&shown), format!("({id}, {id}, {id}, {id}) cat true false\n"));
+
+    // One that has the file open reads no more once it is gone.
+    let held = fs::File::open(format!("{KEPT}/current")).unwrap();
+    PRIMITIVES.disable();
+    assert!(!Path::new(FOLDER).exists());
+    assert!(Path::new(KEPT).exists());
+    PRIMITIVES.remove();
+    assert!(!Path::new(KEPT).exists());
+    assert_eq!(std::io::read_to_string(&held).unwrap_err().raw_os_error(), Some(Errno::NODEV.raw_os_error()));
+}
+
+fn raw_shadow_variables() {
+    let mut log = Log::new();
+    PRIMITIVES.enable();
+    assert_eq!(
+        log.of_patches(),
+        [
+            "primitives.zeroed: true",
+            "primitives.added 11",
+            "primitives.zeroed: true",
+            "primitives.added 12",
+            "primitives.zeroed: true",
+            "primitives.added 21",
+            "primitives.a second one: Some(EEXIST)",
+            "primitives.found 12",
+            "primitives.a constructor that fails: Some(ENODEV), none there: true",
+            "primitives.destroyed 0x1000 11",
+            "primitives.gone: true, there: true",
+        ]
+    );
+    PRIMITIVES.end();
+    assert_eq!(
+        log.of_patches(),
+        [
+            "primitives.waiting: false",
+            "primitives.no caller is left: true",
+            "primitives.destroyed 0x2000 21",
+            "primitives.in the order [1000, 2000]",
+            "primitives.all gone: true",
+        ]
+    );
+}

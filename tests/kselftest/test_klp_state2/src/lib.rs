@@ -1,0 +1,74 @@
+//! A state of the kernel's own table, version 2: taken over from an earlier patch, and left to a later one.
+#![no_std]
+
+use klp_kselftest_support::{MOTORMOUTH, callback_info, console_loglevel, set_console_loglevel};
+use klp_runtime::prelude::*;
+
+livepatch! {
+    license: "GPL",
+    authors: ["The klp authors"],
+    description: "Livepatch test: a change of the system that is taken over",
+    replace: true,
+}
+
+/// The changed log level of the console, shared with other patches by the kernel's own table.
+#[klp_state(id = 1, version = 2, native)]
+struct ConsoleLoglevel;
+
+struct Vmlinux;
+
+#[klp_object(name = "vmlinux")]
+impl Object for Vmlinux {
+    fn pre_patch(object: &ObjectContext<'_>) -> Result {
+        callback_info!("pre_patch_callback", object);
+        if ConsoleLoglevel::previous(object).is_some() {
+            pr_info!("allocate_loglevel_state: space to store console_loglevel already allocated");
+            return Ok(());
+        }
+        let state = ConsoleLoglevel::get().ok_or(EINVAL)?;
+        let saved = KBox::new(0 as c_int, GFP_KERNEL)?;
+        state.set_data(KBox::into_raw(saved).cast());
+        pr_info!("allocate_loglevel_state: allocating space to store console_loglevel");
+        Ok(())
+    }
+
+    fn post_patch(object: &ObjectContext<'_>) {
+        callback_info!("post_patch_callback", object);
+        let Some(state) = ConsoleLoglevel::get() else { return };
+        if let Some(previous) = ConsoleLoglevel::previous(object) {
+            pr_info!("fix_console_loglevel: taking over the console_loglevel change");
+            state.set_data(previous.data());
+            return;
+        }
+        pr_info!("fix_console_loglevel: fixing console_loglevel");
+        // SAFETY: `pre_patch` has put it there.
+        unsafe { *state.data().cast::<c_int>() = console_loglevel() };
+        set_console_loglevel(MOTORMOUTH);
+    }
+
+    fn pre_unpatch(object: &ObjectContext<'_>) {
+        callback_info!("pre_unpatch_callback", object);
+        if ConsoleLoglevel::previous(object).is_some() {
+            pr_info!(
+                "restore_console_loglevel: passing the console_loglevel change back to the old livepatch"
+            );
+            return;
+        }
+        let Some(state) = ConsoleLoglevel::get() else { return };
+        pr_info!("restore_console_loglevel: restoring console_loglevel");
+        // SAFETY: As above.
+        set_console_loglevel(unsafe { *state.data().cast::<c_int>() });
+    }
+
+    fn post_unpatch(object: &ObjectContext<'_>) {
+        callback_info!("post_unpatch_callback", object);
+        if ConsoleLoglevel::previous(object).is_some() {
+            pr_info!("free_loglevel_state: keeping space to store console_loglevel");
+            return;
+        }
+        let Some(state) = ConsoleLoglevel::get() else { return };
+        pr_info!("free_loglevel_state: freeing space for the stored console_loglevel");
+        // SAFETY: As above; nobody uses it any more.
+        drop(unsafe { KBox::<c_int>::from_raw(state.data().cast()) });
+    }
+}

@@ -1,0 +1,139 @@
+//! S1: what is refused before anything is called, and tables that no module should have.
+
+use klp_runtime::abi::{ABI_VERSION, DataLayout, REGISTRY_SHADOW_ID, Registry};
+use klp_runtime::error::EINVAL;
+use klp_runtime::sim::{Patch, Shadow, State};
+
+use crate::{NOTHING, assert_refused, enabled, end, events, patch};
+
+#[test]
+fn s1_a_lower_version_is_refused() {
+    let two = || Patch::new("a").state(State::new(1).version(2));
+    let why = "b: refused: state state1 (id 1) has version 1, which is lower than version 2 of a";
+    assert_refused(two(), patch("b", [1]), why);
+    assert_refused(two(), patch("b", [5, 1]).replace(), why);
+}
+
+#[test]
+fn s1_another_layout_is_refused() {
+    let layout = DataLayout { size: 8, align: 8, fingerprint: 1 };
+    let others = [
+        DataLayout { size: 16, ..layout },
+        DataLayout { align: 4, ..layout },
+        DataLayout { fingerprint: 2, ..layout },
+    ];
+    for other in others {
+        let other = Patch::new("b").state(State::new(1).layout(other));
+        assert_refused(
+            Patch::new("a").state(State::new(1).layout(layout)),
+            other,
+            "b: refused: state state1 (id 1) has another data layout than in a",
+        );
+    }
+}
+
+#[test]
+fn s1_another_name_is_refused() {
+    let other = Patch::new("b").state(State::new(1).name("mine"));
+    assert_refused(patch("a", [1]), other, "b: refused: state mine (id 1) has the id of state state1 of a");
+}
+
+#[test]
+fn s1_another_layout_of_a_shadow_variable_is_refused() {
+    let with = |name, shadow| patch(name, [1]).shadow(shadow);
+    let why = "b: refused: state state1 (id 1) has shadow variable shadow10 with another layout than in a";
+    let other = DataLayout { size: 8, align: 8, fingerprint: 2 };
+    let shadow = || Shadow::new(10, 1);
+    assert_refused(with("a", shadow()), with("b", shadow().layout(other)), why);
+    assert_refused(with("a", shadow()), with("b", shadow().sleepable()), why);
+    assert_refused(with("a", shadow().sleepable()), with("b", shadow()).replace(), why);
+}
+
+#[test]
+fn s1_a_replace_patch_without_a_state_that_stays_is_refused() {
+    let blocks = || patch("a", [2]).state(State::new(1).block_disable());
+    let sim = enabled([blocks()]);
+    let before = sim.snapshot().unwrap();
+    assert_eq!(sim.insmod(patch("b", [2]).replace()), Err(EINVAL));
+    assert_eq!(sim.take_log(), ["b: refused: it lacks state state1 (id 1), which a marks block_disable"]);
+    assert_eq!(sim.snapshot().unwrap(), before);
+    sim.insmod(patch("b", [2])).unwrap();
+    assert_eq!(events(&sim), NOTHING, "one that does not replace is enabled");
+}
+
+#[test]
+fn s1_versions_are_held_against_the_owner() {
+    let version = |name, version| Patch::new(name).state(State::new(1).version(version));
+    let sim = enabled([version("a", 1), version("b", 3)]);
+    assert_eq!(sim.insmod(version("c", 2)), Err(EINVAL));
+    sim.disable("b").unwrap();
+    sim.take_events();
+    sim.insmod(version("c", 2)).unwrap();
+    assert_eq!(events(&sim), ["c.take_over 1 from 1"]);
+}
+
+#[test]
+fn a_table_that_lists_a_state_twice_is_refused() {
+    assert_refused(patch("a", [3]), patch("b", [1, 2, 1]), "b: refused: state state1 (id 1) is listed twice");
+    // Also where the state continues.
+    assert_refused(patch("a", [1]), patch("b", [1, 1]), "b: refused: state state1 (id 1) is listed twice");
+}
+
+#[test]
+fn a_shadow_variable_without_its_state_is_refused() {
+    let why = "b: refused: shadow variable shadow10 belongs to state 7, which the patch does not list";
+    assert_refused(patch("a", [1]), patch("b", [1]).shadow(Shadow::new(10, 7)), why);
+    // Nor does it help that another patch lists it.
+    assert_refused(patch("a", [7]), patch("b", [1]).shadow(Shadow::new(10, 7)), why);
+}
+
+#[test]
+fn another_version_of_the_tables_is_refused() {
+    // A newer one that is enabled is the kernel's to see: S14 below.
+    let older = ABI_VERSION - 1;
+    let why = format!("b: refused: built for table ABI {ABI_VERSION}, but a is enabled, built for {older}");
+    assert_refused(patch("a", [1]).abi_version(older), patch("b", [2]), &why);
+    assert_refused(patch("a", [1]).abi_version(older), patch("b", [1]).replace(), &why);
+}
+
+#[test]
+fn a_list_of_another_version_or_none_is_refused() {
+    let sim = enabled([patch("a", [1])]);
+    let registry = sim.shadow_data(0, REGISTRY_SHADOW_ID).cast::<Registry>();
+    // SAFETY: A patch is enabled, so the list is there.
+    let registry = unsafe { &mut *registry };
+    let (magic, newest) = (registry.magic, registry.newest);
+
+    registry.abi_version += 1;
+    // A later version may have anything behind these two fields.
+    registry.newest = std::ptr::without_provenance_mut(8);
+    assert_eq!(sim.insmod(patch("b", [2])), Err(EINVAL));
+    let why = format!(
+        "b: refused: built for table ABI {ABI_VERSION}, but the list of patches is of {}",
+        ABI_VERSION + 1
+    );
+    assert_eq!(sim.take_log(), [why]);
+    registry.abi_version -= 1;
+
+    registry.magic ^= 1;
+    assert_eq!(sim.insmod(patch("b", [2])), Err(EINVAL));
+    assert_eq!(sim.take_log(), ["b: refused: the list of patches is corrupt"]);
+    registry.magic = magic;
+    registry.newest = newest;
+
+    // SAFETY: The patch is on the list.
+    let node = unsafe { &mut *newest };
+    node.magic ^= 1;
+    assert_eq!(sim.insmod(patch("b", [2])), Err(EINVAL));
+    assert_eq!(sim.take_log(), ["b: refused: the list of patches is corrupt"]);
+    node.magic ^= 1;
+    node.flags |= 1 << 31;
+    assert_eq!(sim.insmod(patch("b", [2])), Err(EINVAL));
+    assert_eq!(sim.take_log(), ["b: refused: the list of patches is corrupt"]);
+    node.flags &= !(1 << 31);
+
+    // The list was walked into, and is as it was.
+    sim.take_faults();
+    sim.insmod(patch("b", [2]).replace()).unwrap();
+    end(&sim, "b");
+}

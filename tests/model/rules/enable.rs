@@ -1,0 +1,110 @@
+//! S2 to S5 and S7: a patch is enabled, in vain or not, and the states that it replaces are removed.
+
+use std::rc::Rc;
+
+use klp_runtime::error::{EINVAL, EIO};
+use klp_runtime::sim::{Callback, Patch, Shadow, Sim, State};
+
+use crate::{NOTHING, enabled, end, events, patch};
+
+#[test]
+fn s3_variables_that_were_made_until_it_failed_are_freed() {
+    let sim = Rc::new(Sim::new());
+    let attaching = |shadow, result| {
+        let sim = Rc::downgrade(&sim);
+        move |callback| match callback {
+            Callback::PrePatch => {
+                sim.upgrade().unwrap().attach("a", shadow, 0x10).unwrap();
+                result
+            }
+            _ => Ok(()),
+        }
+    };
+    let a = Patch::new("a")
+        .state(State::new(1).on(attaching(10, Ok(()))))
+        .state(State::new(2).on(attaching(20, Err(EIO))))
+        .state(State::new(3))
+        .shadow(Shadow::new(10, 1))
+        .shadow(Shadow::new(20, 2).sleepable());
+    assert_eq!(sim.insmod(a), Err(EIO));
+    assert_eq!(
+        events(&sim),
+        [
+            "a.pre 1",
+            "a.pre 2",
+            "a.destroy shadow20 of 0x10",
+            "a.unpost 1",
+            "drop 1",
+            "a.destroy shadow10 of 0x10"
+        ]
+    );
+    sim.assert_clean();
+}
+
+#[test]
+fn s3_is_in_reverse_order() {
+    let sim = Sim::new();
+    sim.fail_pre_patch("a", 1, EIO);
+    assert_eq!(sim.insmod(patch("a", [2, 4, 3, 1])), Err(EIO));
+    assert_eq!(
+        sim.take_calls(),
+        ["a.pre 2", "a.pre 4", "a.pre 3", "a.pre 1", "a.unpost 3", "a.unpost 4", "a.unpost 2"]
+    );
+    sim.assert_clean();
+}
+
+#[test]
+fn s4_s5_s7_orders_among_several_patches() {
+    let sim = enabled([patch("a", [1, 2]), patch("b", [3, 4])]);
+    sim.stall();
+    sim.insmod(patch("c", [5, 6]).replace()).unwrap();
+    let s4 = ["c.pre 5", "c.pre 6", "b.unpre 4", "b.unpre 3", "a.unpre 2", "a.unpre 1"];
+    assert_eq!(sim.take_calls(), s4);
+    sim.disable("c").unwrap();
+    sim.resume();
+    assert_eq!(
+        sim.take_calls(),
+        ["a.post 1", "a.post 2", "b.post 3", "b.post 4", "c.unpost 6", "c.unpost 5"]
+    );
+    sim.rmmod("c").unwrap();
+
+    sim.insmod(patch("c", [5, 6]).replace()).unwrap();
+    let s5 = ["b.unpost 4", "b.unpost 3", "a.unpost 2", "a.unpost 1", "c.post 5", "c.post 6"];
+    assert_eq!(sim.take_calls(), [s4, s5].concat());
+    end(&sim, "c");
+}
+
+#[test]
+fn s5_take_over_comes_last_and_by_version() {
+    let version = |id, version| State::new(id).version(version);
+    let sim = enabled([Patch::new("a").state(version(1, 1)).state(version(2, 5)).state(version(3, 2))]);
+    let b =
+        Patch::new("b").state(version(3, 4)).state(version(4, 1)).state(version(2, 5)).state(version(1, 2));
+    sim.insmod(b.replace()).unwrap();
+    assert_eq!(sim.take_calls(), ["b.pre 4", "b.post 4", "b.take_over 3 from 2", "b.take_over 1 from 1"]);
+    end(&sim, "b");
+}
+
+#[test]
+fn s7_a_removal_that_was_taken_back_is_forgotten() {
+    let sim = enabled([patch("a", [1])]);
+    sim.fail_patching("b", None);
+    sim.insmod(patch("b", [2]).replace()).unwrap_err();
+    sim.take_calls();
+    sim.stall();
+    sim.insmod(patch("c", [1]).replace()).unwrap();
+    sim.disable("c").unwrap();
+    sim.resume();
+    assert_eq!(sim.take_calls(), NOTHING);
+    end(&sim, "a");
+}
+
+#[test]
+fn s7_an_object_that_cannot_be_patched_takes_all_back() {
+    let sim = enabled([patch("a", [1])]);
+    sim.load_target("target").unwrap();
+    sim.fail_patching("b", Some("target"));
+    assert_eq!(sim.insmod(patch("b", [2]).object("target").replace()), Err(EINVAL));
+    assert_eq!(sim.take_calls(), ["b.pre 2", "a.unpre 1", "a.post 1", "b.unpost 2"]);
+    end(&sim, "a");
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask mutants`: faults planted in the engine, each found by `diff` or not.
+
+use std::process::ExitCode;
+
+use cargo_klp::doctor::{self, Need};
+use cargo_klp::error::Result;
+
+use crate::command::{cargo, status};
+
+/// Arguments of `cargo xtask mutants`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Plant only the faults whose description has this, such as S7.
+    #[arg(value_name = "TEXT", default_value = "", hide_default_value = true)]
+    faults: String,
+
+    /// The seed of the sequences.
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
+
+    /// How many sequences at the most for each fault.
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    sequences: u32,
+
+    /// The kernel: a release or a series.
+    #[arg(long, value_name = "RELEASE", default_value = doctor::DEFAULT_SERIES)]
+    kernel: String,
+}
+
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    doctor::ensure(&[Need::Build, Need::Run, Need::Kernel(args.kernel.clone())])?;
+    let mut test = cargo(&["test", "--quiet", "--package", "klp-kernel-tests", "--test", "kernel"]);
+    test.env("KLP_TEST_MUTANTS", &args.faults)
+        .env("KLP_TEST_KERNELS", &args.kernel)
+        .env("KLP_TEST_SEED", args.seed.to_string())
+        .env("KLP_TEST_SEQUENCES", args.sequences.to_string());
+    let all_found = status(&mut test)?.success();
+    Ok(if all_found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
