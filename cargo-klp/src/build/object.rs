@@ -171,6 +171,8 @@ fn compile(
     let metadata = super::metadata(manifest_path)?;
     let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);
+    // The entries of a table have the order of the source, which is that of S2. By itself rustc sorts by symbol.
+    encoded.push("-Zcodegen-source-order".into());
     let mut command = Command::new("cargo");
     command
         .args([

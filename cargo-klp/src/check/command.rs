@@ -103,11 +103,14 @@ fn kernels(wanted: &[String]) -> Result<Vec<Kernel>> {
 
 /// Says what is wrong, once for all kernels where it is.
 fn tell(lines: &[Line]) {
-    let mut faults = BTreeMap::<&Fault, Vec<&str>>::new();
+    let mut faults = Vec::<(&Fault, Vec<&str>)>::new();
     let mut unchecked = BTreeMap::<&str, Vec<&str>>::new();
     for Line { release, outcome, .. } in lines {
         for fault in &outcome.faults {
-            faults.entry(fault).or_default().push(release);
+            match faults.iter_mut().find(|(known, _)| *known == fault) {
+                Some((_, releases)) => releases.push(release),
+                None => faults.push((fault, vec![release])),
+            }
         }
         for text in &outcome.unchecked {
             unchecked.entry(text).or_default().push(release);

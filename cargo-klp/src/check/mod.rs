@@ -31,7 +31,7 @@ pub struct Outcome {
 }
 
 /// Why a patch does not fit a kernel.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// Where it stands in the source, `file:line:column`, if that is known.
     pub place: Option<String>,
@@ -86,7 +86,8 @@ pub fn check(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Resul
             Err(why) => outcome.unchecked.push(why),
         }
     }
-    outcome.faults.sort();
+    let place = |fault: &Fault| fault.place.clone().unwrap_or_default();
+    outcome.faults.sort_by(|a, b| alphanumeric_sort::compare_str(place(a), place(b)));
     outcome.unchecked.sort();
     outcome.unchecked.dedup();
     Ok(outcome)

@@ -11,8 +11,11 @@ use crate::kernel::Kernel;
 use crate::symbols::{Symbols, VMLINUX};
 
 /// The types that the prelude of klp-runtime has.
-const PRELUDE: [&str; 8] =
+pub const PRELUDE: [&str; 8] =
     ["device", "file", "inode", "module", "net_device", "seq_file", "sk_buff", "task_struct"];
+
+/// A line that is longer is broken, as rustfmt does it.
+const MAX_WIDTH: usize = 94;
 
 /// A replacement, and all that it needs declared.
 #[derive(Debug)]
@@ -107,15 +110,34 @@ impl Target<'_> {
         if self.sympos != 0 {
             arguments.push_str(&format!(", sympos = {}", self.sympos));
         }
-        let list = |of: Vec<String>| of.join(", ");
-        let declared = list(parameters.iter().map(|(name, ty)| format!("{name}: {ty}")).collect());
-        let named = list(parameters.iter().map(|(name, _)| name.clone()).collect());
+        let parameters: Vec<_> =
+            parameters.iter().map(|(name, ty)| (name, format!("{name}: {ty}"))).collect();
+        let used: Vec<_> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+        let used = match &*used {
+            [] => String::new(),
+            [one] => format!("    let _ = {one};\n"),
+            several => format!("    let _ = ({});\n", several.join(", ")),
+        };
+        let lines: Vec<_> = parameters.iter().map(|(_, declared)| declared.as_str()).collect();
         let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
-        let name = self.symbol.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
-        let used = if named.is_empty() { String::new() } else { format!("    let _ = ({named});\n") };
+        // What rustc takes for a good name.
+        let words = self.symbol.split(|letter: char| !letter.is_ascii_alphanumeric());
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+        let name = words.join("_");
+        let has_capitals = |name: &String| name.contains(|letter: char| letter.is_ascii_uppercase());
+        let lint = if parameters.iter().any(|(name, _)| has_capitals(name) || name.contains("__")) {
+            "#[allow(non_snake_case)]\n"
+        } else {
+            ""
+        };
+        let head = format!("unsafe extern \"C\" fn livepatch_{name}");
+        let mut declared = lines.join(", ");
+        if head.len() + declared.len() + returns.len() > MAX_WIDTH {
+            declared = format!("\n    {},\n", lines.join(",\n    "));
+        }
         Ok(format!(
             "/// In place of `{}`.\n///\n/// # Safety\n///\n/// Called by the kernel with the arguments of the original.\n\
-             #[klp_func({arguments})]\nunsafe extern \"C\" fn livepatch_{name}({declared}){returns} {{\n{used}    \
+             #[klp_func({arguments})]\n{lint}{head}({declared}){returns} {{\n{used}    \
              todo!(\"what {} is to do instead\")\n}}\n",
             types.c_prototype(prototype)?,
             self.symbol,

@@ -17,8 +17,8 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// The kernel that modules are built for.
-pub(crate) fn kernel() -> Kernel {
-    let args = KernelArgs { kernel: Some("6.12".into()), kdir: None };
-    args.find_quietly(Need::Headers).unwrap_or_else(|error| panic!("{error}; {:?}", error.help()))
+/// A kernel with headers and an image.
+pub(crate) fn kernel(series: &str) -> Kernel {
+    let args = KernelArgs { kernel: Some(series.into()), kdir: None };
+    args.find_quietly(Need::Image).unwrap_or_else(|error| panic!("{error}; {:?}", error.help()))
 }
