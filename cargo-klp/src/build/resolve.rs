@@ -108,12 +108,7 @@ fn choose<'a>(object: &Object<'_>, wanted: &Wanted, candidates: &'a [Symbol]) ->
         }
         ([only], 0 | 1) => Ok(only),
         (several, 0) => Err(format!(
-            "`{name}` is not unique in {place}: write `{}` with the position of the one that is meant:{}",
-            if wanted.used_as == Use::Original {
-                "#[klp_func(…, sympos = …)]"
-            } else {
-                "#[klp(sympos = …)]"
-            },
+            "`{name}` is not unique in {place}: write `#[klp(sympos = …)]` with the position of the one that is meant:{}",
             listed(object, several)
         )),
         (several, position) => several.iter().find(|symbol| symbol.position == position).ok_or_else(|| {
@@ -147,9 +142,6 @@ fn check(object: &Object<'_>, wanted: &Wanted, symbol: &Symbol) -> Found<String>
     let declared = if matches!(wanted.used_as, Use::Function | Use::Original) { "fn" } else { "static" };
     match (symbol.is_code(), declared) {
         (true, "static") => return Err(format!("`{name}` of {place} is code: declare it as `fn`")),
-        (false, "fn") if wanted.used_as == Use::Original => {
-            return Err(format!("`{name}` of {place} is data, and no function to redirect"));
-        }
         (false, "fn") => return Err(format!("`{name}` of {place} is data: declare it as `static`")),
         _ => {}
     }
