@@ -307,7 +307,8 @@ pub fn kernel_types(input: TokenStream) -> TokenStream {
 /// # What the author answers for
 ///
 /// Nothing checks the types. What belongs to a module may be used only while that module is loaded:
-/// in what replaces its functions, and in what they call.
+/// in what replaces its functions, and in what they call. The symbol of a per-CPU variable is its
+/// offset in each processor's own memory, and no address.
 ///
 /// # Example
 ///

@@ -108,12 +108,7 @@ fn choose<'a>(object: &Object<'_>, wanted: &Wanted, candidates: &'a [Symbol]) ->
         }
         ([only], 0 | 1) => Ok(only),
         (several, 0) => Err(format!(
-            "`{name}` is not unique in {place}: write `{}` with the position of the one that is meant:{}",
-            if wanted.used_as == Use::Original {
-                "#[klp_func(…, sympos = …)]"
-            } else {
-                "#[klp(sympos = …)]"
-            },
+            "`{name}` is not unique in {place}: write `#[klp(sympos = …)]` with the position of the one that is meant:{}",
             listed(object, several)
         )),
         (several, position) => several.iter().find(|symbol| symbol.position == position).ok_or_else(|| {
