@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use crate::cli::MessageFormat;
 use crate::error::{Error, Result, run_tool};
 use crate::kernel::KernelArgs;
-use crate::{debian, kernel, ui, vm};
+use crate::{debian, kernel, types, ui, vm};
 
 /// The series got where none is asked for.
 pub const DEFAULT_SERIES: &str = "6.12";
@@ -64,6 +64,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         MessageFormat::Json => print_json(&checks),
     }
     fixed?;
+    types::prepare()?;
     complaint(&checks).map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
@@ -73,11 +74,11 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
     for _ in 0..2 {
         let checks = check(needs);
         if checks.iter().all(Check::ok) {
-            return Ok(());
+            return types::prepare();
         }
         fix(&checks)?;
     }
-    complaint(&check(needs)).map_or(Ok(()), Err)
+    complaint(&check(needs)).map_or_else(types::prepare, Err)
 }
 
 /// One line of the table.

@@ -10,7 +10,7 @@ use object::{Object as _, ObjectSection};
 
 use crate::cache;
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, KernelArgs, Need, available};
 use crate::symbols;
 
 /// The file with the BTF of a kernel; `None` where nothing on this machine has it.
@@ -32,6 +32,18 @@ pub fn file(kernel: &Kernel) -> Result<Option<PathBuf>> {
 /// The types of a kernel; `None` where nothing on this machine has them.
 pub fn of_kernel(kernel: &Kernel) -> Result<Option<Types>> {
     file(kernel)?.map(|file| Types::open(&file).map_err(Error::btf(&kernel.release))).transpose()
+}
+
+/// Puts the types of all kernels here into the cache, where `kernel_types!` finds them in an editor.
+pub fn prepare() -> Result<()> {
+    for release in available(Need::Headers)? {
+        let args = KernelArgs { kernel: Some(release), kdir: None };
+        // One that can't be patched is not looked at.
+        if let Ok(kernel) = args.find_quietly(Need::Headers) {
+            file(&kernel)?;
+        }
+    }
+    Ok(())
 }
 
 /// The types of a module on top of those of its kernel; `None` where it has none.

@@ -52,6 +52,40 @@ fn what_it_writes() {
     insta::assert_snapshot!(text.replace(klp.to_str().unwrap(), "KLP"));
 }
 
+/// A crate for one function, with the kernel's own prototype.
+#[test]
+fn a_patch_for_a_function() {
+    for (func, more, expected) in [
+        ("vfs_read", &[][..], "fn livepatch_vfs_read(\n    file: *mut file,\n    buf: *mut c_char,"),
+        ("xfs:xfs_file_open", &[], "(inode: *mut inode, file: *mut file) -> c_int {"),
+        ("c_start", &["--sympos", "2"], "#[klp_func(symbol = \"c_start\", sympos = 2)]"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let new = ["new", "fix-x", "--kernel", "6.12", "--func", func];
+        succeed(klp().args(new).args(more).current_dir(folder.path()));
+        let crate_dir = folder.path().join("fix-x");
+        let source = fs::read_to_string(crate_dir.join("src/lib.rs")).unwrap();
+        assert!(source.contains(expected), "{source}");
+        let mut check = in_crate("cargo", &crate_dir);
+        succeed(check.arg("check").env("RUSTFLAGS", "-Dwarnings"));
+        succeed(in_crate("cargo", &crate_dir).args(["klp", "check", "--kernel", "6.12"]));
+    }
+    for (func, expected) in [
+        ("c_start", "choose one with --sympos"),
+        ("no_such_function", "does not exist in vmlinux"),
+        ("do_syscall_64", "can't be redirected"),
+        ("seq_printf", "is variadic"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let new = ["new", "fix-x", "--kernel", "6.12", "--func", func];
+        let output = klp().args(new).current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(expected), "{said}");
+        assert!(!folder.path().join("fix-x").exists(), "nothing is left");
+    }
+}
+
 #[test]
 fn what_it_says() {
     let folder = tempfile::tempdir().unwrap();

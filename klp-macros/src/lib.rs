@@ -237,48 +237,7 @@ pub fn klp_syscall(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_syscall::expand(args.into(), item.into()).into()
 }
 
-/// Declares types, constants and functions of the kernel that the patch is built for, from its BTF.
-///
-/// What is declared differs from kernel to kernel as the kernels do: sizes, offsets and alignment are those of
-/// the target, and a build for another one makes other declarations. Where no build says which kernel is meant,
-/// as in `cargo check` or an editor, it is the newest on this machine.
-///
-/// # Items
-///
-/// | item | declares |
-/// | --- | --- |
-/// | `struct name { field, … }` | a structure with these fields at their places, and room for the rest; fields of its parts without a name are its own |
-/// | `struct name;`, `union name;` | one with all its fields, and what they are made of; parts without a name are called `__anonymous_N` |
-/// | `enum name;` | an enumeration: an integer, and a constant for each enumerator |
-/// | `const NAME;` | the one constant of whichever enumeration has it |
-/// | `fn name;` | a function to call, with its prototype; attributes go to the `extern` block that it stands in, such as `#[klp_symbols]` for one that is not exported |
-///
-/// What a pointer points to is opaque, if it is not declared itself. A bit-field is read by a method of its name.
-/// A structure is the kernel's memory, which others change at any time: use it by raw pointers.
-///
-/// # Example
-///
-/// ```
-/// # #[cfg(any())] mod with_a_kernel {
-/// use klp_runtime::prelude::*;
-///
-/// kernel_types! {
-///     struct task_struct { pid, tgid, comm }
-///     enum pid_type;
-///     fn seq_puts;
-/// }
-///
-/// unsafe fn pid_of(task: *const task_struct) -> c_int {
-///     // SAFETY: The caller's word.
-///     unsafe { (*task).pid }
-/// }
-/// # }
-/// ```
-///
-/// # Errors
-///
-/// A name that the kernel lacks, or has for something else; a field that the structure lacks, two that share
-/// their place in a union; no BTF of the kernel on this machine.
+#[doc = include_str!("kernel_types.md")]
 #[proc_macro]
 pub fn kernel_types(input: TokenStream) -> TokenStream {
     kernel_types::expand(input.into()).into()

@@ -41,7 +41,7 @@ pub(crate) const LATER_ABI: Alteration = Alteration {
 };
 
 /// What the copy is made of.
-const MEMBERS: [&str; 3] = ["klp-macros", "klp-runtime", "tests/patches"];
+const MEMBERS: [&str; 4] = ["klp-btf", "klp-macros", "klp-runtime", "tests/patches"];
 
 /// Makes the copy; its folder. There is one: the next alteration takes the place of this one, and only what
 /// depends on either is built again.
@@ -57,7 +57,11 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
     let text = read_text(&root.join("Cargo.toml"))?;
     let is_members = |line: &&str| line.starts_with("members = ");
     let members = text.lines().find(is_members).expect("the workspace lists its members");
-    let text = replace_once(&text, members, r#"members = ["klp-macros", "klp-runtime", "tests/patches/*"]"#);
+    let text = replace_once(
+        &text,
+        members,
+        r#"members = ["klp-btf", "klp-macros", "klp-runtime", "tests/patches/*"]"#,
+    );
     // The profiles are for other packages.
     let text = text.split("\n[profile.").next().expect("the start");
     write_if_changed(&to.join("Cargo.toml"), text.as_bytes())?;

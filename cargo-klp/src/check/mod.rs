@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::manifest::{Manifest, Shadow};
 use crate::symbols::{Symbols, VMLINUX};
+use crate::types;
 
 pub use func::{fits, obstacle};
 pub use object::Loaded;
@@ -62,6 +63,7 @@ impl Outcome {
 /// Checks the functions and shadow variables of a patch.
 pub fn check(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Result<Outcome> {
     let mut outcome = Outcome::default();
+    check_bindings(manifest, kernel, &mut outcome)?;
     if manifest.funcs.is_empty() && manifest.shadows.is_empty() {
         return Ok(outcome);
     }
@@ -93,6 +95,21 @@ pub fn check(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Resul
     Ok(outcome)
 }
 
+/// Looks whether the types of `kernel_types!` are those of this kernel.
+fn check_bindings(manifest: &Manifest, kernel: &Kernel, outcome: &mut Outcome) -> Result<()> {
+    if manifest.bindings.is_empty() {
+        return Ok(());
+    }
+    let file = types::file(kernel)?;
+    for binding in manifest.bindings.iter().filter(|binding| Some(&binding.btf) != file.as_ref()) {
+        let (name, btf) = (&binding.name, binding.btf.display());
+        let message =
+            format!("`{name}` is that of another kernel, by `{btf}`: build the patch with `cargo klp`");
+        outcome.faults.push(Fault { place: None, message });
+    }
+    Ok(())
+}
+
 /// The objects that a patch is about, each read once.
 struct Objects<'a> {
     kernel: &'a Kernel,
@@ -115,10 +132,10 @@ impl<'a> Objects<'a> {
 
 /// Looks for the type that a shadow variable hangs on.
 fn check_shadow(loaded: &Loaded<'_>, shadow: &Shadow, outcome: &mut Outcome) -> Result<()> {
-    let Some(types) = &loaded.types else { return Ok(()) };
+    let Some(known) = &loaded.types else { return Ok(()) };
     // A type of the author's own is no type of the kernel, of which names are in small letters.
     let is_own = shadow.of.contains(|letter: char| letter.is_ascii_uppercase()) || shadow.of == "c_void";
-    if is_own || types.find(&shadow.of).map_err(Error::btf(&loaded.object.name))?.is_some() {
+    if is_own || known.find(&shadow.of).map_err(Error::btf(&loaded.object.name))?.is_some() {
         return Ok(());
     }
     let (name, of, object) = (&shadow.name, &shadow.of, &loaded.object.name);
