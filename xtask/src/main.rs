@@ -36,6 +36,9 @@ enum Command {
     Mutants(mutants::Args),
     /// Measure what a patch costs, beside the same patch in C.
     Bench(bench::Args),
+    /// The half of `bench` that runs in the guest.
+    #[command(hide = true)]
+    BenchGuest(bench::guest::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Kselftest(args) => kselftest::main(&args),
         Command::Mutants(args) => mutants::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::BenchGuest(args) => bench::guest::main(&args),
     };
     result.unwrap_or_else(|error| {
         ui::error(&error);

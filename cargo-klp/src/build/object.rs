@@ -15,7 +15,7 @@ use object::{Object, ObjectSymbol};
 
 use super::flags::{self, TARGET};
 use super::sysroot::sysroot;
-use super::{hook, resolve};
+use super::{Crate, hook, resolve};
 use crate::error::{Error, Result, not_started, run_tool};
 use crate::inspect;
 use crate::kernel::Kernel;
@@ -73,7 +73,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let kernel = Kernel::from_kdir(&args.kdir)?;
     let rustflags = flags::rustflags(&kernel)?;
     flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
-    let library = compile(&args.manifest_path, &rustflags)?;
+    let library = compile(&super::metadata(&args.manifest_path)?, &rustflags)?;
     let script = args.kbuild.join("klp.lds");
     let old = fs::read_to_string(&args.header).unwrap_or_default();
     let inputs = [&library, &script].into_iter().chain(&args.modules);
@@ -110,17 +110,16 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 }
 
 /// Compiles the crate and what it depends on to a static library, which is as new as its sources.
-fn compile(manifest_path: &Path, rustflags: &[String]) -> Result<PathBuf> {
-    let metadata = super::metadata(manifest_path)?;
+pub(super) fn compile(krate: &Crate, rustflags: &[String]) -> Result<PathBuf> {
     let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);
     let mut command = Command::new("cargo");
     command
         .args(["rustc", "--lib", "--release", "--crate-type=staticlib", "--quiet", "--target", TARGET])
         .arg("--manifest-path")
-        .arg(manifest_path)
+        .arg(&krate.package.manifest_path)
         .arg("--target-dir")
-        .arg(metadata.target_directory.join("klp"))
+        .arg(krate.target_directory.join("klp"))
         .arg("--message-format=json-diagnostic-rendered-ansi")
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
@@ -147,9 +146,7 @@ fn compile(manifest_path: &Path, rustflags: &[String]) -> Result<PathBuf> {
                 let text = message.message.rendered.unwrap_or(message.message.message);
                 anstream::eprint!("{text}");
             }
-            Message::CompilerArtifact(artifact)
-                if artifact.manifest_path == metadata.package.manifest_path =>
-            {
+            Message::CompilerArtifact(artifact) if artifact.manifest_path == krate.package.manifest_path => {
                 library = artifact.filenames.into_iter().find(|name| name.extension() == Some("a"));
             }
             _ => {}
@@ -158,7 +155,7 @@ fn compile(manifest_path: &Path, rustflags: &[String]) -> Result<PathBuf> {
     let status = child.wait().map_err(Error::io("run", "cargo"))?;
     match library {
         Some(library) if status.success() => Ok(library.into()),
-        _ => Err(Error::Compile { package: metadata.package.name.to_string() }),
+        _ => Err(Error::Compile { package: krate.package.name.to_string() }),
     }
 }
 

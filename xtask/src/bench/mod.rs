@@ -6,6 +6,9 @@
 
 mod build;
 mod chart;
+pub(crate) mod guest;
+mod hot_path;
+mod items;
 mod machine;
 mod measure;
 mod page;
@@ -13,6 +16,7 @@ mod run;
 mod size;
 mod sources;
 mod table;
+mod transition;
 mod workshop;
 
 use std::fs;
@@ -59,17 +63,26 @@ pub(crate) enum Part {
     Build,
     /// Bytes of modules.
     Size,
+    /// Instructions of a redirected function, a shadow variable, a state's data.
+    HotPath,
+    /// Instructions and time of enabling, replacing and disabling.
+    Transition,
+    /// Time of `cargo check` by the number of items.
+    Items,
 }
 
 impl Part {
     /// All of them, in the page's order.
-    pub(crate) const ALL: [Self; 2] = [Self::Build, Self::Size];
+    pub(crate) const ALL: [Self; 5] = [Self::Build, Self::Size, Self::HotPath, Self::Transition, Self::Items];
 
     /// Its name in the JSON and on the page.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Build => "build",
             Self::Size => "size",
+            Self::HotPath => "hot-path",
+            Self::Transition => "transition",
+            Self::Items => "items",
         }
     }
 
@@ -77,6 +90,9 @@ impl Part {
         match self {
             Self::Build => build::measure(workshop),
             Self::Size => size::measure(workshop),
+            Self::HotPath => hot_path::measure(workshop),
+            Self::Transition => transition::measure(workshop),
+            Self::Items => items::measure(workshop),
         }
     }
 }

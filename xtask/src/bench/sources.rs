@@ -168,6 +168,22 @@ impl Spec {
     }
 }
 
+/// The module whose functions are redirected, and which calls them: a number written to
+/// `/sys/module/klp_bench_target/parameters/NAME` calls the function NAME that often, without
+/// interrupts, and leaves in `ticks` how many instructions that took, as QEMU counts them.
+pub(crate) fn target(functions: usize) -> String {
+    let mut text = C_TARGET.to_owned();
+    for name in super::hot_path::FUNCTIONS {
+        text.push_str(&format!("HOT({name})\n"));
+    }
+    for i in 0..functions {
+        text.push_str(&format!(
+            "int klp_bench_f{i}(void);\nnoinline int klp_bench_f{i}(void)\n{{\n\treturn 0;\n}}\n"
+        ));
+    }
+    text + C_TARGET_END
+}
+
 const RUST_CMDLINE: &str = r#"
 unsafe extern "C" {
     fn seq_printf(m: *mut seq_file, format: *const c_char, ...);
@@ -250,6 +266,56 @@ MODULE_AUTHOR("The klp authors");
 MODULE_DESCRIPTION("A patch of klp's benchmarks");
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");
+"#;
+
+const C_TARGET: &str = r#"// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/module.h>
+#include <linux/irqflags.h>
+#include <asm/msr.h>
+
+static unsigned long ticks;
+module_param(ticks, ulong, 0400);
+
+/* Object 0 gets a shadow variable. */
+static u64 objects[2];
+long klp_bench_prepare(u64 *object);
+noinline long klp_bench_prepare(u64 *object)
+{
+	return 0;
+}
+
+#define HOT(name)							\
+long klp_bench_##name(u64 *object);					\
+noinline long klp_bench_##name(u64 *object)				\
+{									\
+	barrier_data(object);						\
+	return 0;							\
+}									\
+static int run_##name(const char *text, const struct kernel_param *kp)	\
+{									\
+	u64 *object = &objects[!strcmp(#name, "miss")];			\
+	unsigned long i, times, flags, start;				\
+	int ret = kstrtoul(text, 10, &times);				\
+									\
+	if (ret)							\
+		return ret;						\
+	klp_bench_prepare(&objects[0]);					\
+	local_irq_save(flags);						\
+	start = rdtsc_ordered();					\
+	for (i = 0; i < times; i++)					\
+		klp_bench_##name(object);				\
+	ticks = rdtsc_ordered() - start;				\
+	local_irq_restore(flags);					\
+	return 0;							\
+}									\
+static const struct kernel_param_ops ops_##name = { .set = run_##name };	\
+module_param_cb(name, &ops_##name, NULL, 0200);
+
+"#;
+
+const C_TARGET_END: &str = r#"
+MODULE_DESCRIPTION("Functions for klp's benchmarks");
+MODULE_LICENSE("GPL");
 "#;
 
 #[cfg(test)]
