@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
 use crate::ui::{self, Verbosity};
-use crate::{build, doctor, inspect, new, run};
+use crate::{build, check, doctor, explain, inspect, new, run};
 
 /// Livepatches for stock kernels, written in Rust.
 ///
@@ -50,10 +50,14 @@ enum Command {
     New(new::Args),
     /// Build patches to modules, through the target kernel's Kbuild.
     Build(build::Args),
+    /// Say which kernels patches fit, without building the modules.
+    Check(check::command::Args),
     /// Boot a kernel in QEMU, load patches and run a command there.
     Run(run::Args),
     /// Say what a livepatch module does, ours or one written in C, without loading it.
     Inspect(inspect::Args),
+    /// Say where a symbol of a kernel lives, its prototype, and whether it can be patched.
+    Explain(explain::Args),
     /// Make the Rust half of a module, from within Kbuild.
     #[command(hide = true)]
     Object(build::object::Args),
@@ -94,8 +98,10 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::main(&args),
         Command::New(args) => new::main(&args),
         Command::Build(args) => build::main(&args),
+        Command::Check(args) => check::command::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Inspect(args) => inspect::main(&args),
+        Command::Explain(args) => explain::main(&args),
         Command::Object(args) => build::object::main(&args),
         Command::Finish(args) => build::finish::main(&args),
         Command::Kbuild(args) => build::kbuild::main(&args),

@@ -178,6 +178,24 @@ pub enum Error {
         faults: Vec<String>,
     },
 
+    /// A patch does not fit a kernel.
+    #[error("the patch does not fit {release}{}", indented(&faults.join("\n")))]
+    Unfit {
+        /// The kernel.
+        release: String,
+        /// Why, each with its place in the source.
+        faults: Vec<String>,
+    },
+
+    /// The types of a kernel or a module could not be made sense of.
+    #[error("cannot read the types (BTF) of {of}: {source}")]
+    Btf {
+        /// What they are of.
+        of: String,
+        /// What is wrong with them.
+        source: klp_btf::Error,
+    },
+
     /// An object file could not be changed.
     #[error("cannot {what}: {source}")]
     ElfBuild {
@@ -232,6 +250,12 @@ impl Error {
         move |source| Self::Elf { what, source }
     }
 
+    /// An [`Error::Btf`] for `map_err`.
+    pub fn btf(of: impl Into<String>) -> impl FnOnce(klp_btf::Error) -> Self {
+        let of = of.into();
+        move |source| Self::Btf { of, source }
+    }
+
     /// An [`Error::ElfBuild`] for `map_err`.
     pub fn elf_build(what: &'static str) -> impl FnOnce(object::build::Error) -> Self {
         move |source| Self::ElfBuild { what, source }
@@ -259,6 +283,8 @@ impl Error {
             | Self::Elf { .. }
             | Self::ElfBuild { .. }
             | Self::Symbols { .. }
+            | Self::Unfit { .. }
+            | Self::Btf { .. }
             | Self::Compile { .. }
             | Self::NotBuilt { .. }
             | Self::Kbuild { .. }

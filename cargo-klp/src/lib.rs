@@ -2,15 +2,18 @@
 
 pub mod build;
 pub mod cache;
+pub mod check;
 pub mod cli;
 pub mod debian;
 pub mod doctor;
 pub mod error;
+pub mod explain;
 pub mod inspect;
 pub mod kernel;
 pub mod manifest;
 pub mod new;
 pub mod run;
 pub mod symbols;
+pub mod types;
 pub mod ui;
 pub mod vm;

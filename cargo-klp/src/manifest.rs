@@ -4,6 +4,9 @@
 //! which the compiler or a linker dropped is noticed. It stands in a section of its own in the
 //! object and the module, which is not loaded into the kernel.
 
+use std::path::PathBuf;
+
+use klp_btf::Class;
 use object::{Object as _, ObjectSection};
 use serde::Serialize;
 
@@ -33,6 +36,9 @@ pub struct Manifest {
     pub params: Vec<Param>,
     /// The symbols that the build is to find.
     pub symbols: Vec<Symbol>,
+    /// The kernel types that were made for one kernel.
+    #[serde(skip)]
+    pub bindings: Vec<Binding>,
 }
 
 /// The line of `livepatch!`.
@@ -70,6 +76,21 @@ pub struct Func {
     pub symbol: String,
     /// Which of that name; 0 where it is unique.
     pub sympos: u64,
+    /// Where it stands in the source, `file:line:column`.
+    #[serde(skip)]
+    pub place: Option<String>,
+    /// What the replacement returns, and its parameters; empty where nothing is to be checked.
+    #[serde(skip)]
+    pub signature: Vec<Passed>,
+}
+
+/// The return value or a parameter of a replacement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Its kind and size.
+    pub class: Class,
+    /// Where it stands in the file, `line:column`.
+    pub place: String,
 }
 
 /// The line of a `#[klp_state]`, or of a `#[shadow]` with an id of its own.
@@ -102,6 +123,9 @@ pub struct Shadow {
     pub sleepable: bool,
     /// The module with which it goes, if it is one for a module's objects.
     pub object: Option<String>,
+    /// Where the kernel type stands in the source, `file:line:column`.
+    #[serde(skip)]
+    pub place: Option<String>,
 }
 
 /// The line of a `#[klp_object]`.
@@ -139,6 +163,15 @@ pub struct Param {
     pub permissions: u32,
     /// What it is for; may be empty.
     pub description: String,
+}
+
+/// The line of an item of `kernel_types!`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Its name.
+    pub name: String,
+    /// The file of BTF that says what it is.
+    pub btf: PathBuf,
 }
 
 /// The line of an item of `#[klp_symbols]`.
@@ -254,6 +287,8 @@ impl Manifest {
                 object: fields.next()?.into(),
                 symbol: fields.next()?.into(),
                 sympos: number(&mut fields)?,
+                place: place(&mut fields),
+                signature: signature(&mut fields)?,
             }),
             "state" => self.states.push(State {
                 id: number(&mut fields)?,
@@ -272,6 +307,7 @@ impl Manifest {
                     "-" => None,
                     object => Some(object.into()),
                 },
+                place: place(&mut fields),
             }),
             "object" => {
                 let name = fields.next()?.into();
@@ -295,6 +331,9 @@ impl Manifest {
                 used_as: Use::parse(fields.next()?)?,
                 placeholder: fields.next()?.into(),
             }),
+            "binding" => {
+                self.bindings.push(Binding { name: fields.next()?.into(), btf: fields.next()?.into() });
+            }
             _ => return None,
         }
         fields.next().is_none().then_some(())
@@ -318,6 +357,18 @@ fn names(field: &str) -> Vec<String> {
     }
 }
 
+/// Where something stands, if the compiler said it.
+fn place<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<String> {
+    fields.next().filter(|place| *place != "-").map(str::to_owned)
+}
+
+/// The places of all parts of a signature, then a number for each.
+fn signature<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Vec<Passed>> {
+    let places = fields.next().unwrap_or_default().split(',');
+    let classes = fields.by_ref().map(|field| Class::decode(field.parse().ok()?));
+    classes.zip(places).map(|(class, place)| Some(Passed { class: class?, place: place.into() })).collect()
+}
+
 fn number<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<u64> {
     fields.next()?.parse().ok()
 }
@@ -333,6 +384,7 @@ fn flag(field: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use klp_btf::Kind;
 
     #[test]
     fn every_kind_of_line_is_read() {
@@ -344,7 +396,8 @@ mod tests {
                   shadow\t9\t7\tCounter\ttask_struct\t0\t-\0shadow\t10\t7\tMark\tnft_chain\t1\tnf_tables\0\
                   object\tnf_tables\tpre_patch\0native\t1\t3\0hook\texit\0\
                   param\ttries\t3\t0\t420\tHow often\0param\tpids\t4\t16\t0\t\0\
-                  symbol\tvmlinux\tcount\t0\tstatic_of:f\t__klp_symbol\0symbol\txfs\tf\t2\tfunction\tp\0",
+                  symbol\tvmlinux\tcount\t0\tstatic_of:f\t__klp_symbol\0symbol\txfs\tf\t2\tfunction\tp\0\
+                  func\txfs\tf\t2\tsrc/lib.rs:3:1\t4:9,5:7\t1129\t2160\0",
             )
             .unwrap();
         assert_eq!(manifest.patch.as_ref().unwrap().entry_sizes, [32, 104, 72, 40, 16, 16]);
@@ -362,10 +415,16 @@ mod tests {
             ("int", 0, 0o644, "How often")
         );
         assert_eq!((pids.kind, pids.len, &*pids.description), ("uint", 16, ""));
-        assert_eq!(manifest.tables().map(|table| table.emitted), [1, 2, 2, 1, 1, 1]);
+        assert_eq!(manifest.tables().map(|table| table.emitted), [2, 2, 2, 1, 1, 1]);
         assert_eq!(manifest.symbols[0].used_as, Use::StaticOf("f".into()));
         assert_eq!((manifest.symbols[1].sympos, &manifest.symbols[1].used_as), (2, &Use::Function));
         assert!(manifest.needs_engine());
+        let described = &manifest.funcs[1];
+        assert_eq!(described.place.as_deref(), Some("src/lib.rs:3:1"));
+        let int = Passed { class: Class { kind: Kind::Signed, size: 4 }, place: "4:9".into() };
+        let pointer = Passed { class: Class { kind: Kind::Pointer, size: 8 }, place: "5:7".into() };
+        assert_eq!(described.signature, [int, pointer]);
+        assert!(manifest.funcs[0].signature.is_empty());
     }
 
     #[test]
@@ -376,7 +435,7 @@ mod tests {
             "patch\t2\t1\t1\t1\t1\t1\t1\t1\t1",
             "param\tx\t11\t0\t0\t",
             "other\t1",
-            "func\ta\tb\t0\tc",
+            "func\ta\tb\t0\tc\t1:1\tx",
             "shadow\t9\t7\tC\tt\t0",
             "symbol\tvmlinux\tf\t0\tother\tp",
         ] {

@@ -65,6 +65,11 @@ pub fn warning(message: impl Display) {
     anstream::eprintln!("{WARNING}warning{WARNING:#}: {message}");
 }
 
+/// Something that is wrong, of several things.
+pub fn fault(message: impl Display) {
+    anstream::eprintln!("{ERROR}error{ERROR:#}: {message}");
+}
+
 /// Why the work failed and what to do next.
 pub fn error(error: &Error) {
     anstream::eprintln!("{ERROR}error{ERROR:#}: {error}");

@@ -210,7 +210,7 @@ fn a_symbol_that_the_kernel_does_not_export() {
         "{LIVEPATCH}
 unsafe extern \"C\" {{ fn no_kernel_has_this(); }}
 #[klp_func(symbol = \"cmdline_proc_show\")]
-unsafe extern \"C\" fn f() {{ unsafe {{ no_kernel_has_this() }} }}
+unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ unsafe {{ no_kernel_has_this() }}; 0 }}
 "
     ));
     assert_refused(patch.build(), 1, &["modpost", "no_kernel_has_this"]);
@@ -259,7 +259,8 @@ fn what_is_up_to_date_is_left_alone() {
     let first = made();
     assert_eq!(made(), first);
     let source = patch.0.path().join("src/lib.rs");
-    let added = "#[klp_func(symbol = \"cmdline_proc_show\")]\nunsafe extern \"C\" fn f() {}\n";
+    let added = "#[klp_func(symbol = \"cmdline_proc_show\")]
+                 unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int { 0 }\n";
     fs::write(&source, fs::read_to_string(&source).unwrap() + added).unwrap();
     assert!(made() > first);
 }
@@ -363,7 +364,7 @@ fn symbols_that_a_module_exports() {
     let patch = symbols(
         "#[klp_symbols(object = \"nf_tables\")]\nunsafe extern \"C\" { fn nft_do_chain(); }
          #[klp_func(symbol = \"cmdline_proc_show\")]
-         unsafe extern \"C\" fn f() { unsafe { nft_do_chain() } }",
+         unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int { unsafe { nft_do_chain() }; 0 }",
     );
     let (code, said) = result(&mut patch.build());
     assert_eq!(code, 0, "{said}");
@@ -375,7 +376,9 @@ fn symbols_by_plain_make() {
     let patch = symbols(
         "#[klp_symbols]\nunsafe extern \"C\" { static saved_command_line: *const c_char; }
          #[klp_func(symbol = \"cmdline_proc_show\")]
-         unsafe extern \"C\" fn f() -> usize { unsafe { saved_command_line.addr() } }",
+         unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {
+             unsafe { (saved_command_line.addr() % 2) as c_int }
+         }",
     );
     let kbuild = "obj-m := symbols_by_plain_make.o\n\
                   include $(or $(shell $(CARGO_KLP) kbuild $(src)),$(error no cargo klp))\n";
@@ -441,8 +444,8 @@ fn like(kdir: &Path) -> tempfile::TempDir {
 fn make_is_run_where_something_changed() {
     let probe = Probe::new(LIVEPATCH);
     let tools = tempfile::tempdir().unwrap();
-    // The compiler of Debian's kernels for 6.12 on Debian 12, as one that can be changed.
-    let compiler = tools.path().join("gcc-12");
+    // The compiler that Debian's headers ask for, as one that can be changed.
+    let compiler = tools.path().join("x86_64-linux-gnu-gcc-12");
     fs::write(&compiler, "#!/bin/sh\nexec /usr/bin/gcc-12 \"$@\"\n").unwrap();
     fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).unwrap();
     let this = tools.path().join("cargo-klp");
@@ -526,15 +529,38 @@ fn make_is_run_where_something_changed() {
 /// A copy of the runtime and the macros in a folder, so that files of them can be changed.
 fn copied_runtime(folder: &Path) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for part in ["klp-runtime", "klp-macros"] {
+    for part in ["klp-runtime", "klp-macros", "klp-btf"] {
         let copied = Command::new("cp").args(["-r"]).arg(root.join(part)).arg(folder).status().unwrap();
         assert!(copied.success());
     }
     let workspace = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     let (start, rest) = workspace.split_once("members = [").unwrap();
     let (_, rest) = rest.split_once("]\n").unwrap();
-    let workspace = format!("{start}members = [\"klp-runtime\", \"klp-macros\"]\n{rest}");
+    let workspace = format!("{start}members = [\"klp-runtime\", \"klp-macros\", \"klp-btf\"]\n{rest}");
     let (workspace, _) = workspace.split_once("[profile.test.package").unwrap();
     fs::write(folder.join("Cargo.toml"), workspace).unwrap();
     folder.join("klp-runtime")
+}
+
+#[test]
+fn originals_that_can_not_be_called() {
+    let patch = symbols(
+        "macro_rules! redirect { ($($symbol:literal $name:ident $original:ident)*) => { $(
+             #[klp_func(symbol = $symbol, original = $original)]
+             unsafe extern \"C\" fn $name() { unsafe { $original() } }
+         )* } }
+         redirect! {
+             \"entry_SYSCALL_64\" a original_a
+             \"c_start\" b original_b
+             \"pipe_max_size\" c original_c
+             \"cmdline_proc_shaw\" d original_d
+         }",
+    );
+    let texts = [
+        "`entry_SYSCALL_64` of vmlinux can't be redirected: ftrace has no place at its start",
+        "`c_start` is not unique in vmlinux: write `sympos = …` with the position of the one that is meant:",
+        "`pipe_max_size` of vmlinux can't be redirected: it is data",
+        "`cmdline_proc_shaw` does not exist in vmlinux: the nearest names there are cmdline_proc_show",
+    ];
+    assert_refused(patch.build(), 1, &texts);
 }

@@ -17,7 +17,7 @@ use object::{Object, ObjectSection, ObjectSymbol};
 use support::{kernel, klp, succeed};
 
 /// The kernel that the modules are built for.
-static KERNEL: LazyLock<Kernel> = LazyLock::new(kernel);
+static KERNEL: LazyLock<Kernel> = LazyLock::new(|| kernel("6.12"));
 
 /// The module of `fixtures/c_livepatch`.
 static C_MODULE: LazyLock<PathBuf> = LazyLock::new(|| {

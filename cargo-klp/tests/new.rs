@@ -93,7 +93,7 @@ fn it_is_built_by_both_ways() {
 
     let mut make = in_crate("make", &crate_dir);
     let m = format!("M={}", crate_dir.display());
-    succeed(make.arg("-C").arg(kernel().kdir).arg(&m));
+    succeed(make.arg("-C").arg(kernel("6.12").kdir).arg(&m));
     let by_make = crate_dir.join("fix_x.ko");
 
     let (command, make) = (inspect(&by_command).unwrap(), inspect(&by_make).unwrap());

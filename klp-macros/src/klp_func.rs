@@ -7,11 +7,12 @@ use syn::parse::{Parse, ParseStream};
 use syn::visit::Visit;
 use syn::{Attribute, FnArg, GenericParam, Generics, Ident, Safety, Signature, Visibility};
 
-use crate::args::{self, Arguments, Name, Number, Parsed, Text};
+use crate::args::{self, Arguments, Flag, Name, Number, Parsed, Text};
+use crate::description::Description;
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{Part, c_string, cfgs, entry, hidden, manifest, unique};
-use crate::item;
 use crate::klp_symbols::{Use, Wanted, link_name};
+use crate::{item, place};
 
 /// `KSYM_NAME_LEN`, without the NUL.
 const MAX_SYMBOL: usize = 511;
@@ -26,6 +27,7 @@ struct Args {
     object: Option<Text>,
     sympos: Option<Number>,
     original: Option<Name>,
+    unchecked: Option<Flag>,
 }
 
 impl Arguments for Args {
@@ -34,6 +36,7 @@ impl Arguments for Args {
         ("object", "object = \"nf_tables\""),
         ("sympos", "sympos = 2"),
         ("original", "original = original_show"),
+        ("unchecked", "unchecked"),
     ];
 }
 
@@ -60,6 +63,7 @@ struct Redirect<'a> {
     object: String,
     sympos: Option<&'a Number>,
     original: Option<&'a Name>,
+    unchecked: bool,
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -115,6 +119,7 @@ fn check<'a>(
         object: args.object.as_ref().map_or_else(|| VMLINUX.to_owned(), Text::value),
         sympos: args.sympos.as_ref(),
         original: args.original.as_ref(),
+        unchecked: args.unchecked.is_some(),
     })
 }
 
@@ -248,7 +253,8 @@ fn emit(redirect: &Redirect<'_>) -> TokenStream {
     let cfgs = cfgs(&redirect.function.attrs);
     let (symbol, symbol_at) = &redirect.symbol;
     let sympos = redirect.sympos.map_or_else(|| quote!(0), |sympos| quote!(#sympos));
-    let target = Target { object: &redirect.object, symbol, symbol_at, sympos };
+    let signature = (!redirect.unchecked).then_some(&redirect.function.sig);
+    let target = Target { object: &redirect.object, symbol, symbol_at, sympos, signature };
     let replacement = replacement(&redirect.function.sig);
     let redirection = redirection(&cfgs, &target, &replacement, &TokenStream::new());
     let original = redirect.original.map(|original| call_original(redirect, original, &cfgs));
@@ -263,6 +269,8 @@ pub(crate) struct Target<'a> {
     pub(crate) symbol_at: &'a Text,
     /// A constant expression.
     pub(crate) sympos: TokenStream,
+    /// That of the replacement; `None` where the build is not to check it.
+    pub(crate) signature: Option<&'a Signature>,
 }
 
 /// The entry in the table of functions, with `items` beside it, and its line in the manifest. `replacement` is
@@ -273,7 +281,7 @@ pub(crate) fn redirection(
     replacement: &TokenStream,
     items: &TokenStream,
 ) -> TokenStream {
-    let Target { object, symbol, symbol_at, sympos } = target;
+    let Target { object, symbol, symbol_at, sympos, signature } = target;
     let object_pointer = if *object == VMLINUX {
         quote!(::core::ptr::null())
     } else {
@@ -307,7 +315,13 @@ pub(crate) fn redirection(
             #unique
         },
     );
-    let parts = [Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos.clone())];
+    let described = signature.map(|signature| (place::of(symbol_at), Description::of(signature)));
+    let mut parts =
+        vec![Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos.clone())];
+    if let Some((place, Description { places, classes })) = &described {
+        parts.extend([Part::Text(place), Part::Text(places)]);
+        parts.extend(classes.iter().cloned().map(Part::Number));
+    }
     let manifest = manifest(cfgs, &parts);
     quote!(#hidden #manifest)
 }

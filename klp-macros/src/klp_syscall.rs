@@ -200,7 +200,11 @@ fn wrapped(syscall: &Syscall<'_>, abi: &Abi, symbol: &str, symbol_at: &Text) -> 
             }
         }
     };
-    let target = Target { object: VMLINUX, symbol, symbol_at, sympos: quote!(0) };
+    let signature = syn::parse_quote! {
+        unsafe extern "C" fn __klp_wrapper(registers: *const ::core::ffi::c_void) -> ::core::ffi::c_long
+    };
+    let target =
+        Target { object: VMLINUX, symbol, symbol_at, sympos: quote!(0), signature: Some(&signature) };
     let replacement = quote! {{
         // On the host nothing calls it, so that what it needs of the kernel need not be linked; it is named
         // to be in use.

@@ -43,10 +43,12 @@
 
 mod args;
 mod callback;
+mod description;
 mod diagnostics;
 mod emit;
 mod hook;
 mod item;
+mod kernel_types;
 mod klp_data;
 mod klp_func;
 mod klp_object;
@@ -55,6 +57,7 @@ mod klp_state;
 mod klp_symbols;
 mod klp_syscall;
 mod livepatch;
+mod place;
 mod shadow;
 
 use proc_macro::TokenStream;
@@ -100,9 +103,10 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 
 /// Redirects a function of the kernel, or of a module, to the one below.
 ///
-/// The replacement has the types of the original: nothing can check that. It is
-/// called in the original's place from the moment on that the kernel's
-/// transition has switched a task, and gets the same arguments.
+/// The replacement has the types of the original: the build compares their number,
+/// sizes and kinds with the kernel's BTF, where it has the function. It is called
+/// in the original's place from the moment on that the kernel's transition has
+/// switched a task, and gets the same arguments.
 ///
 /// # Arguments
 ///
@@ -111,6 +115,7 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 /// | `symbol` | a string | the function's name, as in `/proc/kallsyms` |
 /// | `object` | a string | optional, `vmlinux`: the module that has it, as in `/proc/modules` |
 /// | `sympos` | a constant expression, `c_ulong` | optional, `0`: which of the functions of that name, from 1, in the order of `/proc/kallsyms`; 0 where the name is unique |
+/// | `unchecked` | stands alone | optional: the build does not look whether the kernel has the function and can redirect it, nor at its types |
 ///
 /// | `original` | a name | optional: makes an `unsafe fn` of that name, with the types of the replacement, which calls the original |
 ///
@@ -232,6 +237,53 @@ pub fn klp_syscall(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_syscall::expand(args.into(), item.into()).into()
 }
 
+/// Declares types, constants and functions of the kernel that the patch is built for, from its BTF.
+///
+/// What is declared differs from kernel to kernel as the kernels do: sizes, offsets and alignment are those of
+/// the target, and a build for another one makes other declarations. Where no build says which kernel is meant,
+/// as in `cargo check` or an editor, it is the newest on this machine.
+///
+/// # Items
+///
+/// | item | declares |
+/// | --- | --- |
+/// | `struct name { field, … }` | a structure with these fields at their places, and room for the rest; fields of its parts without a name are its own |
+/// | `struct name;`, `union name;` | one with all its fields, and what they are made of; parts without a name are called `__anonymous_N` |
+/// | `enum name;` | an enumeration: an integer, and a constant for each enumerator |
+/// | `const NAME;` | the one constant of whichever enumeration has it |
+/// | `fn name;` | a function to call, with its prototype; attributes go to the `extern` block that it stands in, such as `#[klp_symbols]` for one that is not exported |
+///
+/// What a pointer points to is opaque, if it is not declared itself. A bit-field is read by a method of its name.
+/// A structure is the kernel's memory, which others change at any time: use it by raw pointers.
+///
+/// # Example
+///
+/// ```
+/// # #[cfg(any())] mod with_a_kernel {
+/// use klp_runtime::prelude::*;
+///
+/// kernel_types! {
+///     struct task_struct { pid, tgid, comm }
+///     enum pid_type;
+///     fn seq_puts;
+/// }
+///
+/// unsafe fn pid_of(task: *const task_struct) -> c_int {
+///     // SAFETY: The caller's word.
+///     unsafe { (*task).pid }
+/// }
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// A name that the kernel lacks, or has for something else; a field that the structure lacks, two that share
+/// their place in a union; no BTF of the kernel on this machine.
+#[proc_macro]
+pub fn kernel_types(input: TokenStream) -> TokenStream {
+    kernel_types::expand(input.into()).into()
+}
+
 /// Declares functions and variables that the kernel, or a module, has but does not export.
 ///
 /// The build finds each in the target kernel's own files and leaves the rest to the kernel's
@@ -255,7 +307,8 @@ pub fn klp_syscall(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # What the author answers for
 ///
 /// Nothing checks the types. What belongs to a module may be used only while that module is loaded:
-/// in what replaces its functions, and in what they call.
+/// in what replaces its functions, and in what they call. The symbol of a per-CPU variable is its
+/// offset in each processor's own memory, and no address.
 ///
 /// # Example
 ///

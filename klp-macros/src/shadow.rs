@@ -10,10 +10,10 @@ use syn::{Attribute, Data, DeriveInput};
 use crate::args::{self, Arguments, Flag, Number, Parsed, Text, TypeName};
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{Part, assertion, c_string, cfgs, check_name, entry, hidden, manifest, unique};
-use crate::item;
 use crate::klp_data::check_generics;
 use crate::klp_func::{VMLINUX, check_object};
 use crate::klp_state::{check_id, id_assertions};
+use crate::{item, place};
 
 #[derive(FromMeta)]
 struct Args {
@@ -261,6 +261,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
             Part::Text(&of_name),
             Part::Text(if *sleepable { "1" } else { "0" }),
             Part::Text(object.as_deref().unwrap_or("-")),
+            Part::Text(&place::of(of)),
         ],
     );
     quote!(#hidden #own_state #manifest)

@@ -209,7 +209,7 @@ static int __init klp_glue_check(void)
 		__stop_klp_objects - __start_klp_objects,
 		__stop_klp_natives - __start_klp_natives,
 		(__stop_klp_states - __start_klp_states) / KLP_STATE_SIZE,
-		(__stop_klp_shadows - __start_klp_shadows) / KLP_SHADOW_SIZE,
+		__stop_klp_shadows - __start_klp_shadows,
 		__stop_klp_hooks - __start_klp_hooks,
 	};
 	static const size_t emitted[] __initconst = {

@@ -23,6 +23,7 @@ pub mod alloc;
 pub mod builder;
 #[cfg(any(feature = "sim", target_os = "none"))]
 mod choose;
+mod describe;
 pub mod engine;
 pub mod error;
 pub mod layout;
@@ -58,8 +59,8 @@ mod entry;
 mod panic;
 
 pub use klp_macros::{
-    KlpData, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_symbols, klp_syscall,
-    livepatch, shadow,
+    KlpData, kernel_types, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_symbols,
+    klp_syscall, livepatch, shadow,
 };
 
 /// What a patch needs at hand: `use klp_runtime::prelude::*;`.
@@ -84,8 +85,8 @@ pub mod prelude {
     pub use crate::types::{device, file, inode, module, net_device, seq_file, sk_buff, task_struct};
     pub use crate::{opaque, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn};
     pub use klp_macros::{
-        KlpData, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_symbols, klp_syscall,
-        livepatch, shadow,
+        KlpData, kernel_types, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_symbols,
+        klp_syscall, livepatch, shadow,
     };
 }
 
@@ -116,6 +117,7 @@ pub mod __private {
         ABI_VERSION, DataSlot, FIRST_RESERVED_ID, FuncEntry, PatchEntry, ShadowEntry, StateEntry,
     };
     pub use crate::builder::{Exit, HookEntry, Init};
+    pub use crate::describe::{Described, OfAnyKind};
     pub use crate::layout::{Fingerprint, KlpData};
     pub use crate::native::NativeEntry;
     pub use crate::object::{

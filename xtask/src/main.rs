@@ -28,7 +28,7 @@ enum Command {
     Demo(demo::Args),
     /// Run all tests, those on real kernels too.
     Test(test::Args),
-    /// Compare the model and real kernels on random sequences of operations.
+    /// Compare the model and real kernels on random patches and random operations on them.
     Diff(diff::Args),
     /// Run the kernel's own livepatch selftests with modules written with klp.
     Kselftest(kselftest::Args),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::flags::TARGET;
-use super::{Crate, flags, list, object};
+use super::{Crate, list, object};
 use crate::doctor::find_program;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -80,7 +80,7 @@ impl Build<'_> {
         if !self.is_unchanged(&record)? {
             return Ok(false);
         }
-        let library = object::compile(self.krate, &flags::rustflags(self.kernel)?)?;
+        let library = object::library(self.krate, &self.kernel.kdir)?;
         // It may have been made anew just now.
         Ok(library == self.library() && record.lines().any(|line| line == fact(&library)))
     }
@@ -163,6 +163,9 @@ impl Build<'_> {
             let text = fs::read_to_string(&path).ok()?;
             let (compiler, prerequisites) = of_compiler(&text);
             inputs.extend(compiler.and_then(find_program));
+            let prefix =
+                compiler.and_then(|compiler| compiler.split_once("gcc")).map_or("", |(prefix, _)| prefix);
+            inputs.extend(PROGRAMS.iter().filter_map(|program| find_program(&format!("{prefix}{program}"))));
             inputs.extend(prerequisites.map(|path| self.kernel.kdir.join(path)));
         }
         let depinfo = self.library().with_extension("d");

@@ -9,7 +9,7 @@ mod fresh;
 mod hook;
 pub mod kbuild;
 pub mod object;
-mod resolve;
+pub(crate) mod resolve;
 mod sysroot;
 
 use std::fs;
@@ -70,7 +70,7 @@ pub struct ModuleArgs {
 
 impl ModuleArgs {
     /// The files, by paths that hold in other folders too.
-    fn absolute(&self) -> Result<Vec<PathBuf>> {
+    pub(crate) fn absolute(&self) -> Result<Vec<PathBuf>> {
         let absolute = |path: &PathBuf| fs::canonicalize(path).map_err(Error::io("find", path));
         self.symbols_of.iter().map(absolute).collect()
     }
@@ -161,6 +161,16 @@ fn workspace(manifest_path: Option<&Path>) -> Result<Metadata> {
         message: format!("cargo's description of the workspace can't be read: {source}"),
         help: "use the toolchain that the patch is built with".into(),
     })
+}
+
+/// The names of the packages that the arguments mean, each with its Cargo.toml.
+pub(crate) fn chosen(args: &PackageArgs) -> Result<Vec<(String, PathBuf)>> {
+    let metadata = workspace(args.manifest_path.as_deref())?;
+    let packages = choose(&metadata, args)?;
+    Ok(packages
+        .iter()
+        .map(|package| (package.name.to_string(), package.manifest_path.clone().into()))
+        .collect())
 }
 
 /// The packages that the arguments mean.

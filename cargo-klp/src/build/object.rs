@@ -17,9 +17,9 @@ use super::flags::{self, TARGET};
 use super::sysroot::sysroot;
 use super::{Crate, hook, resolve};
 use crate::error::{Error, Result, not_started, run_tool};
-use crate::inspect;
 use crate::kernel::Kernel;
 use crate::manifest::{Manifest, Param, Table};
+use crate::{check, inspect, types, ui};
 
 /// Arguments of `cargo klp object`.
 #[derive(Debug, clap::Args)]
@@ -73,7 +73,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let kernel = Kernel::from_kdir(&args.kdir)?;
     let rustflags = flags::rustflags(&kernel)?;
     flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
-    let library = compile(&super::metadata(&args.manifest_path)?, &rustflags)?;
+    let krate = super::metadata(&args.manifest_path)?;
+    let library = compile(&krate, &kernel, &rustflags, &Product::MODULE)?;
     let script = args.kbuild.join("klp.lds");
     let old = fs::read_to_string(&args.header).unwrap_or_default();
     let inputs = [&library, &script].into_iter().chain(&args.modules);
@@ -88,6 +89,9 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             message: format!("the crate of {} has no `livepatch!`", args.manifest_path.display()),
             help: "write `livepatch! { license: \"GPL\", … }` at the crate's root".into(),
         });
+    }
+    for unchecked in check::check(&manifest, &kernel, &args.modules)?.into_error(&kernel.release)? {
+        ui::note(unchecked);
     }
     let symbols = resolve::resolve(&manifest.symbols, &kernel, &args.modules)?;
     let linked = args.output.with_extension("o.tmp");
@@ -109,22 +113,31 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Compiles the crate and what it depends on to a static library, which is as new as its sources.
-pub(super) fn compile(krate: &Crate, rustflags: &[String]) -> Result<PathBuf> {
-    let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
-    encoded.extend_from_slice(rustflags);
-    let mut command = Command::new("cargo");
-    command
-        .args(["rustc", "--lib", "--release", "--crate-type=staticlib", "--quiet", "--target", TARGET])
-        .arg("--manifest-path")
-        .arg(&krate.package.manifest_path)
-        .arg("--target-dir")
-        .arg(krate.target_directory.join("klp"))
-        .arg("--message-format=json-diagnostic-rendered-ansi")
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
-        // One object with everything, as small as the kernel's own: whatever the crate's profile says.
-        .envs([
+/// What the macros emit in a crate, for a kernel: compiled as fast as can be, and not linked.
+pub(crate) fn manifest_for(manifest_path: &Path, kernel: &Kernel) -> Result<Manifest> {
+    let rustflags = flags::rustflags(kernel)?;
+    let krate = super::metadata(manifest_path)?;
+    let library = compile(&krate, kernel, &rustflags, &Product::MANIFEST)?;
+    emitted(&members(&library)?)
+}
+
+/// What the crate is compiled to.
+struct Product {
+    crate_type: &'static str,
+    extension: &'static str,
+    profile: &'static str,
+    folder: &'static str,
+    environment: &'static [(&'static str, &'static str)],
+}
+
+impl Product {
+    /// One object with everything, as small as the kernel's own: whatever the crate's profile says.
+    const MODULE: Self = Self {
+        crate_type: "--crate-type=staticlib",
+        extension: "a",
+        profile: "release",
+        folder: "klp",
+        environment: &[
             ("CARGO_PROFILE_RELEASE_LTO", "fat"),
             ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
             ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
@@ -132,11 +145,62 @@ pub(super) fn compile(krate: &Crate, rustflags: &[String]) -> Result<PathBuf> {
             ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
             ("CARGO_PROFILE_RELEASE_STRIP", "none"),
             ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
+        ],
+    };
+    /// What has the manifest.
+    const MANIFEST: Self = Self {
+        crate_type: "--crate-type=rlib",
+        extension: "rlib",
+        profile: "dev",
+        folder: "klp/check",
+        environment: &[
+            ("CARGO_PROFILE_DEV_LTO", "off"),
+            ("CARGO_PROFILE_DEV_PANIC", "abort"),
+            ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
+            ("CARGO_PROFILE_DEV_DEBUG", "false"),
+            ("CARGO_PROFILE_DEV_INCREMENTAL", "true"),
+        ],
+    };
+}
+
+/// The library of a crate for a module of this kernel, compiled anew if cargo finds that it must be.
+pub(super) fn library(krate: &Crate, kdir: &Path) -> Result<PathBuf> {
+    let kernel = Kernel::from_kdir(kdir)?;
+    compile(krate, &kernel, &flags::rustflags(&kernel)?, &Product::MODULE)
+}
+
+/// Compiles the crate and what it depends on to a library, which is as new as its sources.
+fn compile(krate: &Crate, kernel: &Kernel, rustflags: &[String], product: &Product) -> Result<PathBuf> {
+    let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
+    encoded.extend_from_slice(rustflags);
+    // The entries of a table have the order of the source, which is that of S2. By itself rustc sorts by symbol.
+    encoded.push("-Zcodegen-source-order".into());
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "rustc",
+            "--lib",
+            "--quiet",
+            "--profile",
+            product.profile,
+            product.crate_type,
+            "--target",
+            TARGET,
         ])
+        .arg("--manifest-path")
+        .arg(&krate.package.manifest_path)
+        .arg("--target-dir")
+        .arg(krate.target_directory.join(product.folder))
+        .arg("--message-format=json-diagnostic-rendered-ansi")
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
+        .envs(product.environment.iter().copied())
         // Kbuild's job server and variables are not for cargo.
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
         .stdout(Stdio::piped());
+    // For `kernel_types!`; empty where the kernel has none, which is better than another kernel's.
+    command.env("KLP_BTF", types::file(kernel)?.unwrap_or_default());
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let mut library = None;
@@ -147,7 +211,8 @@ pub(super) fn compile(krate: &Crate, rustflags: &[String]) -> Result<PathBuf> {
                 anstream::eprint!("{text}");
             }
             Message::CompilerArtifact(artifact) if artifact.manifest_path == krate.package.manifest_path => {
-                library = artifact.filenames.into_iter().find(|name| name.extension() == Some("a"));
+                library =
+                    artifact.filenames.into_iter().find(|name| name.extension() == Some(product.extension));
             }
             _ => {}
         }
@@ -172,7 +237,11 @@ fn members(library: &Path) -> Result<Vec<Vec<u8>>> {
     let archive = object::read::archive::ArchiveFile::parse(&*data).map_err(elf())?;
     let mut members = Vec::new();
     for member in archive.members() {
-        let member = member.and_then(|member| member.data(&*data)).map_err(elf())?;
+        let member = member.map_err(elf())?;
+        if member.name().ends_with(b".rmeta") {
+            continue;
+        }
+        let member = member.data(&*data).map_err(elf())?;
         let file = object::File::parse(member).map_err(elf())?;
         if file.symbols().any(|symbol| symbol.is_definition()) {
             members.push(member.to_vec());

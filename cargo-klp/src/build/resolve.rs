@@ -108,12 +108,7 @@ fn choose<'a>(object: &Object<'_>, wanted: &Wanted, candidates: &'a [Symbol]) ->
         }
         ([only], 0 | 1) => Ok(only),
         (several, 0) => Err(format!(
-            "`{name}` is not unique in {place}: write `{}` with the position of the one that is meant:{}",
-            if wanted.used_as == Use::Original {
-                "#[klp_func(…, sympos = …)]"
-            } else {
-                "#[klp(sympos = …)]"
-            },
+            "`{name}` is not unique in {place}: write `#[klp(sympos = …)]` with the position of the one that is meant:{}",
             listed(object, several)
         )),
         (several, position) => several.iter().find(|symbol| symbol.position == position).ok_or_else(|| {
@@ -126,20 +121,12 @@ fn choose<'a>(object: &Object<'_>, wanted: &Wanted, candidates: &'a [Symbol]) ->
 }
 
 /// Candidates, each in a line, with what stands around it: that tells which is which.
-fn listed(object: &Object<'_>, candidates: &[Symbol]) -> String {
-    let all = object.all();
-    let around = |candidate: &Symbol| {
-        let at = all.iter().position(|symbol| symbol == candidate)?;
-        // Names that several have would not tell.
-        let is_telling =
-            |symbol: &&Symbol| symbol.name != candidate.name && !symbol.name.starts_with("__pfx_");
-        let before = all[..at].iter().rev().find(is_telling)?;
-        let after = all[at + 1..].iter().find(is_telling)?;
-        Some(format!(", between {} and {}", before.name, after.name))
-    };
+pub(crate) fn listed(object: &Object<'_>, candidates: &[Symbol]) -> String {
     let line = |candidate: &Symbol| {
         let Symbol { position, kind, address, .. } = candidate;
-        let around = around(candidate).unwrap_or_default();
+        let around = object.neighbours(candidate);
+        let around =
+            around.map(|[before, after]| format!(", between {before} and {after}")).unwrap_or_default();
         format!("\n    sympos = {position}: `{kind}` at {address:#x}{around}")
     };
     let shown = candidates.iter().take(MOST_SHOWN).map(line).collect::<String>();

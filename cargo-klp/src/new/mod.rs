@@ -1,16 +1,19 @@
 //! `cargo klp new`: a patch crate that builds at once.
 
+pub mod func;
 mod name;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use func::Replacement;
 use name::Name;
 
-use crate::build::kbuild;
+use crate::build::{ModuleArgs, kbuild};
 use crate::error::{Error, Result};
-use crate::ui;
+use crate::kernel::{KernelArgs, Need};
+use crate::{explain, ui};
 
 /// Arguments of `cargo klp new`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +26,23 @@ pub struct Args {
     /// Without it, the one that this cargo-klp was built with.
     #[arg(long, value_name = "DIR")]
     runtime: Option<PathBuf>,
+
+    /// A function that the patch is to replace: of vmlinux, or of a module as OBJECT:SYMBOL.
+    ///
+    /// The patch then starts with a replacement that has the kernel's own prototype.
+    #[arg(long, value_name = "[OBJECT:]SYMBOL")]
+    func: Option<String>,
+
+    /// Which of the functions of that name, as `cargo klp explain` lists them.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "func")]
+    sympos: u64,
+
+    /// The kernel that says the prototype: a release, or a series.
+    #[arg(long, value_name = "RELEASE", requires = "func")]
+    kernel: Option<String>,
+
+    #[command(flatten)]
+    modules: ModuleArgs,
 }
 
 /// The runtime beside the sources that this program was built from: klp is not on crates.io yet.
@@ -31,21 +51,36 @@ const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
 /// Makes the crate and says what to do next.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let crate_dir = std::path::absolute(&args.path).map_err(Error::io("find", &args.path))?;
+    let replacement = args.func.as_ref().map(|func| replacement(args, func)).transpose()?;
     let patch = Patch {
         name: Name::of_dir(&crate_dir)?,
         author: author(),
         runtime: runtime(args.runtime.as_deref())?,
+        replacement,
     };
     create(&crate_dir, &patch)?;
     keep_alias(&crate_dir)?;
-    ui::status("Created", format!("livepatch `{}`: it changes /proc/cmdline", patch.name.package()));
+    let does = match &patch.replacement {
+        Some(replacement) => format!("replaces {}", replacement.symbol),
+        None => "changes /proc/cmdline".into(),
+    };
+    ui::status("Created", format!("livepatch `{}`: it {does}", patch.name.package()));
+    let (dir, module, command) = (args.path.display(), patch.name.module(), patch.try_it());
+    let write =
+        if patch.replacement.is_some() { "edit src/lib.rs                       # its body\n  " } else { "" };
     ui::note(format!(
-        "next:\n  cd {}\n  cargo klp build                       # {}.ko\n  \
-         cargo klp run -- cat /proc/cmdline    # on a real kernel, in QEMU",
-        args.path.display(),
-        patch.name.module(),
+        "next:\n  cd {dir}\n  {write}cargo klp build                       # {module}.ko\n  \
+         {:<38}# on a real kernel, in QEMU",
+        format!("cargo klp run -- {command}"),
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The replacement of the function that was asked for.
+fn replacement(args: &Args, func: &str) -> Result<Replacement> {
+    let kernel = KernelArgs { kernel: args.kernel.clone(), kdir: None }.find(Need::Image)?;
+    let (object, symbol) = explain::parse(func);
+    func::replacement(&kernel, object, symbol, args.sympos, &args.modules.absolute()?)
 }
 
 /// What differs from one new crate to the next.
@@ -54,6 +89,7 @@ struct Patch {
     name: Name,
     author: String,
     runtime: String,
+    replacement: Option<Replacement>,
 }
 
 /// Writes the crate into a folder that is absent or empty.
@@ -102,8 +138,22 @@ impl Patch {
             ("Kbuild", kbuild::for_crate(self.name.module())),
             ("README.md", self.fill(include_str!("template/README.md.in"))),
             (".gitignore", self.fill(include_str!("template/gitignore.in"))),
-            ("src/lib.rs", self.fill(include_str!("template/lib.rs.in"))),
+            ("src/lib.rs", self.lib()),
         ]
+    }
+
+    fn lib(&self) -> String {
+        let Some(Replacement { symbol, text }) = &self.replacement else {
+            return self.fill(include_str!("template/lib.rs.in"));
+        };
+        self.fill(include_str!("template/func.rs.in"))
+            .replace("{{symbol}}", symbol)
+            .replace("{{items}}", text)
+    }
+
+    /// A command that shows what the patch does.
+    fn try_it(&self) -> &'static str {
+        if self.replacement.is_some() { "dmesg" } else { "cat /proc/cmdline" }
     }
 
     fn fill(&self, template: &str) -> String {
@@ -112,6 +162,8 @@ impl Patch {
         template
             .replace("{{package}}", self.name.package())
             .replace("{{module}}", self.name.module())
+            .replace("{{try}}", self.try_it())
+            .replace("{{run}}", &format!("{:<40}", format!("cargo klp run -- {}", self.try_it())))
             .replace("{{author}}", &format!("{:?}", self.author))
             .replace("{{runtime}}", &toml_path)
     }
@@ -160,12 +212,15 @@ mod tests {
             name: Name::of_dir("fix-x".as_ref()).unwrap(),
             author: "A \"B\" <a@example.org>".into(),
             runtime: "/klp/klp-runtime".into(),
+            replacement: None,
         }
     }
 
     #[test]
     fn nothing_is_left_to_fill_in() {
-        for (path, text) in patch().files() {
+        let replacement = Replacement { symbol: "f".into(), text: "fn f() {}\n".into() };
+        let func = Patch { replacement: Some(replacement), ..patch() };
+        for (path, text) in patch().files().into_iter().chain(func.files()) {
             assert!(!text.contains("{{"), "{path}: {text}");
             assert!(text.ends_with('\n'), "{path}");
         }

@@ -7,6 +7,7 @@ pub mod code;
 mod exports;
 mod kallsyms;
 mod module;
+mod sites;
 mod vmlinux;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use module::Module;
 use vmlinux::Vmlinux;
 
 pub use exports::Export;
+pub use sites::Sites;
 
 /// The object that is the kernel itself.
 pub const VMLINUX: &str = "vmlinux";
@@ -69,6 +71,12 @@ impl<'a> Symbols<'a> {
     #[must_use]
     pub fn release(&self) -> &str {
         &self.kernel.release
+    }
+
+    /// The objects that export a name.
+    #[must_use]
+    pub fn exporters(&self, name: &str) -> Vec<String> {
+        self.exports.objects(name)
     }
 
     /// An object: [`VMLINUX`], or a module by the name that it has in `/proc/modules`.
@@ -166,6 +174,18 @@ impl Object<'_> {
         near.extend(others.into_iter().map(|(_, other)| other));
         near.truncate(MOST);
         near
+    }
+
+    /// The names before and after a symbol, which tell it from others of its name.
+    #[must_use]
+    pub fn neighbours(&self, symbol: &Symbol) -> Option<[String; 2]> {
+        let all = self.all();
+        let at = all.iter().position(|other| other == symbol)?;
+        // Names that several have would not tell.
+        let is_telling = |other: &&Symbol| other.name != symbol.name && !other.name.starts_with("__pfx_");
+        let before = all[..at].iter().rev().find(is_telling)?;
+        let after = all[at + 1..].iter().find(is_telling)?;
+        Some([before.name.clone(), after.name.clone()])
     }
 
     /// The file that the symbols were read from.

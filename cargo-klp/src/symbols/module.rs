@@ -79,6 +79,11 @@ impl Module {
         &self.file
     }
 
+    /// What the file has, unpacked.
+    pub(super) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
     /// Whether the module exports a name.
     pub(super) fn exports(&self, name: &str) -> bool {
         let entry = format!("{EXPORT}{name}");

@@ -10,6 +10,7 @@ pub(crate) fn klp() -> Command {
 }
 
 /// Runs a program that must succeed.
+#[allow(dead_code, reason = "not all tests do")]
 pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -17,8 +18,19 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// The kernel that modules are built for.
-pub(crate) fn kernel() -> Kernel {
-    let args = KernelArgs { kernel: Some("6.12".into()), kdir: None };
-    args.find_quietly(Need::Headers).unwrap_or_else(|error| panic!("{error}; {:?}", error.help()))
+/// A kernel with headers and an image.
+#[allow(dead_code, reason = "not all tests do")]
+pub(crate) fn kernel(series: &str) -> Kernel {
+    let args = KernelArgs { kernel: Some(series.into()), kdir: None };
+    args.find_quietly(Need::Image).unwrap_or_else(|error| panic!("{error}; {:?}", error.help()))
+}
+
+#[allow(dead_code, reason = "not all tests do")]
+/// Puts items in an order by chance, by a generator of numbers that needs no library.
+pub(crate) fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed;
+    for index in (1..items.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        items.swap(index, (state >> 33) as usize % (index + 1));
+    }
 }

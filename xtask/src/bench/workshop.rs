@@ -19,9 +19,9 @@ pub(crate) struct Workshop {
 
 impl Workshop {
     pub(crate) fn new(kernel: Kernel) -> Result<Self> {
-        let mut build = cargo(&["build", "--quiet", "--package", "cargo-klp", "--package", "xtask"]);
+        // Optimized, as `cargo install` makes it.
+        let mut build = cargo(&["build", "--quiet", "--release", "--package", "cargo-klp"]);
         run_tool(build.stderr(Stdio::inherit()))?;
-        let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
         let folder = root().join("target/bench");
         fs::create_dir_all(folder.join("patches")).map_err(Error::io("create", &folder))?;
         // The versions that this repository has.
@@ -31,7 +31,7 @@ impl Workshop {
         }
         let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\nexclude = [\"target\"]\n";
         write_if_changed(&folder.join("patches/Cargo.toml"), workspace)?;
-        Ok(Self { kernel, folder, command: this.with_file_name("cargo-klp") })
+        Ok(Self { kernel, folder, command: root().join("target/release/cargo-klp") })
     }
 
     /// What may be removed at any time.

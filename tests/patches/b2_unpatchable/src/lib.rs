@@ -12,5 +12,5 @@ logged_state!(State2, id = 2, version = 1);
 /// # Safety
 ///
 /// Never called.
-#[klp_func(symbol = "do_syscall_64")]
+#[klp_func(symbol = "do_syscall_64", unchecked)]
 unsafe extern "C" fn unpatchable() {}

@@ -15,8 +15,8 @@ unsafe extern "C" {
 #[inline(never)]
 unsafe extern "C" fn sleeps_elsewhere(_inode: *mut inode, _file: *mut file) -> c_int {
     // SAFETY: `open` may sleep.
-    unsafe { msleep_interruptible(60_000) };
-    EIO.to_errno()
+    let left = unsafe { msleep_interruptible(60_000) };
+    if left == 0 { EIO.to_errno() } else { EAGAIN.to_errno() }
 }
 
 /// In place of `fs/pipe.c`: opening a FIFO takes a minute, and fails.

@@ -1,0 +1,32 @@
+//! All that is known of the kernel itself, or of a module.
+
+use klp_btf::Types;
+
+use crate::error::Result;
+use crate::kernel::Kernel;
+use crate::symbols::{Object, Sites, Symbols, VMLINUX};
+use crate::types;
+
+/// Symbols, places for ftrace and types.
+pub struct Loaded<'a> {
+    /// The symbols.
+    pub object: Object<'a>,
+    /// The places for ftrace; `None` where they are not known.
+    pub sites: Option<Sites>,
+    /// The types; `None` where they are not known.
+    pub types: Option<Types>,
+}
+
+impl<'a> Loaded<'a> {
+    /// Reads what a kernel has of an object.
+    pub fn of(kernel: &Kernel, symbols: &'a Symbols<'a>, name: &str) -> Result<Self> {
+        let object = symbols.object(name)?;
+        let sites = object.sites()?;
+        let base = types::of_kernel(kernel)?;
+        let types = match base {
+            Some(base) if name != VMLINUX => types::of_module(&object, &base)?,
+            base => base,
+        };
+        Ok(Self { object, sites, types })
+    }
+}

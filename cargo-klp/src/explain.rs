@@ -1,0 +1,169 @@
+//! `cargo klp explain`: what a kernel has under a name, and whether it can be patched.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::build::ModuleArgs;
+use crate::check::{Loaded, obstacle};
+use crate::cli::MessageFormat;
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, KernelArgs, Need};
+use crate::symbols::{Symbols, VMLINUX};
+
+/// Arguments of `cargo klp explain`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The symbol: of vmlinux, or of a module as OBJECT:SYMBOL.
+    #[arg(value_name = "[OBJECT:]SYMBOL")]
+    symbol: String,
+
+    #[command(flatten)]
+    kernel: KernelArgs,
+
+    #[command(flatten)]
+    modules: ModuleArgs,
+
+    /// How the result is written to stdout.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    message_format: MessageFormat,
+}
+
+/// What is known of a name in an object.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// The kernel.
+    pub release: String,
+    /// vmlinux, or a module.
+    pub object: String,
+    /// The name.
+    pub symbol: String,
+    /// The prototypes that BTF has of it, as C declares them.
+    pub prototypes: Vec<String>,
+    /// How it is exported: the namespace, which is empty for most.
+    pub exported: Option<String>,
+    /// The symbols of that name.
+    pub places: Vec<Place>,
+}
+
+/// One symbol of a name.
+#[derive(Debug, Serialize)]
+pub struct Place {
+    /// The `sympos` that means it.
+    pub sympos: u64,
+    /// Its kind, as nm has it.
+    pub kind: char,
+    /// The address in the image, or the offset in the section.
+    pub address: u64,
+    /// The symbols before and after it.
+    pub between: Option<[String; 2]>,
+    /// Why it can't be redirected, if it can't.
+    pub obstacle: Option<String>,
+}
+
+/// Explains a symbol.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let kernel = args.kernel.find(Need::Image)?;
+    let (object, symbol) = parse(&args.symbol);
+    let explanation = explain(&kernel, object, symbol, &args.modules.absolute()?)?;
+    match args.message_format {
+        MessageFormat::Human => print!("{}", human(&explanation)),
+        MessageFormat::Json => {
+            println!("{}", serde_json::to_string(&explanation).expect("plain data"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The object and the symbol of `[OBJECT:]SYMBOL`.
+#[must_use]
+pub fn parse(text: &str) -> (&str, &str) {
+    text.split_once(':').unwrap_or((VMLINUX, text))
+}
+
+/// What a kernel has under a name.
+pub fn explain(kernel: &Kernel, object: &str, symbol: &str, modules: &[PathBuf]) -> Result<Explanation> {
+    let symbols = Symbols::of(kernel, modules)?;
+    let loaded = Loaded::of(kernel, &symbols, object)?;
+    let named = loaded.object.named(symbol);
+    if named.is_empty() {
+        return Err(absent(&symbols, &loaded, symbol));
+    }
+    let mut prototypes = Vec::new();
+    if let Some(types) = &loaded.types {
+        let read = || {
+            types
+                .prototypes(symbol)?
+                .iter()
+                .map(|found| types.c_prototype(found))
+                .collect::<klp_btf::Result<Vec<_>>>()
+        };
+        prototypes = read().map_err(Error::btf(object))?;
+        prototypes.dedup();
+    }
+    let unique = named.len() == 1;
+    let place = |found: &crate::symbols::Symbol| Place {
+        sympos: if unique { 0 } else { found.position },
+        kind: found.kind,
+        address: found.address,
+        between: loaded.object.neighbours(found),
+        obstacle: obstacle(&loaded, found),
+    };
+    Ok(Explanation {
+        release: kernel.release.clone(),
+        object: object.into(),
+        symbol: symbol.into(),
+        prototypes,
+        exported: loaded.object.export(symbol).map(|export| export.namespace.unwrap_or_default()),
+        places: named.iter().map(place).collect(),
+    })
+}
+
+/// The error for a name that an object lacks.
+pub(crate) fn absent(symbols: &Symbols<'_>, loaded: &Loaded<'_>, symbol: &str) -> Error {
+    let object = &loaded.object.name;
+    let near = loaded.object.nearest(symbol);
+    let elsewhere = symbols.exporters(symbol);
+    let help = if let [other, ..] = &*elsewhere {
+        format!("`{other}` exports it: `cargo klp explain {other}:{symbol}`")
+    } else if near.is_empty() {
+        "nothing there has a similar name; for a symbol of a module, write `MODULE:SYMBOL`".into()
+    } else {
+        format!(
+            "the nearest names there are {}; for a symbol of a module, write `MODULE:SYMBOL`",
+            near.join(", ")
+        )
+    };
+    Error::Request {
+        message: format!("`{symbol}` does not exist in {object} of {}", symbols.release()),
+        help,
+    }
+}
+
+fn human(explanation: &Explanation) -> String {
+    let Explanation { release, object, symbol, prototypes, exported, places } = explanation;
+    let mut text = format!("{symbol} of {object}, {release}\n");
+    for prototype in prototypes {
+        text.push_str(&format!("  prototype   {prototype};\n"));
+    }
+    if prototypes.is_empty() && places.iter().any(|place| place.kind.eq_ignore_ascii_case(&'t')) {
+        text.push_str("  prototype   not in BTF\n");
+    }
+    match exported.as_deref() {
+        Some("") => text.push_str("  exported    yes\n"),
+        Some(namespace) => text.push_str(&format!("  exported    in the namespace {namespace}\n")),
+        None => text.push_str("  exported    no\n"),
+    }
+    for Place { sympos, kind, address, between, obstacle } in places {
+        let around = between
+            .as_ref()
+            .map_or_else(String::new, |[before, after]| format!(", between {before} and {after}"));
+        text.push_str(&format!("  sympos = {sympos}  `{kind}` at {address:#x}{around}\n"));
+        match obstacle {
+            Some(why) => text.push_str(&format!("              can't be redirected: {why}\n")),
+            None => text.push_str("              can be redirected\n"),
+        }
+    }
+    text
+}

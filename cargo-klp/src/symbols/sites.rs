@@ -1,0 +1,88 @@
+//! Where ftrace can redirect: the places at the start of functions that the kernel's build has listed.
+
+use std::collections::HashSet;
+
+use object::elf::{FileHeader64, R_X86_64_64};
+use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
+use object::{LittleEndian, SymbolIndex};
+
+use super::{Kind, Object, Symbol};
+use crate::error::{Error, Result};
+
+/// The places of an object, by section and address as [`Symbol`] has them.
+#[derive(Debug)]
+pub struct Sites(HashSet<(Option<usize>, u64)>);
+
+/// `endbr64`, which comes before the place, where the kernel has it.
+const ENDBR64: u64 = 4;
+
+impl Sites {
+    /// Whether a function can be redirected.
+    #[must_use]
+    pub fn has(&self, function: &Symbol) -> bool {
+        [0, ENDBR64].into_iter().any(|length| self.0.contains(&(function.section, function.address + length)))
+    }
+}
+
+impl Object<'_> {
+    /// The places of the object; `None` where its file does not list them.
+    pub fn sites(&self) -> Result<Option<Sites>> {
+        match &self.kind {
+            Kind::Vmlinux(_) => {
+                let Some(table) = self.between("__start_mcount_loc", "__stop_mcount_loc")? else {
+                    return Ok(None);
+                };
+                let address = |entry: &[u8; 8]| (None, u64::from_le_bytes(*entry));
+                Ok(Some(Sites(table.as_chunks().0.iter().map(address).collect())))
+            }
+            Kind::Module(module) => {
+                of_module(module.data()).map_err(Error::elf("read a module's places for ftrace"))
+            }
+        }
+    }
+
+    /// The object's own BTF; `None` where it has none.
+    pub(crate) fn btf(&self) -> Result<Option<Vec<u8>>> {
+        match &self.kind {
+            Kind::Vmlinux(_) => self.between("__start_BTF", "__stop_BTF"),
+            Kind::Module(module) => {
+                let data = || {
+                    let file = FileHeader64::<LittleEndian>::parse(module.data())?;
+                    let sections = file.sections(LE, module.data())?;
+                    let section = sections.section_by_name(LE, b".BTF");
+                    section
+                        .map(|(_, section)| section.data(LE, module.data()).map(<[u8]>::to_vec))
+                        .transpose()
+                };
+                data().map_err(Error::elf("read a module's BTF"))
+            }
+        }
+    }
+
+    /// What stands between two symbols of vmlinux, if both are there.
+    fn between(&self, start: &str, end: &str) -> Result<Option<Vec<u8>>> {
+        let (starts, ends) = (self.named(start), self.named(end));
+        let ([start], [end]) = (&*starts, &*ends) else { return Ok(None) };
+        let length = usize::try_from(end.address.saturating_sub(start.address)).unwrap_or(0);
+        self.layout().bytes(start, length).map(Some)
+    }
+}
+
+const LE: LittleEndian = LittleEndian;
+
+/// By the relocations of the list.
+fn of_module(data: &[u8]) -> object::Result<Option<Sites>> {
+    let sections = FileHeader64::<LittleEndian>::parse(data)?.sections(LE, data)?;
+    let Some((list, _)) = sections.section_by_name(LE, b"__mcount_loc") else { return Ok(None) };
+    let table = sections.symbols(LE, data, object::elf::SHT_SYMTAB)?;
+    let mut sites = HashSet::new();
+    for section in sections.iter().filter(|section| section.sh_info(LE) as usize == list.0) {
+        let Some((relocations, _)) = section.rela(LE, data)? else { continue };
+        for relocation in relocations.iter().filter(|entry| entry.r_type(LE, false) == R_X86_64_64) {
+            let symbol = table.symbol(SymbolIndex(relocation.r_sym(LE, false) as usize))?;
+            let address = symbol.st_value(LE).wrapping_add_signed(relocation.r_addend(LE));
+            sites.insert((Some(usize::from(symbol.st_shndx(LE).0)), address));
+        }
+    }
+    Ok(Some(Sites(sites)))
+}

@@ -1,0 +1,269 @@
+//! What is known of a kernel's functions, and that replacements are held against it: on functions that are
+//! picked at random, the same each time.
+//!
+//! Needs kernels 6.12 and 6.1: `cargo klp doctor --fix --kernel 6.12` gets them.
+
+mod support;
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_klp::check::{Loaded, fits};
+use cargo_klp::manifest::Passed;
+use cargo_klp::new::func::Target;
+use cargo_klp::symbols::{Symbols, VMLINUX};
+use klp_btf::{Class, Kind, Prototype, RUNTIME_TYPES, Types, Writer};
+use serde_json::Value;
+use support::{kernel, klp, shuffle, succeed};
+
+/// So many functions of each kernel.
+const COUNT: usize = 300;
+
+/// Functions that a patch can replace, in an order by chance.
+fn functions(loaded: &Loaded<'_>, seed: u64) -> Vec<Prototype> {
+    let symbols = loaded.object.all();
+    let mut seen = HashSet::new();
+    let twice: HashSet<_> =
+        symbols.iter().map(|symbol| &symbol.name).filter(|name| !seen.insert(*name)).collect();
+    let sites = loaded.sites.as_ref().unwrap();
+    let traceable: HashSet<_> = symbols
+        .iter()
+        .filter(|symbol| !symbol.is_init && sites.has(symbol) && !twice.contains(&symbol.name))
+        .map(|symbol| &*symbol.name)
+        .collect();
+    let mut functions = loaded.types.as_ref().unwrap().functions().unwrap();
+    let names: Vec<_> = functions.iter().map(|function| function.name.clone()).collect();
+    let mut once = HashSet::new();
+    let several: HashSet<_> = names.iter().filter(|name| !once.insert(*name)).collect();
+    functions.retain(|function| {
+        traceable.contains(&*function.name) && !several.contains(&function.name) && !function.is_variadic
+    });
+    functions.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(functions.len() > 20_000, "{}", functions.len());
+    shuffle(&mut functions, seed);
+    functions.truncate(COUNT);
+    functions
+}
+
+/// A signature as the macros describe it, where it is that of the kernel.
+fn exact(types: &Types, prototype: &Prototype) -> Vec<Passed> {
+    let ids = [prototype.returns].into_iter().chain(prototype.parameters.iter().map(|(_, id)| *id));
+    ids.map(|id| passed(types.class(id).unwrap())).collect()
+}
+
+fn passed(class: Class) -> Passed {
+    Passed { class, place: "1:1".into() }
+}
+
+fn class(kind: Kind, size: u64) -> Passed {
+    passed(Class { kind, size })
+}
+
+/// Each way to get a signature wrong, and what is said of it; none where the function has no such part.
+fn mistakes(signature: &[Passed]) -> Vec<(&'static str, Vec<Passed>, &'static str)> {
+    let mut all = Vec::new();
+    let with = |index: usize, part: Passed| {
+        let mut changed = signature.to_vec();
+        changed[index] = part;
+        changed
+    };
+    all.push(("added", [signature, &[class(Kind::Signed, 4)]].concat(), "and its replacement"));
+    let returned = match signature[0].class.kind {
+        Kind::Pointer => class(Kind::Signed, 4),
+        Kind::Void => class(Kind::Pointer, 8),
+        _ => class(Kind::Void, 0),
+    };
+    all.push(("returns", with(0, returned), "returns"));
+    if signature.len() > 1 {
+        all.push(("dropped", signature[..signature.len() - 1].to_vec(), "and its replacement"));
+    }
+    let find =
+        |wanted: fn(&Class) -> bool| (1..signature.len()).find(|&index| wanted(&signature[index].class));
+    if let Some(index) = find(|class| matches!(class.kind, Kind::Signed | Kind::Unsigned) && class.size > 1) {
+        let Class { kind, size } = signature[index].class;
+        all.push(("narrowed", with(index, class(kind, size / 2)), "parameter"));
+        all.push(("pointer for integer", with(index, class(Kind::Pointer, 8)), "parameter"));
+    }
+    if let Some(index) = find(|class| class.kind == Kind::Pointer) {
+        all.push(("integer for pointer", with(index, class(Kind::Unsigned, 8)), "parameter"));
+    }
+    all
+}
+
+/// A patch crate with some items.
+///
+/// Its name is that of the test: tests that run at once share a target directory.
+fn write_crate(dir: &Path, name: &str, items: &str) {
+    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
+    let toml = format!(
+        "[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\nklp-runtime = {{ path = {runtime:?} }}\n[workspace]\n"
+    );
+    let source = format!(
+        "#![no_std]\n#![deny(warnings)]\nuse klp_runtime::prelude::*;\n\
+         livepatch! {{ license: \"GPL\", authors: [\"A. Author\"], description: \"Checked\" }}\n{items}"
+    );
+    fs::create_dir_all(dir.join("src")).unwrap();
+    for (file, text) in [("Cargo.toml", &toml), ("src/lib.rs", &source)] {
+        fs::write(dir.join(file), text).unwrap();
+    }
+}
+
+/// What `cargo klp check` says of a crate, and whether it fits.
+fn checked(dir: &Path, series: &str) -> (bool, Value) {
+    let mut command = klp();
+    command.args(["check", "--message-format", "json", "--kernel", series, "--manifest-path"]);
+    let output = command
+        .arg(dir.join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("check"))
+        .env("RUSTFLAGS", "")
+        .output()
+        .unwrap();
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+    (output.status.success(), line)
+}
+
+fn messages(line: &Value) -> Vec<String> {
+    let text = |fault: &Value| {
+        format!("{}: {}", fault["place"].as_str().unwrap_or("-"), fault["message"].as_str().unwrap())
+    };
+    line["faults"].as_array().unwrap().iter().map(text).collect()
+}
+
+/// Prototypes as `cargo klp new --func` writes them compile and are accepted; with a mistake they are refused.
+fn functions_at_random(series: &str, seed: u64) {
+    let kernel = kernel(series);
+    let symbols = Symbols::of(&kernel, &[]).unwrap();
+    let loaded = Loaded::of(&kernel, &symbols, VMLINUX).unwrap();
+    let types = loaded.types.as_ref().unwrap();
+    let functions = functions(&loaded, seed);
+    assert_eq!(functions.len(), COUNT);
+
+    let mut counts = std::collections::BTreeMap::<_, usize>::new();
+    for function in &functions {
+        let signature = exact(types, function);
+        let accepted = fits(types, function, &signature).unwrap();
+        assert!(accepted.is_empty(), "{accepted:?}");
+        for (mistake, changed, expected) in mistakes(&signature) {
+            let found = fits(types, function, &changed).unwrap();
+            assert!(
+                !found.is_empty() && found[0].1.contains(expected) && found[0].1.contains(&function.name),
+                "{mistake}: {function:?}: {found:?}"
+            );
+            *counts.entry(mistake).or_default() += 1;
+        }
+    }
+    println!("{series}: {counts:?} of {COUNT}");
+    assert!(counts.values().all(|&count| count > COUNT / 4), "{counts:?}");
+
+    let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
+    let mut items = String::new();
+    for function in &functions {
+        let target = Target { object: VMLINUX, symbol: &function.name, sympos: 0 };
+        items.push_str(&target.item(types, &mut writer, function).unwrap());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("crate");
+    let declarations = writer.finish();
+    let name = format!("checked-{}", series.replace('.', "-"));
+    write_crate(&dir, &name, &format!("{declarations}{items}"));
+    let (fits, line) = checked(&dir, series);
+    assert!(fits, "{:#?}", messages(&line));
+    assert_eq!(line["unchecked"].as_array().unwrap().len(), 0, "{line}");
+
+    // The same with a parameter more, by way of the macros.
+    let more = |line: &str| match line.split_once("fn livepatch_").and_then(|(_, rest)| rest.split_once('('))
+    {
+        Some((name, rest)) => format!("unsafe extern \"C\" fn livepatch_{name}(_more: c_int, {rest}\n"),
+        None => format!("{line}\n"),
+    };
+    write_crate(&dir, &name, &format!("{declarations}{}", items.lines().map(more).collect::<String>()));
+    let (fits, line) = checked(&dir, series);
+    assert!(!fits);
+    let said = messages(&line);
+    assert_eq!(said.len(), COUNT, "{said:#?}");
+    assert!(
+        said.iter().all(|message| message.contains("src/lib.rs:") && message.contains("and its replacement"))
+    );
+}
+
+#[test]
+fn functions_of_6_12_at_random() {
+    functions_at_random("6.12", 1);
+}
+
+#[test]
+fn functions_of_6_1_at_random() {
+    functions_at_random("6.1", 2);
+}
+
+/// A crate with some items, checked against 6.12.
+fn refused(items: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let dir: PathBuf = folder.path().join("crate");
+    write_crate(&dir, "checked", items);
+    let (fits, line) = checked(&dir, "6.12");
+    let said = messages(&line);
+    assert_eq!(fits, said.is_empty());
+    said
+}
+
+#[test]
+fn each_mistake_is_said_at_its_place() {
+    let said = refused(
+        "#[klp_func(symbol = \"cmdline_proc_sho\")]
+unsafe extern \"C\" fn absent() {}
+#[klp_func(symbol = \"c_start\")]
+unsafe extern \"C\" fn ambiguous(m: *mut seq_file, pos: *mut i64) -> *mut c_void { let _ = (m, pos); core::ptr::null_mut() }
+#[klp_func(symbol = \"c_start\", sympos = 40)]
+unsafe extern \"C\" fn nowhere() {}
+#[klp_func(symbol = \"start_kernel\")]
+unsafe extern \"C\" fn init() {}
+#[klp_func(symbol = \"do_syscall_64\")]
+unsafe extern \"C\" fn notrace() {}
+#[klp_func(symbol = \"jiffies\")]
+unsafe extern \"C\" fn data() {}
+#[klp_func(symbol = \"vfs_read\")]
+unsafe extern \"C\" fn parts(f: usize, buf: *mut c_char, count: u32, _pos: *mut i64) -> c_int { let _ = (f, buf, count); 0 }
+#[klp_func(symbol = \"xfs_file_open\", object = \"xfs\")]
+unsafe extern \"C\" fn of_module(_inode: *mut inode) -> c_int { 0 }
+#[klp_func(symbol = \"do_exit\")]
+unsafe extern \"C\" fn never(code: c_long) -> ! { let _ = code; loop {} }
+#[klp_func(symbol = \"no_such_function\", unchecked)]
+unsafe extern \"C\" fn unchecked() {}
+klp_runtime::opaque! { struct task_strct; }
+#[shadow(id = 1, of = task_strct)]
+#[repr(C)]
+struct Typo { x: u32 }
+",
+    );
+    // Where symbols are differs from build to build of the kernel.
+    let said = said.join("\n");
+    let without =
+        said.split("` at 0x").map(|part| part.split_once(", between").map_or(part, |(_, rest)| rest));
+    insta::assert_snapshot!(without.collect::<Vec<_>>().join("` between"));
+}
+
+#[test]
+fn what_explain_says() {
+    let explain = |arguments: &[&str]| {
+        let output = succeed(klp().args(["explain", "--kernel", "6.12"]).args(arguments));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = explain(&["cmdline_proc_show"]);
+    assert!(text.contains("int cmdline_proc_show(struct seq_file *m, void *v);"), "{text}");
+    assert!(text.contains("sympos = 0") && text.contains("can be redirected"), "{text}");
+    let several = explain(&["c_start"]);
+    assert!(several.contains("sympos = 1") && several.contains("sympos = 2"), "{several}");
+    let json: Value =
+        serde_json::from_str(&explain(&["xfs:xfs_file_open", "--message-format", "json"])).unwrap();
+    assert_eq!(json["object"], "xfs");
+    assert_eq!(json["prototypes"][0], "int xfs_file_open(struct inode *inode, struct file *file)");
+    assert_eq!(json["places"][0]["obstacle"], Value::Null);
+    let absent = klp().args(["explain", "nft_do_chain", "--kernel", "6.12"]).output().unwrap();
+    assert_eq!(absent.status.code(), Some(1));
+    let said = String::from_utf8(absent.stderr).unwrap();
+    assert!(said.contains("cargo klp explain nf_tables:nft_do_chain"), "{said}");
+}

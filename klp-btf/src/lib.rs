@@ -1,0 +1,237 @@
+//! What a kernel's BTF says, for livepatches: prototypes of functions and layouts of types, in C for
+//! people to read and in Rust for patches to use.
+
+mod c;
+mod class;
+mod layout;
+mod names;
+mod rust;
+
+use std::path::Path;
+
+use btf_rs::{Backend, Btf, BtfType, Func, FuncProto, Type};
+
+pub use btf_rs::Error;
+pub use class::{Class, Kind};
+pub use layout::{Field, Layout};
+pub use names::identifier;
+pub use rust::{Signature, Writer};
+
+/// What the functions of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The kernel types that `klp_runtime::types` declares, and its prelude has.
+pub const RUNTIME_TYPES: [&str; 8] =
+    ["device", "file", "inode", "module", "net_device", "seq_file", "sk_buff", "task_struct"];
+
+/// The types of a kernel, or of a module on top of those of its kernel.
+pub struct Types {
+    btf: Btf,
+}
+
+/// The prototype of a function.
+#[derive(Clone, Debug)]
+pub struct Prototype {
+    /// The function's name.
+    pub name: String,
+    /// The number of the type that it returns.
+    pub returns: u32,
+    /// Its parameters: names, which may be empty, and numbers of types.
+    pub parameters: Vec<(String, u32)>,
+    /// Whether more arguments may follow.
+    pub is_variadic: bool,
+}
+
+impl Types {
+    /// Opens a file of BTF and nothing else. It is read where it is needed only.
+    pub fn open(file: &Path) -> Result<Self> {
+        Ok(Self { btf: Btf::from_file_with_backend(file, Backend::Mmap)? })
+    }
+
+    /// The types of a module, whose BTF continues that of its kernel.
+    pub fn module(&self, data: &[u8]) -> Result<Self> {
+        Ok(Self { btf: Btf::from_split_bytes(data, &self.btf)? })
+    }
+
+    /// The prototypes of all functions of a name; of a module those alone that are its own.
+    ///
+    /// BTF leaves out most functions that the compiler has changed: there may be none.
+    pub fn prototypes(&self, name: &str) -> Result<Vec<Prototype>> {
+        let section = self.btf.split().unwrap_or_else(|| self.btf.base());
+        let functions = section.resolve_types_by_name(name)?;
+        functions.iter().filter_map(|found| self.prototype(name, found).transpose()).collect()
+    }
+
+    /// All functions with their prototypes; of a module its own.
+    pub fn functions(&self) -> Result<Vec<Prototype>> {
+        let section = self.btf.split().unwrap_or_else(|| self.btf.base());
+        let (first, last) = section.type_id_range();
+        let mut functions = Vec::new();
+        for id in first..=last {
+            if let function @ Type::Func(_) = self.get(id)?
+                && let Some(prototype) = self.prototype(&self.name(&function)?, &function)?
+            {
+                functions.push(prototype);
+            }
+        }
+        Ok(functions)
+    }
+
+    /// All structures and unions with a name and members, with the numbers of their types; of a module its own.
+    pub fn structures(&self) -> Result<Vec<(String, u32)>> {
+        let section = self.btf.split().unwrap_or_else(|| self.btf.base());
+        let (first, last) = section.type_id_range();
+        let mut structures = Vec::new();
+        for id in first..=last {
+            if let found @ (Type::Struct(_) | Type::Union(_)) = self.get(id)? {
+                let name = self.name(&found)?;
+                if !name.is_empty() {
+                    structures.push((name, id));
+                }
+            }
+        }
+        Ok(structures)
+    }
+
+    /// The number of the structure, union, enumeration or, where there is none, other type of a name.
+    pub fn find(&self, name: &str) -> Result<Option<u32>> {
+        let mut other = None;
+        for id in self.btf.resolve_ids_by_name(name)? {
+            match self.get(id)? {
+                Type::Struct(_) | Type::Union(_) | Type::Enum(_) | Type::Enum64(_) => return Ok(Some(id)),
+                Type::Typedef(_) | Type::Int(_) => other = other.or(Some(id)),
+                _ => {}
+            }
+        }
+        Ok(other)
+    }
+
+    /// The enumerators of an enumeration, with their values; `None` for other types.
+    pub fn enumerators(&self, id: u32) -> Result<Option<Vec<(String, i128)>>> {
+        let found = self.get(self.bare(id)?)?;
+        let mut all = Vec::new();
+        match &found {
+            Type::Enum(list) => {
+                for member in &list.members {
+                    let value = member.val();
+                    let value = if list.is_signed() { value.cast_signed().into() } else { value.into() };
+                    all.push((self.btf.resolve_name(member)?, value));
+                }
+            }
+            Type::Enum64(list) => {
+                for member in &list.members {
+                    let value = member.val();
+                    let value = if list.is_signed() { value.cast_signed().into() } else { value.into() };
+                    all.push((self.btf.resolve_name(member)?, value));
+                }
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(all))
+    }
+
+    /// The enumeration that has an enumerator, and its value.
+    pub fn enumerator(&self, name: &str) -> Result<Option<(u32, i128)>> {
+        let (first, last) = self.btf.base().type_id_range();
+        for id in first..=last {
+            if let Some((_, value)) =
+                self.enumerators_of(id)?.into_iter().flatten().find(|(found, _)| found == name)
+            {
+                return Ok(Some((id, value)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// As [`enumerators`](Self::enumerators), but not for names of enumerations.
+    fn enumerators_of(&self, id: u32) -> Result<Option<Vec<(String, i128)>>> {
+        match self.get(id)? {
+            Type::Enum(_) | Type::Enum64(_) => self.enumerators(id),
+            _ => Ok(None),
+        }
+    }
+
+    fn prototype(&self, name: &str, found: &Type) -> Result<Option<Prototype>> {
+        let Type::Func(function) = found else { return Ok(None) };
+        let FuncProto { parameters, .. } = &match self.target(function)? {
+            Type::FuncProto(prototype) => prototype,
+            _ => return Ok(None),
+        };
+        let is_variadic = parameters.last().is_some_and(btf_rs::Parameter::is_variadic);
+        let fixed = parameters.iter().filter(|parameter| !parameter.is_variadic());
+        let parameters = fixed
+            .map(|parameter| Ok((self.btf.resolve_name(parameter)?, parameter.get_type_id().unwrap_or(0))))
+            .collect::<Result<_>>()?;
+        Ok(Some(Prototype { name: name.into(), returns: self.returns(function)?, parameters, is_variadic }))
+    }
+
+    fn returns(&self, function: &Func) -> Result<u32> {
+        Ok(match self.target(function)? {
+            Type::FuncProto(prototype) => prototype.return_type_id(),
+            _ => 0,
+        })
+    }
+
+    fn get(&self, id: u32) -> Result<Type> {
+        self.btf.resolve_type_by_id(id)
+    }
+
+    /// What a type refers to.
+    fn target(&self, referrer: &dyn BtfType) -> Result<Type> {
+        self.get(referrer.get_type_id().unwrap_or(0))
+    }
+
+    /// The name of a type; empty where it has none.
+    fn name(&self, named: &Type) -> Result<String> {
+        match named.as_btf_type() {
+            Some(named) if named.get_name_offset().is_some() => self.btf.resolve_name(named),
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// What stands behind names and qualifiers: the number of the type itself.
+    fn bare(&self, mut id: u32) -> Result<u32> {
+        loop {
+            id = match self.get(id)? {
+                Type::Typedef(inner) => inner.get_type_id(),
+                Type::Const(inner) | Type::Volatile(inner) | Type::Restrict(inner) => inner.get_type_id(),
+                Type::TypeTag(inner) => inner.get_type_id(),
+                _ => return Ok(id),
+            }
+            .unwrap_or(0);
+        }
+    }
+
+    /// How a value of a type is passed.
+    pub fn class(&self, id: u32) -> Result<Class> {
+        let class = |kind, size: usize| Class { kind, size: size as u64 };
+        Ok(match self.get(self.bare(id)?)? {
+            Type::Void => class(Kind::Void, 0),
+            Type::Int(int) if int.is_bool() || self.btf.resolve_name(&int)? == "_Bool" => {
+                class(Kind::Bool, int.size())
+            }
+            Type::Int(int) if self.btf.resolve_name(&int)? == "char" => class(Kind::Char, int.size()),
+            Type::Int(int) if int.is_signed() => class(Kind::Signed, int.size()),
+            Type::Int(int) => class(Kind::Unsigned, int.size()),
+            Type::Enum(list) => class(Kind::Enum, list.size()),
+            Type::Enum64(list) => class(Kind::Enum, list.size()),
+            Type::Ptr(_) => class(Kind::Pointer, 8),
+            Type::Float(float) => class(Kind::Float, float.size()),
+            _ => class(Kind::Other, self.size(id)?),
+        })
+    }
+
+    /// The size of a type in bytes; 0 where it is not known.
+    fn size(&self, id: u32) -> Result<usize> {
+        Ok(match self.get(self.bare(id)?)? {
+            Type::Int(int) => int.size(),
+            Type::Enum(list) => list.size(),
+            Type::Enum64(list) => list.size(),
+            Type::Ptr(_) => 8,
+            Type::Float(float) => float.size(),
+            Type::Struct(structure) | Type::Union(structure) => structure.size(),
+            Type::Array(array) => array.len() * self.size(array.get_type_id().unwrap_or(0))?,
+            _ => 0,
+        })
+    }
+}

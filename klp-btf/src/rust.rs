@@ -1,0 +1,440 @@
+//! Types as Rust declares them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use btf_rs::{BtfType, Type};
+
+use crate::layout::{Field, Layout};
+use crate::{Prototype, Result, Types, identifier};
+
+/// Writes Rust for what is asked for, and at last the declarations that this needs.
+pub struct Writer<'a> {
+    types: &'a Types,
+    /// What goes before `c_int` and its like.
+    ffi: &'static str,
+    /// Types that are declared elsewhere, with their paths.
+    known: BTreeMap<String, String>,
+    /// Types that are seen by reference only.
+    opaque: BTreeSet<String>,
+    /// Enumerations, and the integers that they are.
+    enums: BTreeMap<String, &'static str>,
+    /// The names of the types that are declared in full.
+    names: BTreeMap<u32, String>,
+    /// The constants that are declared.
+    constants: BTreeSet<String>,
+    declarations: String,
+}
+
+/// The signature of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The names and types of the parameters.
+    pub parameters: Vec<(String, String)>,
+    /// The type that is returned, if any.
+    pub returns: Option<String>,
+}
+
+/// A field as Rust declares it.
+struct Place {
+    name: String,
+    offset: u64,
+    size: u64,
+    ty: String,
+}
+
+impl<'a> Writer<'a> {
+    /// With what goes before `c_int` and its like, and the types that are declared elsewhere: their names,
+    /// and what goes before them.
+    pub fn new<'k>(
+        types: &'a Types,
+        ffi: &'static str,
+        known: impl IntoIterator<Item = &'k str>,
+        path: &str,
+    ) -> Self {
+        Self {
+            types,
+            ffi,
+            known: known.into_iter().map(|name| (name.to_owned(), format!("{path}{name}"))).collect(),
+            opaque: BTreeSet::new(),
+            enums: BTreeMap::new(),
+            names: BTreeMap::new(),
+            constants: BTreeSet::new(),
+            declarations: String::new(),
+        }
+    }
+
+    /// The declarations of all types that were named.
+    #[must_use]
+    pub fn finish(self) -> String {
+        let mut text = String::new();
+        let is_declared = |name: &String| self.names.values().any(|declared| declared == name);
+        let opaque: Vec<_> = self.opaque.iter().filter(|name| !is_declared(name)).collect();
+        if !opaque.is_empty() {
+            let path = if self.ffi.is_empty() { "" } else { "::klp_runtime::" };
+            let _ = writeln!(text, "{path}opaque! {{");
+            for name in opaque {
+                let _ =
+                    writeln!(text, "    /// `{name}` of the kernel.\n    pub struct {};", identifier(name));
+            }
+            text.push_str("}\n");
+        }
+        for (name, integer) in &self.enums {
+            let _ = write!(
+                text,
+                "\n/// `enum {name}` of the kernel.\n#[allow(dead_code, non_camel_case_types)]\npub type {} = {}{integer};\n",
+                identifier(name),
+                self.ffi
+            );
+        }
+        text + &self.declarations
+    }
+
+    /// The parameters of a function, each with a name, and what it returns, if anything.
+    pub fn signature(&mut self, prototype: &Prototype) -> Result<Signature> {
+        let mut taken = BTreeSet::new();
+        let mut parameters = Vec::new();
+        for (number, (name, id)) in prototype.parameters.iter().enumerate() {
+            let mut name = if name.is_empty() { format!("argument_{number}") } else { identifier(name) };
+            while !taken.insert(name.clone()) {
+                name.push('_');
+            }
+            parameters.push((name, self.value(*id)?));
+        }
+        let returns = match self.types.get(self.types.bare(prototype.returns)?)? {
+            Type::Void => None,
+            _ => Some(self.value(prototype.returns)?),
+        };
+        Ok(Signature { parameters, returns })
+    }
+
+    /// A type, of which there is a value.
+    pub fn value(&mut self, id: u32) -> Result<String> {
+        let types = self.types;
+        let bare = types.bare(id)?;
+        let found = types.get(bare)?;
+        Ok(match &found {
+            Type::Int(int) => {
+                let integer = match (&*types.name(&found)?, int.is_bool(), int.is_signed(), int.size()) {
+                    ("_Bool", ..) | (_, true, ..) => return Ok("bool".into()),
+                    ("char", ..) => "c_char",
+                    (_, _, true, 4) => "c_int",
+                    (_, _, false, 4) => "c_uint",
+                    (name, _, signed, size) => return Ok(self.integer(name, signed, size)),
+                };
+                format!("{}{integer}", self.ffi)
+            }
+            Type::Enum(list) => self.enumeration(&types.name(&found)?, list.is_signed(), list.size()),
+            Type::Enum64(list) => self.enumeration("", list.is_signed(), list.size()),
+            Type::Float(float) => format!("f{}", 8 * float.size()),
+            Type::Ptr(pointer) => self.pointer(pointer.get_type_id().unwrap_or(0))?,
+            Type::Array(array) => {
+                format!("[{}; {}]", self.value(array.get_type_id().unwrap_or(0))?, array.len())
+            }
+            Type::Struct(_) | Type::Union(_) => self.aggregate(id, bare)?,
+            _ => format!("{}c_void", self.ffi),
+        })
+    }
+
+    /// An integer that is neither `int` nor `unsigned int`.
+    fn integer(&self, name: &str, signed: bool, size: usize) -> String {
+        let ffi = match (name, signed) {
+            ("long int", _) => "c_long",
+            ("long unsigned int", _) => "c_ulong",
+            ("long long int", _) => "c_longlong",
+            ("long long unsigned int", _) => "c_ulonglong",
+            _ => return format!("{}{}", if signed { 'i' } else { 'u' }, 8 * size),
+        };
+        format!("{}{ffi}", self.ffi)
+    }
+
+    fn enumeration(&mut self, name: &str, signed: bool, size: usize) -> String {
+        let integer = match (size, signed) {
+            (4, false) => "c_uint",
+            (4, true) => "c_int",
+            _ => return self.integer("", signed, size),
+        };
+        if name.is_empty() {
+            return format!("{}{integer}", self.ffi);
+        }
+        if !self.known.contains_key(name) {
+            self.enums.insert(name.into(), integer);
+        }
+        identifier(name)
+    }
+
+    /// A pointer to a type.
+    fn pointer(&mut self, target: u32) -> Result<String> {
+        let types = self.types;
+        let found = types.get(types.bare(target)?)?;
+        if let Type::FuncProto(prototype) = &found {
+            let mut parameters = Vec::new();
+            for parameter in &prototype.parameters {
+                parameters.push(if parameter.is_variadic() {
+                    "...".into()
+                } else {
+                    self.value(parameter.get_type_id().unwrap_or(0))?
+                });
+            }
+            let returns = match types.get(types.bare(prototype.return_type_id())?)? {
+                Type::Void => String::new(),
+                _ => format!(" -> {}", self.value(prototype.return_type_id())?),
+            };
+            return Ok(format!("Option<unsafe extern \"C\" fn({}){returns}>", parameters.join(", ")));
+        }
+        let target_text = match &found {
+            Type::Struct(_) | Type::Union(_) | Type::Fwd(_) => {
+                let name = self.types.called(target)?;
+                if name.is_empty() {
+                    format!("{}c_void", self.ffi)
+                } else {
+                    match self.known.get(&name) {
+                        Some(path) => path.clone(),
+                        None => {
+                            self.opaque.insert(name.clone());
+                            identifier(&name)
+                        }
+                    }
+                }
+            }
+            Type::Void => format!("{}c_void", self.ffi),
+            _ => self.value(target)?,
+        };
+        let mutability = if types.is_const(target)? { "const" } else { "mut" };
+        Ok(format!("*{mutability} {target_text}"))
+    }
+
+    /// A structure or union by value, which is declared in full.
+    fn aggregate(&mut self, id: u32, bare: u32) -> Result<String> {
+        if let Some(name) = self.names.get(&bare) {
+            return Ok(identifier(name));
+        }
+        let name = match self.types.called(id)? {
+            name if name.is_empty() => format!("anonymous_{bare}"),
+            name => name,
+        };
+        self.declare(bare, name, None)
+    }
+
+    /// Declares an enumeration under a name, with its enumerators as constants.
+    pub fn constants(&mut self, name: &str, id: u32) -> Result<Option<String>> {
+        let types = self.types;
+        let Some(enumerators) = types.enumerators(id)? else { return Ok(None) };
+        let integer = self.enumerators_type(id)?;
+        let ident = identifier(name);
+        let mut text = format!(
+            "\n/// `{name}` of the kernel.\n#[allow(dead_code, non_camel_case_types)]\npub type {ident} = {integer};\n"
+        );
+        for (enumerator, value) in enumerators {
+            if self.constants.insert(enumerator.clone()) {
+                text.push_str(&constant(&enumerator, &ident, value));
+            }
+        }
+        self.enums.remove(name);
+        self.known.insert(name.into(), ident.clone());
+        self.declarations.push_str(&text);
+        Ok(Some(ident))
+    }
+
+    /// Declares one enumerator as a constant.
+    pub fn constant(&mut self, name: &str, id: u32, value: i128) -> Result<()> {
+        let integer = self.enumerators_type(id)?;
+        if self.constants.insert(name.into()) {
+            self.declarations.push_str(&constant(name, &integer, value));
+        }
+        Ok(())
+    }
+
+    /// The integer that an enumeration is.
+    fn enumerators_type(&mut self, id: u32) -> Result<String> {
+        let (signed, size) = match self.types.get(self.types.bare(id)?)? {
+            Type::Enum(list) => (list.is_signed(), list.size()),
+            Type::Enum64(list) => (list.is_signed(), list.size()),
+            _ => (false, 4),
+        };
+        Ok(self.enumeration("", signed, size))
+    }
+
+    /// Declares a function, as an item of an `extern` block.
+    pub fn function(&mut self, prototype: &Prototype) -> Result<String> {
+        let Signature { parameters, returns } = self.signature(prototype)?;
+        let mut declared: Vec<_> = parameters.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
+        if prototype.is_variadic {
+            declared.push("...".into());
+        }
+        let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
+        Ok(format!("pub fn {}({}){returns};", identifier(&prototype.name), declared.join(", ")))
+    }
+
+    /// Declares a structure or union in full, under its own name.
+    pub fn whole(&mut self, name: &str, id: u32) -> Result<String> {
+        let bare = self.types.bare(id)?;
+        match self.names.get(&bare) {
+            Some(name) => Ok(identifier(name)),
+            None => self.declare(bare, name.into(), None),
+        }
+    }
+
+    /// Declares a structure with some of its fields, each by its name and offset.
+    pub fn part(&mut self, name: &str, id: u32, fields: Vec<Field>) -> Result<String> {
+        self.declare(self.types.bare(id)?, name.into(), Some(fields))
+    }
+
+    fn declare(&mut self, bare: u32, mut name: String, part: Option<Vec<Field>>) -> Result<String> {
+        // Two types may have one name: what differs from one part of the kernel to another.
+        if self.names.values().any(|taken| *taken == name) || self.known.contains_key(&name) {
+            name = format!("{name}_{bare}");
+        }
+        self.names.insert(bare, name.clone());
+        let Some(Layout { size, is_union, fields }) = self.types.layout(bare)? else { return Ok(name) };
+        let is_union = is_union && part.is_none();
+        let align = self.types.align(bare)?;
+        let mut text = String::new();
+        let mut getters = String::new();
+        let mut places = Vec::new();
+        for (number, field) in part.unwrap_or(fields).into_iter().enumerate() {
+            if field.bits.is_some() {
+                if !field.name.is_empty() {
+                    getters.push_str(&getter(&field));
+                }
+                continue;
+            }
+            let place = self.place(&field, number, align)?;
+            places.push(place);
+        }
+        places.sort_by_key(|place| (place.offset, place.size));
+        let ident = identifier(&name);
+        let keyword = if is_union { "union" } else { "struct" };
+        let _ = write!(
+            text,
+            "\n/// `{name}` of the kernel.\n#[repr(C, align({align}))]\n#[derive(Clone, Copy)]\n\
+             #[allow(dead_code, non_camel_case_types, non_snake_case, clippy::all)]\npub {keyword} {ident} {{\n"
+        );
+        let mut end = 0;
+        for (number, Place { name, offset, size, ty }) in places.iter().enumerate() {
+            if *offset > end && !is_union {
+                let _ = writeln!(text, "    __padding_{number}: [u8; {}],", offset - end);
+            }
+            let _ = writeln!(text, "    /// At the offset {offset}.\n    pub {name}: {ty},");
+            end = offset + size;
+        }
+        if is_union {
+            let _ = writeln!(text, "    __size: [u8; {size}],");
+        } else if end < size {
+            let _ = writeln!(text, "    __padding: [u8; {}],", size - end);
+        }
+        text.push_str("}\n");
+        if !getters.is_empty() {
+            let _ = write!(text, "\nimpl {ident} {{{getters}}}\n");
+        }
+        let _ = write!(text, "const _: () = {{\n    assert!(::core::mem::size_of::<{ident}>() == {size});\n");
+        for Place { name, offset, .. } in &places {
+            let _ = writeln!(text, "    assert!(::core::mem::offset_of!({ident}, {name}) == {offset});");
+        }
+        text.push_str("};\n");
+        self.declarations.push_str(&text);
+        Ok(ident)
+    }
+
+    /// A field in a structure of an alignment: as bytes where its type can't stand there.
+    fn place(&mut self, field: &Field, number: usize, align: u64) -> Result<Place> {
+        let (offset, size) = (field.offset / 8, self.types.size_of(field.id)?);
+        let own = self.types.align(field.id)?;
+        let name =
+            if field.name.is_empty() { format!("__anonymous_{number}") } else { identifier(&field.name) };
+        let ty = if own > align || !offset.is_multiple_of(own) {
+            format!("[u8; {size}]")
+        } else {
+            self.value(field.id)?
+        };
+        Ok(Place { name, offset, size, ty })
+    }
+}
+
+fn constant(name: &str, ty: &str, value: i128) -> String {
+    format!(
+        "\n/// `{name}` of the kernel.\n#[allow(dead_code, non_upper_case_globals)]\npub const {}: {ty} = {value};\n",
+        identifier(name)
+    )
+}
+
+/// What reads a bit-field.
+fn getter(field: &Field) -> String {
+    let bits = field.bits.unwrap_or(0);
+    let (first, shift) = (field.offset / 8, field.offset % 8);
+    let bytes = (shift + u64::from(bits)).div_ceil(8);
+    format!(
+        "
+    /// {bits} bits at the offset {first}, from bit {shift}.
+    #[must_use]
+    #[allow(dead_code, non_snake_case)]
+    pub fn {}(&self) -> u64 {{
+        let mut bytes = [0; 16];
+        // SAFETY: They are bytes of the structure, which has no parts that are not initialized.
+        let field = unsafe {{ (&raw const *self).byte_add({first}).cast::<[u8; {bytes}]>().read() }};
+        bytes[..{bytes}].copy_from_slice(&field);
+        (u128::from_le_bytes(bytes) >> {shift}) as u64 & (u64::MAX >> {})
+    }}
+",
+        identifier(&field.name),
+        64 - bits.min(64)
+    )
+}
+
+impl Types {
+    /// The alignment of a type in bytes, as far as its contents ask for it: BTF has no other.
+    pub fn align(&self, id: u32) -> Result<u64> {
+        let bare = self.bare(id)?;
+        Ok(match self.get(bare)? {
+            Type::Array(array) => self.align(array.get_type_id().unwrap_or(0))?,
+            Type::Struct(_) | Type::Union(_) => {
+                let Some(Layout { size, fields, .. }) = self.layout(bare)? else { return Ok(1) };
+                let mut align = 1;
+                for field in fields.iter().filter(|field| field.bits.is_none()) {
+                    let own = self.align(field.id)?;
+                    // A field of a packed structure stands where its type alone would not.
+                    if (field.offset / 8).is_multiple_of(own) && size.is_multiple_of(own) {
+                        align = align.max(own);
+                    }
+                }
+                align
+            }
+            _ => self.size_of(bare)?.max(1),
+        })
+    }
+
+    /// What a structure or union is called: by itself, else by the name that was given to it last.
+    pub(crate) fn called(&self, mut id: u32) -> Result<String> {
+        let mut name = String::new();
+        loop {
+            let found = self.get(id)?;
+            id = match &found {
+                Type::Typedef(inner) => {
+                    name = self.name(&found)?;
+                    inner.get_type_id()
+                }
+                Type::Const(inner) | Type::Volatile(inner) | Type::Restrict(inner) => inner.get_type_id(),
+                Type::TypeTag(inner) => inner.get_type_id(),
+                _ => {
+                    let own = self.name(&found)?;
+                    return Ok(if own.is_empty() { name } else { own });
+                }
+            }
+            .unwrap_or(0);
+        }
+    }
+
+    /// Whether a type is qualified as `const`.
+    pub(crate) fn is_const(&self, mut id: u32) -> Result<bool> {
+        loop {
+            id = match self.get(id)? {
+                Type::Const(_) => return Ok(true),
+                Type::Typedef(inner) => inner.get_type_id(),
+                Type::Volatile(inner) | Type::Restrict(inner) => inner.get_type_id(),
+                Type::TypeTag(inner) => inner.get_type_id(),
+                _ => return Ok(false),
+            }
+            .unwrap_or(0);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! `kernel_types!`.
+
+mod source;
+
+use std::collections::BTreeSet;
+
+use klp_btf::{Field, RUNTIME_TYPES, Types, Writer};
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Token, braced};
+
+use crate::diagnostics::{Diagnostics, Reported, list, nearest};
+use crate::emit::{Part, manifest};
+use source::Source;
+
+/// What goes before `c_int` and its like.
+const FFI: &str = "::core::ffi::";
+
+/// What is asked for.
+struct Wanted {
+    attrs: Vec<Attribute>,
+    kind: Kind,
+    name: Ident,
+}
+
+enum Kind {
+    /// A structure or union: some of its fields, or all.
+    Structure(Option<Vec<Ident>>),
+    /// An enumeration with its constants.
+    Enum,
+    /// One constant of an enumeration.
+    Constant,
+    /// A function that is called.
+    Function,
+}
+
+impl Parse for Wanted {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let lookahead = input.lookahead1();
+        let is_structure = lookahead.peek(Token![struct]) || lookahead.peek(Token![union]);
+        let kind = if is_structure {
+            Kind::Structure(None)
+        } else if lookahead.peek(Token![enum]) {
+            Kind::Enum
+        } else if lookahead.peek(Token![const]) {
+            Kind::Constant
+        } else if lookahead.peek(Token![fn]) {
+            Kind::Function
+        } else {
+            return Err(input.error(
+                "write `struct name { field, … }`, `struct name;` for all its fields, `union …`, `enum name;`, \
+                 `const NAME;` or `fn name;`",
+            ));
+        };
+        input.call(Ident::parse_any)?;
+        let name = input.call(Ident::parse_any)?;
+        let kind = if is_structure && input.peek(syn::token::Brace) {
+            let content;
+            braced!(content in input);
+            let fields = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)?;
+            Kind::Structure(Some(fields.into_iter().collect()))
+        } else {
+            input.parse::<Token![;]>()?;
+            kind
+        };
+        Ok(Self { attrs, kind, name })
+    }
+}
+
+pub(crate) fn expand(input: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let tokens = generate(&mut diagnostics, input).unwrap_or_default();
+    diagnostics.attach(tokens)
+}
+
+fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenStream, Reported> {
+    let parse = |input: ParseStream<'_>| {
+        let mut all = Vec::new();
+        while !input.is_empty() {
+            all.push(input.parse::<Wanted>()?);
+        }
+        Ok(all)
+    };
+    let wanted = parse.parse2(input).map_err(|error| diagnostics.push(error))?;
+    let source = Source::find().map_err(|why| diagnostics.error_at(proc_macro2::Span::call_site(), why))?;
+    let types = source.open().map_err(|why| diagnostics.error_at(proc_macro2::Span::call_site(), why))?;
+    let is_wanted = |name: &&str| wanted.iter().any(|item| item.name == *name);
+    let elsewhere = RUNTIME_TYPES.into_iter().filter(|name| !is_wanted(name));
+    let mut bindings = Bindings {
+        types: &types,
+        source: &source,
+        writer: Writer::new(&types, FFI, elsewhere, "::klp_runtime::types::"),
+        functions: TokenStream::new(),
+        diagnostics,
+    };
+    // Those in part come first: they may be a part of others.
+    let order = |item: &&Wanted| match item.kind {
+        Kind::Structure(Some(_)) => 0,
+        Kind::Enum | Kind::Constant => 1,
+        Kind::Structure(None) => 2,
+        Kind::Function => 3,
+    };
+    let mut ordered: Vec<_> = wanted.iter().collect();
+    ordered.sort_by_key(order);
+    for item in ordered {
+        // What is wrong with one does not hide what is wrong with the next.
+        let _ = bindings.add(item);
+    }
+    let Bindings { writer, functions, .. } = bindings;
+    let text = writer.finish();
+    let declared: TokenStream = text.parse().map_err(|_| {
+        diagnostics.error_at(proc_macro2::Span::call_site(), "this kernel's types make no Rust: report them")
+    })?;
+    let names: Vec<&Ident> = wanted
+        .iter()
+        .flat_map(|item| {
+            let fields = if let Kind::Structure(Some(fields)) = &item.kind { &**fields } else { &[] };
+            fields.iter().chain([&item.name])
+        })
+        .collect();
+    let lines = wanted.iter().map(|item| {
+        let name = item.name.unraw().to_string();
+        manifest(&[], &[Part::Text("binding"), Part::Text(&name), Part::Text(&source.file.to_string_lossy())])
+    });
+    let declared = located(declared, &names);
+    Ok(quote! {
+        // Another kernel makes other types.
+        const _: ::core::option::Option<&str> = ::core::option_env!("KLP_BTF");
+        #declared
+        #functions
+        #(#lines)*
+    })
+}
+
+/// The tokens with those names that the author wrote at the author's place.
+fn located(tokens: TokenStream, names: &[&Ident]) -> TokenStream {
+    let locate = |token| match token {
+        TokenTree::Ident(mut ident) => {
+            if let Some(written) = names.iter().find(|name| ***name == ident) {
+                ident.set_span(written.span());
+            }
+            TokenTree::Ident(ident)
+        }
+        TokenTree::Group(group) => {
+            let mut inner = Group::new(group.delimiter(), located(group.stream(), names));
+            inner.set_span(group.span());
+            TokenTree::Group(inner)
+        }
+        other => other,
+    };
+    tokens.into_iter().map(locate).collect()
+}
+
+struct Bindings<'a> {
+    types: &'a Types,
+    source: &'a Source,
+    writer: Writer<'a>,
+    functions: TokenStream,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Bindings<'_> {
+    fn add(&mut self, wanted: &Wanted) -> Result<(), Reported> {
+        let ident = &wanted.name;
+        let name = ident.unraw().to_string();
+        match &wanted.kind {
+            Kind::Structure(fields) => {
+                let id = self.find(ident, &name)?;
+                if self.btf(ident, self.types.layout(id))?.is_none() {
+                    let message = format!("`{name}` of {} is no structure or union", self.source.name());
+                    return Err(self.diagnostics.error(ident, message));
+                }
+                match fields {
+                    None => {
+                        let declared = self.writer.whole(&name, id);
+                        self.btf(ident, declared)?;
+                    }
+                    Some(fields) => {
+                        let fields = self.fields(&name, id, fields)?;
+                        let declared = self.writer.part(&name, id, fields);
+                        self.btf(ident, declared)?;
+                    }
+                }
+            }
+            Kind::Enum => {
+                let id = self.find(ident, &name)?;
+                let declared = self.writer.constants(&name, id);
+                if self.btf(ident, declared)?.is_none() {
+                    let message = format!("`{name}` of {} is no enumeration", self.source.name());
+                    return Err(self.diagnostics.error(ident, message));
+                }
+            }
+            Kind::Constant => {
+                let Some((id, value)) = self.btf(ident, self.types.enumerator(&name))? else {
+                    let message = format!(
+                        "{} has no enumeration with `{name}`: macros of C are in no BTF, write their value",
+                        self.source.name()
+                    );
+                    return Err(self.diagnostics.error(ident, message));
+                };
+                let declared = self.writer.constant(&name, id, value);
+                self.btf(ident, declared)?;
+            }
+            Kind::Function => {
+                let prototypes = self.btf(ident, self.types.prototypes(&name))?;
+                let Some(prototype) = prototypes.first() else {
+                    let message = format!("{} has no prototype of `{name}` in its BTF", self.source.name());
+                    return Err(self.diagnostics.error(ident, message));
+                };
+                let declared = self.writer.function(prototype);
+                let item: TokenStream = self.btf(ident, declared)?.parse().unwrap_or_default();
+                let item = located(item, &[ident]);
+                let attrs = &wanted.attrs;
+                let docs = format!("`{name}` of the kernel.");
+                self.functions.extend(quote! {
+                    #(#attrs)*
+                    #[allow(improper_ctypes)]
+                    unsafe extern "C" {
+                        #[doc = #docs]
+                        #item
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of a type.
+    fn find(&mut self, ident: &Ident, name: &str) -> Result<u32, Reported> {
+        match self.btf(ident, self.types.find(name))? {
+            Some(id) => Ok(id),
+            None => {
+                let message = format!("{} has no type `{name}`", self.source.name());
+                Err(self.diagnostics.error(ident, message))
+            }
+        }
+    }
+
+    /// The fields that were asked for, none of which shares its place with another.
+    fn fields(&mut self, name: &str, id: u32, wanted: &[Ident]) -> Result<Vec<Field>, Reported> {
+        let Some(first) = wanted.first() else { return Ok(Vec::new()) };
+        let all = self.btf(first, self.types.fields(id))?;
+        let mut found: Vec<(&Ident, Field, u64)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for ident in wanted {
+            let field_name = ident.unraw().to_string();
+            let Some(field) = all.iter().find(|field| field.name == field_name) else {
+                let near = nearest(&field_name, all.iter().map(|field| &*field.name));
+                let hint = near.map_or_else(
+                    || format!("it has {}", list(all.iter().map(|field| &*field.name).take(20))),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                let message =
+                    format!("`{name}` of {} has no field `{field_name}`: {hint}", self.source.name());
+                self.diagnostics.error(ident, message);
+                continue;
+            };
+            let end = field.offset / 8 + self.btf(ident, self.types.size_of(field.id))?;
+            let overlaps = |(_, other, other_end): &&(&Ident, Field, u64)| {
+                field.offset / 8 < *other_end && other.offset / 8 < end
+            };
+            if !seen.insert(field_name.clone()) {
+                self.diagnostics.error(ident, format!("`{field_name}` is written twice: keep one"));
+            } else if field.bits.is_none()
+                && let Some((other, ..)) =
+                    found.iter().filter(|(_, other, _)| other.bits.is_none()).find(overlaps)
+            {
+                let message = format!(
+                    "`{field_name}` is in a union with `{other}`, at the same place: keep one of them"
+                );
+                self.diagnostics.error(ident, message);
+            } else {
+                found.push((ident, field.clone(), end));
+            }
+        }
+        self.diagnostics.check()?;
+        Ok(found.into_iter().map(|(_, field, _)| field).collect())
+    }
+
+    /// What BTF says, or that it can't be read.
+    fn btf<T>(&mut self, at: impl ToTokens, read: klp_btf::Result<T>) -> Result<T, Reported> {
+        read.map_err(|error| {
+            let message = format!("the types of {} can't be read: {error}", self.source.name());
+            self.diagnostics.error(at, message)
+        })
+    }
+}
