@@ -5,6 +5,7 @@
 
 pub mod finish;
 mod flags;
+mod fresh;
 mod hook;
 pub mod kbuild;
 pub mod object;
@@ -15,6 +16,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::SystemTime;
 
 use anstream::adapter::strip_str;
 use cargo_metadata::{Metadata, MetadataCommand, Package};
@@ -223,17 +225,31 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &
         }
     }
     fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
-    kbuild::write(&dir, &module, &kbuild::klp_mk(metadata, package)?)?;
+    let klp_mk = kbuild::klp_mk(metadata, package)?;
+    kbuild::write(&dir, &module, &klp_mk)?;
 
-    let progress = ui::spinner("Building", format!("{} for {}", package.name, kernel.release));
-    let said = make(kernel, &dir, crate_dir.as_std_path(), modules)?;
-    drop(progress);
-    if let Some(error) = said.fatal(&package.name) {
-        return Err(error);
+    let krate =
+        Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() };
+    let kbuild = klp_mk.parent().expect("a file is in a folder");
+    let build = fresh::Build { krate: &krate, kernel, dir: &dir, module: &module, kbuild, modules };
+    if !build.is_fresh()? {
+        build.forget();
+        let started = SystemTime::now();
+        make_one(package, kernel, &dir, modules)?;
+        build.record(started)?;
     }
     let ko = dir.join(format!("{module}.ko"));
     let manifest = check(&ko, &module, &kernel.release)?;
     Ok(Built { package: package.name.to_string(), module, ko, release: kernel.release.clone(), manifest })
+}
+
+/// Has Kbuild make a module.
+fn make_one(package: &Package, kernel: &Kernel, dir: &Path, modules: &[PathBuf]) -> Result<()> {
+    let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
+    let progress = ui::spinner("Building", format!("{} for {}", package.name, kernel.release));
+    let said = make(kernel, dir, crate_dir.as_std_path(), modules)?;
+    drop(progress);
+    said.fatal(&package.name).map_or(Ok(()), Err)
 }
 
 /// What make and the tools that it ran said, and how it ended.
