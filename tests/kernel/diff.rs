@@ -34,7 +34,7 @@ pub(crate) const SEQUENCES: &str = "KLP_TEST_SEQUENCES";
 pub(crate) const SHRINK: &str = "KLP_TEST_SHRINK";
 
 /// How many sequences an ordinary run has.
-const ORDINARY: u32 = 40;
+const ORDINARY: u32 = 20;
 
 /// What the test says where they do.
 pub(crate) const DIFFER: &str = "the kernel and the model differ";
