@@ -81,6 +81,11 @@ impl Both {
         if self.asleep.is_some() {
             self.apply(Operation::Sleep);
         }
+        // Patches that are enabled are told of the module's end, here as in the middle.
+        self.apply(Operation::Look);
+        if self.target {
+            self.apply(Operation::Target);
+        }
         while self.difference.is_none()
             && let Some(&newest) = self.listed.last()
         {
@@ -110,9 +115,6 @@ impl Both {
                     self.unload(index);
                 }
             }
-        }
-        if self.target {
-            self.apply(Operation::Target);
         }
         if self.difference.is_none() {
             let left = self.sim.leaks();
