@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::cache::{self, Lock};
 use crate::error::{Error, Result, run_tool};
@@ -161,12 +162,17 @@ fn library(entry: &Path, version: &str) -> PathBuf {
 
 /// The version of the compiler that patches are compiled with.
 pub fn rustc_version() -> Result<String> {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    if let Some(version) = VERSION.get() {
+        return Ok(version.clone());
+    }
     let output = run_tool(Command::new("rustc").arg("--version"))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.split_whitespace().nth(1).map(str::to_owned).ok_or_else(|| Error::Request {
+    let version = said.split_whitespace().nth(1).map(str::to_owned).ok_or_else(|| Error::Request {
         message: format!("`rustc --version` said `{}`", said.trim()),
         help: "check which rustc is in PATH".into(),
-    })
+    })?;
+    Ok(VERSION.get_or_init(|| version).clone())
 }
 
 /// Whether a package's version is one of this upstream version.

@@ -60,6 +60,13 @@ pub enum Error {
         option: &'static str,
     },
 
+    /// The kernel is of a series that nobody has tried.
+    #[error("kernel {release} is older than 6.1, the oldest that klp supports")]
+    TooOld {
+        /// The kernel's release.
+        release: String,
+    },
+
     /// The kernel or the machine is of an architecture that is not supported.
     #[error("{what} is not for x86_64, the one architecture supported so far")]
     Architecture {
@@ -261,7 +268,7 @@ impl Error {
             Self::NotAKernelDir { .. } => {
                 Some("give what `/lib/modules/RELEASE/build` points to, or a release with `--kernel`".into())
             }
-            Self::Unpatchable { .. } => {
+            Self::TooOld { .. } | Self::Unpatchable { .. } => {
                 Some("`cargo klp doctor --fix --kernel 6.12` gets a stock kernel that can".into())
             }
             Self::NoKernel { series, .. } => Some(format!("run `cargo klp doctor --fix --kernel {series}`")),

@@ -36,6 +36,13 @@ pub enum Need {
     Image,
 }
 
+/// The series that all tests run on. What differs between them is in the glue, in `build/flags.rs` and in
+/// `symbols/kallsyms.rs`.
+pub const TESTED: [&str; 2] = ["6.1", "6.12"];
+
+/// The oldest release that is known to have what the runtime needs, as two numbers.
+const OLDEST: (u32, u32) = (6, 1);
+
 /// A kernel on this machine.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -97,6 +104,11 @@ impl Kernel {
             place.release == release && fs::canonicalize(&place.kdir).is_ok_and(|known| known == kdir)
         });
         place.unwrap_or_else(|| Place::new(release, kdir, "/".as_ref())).open()
+    }
+
+    /// Whether it is of a series that all tests run on.
+    pub fn is_tested(&self) -> bool {
+        TESTED.iter().any(|tested| matches(&self.release, tested))
     }
 
     /// The value of a configuration option: `y`, `m`, a number or a string without its quotes;
@@ -181,6 +193,9 @@ impl Place {
     }
 
     fn open(&self) -> Result<Kernel> {
+        if series(&self.release).is_some_and(|series| series < OLDEST) {
+            return Err(Error::TooOld { release: self.release.clone() });
+        }
         let config = read_config(&self.kdir)?;
         if !config.contains_key("CONFIG_X86_64") {
             return Err(Error::Architecture { what: format!("kernel {}", self.release) });
@@ -199,6 +214,12 @@ impl Place {
             config,
         })
     }
+}
+
+/// The first two numbers of a release.
+fn series(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(['.', '-', '+']).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 /// Releases on this machine that have what is needed, the newest first.
@@ -379,6 +400,11 @@ mod tests {
     fn a_series_is_no_prefix() {
         assert!(matches("6.1.0-56-amd64", "6.1"));
         assert!(!matches("6.12.117+deb12-amd64", "6.1"));
+        assert_eq!(series("6.12.117+deb12-amd64"), Some((6, 12)));
+        assert_eq!(series("5.10.0-30-amd64"), Some((5, 10)));
+        assert_eq!(series("7.2-rc1+"), Some((7, 2)));
+        assert_eq!(series("next"), None);
+        assert!(series("5.19.0") < Some(OLDEST) && series("10.0") > Some(OLDEST));
         assert!(matches("6.12.117+deb12-amd64", "6.12.117"));
         assert!(matches("6.12.117+deb12-amd64", "6.12.117+deb12-amd64"));
     }

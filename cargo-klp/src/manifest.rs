@@ -200,6 +200,8 @@ pub enum Use {
     Variable,
     /// A variable in this function.
     StaticOf(String),
+    /// The code of a function that is redirected is called, past the redirect.
+    Original,
 }
 
 impl Use {
@@ -207,6 +209,7 @@ impl Use {
         match field {
             "function" => Some(Self::Function),
             "variable" => Some(Self::Variable),
+            "original" => Some(Self::Original),
             _ => Some(Self::StaticOf(field.strip_prefix("static_of:")?.into())),
         }
     }

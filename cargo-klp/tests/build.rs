@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::SystemTime;
 
 /// Runs `cargo klp build` in a folder.
 fn build(folder: &Path, arguments: &[&str]) -> Command {
@@ -68,7 +69,7 @@ fn kdir(config: &str) -> tempfile::TempDir {
     let kdir = tempfile::tempdir().unwrap();
     fs::create_dir_all(kdir.path().join("include/config")).unwrap();
     fs::write(kdir.path().join("include/config/auto.conf"), config).unwrap();
-    fs::write(kdir.path().join("include/config/kernel.release"), "1.2.3-test\n").unwrap();
+    fs::write(kdir.path().join("include/config/kernel.release"), "6.99.3-test\n").unwrap();
     kdir
 }
 
@@ -94,7 +95,16 @@ fn a_kernel_without_livepatch() {
     let patch = Probe::new(LIVEPATCH);
     let kdir = kdir("CONFIG_X86_64=y\nCONFIG_MODULES=y\n");
     let command = build(patch.0.path(), &["--kdir", kdir.path().to_str().unwrap()]);
-    assert_refused(command, 1, &["kernel 1.2.3-test was built without CONFIG_LIVEPATCH=y", "help:"]);
+    assert_refused(command, 1, &["kernel 6.99.3-test was built without CONFIG_LIVEPATCH=y", "help:"]);
+}
+
+#[test]
+fn a_kernel_that_is_too_old() {
+    let patch = Probe::new(LIVEPATCH);
+    let kdir = kdir("CONFIG_X86_64=y\nCONFIG_MODULES=y\nCONFIG_LIVEPATCH=y\n");
+    fs::write(kdir.path().join("include/config/kernel.release"), "5.10.0-30-amd64\n").unwrap();
+    let command = build(patch.0.path(), &["--kdir", kdir.path().to_str().unwrap()]);
+    assert_refused(command, 1, &["kernel 5.10.0-30-amd64 is older than 6.1", "doctor --fix --kernel 6.12"]);
 }
 
 #[test]
@@ -102,7 +112,7 @@ fn a_kernel_of_another_architecture() {
     let patch = Probe::new(LIVEPATCH);
     let kdir = kdir("CONFIG_ARM64=y\nCONFIG_MODULES=y\nCONFIG_LIVEPATCH=y\n");
     let command = build(patch.0.path(), &["--kdir", kdir.path().to_str().unwrap()]);
-    assert_refused(command, 1, &["kernel 1.2.3-test is not for x86_64"]);
+    assert_refused(command, 1, &["kernel 6.99.3-test is not for x86_64"]);
 }
 
 #[test]
@@ -200,7 +210,7 @@ fn a_symbol_that_the_kernel_does_not_export() {
         "{LIVEPATCH}
 unsafe extern \"C\" {{ fn no_kernel_has_this(); }}
 #[klp_func(symbol = \"cmdline_proc_show\")]
-unsafe extern \"C\" fn f() {{ unsafe {{ no_kernel_has_this() }} }}
+unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ unsafe {{ no_kernel_has_this() }}; 0 }}
 "
     ));
     assert_refused(patch.build(), 1, &["modpost", "no_kernel_has_this"]);
@@ -249,7 +259,8 @@ fn what_is_up_to_date_is_left_alone() {
     let first = made();
     assert_eq!(made(), first);
     let source = patch.0.path().join("src/lib.rs");
-    let added = "#[klp_func(symbol = \"cmdline_proc_show\")]\nunsafe extern \"C\" fn f() {}\n";
+    let added = "#[klp_func(symbol = \"cmdline_proc_show\")]
+                 unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int { 0 }\n";
     fs::write(&source, fs::read_to_string(&source).unwrap() + added).unwrap();
     assert!(made() > first);
 }
@@ -353,7 +364,7 @@ fn symbols_that_a_module_exports() {
     let patch = symbols(
         "#[klp_symbols(object = \"nf_tables\")]\nunsafe extern \"C\" { fn nft_do_chain(); }
          #[klp_func(symbol = \"cmdline_proc_show\")]
-         unsafe extern \"C\" fn f() { unsafe { nft_do_chain() } }",
+         unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int { unsafe { nft_do_chain() }; 0 }",
     );
     let (code, said) = result(&mut patch.build());
     assert_eq!(code, 0, "{said}");
@@ -365,7 +376,9 @@ fn symbols_by_plain_make() {
     let patch = symbols(
         "#[klp_symbols]\nunsafe extern \"C\" { static saved_command_line: *const c_char; }
          #[klp_func(symbol = \"cmdline_proc_show\")]
-         unsafe extern \"C\" fn f() -> usize { unsafe { saved_command_line.addr() } }",
+         unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {
+             unsafe { (saved_command_line.addr() % 2) as c_int }
+         }",
     );
     let kbuild = "obj-m := symbols_by_plain_make.o\n\
                   include $(or $(shell $(CARGO_KLP) kbuild $(src)),$(error no cargo klp))\n";
@@ -398,4 +411,156 @@ fn symbols_by_plain_make() {
     // Linked without the last step it would load, with NULL for the symbol: the glue refuses it.
     make(&["modules", "klp-finish=true"]);
     assert!(!needs().livepatch[0].resolved);
+}
+
+/// Whether a build ran make.
+#[track_caller]
+fn makes(command: &mut Command) -> bool {
+    let (code, said) = result(command);
+    assert_eq!(code, 0, "{said}");
+    said.contains("Building")
+}
+
+/// Makes a file look as if it had been written just now.
+fn touch(path: &Path) {
+    fs::File::options().append(true).open(path).unwrap().set_modified(SystemTime::now()).unwrap();
+}
+
+/// A build directory like another, whose own files are links to those of the other but for the Makefile.
+fn like(kdir: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(kdir).unwrap().map(Result::unwrap) {
+        let to = folder.path().join(entry.file_name());
+        if entry.file_name() == "Makefile" {
+            fs::copy(entry.path(), to).unwrap();
+        } else {
+            symlink(entry.path(), to).unwrap();
+        }
+    }
+    folder
+}
+
+#[test]
+fn make_is_run_where_something_changed() {
+    let probe = Probe::new(LIVEPATCH);
+    let tools = tempfile::tempdir().unwrap();
+    // The compiler that Debian's headers ask for, as one that can be changed.
+    let compiler = tools.path().join("x86_64-linux-gnu-gcc-12");
+    fs::write(&compiler, "#!/bin/sh\nexec /usr/bin/gcc-12 \"$@\"\n").unwrap();
+    fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).unwrap();
+    let this = tools.path().join("cargo-klp");
+    fs::copy(env!("CARGO_BIN_EXE_cargo-klp"), &this).unwrap();
+    let module = tools.path().join("other.ko");
+    fs::write(&module, "").unwrap();
+    // Found as the command finds it.
+    let headers = fs::read_dir("/usr/src").unwrap().map(|entry| entry.unwrap().path());
+    let mut headers: Vec<PathBuf> = headers
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with("linux-headers-6.12") && name.ends_with("-amd64")
+        })
+        .collect();
+    headers.sort();
+    let kdir = like(headers.last().expect("the headers of 6.12 are installed"));
+    let runtime = copied_runtime(tools.path());
+    let manifest = probe.0.path().join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../klp-runtime");
+    fs::write(&manifest, text.replace(&format!("{original:?}"), &format!("{runtime:?}"))).unwrap();
+
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
+    let build = |arguments: &[&str]| {
+        let mut command = Command::new(&this);
+        command
+            .args(["build", "--kdir"])
+            .arg(kdir.path())
+            .args(arguments)
+            .current_dir(probe.0.path())
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("build"))
+            .env("PATH", &path)
+            .env_remove("MAKEFLAGS");
+        command
+    };
+    assert!(makes(&mut build(&[])), "the first build");
+    assert!(!makes(&mut build(&[])), "nothing has changed");
+
+    let other_environment = || {
+        let mut command = build(&[]);
+        command.env("KCFLAGS", "-DKLP_TEST");
+        command
+    };
+    assert!(makes(&mut other_environment()), "other flags");
+    assert!(!makes(&mut other_environment()), "the same flags");
+    assert!(makes(&mut build(&[])), "the first flags again");
+
+    let with_module = ["--module", module.to_str().unwrap()];
+    assert!(makes(&mut build(&with_module)), "a module to get symbols of");
+    assert!(!makes(&mut build(&with_module)));
+    touch(&module);
+    assert!(makes(&mut build(&with_module)), "that module changed");
+    assert!(makes(&mut build(&[])));
+
+    let source = probe.0.path().join("src/lib.rs");
+    let glue = runtime.join("kbuild/klp_glue.c");
+    let script = runtime.join("kbuild/klp.lds");
+    for changed in [&source, &glue, &script, &compiler, &this, &kdir.path().join("Makefile")] {
+        assert!(!makes(&mut build(&[])), "before {} changes", changed.display());
+        touch(changed);
+        assert!(makes(&mut build(&[])), "{} has changed", changed.display());
+    }
+
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build/klp");
+    let built = fs::read_dir(target)
+        .unwrap()
+        .map(|release| release.unwrap().path().join(std::thread::current().name().unwrap()));
+    let built: Vec<PathBuf> = built.filter(|folder| folder.is_dir()).collect();
+    assert_eq!(built.len(), 1);
+    let ko = built[0].join(format!("{}.ko", std::thread::current().name().unwrap()));
+    assert!(!makes(&mut build(&[])));
+    fs::remove_file(&ko).unwrap();
+    assert!(makes(&mut build(&[])), "the module is gone");
+    // A crate without the feature of the last build, which only cargo knows.
+    fs::write(&manifest, fs::read_to_string(&manifest).unwrap() + "[features]\ndefault = [\"f\"]\nf = []\n")
+        .unwrap();
+    assert!(makes(&mut build(&[])), "a feature");
+    assert!(!makes(&mut build(&[])));
+}
+
+/// A copy of the runtime and the macros in a folder, so that files of them can be changed.
+fn copied_runtime(folder: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for part in ["klp-runtime", "klp-macros", "klp-btf"] {
+        let copied = Command::new("cp").args(["-r"]).arg(root.join(part)).arg(folder).status().unwrap();
+        assert!(copied.success());
+    }
+    let workspace = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let (start, rest) = workspace.split_once("members = [").unwrap();
+    let (_, rest) = rest.split_once("]\n").unwrap();
+    let workspace = format!("{start}members = [\"klp-runtime\", \"klp-macros\", \"klp-btf\"]\n{rest}");
+    let (workspace, _) = workspace.split_once("[profile.test.package").unwrap();
+    fs::write(folder.join("Cargo.toml"), workspace).unwrap();
+    folder.join("klp-runtime")
+}
+
+#[test]
+fn originals_that_can_not_be_called() {
+    let patch = symbols(
+        "macro_rules! redirect { ($($symbol:literal $name:ident $original:ident)*) => { $(
+             #[klp_func(symbol = $symbol, original = $original)]
+             unsafe extern \"C\" fn $name() { unsafe { $original() } }
+         )* } }
+         redirect! {
+             \"entry_SYSCALL_64\" a original_a
+             \"c_start\" b original_b
+             \"pipe_max_size\" c original_c
+             \"cmdline_proc_shaw\" d original_d
+         }",
+    );
+    let texts = [
+        "`entry_SYSCALL_64` of vmlinux can't be redirected: ftrace has no place at its start",
+        "`c_start` is not unique in vmlinux: write `sympos = …` with the position of the one that is meant:",
+        "`pipe_max_size` of vmlinux can't be redirected: it is data",
+        "`cmdline_proc_shaw` does not exist in vmlinux: the nearest names there are cmdline_proc_show",
+    ];
+    assert_refused(patch.build(), 1, &texts);
 }

@@ -12,7 +12,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, MetaNameValue, Path, UnOp};
+use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, Meta, MetaNameValue, Path, UnOp};
 
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 
@@ -340,6 +340,29 @@ impl FromMeta for Flag {
                 let key = meta.path().to_token_stream();
                 Err(wrong(meta, format!("`{key}` stands alone: write `{key}`, or leave it out")))
             }
+        }
+    }
+}
+
+/// A name that is to be given to something.
+#[derive(Clone, Debug)]
+pub(crate) struct Name(pub(crate) Ident);
+
+impl FromMeta for Name {
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        let key = meta.path().to_token_stream();
+        match value(meta, "a name")? {
+            Expr::Path(path) if path.path.get_ident().is_some() => {
+                Ok(Self(path.path.require_ident().expect("it is one").clone()))
+            }
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                let message = format!(
+                    "a name is meant, not a string: write `{key} = {}`, without quotes",
+                    text.value()
+                );
+                Err(wrong(text, message))
+            }
+            other => Err(wrong(other, format!("a name is meant: write `{key} = the_name`"))),
         }
     }
 }

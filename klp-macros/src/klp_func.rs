@@ -1,16 +1,17 @@
 //! `#[klp_func]`.
 
 use darling::FromMeta;
-use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::visit::Visit;
-use syn::{Attribute, GenericParam, Safety, Signature, Visibility};
+use syn::{Attribute, FnArg, GenericParam, Generics, Ident, Safety, Signature, Visibility};
 
-use crate::args::{self, Arguments, Flag, Number, Parsed, Text};
+use crate::args::{self, Arguments, Flag, Name, Number, Parsed, Text};
 use crate::description::Description;
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{Part, c_string, cfgs, entry, hidden, manifest, unique};
+use crate::klp_symbols::{Use, Wanted, link_name};
 use crate::{item, place};
 
 /// `KSYM_NAME_LEN`, without the NUL.
@@ -25,6 +26,7 @@ struct Args {
     symbol: Option<Text>,
     object: Option<Text>,
     sympos: Option<Number>,
+    original: Option<Name>,
     unchecked: Option<Flag>,
 }
 
@@ -33,6 +35,7 @@ impl Arguments for Args {
         ("symbol", "symbol = \"cmdline_proc_show\""),
         ("object", "object = \"nf_tables\""),
         ("sympos", "sympos = 2"),
+        ("original", "original = original_show"),
         ("unchecked", "unchecked"),
     ];
 }
@@ -59,6 +62,7 @@ struct Redirect<'a> {
     symbol: (String, &'a Text),
     object: String,
     sympos: Option<&'a Number>,
+    original: Option<&'a Name>,
     unchecked: bool,
 }
 
@@ -114,6 +118,7 @@ fn check<'a>(
         symbol: (symbol.value(), symbol),
         object: args.object.as_ref().map_or_else(|| VMLINUX.to_owned(), Text::value),
         sympos: args.sympos.as_ref(),
+        original: args.original.as_ref(),
         unchecked: args.unchecked.is_some(),
     })
 }
@@ -245,12 +250,15 @@ pub(crate) fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
 }
 
 fn emit(redirect: &Redirect<'_>) -> TokenStream {
+    let cfgs = cfgs(&redirect.function.attrs);
     let (symbol, symbol_at) = &redirect.symbol;
     let sympos = redirect.sympos.map_or_else(|| quote!(0), |sympos| quote!(#sympos));
-    let signature = &redirect.function.sig;
-    let signature = (!redirect.unchecked).then_some(signature);
+    let signature = (!redirect.unchecked).then_some(&redirect.function.sig);
     let target = Target { object: &redirect.object, symbol, symbol_at, sympos, signature };
-    redirection(&cfgs(&redirect.function.attrs), &target, &redirect.function.sig.ident, &TokenStream::new())
+    let replacement = replacement(&redirect.function.sig);
+    let redirection = redirection(&cfgs, &target, &replacement, &TokenStream::new());
+    let original = redirect.original.map(|original| call_original(redirect, original, &cfgs));
+    quote!(#redirection #original)
 }
 
 /// What is redirected.
@@ -265,11 +273,12 @@ pub(crate) struct Target<'a> {
     pub(crate) signature: Option<&'a Signature>,
 }
 
-/// The entry in the table of functions, with `items` beside it, and its line in the manifest.
+/// The entry in the table of functions, with `items` beside it, and its line in the manifest. `replacement` is
+/// the address of what the kernel calls.
 pub(crate) fn redirection(
     cfgs: &[&Attribute],
     target: &Target<'_>,
-    replacement: &Ident,
+    replacement: &TokenStream,
     items: &TokenStream,
 ) -> TokenStream {
     let Target { object, symbol, symbol_at, sympos, signature } = target;
@@ -287,14 +296,7 @@ pub(crate) fn redirection(
             ::klp_runtime::__private::FuncEntry {
                 object: #object_pointer,
                 symbol: #symbol_literal.as_ptr(),
-                replacement: {
-                    // On the host nothing calls it, so that what it needs of
-                    // the kernel need not be linked; it is named to be in use.
-                    #[cfg(target_os = "none")]
-                    { #replacement as *const ::core::ffi::c_void }
-                    #[cfg(not(target_os = "none"))]
-                    { let _ = #replacement; ::core::ptr::null() }
-                },
+                replacement: #replacement,
                 sympos: __KLP_SYMPOS,
             }
         },
@@ -322,6 +324,100 @@ pub(crate) fn redirection(
     }
     let manifest = manifest(cfgs, &parts);
     quote!(#hidden #manifest)
+}
+
+/// What the kernel calls: a function that calls the one that was written, and is still on the stack when
+/// that calls others, so that the kernel sees that a task is in it.
+///
+/// The written one might leave by a jump to another function of the patch, which the kernel does not
+/// look for: it would let the patch go while a task is there.
+fn replacement(sig: &Signature) -> TokenStream {
+    let name = &sig.ident;
+    // `cargo klp inspect` shows it as the one that was written.
+    let caller = format_ident!("__klp_{name}");
+    let Call { generics, parameters, names, output } = Call::of(sig);
+    quote!({
+        // On the host nothing calls it, so that what it needs of the kernel
+        // need not be linked; it is named to be in use.
+        #[cfg(not(target_os = "none"))]
+        { let _ = #name; ::core::ptr::null() }
+        #[cfg(target_os = "none")]
+        {
+            #[allow(improper_ctypes_definitions, unreachable_code, clippy::all)]
+            unsafe extern "C" fn #caller #generics(#parameters) #output {
+                // SAFETY: the caller's word holds for the function that was written.
+                let result = unsafe { #name(#names) };
+                ::klp_runtime::__private::stay_on_the_stack();
+                result
+            }
+            #caller as *const ::core::ffi::c_void
+        }
+    })
+}
+
+/// A function that calls the original, past the redirect.
+fn call_original(redirect: &Redirect<'_>, original: &Name, cfgs: &[&Attribute]) -> TokenStream {
+    let (name, sig) = (&original.0, &redirect.function.sig);
+    let wanted = Wanted {
+        object: &redirect.object,
+        symbol: &redirect.symbol.0,
+        sympos: redirect.sympos,
+        used_as: Use::Original,
+    };
+    let manifest = wanted.manifest(cfgs);
+    let declared = Ident::new("__klp_original", Span::call_site());
+    let link_name = link_name(&wanted, &declared);
+    let Call { generics, parameters, names, output } = Call::of(sig);
+    let docs = format!("`{}`, as it is without the redirect.", redirect.symbol.0);
+    quote! {
+        #(#cfgs)*
+        #[doc = #docs]
+        ///
+        /// # Safety
+        ///
+        /// What the original asks for.
+        #[inline]
+        #[allow(clippy::all)]
+        unsafe fn #name #generics(#parameters) #output {
+            #[allow(improper_ctypes)]
+            unsafe extern "C" {
+                #(#link_name)*
+                fn #declared #generics(#parameters) #output;
+            }
+            // SAFETY: the caller's word holds for the original, which has these types.
+            unsafe { #declared(#names) }
+        }
+        #manifest
+    }
+}
+
+/// The parts of a function that has the signature of another, and calls it.
+struct Call<'a> {
+    generics: &'a Generics,
+    parameters: TokenStream,
+    names: TokenStream,
+    /// With the conditions on lifetimes.
+    output: TokenStream,
+}
+
+impl<'a> Call<'a> {
+    fn of(sig: &'a Signature) -> Self {
+        let types = sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(parameter) => Some(&parameter.ty),
+            FnArg::Receiver(_) => None,
+        });
+        let named: Vec<_> =
+            types.enumerate().map(|(index, ty)| (format_ident!("argument_{index}"), ty)).collect();
+        let (names, types): (Vec<_>, Vec<_>) = named.into_iter().unzip();
+        Self {
+            generics: &sig.generics,
+            parameters: quote!(#(#names: #types),*),
+            names: quote!(#(#names),*),
+            output: [sig.output.to_token_stream(), sig.generics.where_clause.to_token_stream()]
+                .into_iter()
+                .collect(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub(crate) enum Use {
     Variable,
     /// A variable in a function: its symbol has a suffix that the compiler chose.
     StaticOf(String),
+    /// The code of a function that is redirected is called, past the redirect.
+    Original,
 }
 
 impl Use {
@@ -56,6 +58,7 @@ impl Use {
             Self::Function => "function".into(),
             Self::Variable => "variable".into(),
             Self::StaticOf(function) => format!("static_of:{function}"),
+            Self::Original => "original".into(),
         }
     }
 }

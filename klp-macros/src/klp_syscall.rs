@@ -194,7 +194,9 @@ fn wrapped(syscall: &Syscall<'_>, abi: &Abi, symbol: &str, symbol_at: &Text) -> 
             // one who makes the system call.
             unsafe {
                 #registers
-                #result(#name(#(#arguments),*))
+                let result = #result(#name(#(#arguments),*));
+                ::klp_runtime::__private::stay_on_the_stack();
+                result
             }
         }
     };
@@ -203,12 +205,15 @@ fn wrapped(syscall: &Syscall<'_>, abi: &Abi, symbol: &str, symbol_at: &Text) -> 
     };
     let target =
         Target { object: VMLINUX, symbol, symbol_at, sympos: quote!(0), signature: Some(&signature) };
-    redirection(
-        &cfgs(&syscall.function.attrs),
-        &target,
-        &Ident::new("__klp_wrapper", Span::call_site()),
-        &wrapper,
-    )
+    let replacement = quote! {{
+        // On the host nothing calls it, so that what it needs of the kernel need not be linked; it is named
+        // to be in use.
+        #[cfg(target_os = "none")]
+        { __klp_wrapper as *const ::core::ffi::c_void }
+        #[cfg(not(target_os = "none"))]
+        { let _ = __klp_wrapper; ::core::ptr::null() }
+    }};
+    redirection(&cfgs(&syscall.function.attrs), &target, &replacement, &wrapper)
 }
 
 #[cfg(test)]

@@ -117,7 +117,25 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 /// | `sympos` | a constant expression, `c_ulong` | optional, `0`: which of the functions of that name, from 1, in the order of `/proc/kallsyms`; 0 where the name is unique |
 /// | `unchecked` | stands alone | optional: the build does not look whether the kernel has the function and can redirect it, nor at its types |
 ///
+/// | `original` | a name | optional: makes an `unsafe fn` of that name, with the types of the replacement, which calls the original |
+///
 /// The attribute may stand on one function more than once.
+///
+/// # Calling the original
+///
+/// Most fixes are a check before the old code, or a correction after it. With `original = …` they
+/// need no copy of it: the call goes to the original's own code, past the place where ftrace would
+/// redirect it to the replacement again. The build looks at the function's first bytes on the target,
+/// and refuses one that does not start so.
+///
+/// * A task in the original that the replacement has called is a task in the replacement: the patch
+///   can't be disabled or replaced while one sleeps there, and what waits for that finishes once it
+///   has returned.
+/// * The original is what the kernel came with: where two patches redirect one function, the newer one
+///   skips the older. So a patch that is loaded besides others repeats what they fix in that function,
+///   or is a cumulative one (`replace: true`), which has all fixes itself and calls the original where
+///   it would have done so without the older patch.
+/// * ftrace and kprobes on the function's entry see no such call.
 ///
 /// # Example
 ///
@@ -129,6 +147,21 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 /// #[klp_func(symbol = "cmdline_proc_show")]
 /// unsafe extern "C" fn livepatch_cmdline_proc_show(_m: *mut seq_file, _v: *mut c_void) -> c_int {
 ///     0
+/// }
+///
+/// unsafe extern "C" {
+///     fn capable(capability: c_int) -> bool;
+/// }
+///
+/// /// A check before the kernel's own code.
+/// #[klp_func(symbol = "fifo_open", original = original_fifo_open)]
+/// unsafe extern "C" fn fifo_open(inode: *mut inode, file: *mut file) -> c_int {
+///     // SAFETY: it asks about the current task.
+///     if !unsafe { capable(21) } {
+///         return EPERM.to_errno();
+///     }
+///     // SAFETY: the arguments are those that the kernel gave for it.
+///     unsafe { original_fifo_open(inode, file) }
 /// }
 ///
 /// const SECOND: u64 = 2;
@@ -146,7 +179,8 @@ pub fn livepatch(input: TokenStream) -> TokenStream {
 /// constants, `async` or variadic, or is a method; a symbol or an object that
 /// is empty, too long (511 and 55 bytes) or has a character that none has, `-`
 /// and `.ko` in an object among them; a negative position; the same object,
-/// symbol and position twice.
+/// symbol and position twice; an `original` that is no name. With `original`, by the build: a symbol
+/// that does not exist, is not unique or is no function that ftrace can redirect.
 #[proc_macro_attribute]
 pub fn klp_func(args: TokenStream, item: TokenStream) -> TokenStream {
     klp_func::expand(args.into(), item.into()).into()
@@ -232,7 +266,8 @@ pub fn kernel_types(input: TokenStream) -> TokenStream {
 /// # What the author answers for
 ///
 /// Nothing checks the types. What belongs to a module may be used only while that module is loaded:
-/// in what replaces its functions, and in what they call.
+/// in what replaces its functions, and in what they call. The symbol of a per-CPU variable is its
+/// offset in each processor's own memory, and no address.
 ///
 /// # Example
 ///
@@ -245,11 +280,11 @@ pub fn kernel_types(input: TokenStream) -> TokenStream {
 ///     /// `init/main.c`.
 ///     static mut saved_command_line: *mut c_char;
 ///     /// The second of that name.
-///     #[klp(symbol = "do_open", sympos = 2)]
-///     fn do_open_of_nfs();
-///     /// How often `panic_on_oops` was looked at, in a function.
-///     #[klp(static_of = "oops_enter")]
-///     static mut count: c_int;
+///     #[klp(symbol = "c_start", sympos = 2)]
+///     fn second_c_start(m: *mut seq_file, position: *mut i64) -> *mut c_void;
+///     /// `fs/coredump.c`: how many dumps are being made, a `static` in `do_coredump`.
+///     #[klp(static_of = "do_coredump")]
+///     static core_dump_count: c_int;
 /// }
 ///
 /// #[klp_symbols(object = "nf_tables")]

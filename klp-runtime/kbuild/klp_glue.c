@@ -181,34 +181,47 @@ static const struct klp_callbacks klp_glue_engine __initconst;
 static inline void klp_rt_init(struct module *mod, const char *name, const struct klp_glue_tables *tables) { }
 #endif
 
+/*
+ * The functions that follow are inlined into module init: where there is no
+ * init hook the tables are constants there, and what a patch does not have
+ * costs it nothing.
+ */
+
 /* What the engine runs for; cargo-klp decides by the same whether it is linked in. */
-static bool __init klp_glue_needs_engine(const struct klp_glue_tables *tables)
+static __always_inline bool __init klp_glue_needs_engine(const struct klp_glue_tables *tables)
 {
 	return tables->nr_states || tables->nr_shadows || tables->flags & KLP_GLUE_REPLACE;
 }
 
+/* In init memory, as all that is read once. */
+static const char klp_glue_lost[] __initconst =
+	KERN_ERR pr_fmt("refused: the module has lost entries: %zu of %zu %s\n");
+static const char klp_glue_entries[][17] __initconst = {
+	"patches", "functions", "objects", "native states", "states", "shadow variables", "hooks",
+};
+
 /* A table that a linker dropped must not go unnoticed. */
 static int __init klp_glue_check(void)
 {
-	const struct {
-		const char *what;
-		size_t found, emitted;
-	} tables[] = {
-		{ "patches", __stop_klp_patch - __start_klp_patch, 1 },
-		{ "functions", __stop_klp_funcs - __start_klp_funcs, KLP_NR_FUNCS },
-		{ "objects", __stop_klp_objects - __start_klp_objects, KLP_NR_OBJECTS },
-		{ "native states", __stop_klp_natives - __start_klp_natives, KLP_NR_NATIVES },
-		{ "states", (__stop_klp_states - __start_klp_states) / KLP_STATE_SIZE, KLP_NR_STATES },
-		{ "shadow variables", __stop_klp_shadows - __start_klp_shadows, KLP_NR_SHADOWS },
-		{ "hooks", __stop_klp_hooks - __start_klp_hooks, KLP_NR_HOOKS },
-	}, *table;
+	const size_t found[] = {
+		__stop_klp_patch - __start_klp_patch,
+		__stop_klp_funcs - __start_klp_funcs,
+		__stop_klp_objects - __start_klp_objects,
+		__stop_klp_natives - __start_klp_natives,
+		(__stop_klp_states - __start_klp_states) / KLP_STATE_SIZE,
+		__stop_klp_shadows - __start_klp_shadows,
+		__stop_klp_hooks - __start_klp_hooks,
+	};
+	static const size_t emitted[] __initconst = {
+		1, KLP_NR_FUNCS, KLP_NR_OBJECTS, KLP_NR_NATIVES, KLP_NR_STATES, KLP_NR_SHADOWS, KLP_NR_HOOKS,
+	};
+	size_t i;
 
 	BUILD_BUG_ON(sizeof(struct klp_glue_shadow) != KLP_SHADOW_SIZE);
-	for (table = tables; table < tables + ARRAY_SIZE(tables); table++) {
-		if (table->found == table->emitted)
+	for (i = 0; i < ARRAY_SIZE(found); i++) {
+		if (found[i] == emitted[i])
 			continue;
-		pr_err("refused: the module has lost entries: %zu of %zu %s\n",
-		       table->found, table->emitted, table->what);
+		_printk(klp_glue_lost, found[i], emitted[i], klp_glue_entries[i]);
 		return -EINVAL;
 	}
 	return 0;
@@ -259,7 +272,7 @@ static void __init klp_glue_name(const char **names, size_t *nr, const char *nam
  * for its callbacks; then those with callbacks, as they stand in the source;
  * then those of functions; then modules that only shadow variables go with.
  */
-static size_t __init klp_glue_names(const struct klp_glue_tables *tables, const char **names)
+static __always_inline size_t __init klp_glue_names(const struct klp_glue_tables *tables, const char **names)
 {
 	size_t i, nr = 0;
 
@@ -275,7 +288,7 @@ static size_t __init klp_glue_names(const struct klp_glue_tables *tables, const 
 	return nr;
 }
 
-static void __init klp_glue_callbacks(const struct klp_glue_tables *tables, struct klp_object *obj)
+static __always_inline void __init klp_glue_callbacks(const struct klp_glue_tables *tables, struct klp_object *obj)
 {
 	size_t i;
 
@@ -296,7 +309,7 @@ static void __init klp_glue_callbacks(const struct klp_glue_tables *tables, stru
 }
 
 /* Fills an object with its functions; returns where the next object's go. */
-static struct klp_func * __init klp_glue_funcs(const struct klp_glue_tables *tables,
+static __always_inline struct klp_func * __init klp_glue_funcs(const struct klp_glue_tables *tables,
 					       struct klp_object *obj, struct klp_func *next)
 {
 	const struct klp_glue_func *func;
@@ -319,7 +332,7 @@ static struct klp_func * __init klp_glue_funcs(const struct klp_glue_tables *tab
  * refuse a cumulative patch that knows nothing of our states (S14):
  * klp_runtime::abi::RESERVED_STATE_ID.
  */
-static void __init klp_glue_states(const struct klp_glue_tables *tables, struct klp_state *next)
+static __always_inline void __init klp_glue_states(const struct klp_glue_tables *tables, struct klp_state *next)
 {
 	size_t i;
 
@@ -335,7 +348,7 @@ static void __init klp_glue_states(const struct klp_glue_tables *tables, struct 
 	}
 }
 
-static int __init klp_glue_build(const struct klp_glue_tables *tables)
+static __always_inline int __init klp_glue_build(const struct klp_glue_tables *tables)
 {
 	size_t i, nr_objs, nr_states;
 	struct klp_func *next;

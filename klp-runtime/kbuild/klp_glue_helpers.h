@@ -15,11 +15,46 @@
 #include <linux/sysfs.h>
 #include <linux/workqueue.h>
 
+#if defined(KLP_USES_klp_glue_mutex_lock) || defined(KLP_USES_klp_glue_spin_lock)
+
+/*
+ * Where a lock is: it is made where it is used for the first time, and again
+ * where it was moved since, which nobody does who may still use it.
+ */
+struct klp_glue_place {
+	void *made_at;
+};
+
+/* Whether this caller is to make the lock, with interrupts off: the others wait. */
+static bool klp_glue_is_to_make(struct klp_glue_place *place, unsigned long *flags)
+{
+	static const char making;
+	void *made_at = smp_load_acquire(&place->made_at);
+
+	while (made_at != place) {
+		local_irq_save(*flags);
+		if (made_at != &making && cmpxchg(&place->made_at, made_at, (void *)&making) == made_at)
+			return true;
+		local_irq_restore(*flags);
+		cpu_relax();
+		made_at = smp_load_acquire(&place->made_at);
+	}
+	return false;
+}
+
+static void klp_glue_is_made(struct klp_glue_place *place, unsigned long flags)
+{
+	smp_store_release(&place->made_at, place);
+	local_irq_restore(flags);
+}
+
+#endif
+
 #ifdef KLP_USES_klp_glue_mutex_lock
 
-/* klp_runtime::sys::RawMutex: zeroed when the module is loaded. */
+/* klp_runtime::sys::RawMutex: zeroed before it is used. */
 struct klp_glue_mutex {
-	bool is_made;
+	struct klp_glue_place place;
 	struct lock_class_key key;
 	struct mutex mutex;
 };
@@ -28,15 +63,14 @@ static_assert(sizeof(struct klp_glue_mutex) <= 256, "klp_runtime::sys::RawMutex 
 void klp_glue_mutex_lock(struct klp_glue_mutex *mutex);
 void klp_glue_mutex_lock(struct klp_glue_mutex *mutex)
 {
-	static DEFINE_MUTEX(making);
+	unsigned long flags;
 
-	if (!smp_load_acquire(&mutex->is_made)) {
-		mutex_lock(&making);
-		if (!mutex->is_made) {
-			__mutex_init(&mutex->mutex, KBUILD_MODNAME, &mutex->key);
-			smp_store_release(&mutex->is_made, true);
-		}
-		mutex_unlock(&making);
+	if (klp_glue_is_to_make(&mutex->place, &flags)) {
+		__mutex_init(&mutex->mutex, KBUILD_MODNAME, &mutex->key);
+		/* Data outlive the module, which the lock validator can't know. */
+		if (!within_module((unsigned long)mutex, THIS_MODULE))
+			lockdep_set_novalidate_class(&mutex->mutex);
+		klp_glue_is_made(&mutex->place, flags);
 	}
 	mutex_lock(&mutex->mutex);
 }
@@ -51,9 +85,9 @@ void klp_glue_mutex_unlock(struct klp_glue_mutex *mutex)
 
 #ifdef KLP_USES_klp_glue_spin_lock
 
-/* klp_runtime::sys::RawSpinLock: zeroed when the module is loaded. */
+/* klp_runtime::sys::RawSpinLock: zeroed before it is used. */
 struct klp_glue_spinlock {
-	bool is_made;
+	struct klp_glue_place place;
 	struct lock_class_key key;
 	spinlock_t lock;
 };
@@ -63,17 +97,14 @@ static_assert(sizeof(struct klp_glue_spinlock) <= 256,
 unsigned long klp_glue_spin_lock(struct klp_glue_spinlock *lock);
 unsigned long klp_glue_spin_lock(struct klp_glue_spinlock *lock)
 {
-	static DEFINE_RAW_SPINLOCK(making);
 	unsigned long flags;
 
-	if (!smp_load_acquire(&lock->is_made)) {
-		raw_spin_lock_irqsave(&making, flags);
-		if (!lock->is_made) {
-			spin_lock_init(&lock->lock);
-			lockdep_set_class_and_name(&lock->lock, &lock->key, KBUILD_MODNAME);
-			smp_store_release(&lock->is_made, true);
-		}
-		raw_spin_unlock_irqrestore(&making, flags);
+	if (klp_glue_is_to_make(&lock->place, &flags)) {
+		spin_lock_init(&lock->lock);
+		lockdep_set_class_and_name(&lock->lock, &lock->key, KBUILD_MODNAME);
+		if (!within_module((unsigned long)lock, THIS_MODULE))
+			lockdep_set_novalidate_class(&lock->lock);
+		klp_glue_is_made(&lock->place, flags);
 	}
 	spin_lock_irqsave(&lock->lock, flags);
 	return flags;

@@ -11,7 +11,7 @@ pub trait PassedAs {
     const KIND: u8;
 }
 
-/// The class of a type: a constant of its own where [`PassedAs`] is implemented, else that of [`OfAnyKind`].
+/// The class of a type: a constant of its own where `PassedAs` is implemented, else that of [`OfAnyKind`].
 #[derive(Debug)]
 pub struct Described<T>(PhantomData<T>);
 

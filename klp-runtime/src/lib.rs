@@ -153,6 +153,14 @@ pub mod __private {
         Fingerprint::new("name").text(name).finish::<()>()
     }
 
+    /// What stands behind a call keeps it from being made a jump, with which the caller's frame would be
+    /// gone while the callee runs.
+    #[inline(always)]
+    pub fn stay_on_the_stack() {
+        // SAFETY: Nothing is executed.
+        unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) };
+    }
+
     /// The key of [`DuplicateFunc`]. Position 0 is the only symbol of its name, so also the first.
     #[must_use]
     pub const fn func_key(object: &str, symbol: &str, sympos: u64) -> u64 {

@@ -13,8 +13,48 @@
 //! assert_eq!(CALLS.load(Relaxed), 1);
 //! ```
 //!
-//! A `static` starts anew in each patch. A count that the next version of a patch goes on with is a
-//! field of a state's data instead ([`State::Data`](crate::state::State::Data)).
+//! # What successive patches share
+//!
+//! A `static` starts anew in each patch: a lock in a static does not keep the functions of one version of
+//! the patch apart from those of the next, which run side by side during a transition, and a count starts
+//! at 0. What the next version goes on with, locks and counters among it, is the data of a state
+//! ([`State::Data`](crate::state::State::Data)), which is handed on:
+//!
+//! ```standalone_crate
+//! use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+//! use klp_runtime::prelude::*;
+//! use klp_runtime::sync::Mutex;
+//! # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
+//!
+//! /// The same in all versions of the patch: another layout is refused (S1).
+//! #[derive(KlpData)]
+//! #[repr(C)]
+//! struct Shared {
+//!     calls: AtomicU64,
+//!     longest: Mutex<u64>,
+//! }
+//!
+//! struct Statistics;
+//!
+//! #[klp_state(id = 1, version = 1)]
+//! impl State for Statistics {
+//!     type Data = Shared;
+//!
+//!     fn pre_patch(_cx: &StateContext<'_>) -> Result<Shared> {
+//!         Ok(Shared { calls: AtomicU64::new(0), longest: Mutex::new(0) })
+//!     }
+//! }
+//!
+//! /// Called by the functions of each version.
+//! fn count(bytes: u64) {
+//!     Statistics::with_data(|shared| {
+//!         shared.calls.fetch_add(1, Relaxed);
+//!         let mut longest = shared.longest.lock();
+//!         *longest = bytes.max(*longest);
+//!     });
+//! }
+//! # fn main() {}
+//! ```
 
 use core::cell::UnsafeCell;
 use core::ffi::c_ulong;
@@ -22,11 +62,13 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
+use crate::layout::{Fingerprint, KlpData};
 use crate::sys;
 
 /// A value that one task at a time may use: the kernel's `struct mutex` around it.
 ///
-/// For statics. The kernel's lock validator sees each as a class of its own.
+/// For statics, the data of states and shadow variables. The kernel's lock validator sees each static
+/// as a class of its own; the others outlive the module, and are left out.
 ///
 /// ```
 /// use klp_runtime::sync::Mutex;
@@ -36,6 +78,7 @@ use crate::sys;
 /// *PENDING.lock() -= 1;
 /// assert_eq!(*PENDING.lock(), 2);
 /// ```
+#[repr(C)]
 pub struct Mutex<T> {
     raw: sys::RawMutex,
     value: UnsafeCell<T>,
@@ -52,10 +95,15 @@ impl<T> Mutex<T> {
 
     /// Waits until no other task has the value. May sleep: process context only, and not twice in
     /// one task.
-    pub fn lock(&'static self) -> MutexGuard<T> {
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         self.raw.lock();
         MutexGuard { mutex: self, stays_in_its_task: PhantomData }
     }
+}
+
+// SAFETY: The kernel's own structure, and the value behind it. It can be sent: it is made anew where it is.
+unsafe impl<T: KlpData> KlpData for Mutex<T> {
+    const FINGERPRINT: u64 = Fingerprint::new("mutex").number(T::FINGERPRINT).finish::<Self>();
 }
 
 impl<T> fmt::Debug for Mutex<T> {
@@ -66,20 +114,20 @@ impl<T> fmt::Debug for Mutex<T> {
 
 /// The value of a locked [`Mutex`]; unlocks it when dropped.
 #[must_use = "the mutex is unlocked when the guard is dropped"]
-pub struct MutexGuard<T: 'static> {
-    mutex: &'static Mutex<T>,
+pub struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
     /// The kernel's rule: who locked it unlocks it.
     stays_in_its_task: PhantomData<*mut ()>,
 }
 
-impl<T> Drop for MutexGuard<T> {
+impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: `lock` has locked it, in this task.
         unsafe { self.mutex.raw.unlock() }
     }
 }
 
-impl<T> Deref for MutexGuard<T> {
+impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -88,14 +136,14 @@ impl<T> Deref for MutexGuard<T> {
     }
 }
 
-impl<T> DerefMut for MutexGuard<T> {
+impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: The mutex is locked, and this is its only guard.
         unsafe { &mut *self.mutex.value.get() }
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for MutexGuard<T> {
+impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
@@ -104,7 +152,7 @@ impl<T: fmt::Debug> fmt::Debug for MutexGuard<T> {
 /// A value that one processor at a time may use, with interrupts off there: the kernel's `spinlock_t`
 /// around it, by `spin_lock_irqsave`.
 ///
-/// For statics, as [`Mutex`], and for what is used where nothing may sleep: a constructor of a shadow
+/// For the same as [`Mutex`], and for what is used where nothing may sleep: a constructor of a shadow
 /// variable, a timer, an interrupt. While it is locked nothing may sleep either; memory comes with
 /// `GFP_ATOMIC`.
 ///
@@ -118,6 +166,7 @@ impl<T: fmt::Debug> fmt::Debug for MutexGuard<T> {
 /// SEEN.lock().push_front(1, GFP_ATOMIC)?;
 /// # Ok::<(), Error>(())
 /// ```
+#[repr(C)]
 pub struct SpinLock<T> {
     raw: sys::RawSpinLock,
     value: UnsafeCell<T>,
@@ -134,9 +183,14 @@ impl<T> SpinLock<T> {
 
     /// Waits, spinning, until nobody else has the value. Any context but a non-maskable interrupt, and
     /// not twice on one processor.
-    pub fn lock(&'static self) -> SpinLockGuard<T> {
+    pub fn lock(&self) -> SpinLockGuard<'_, T> {
         SpinLockGuard { lock: self, flags: self.raw.lock(), stays_in_its_task: PhantomData }
     }
+}
+
+// SAFETY: As for `Mutex`.
+unsafe impl<T: KlpData> KlpData for SpinLock<T> {
+    const FINGERPRINT: u64 = Fingerprint::new("spinlock").number(T::FINGERPRINT).finish::<Self>();
 }
 
 impl<T> fmt::Debug for SpinLock<T> {
@@ -147,21 +201,21 @@ impl<T> fmt::Debug for SpinLock<T> {
 
 /// The value of a locked [`SpinLock`]; unlocks it when dropped.
 #[must_use = "the spinlock is unlocked when the guard is dropped"]
-pub struct SpinLockGuard<T: 'static> {
-    lock: &'static SpinLock<T>,
+pub struct SpinLockGuard<'a, T> {
+    lock: &'a SpinLock<T>,
     /// Whether interrupts were on before.
     flags: c_ulong,
     stays_in_its_task: PhantomData<*mut ()>,
 }
 
-impl<T> Drop for SpinLockGuard<T> {
+impl<T> Drop for SpinLockGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: `lock` has locked it, on this processor, and returned the flags.
         unsafe { self.lock.raw.unlock(self.flags) }
     }
 }
 
-impl<T> Deref for SpinLockGuard<T> {
+impl<T> Deref for SpinLockGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -170,14 +224,14 @@ impl<T> Deref for SpinLockGuard<T> {
     }
 }
 
-impl<T> DerefMut for SpinLockGuard<T> {
+impl<T> DerefMut for SpinLockGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: The lock is locked, and this is its only guard.
         unsafe { &mut *self.lock.value.get() }
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for SpinLockGuard<T> {
+impl<T: fmt::Debug> fmt::Debug for SpinLockGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }

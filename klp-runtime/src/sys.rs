@@ -168,9 +168,9 @@ mod kernel {
             Self(UnsafeCell::new([0; 32]))
         }
 
-        /// Locks it; the glue makes it when it is locked for the first time. It never moves: it is borrowed
-        /// for good.
-        pub(crate) fn lock(&'static self) {
+        /// Locks it; the glue makes it when it is locked for the first time, or was moved since. It does
+        /// not move while it is locked or waited for: it is borrowed.
+        pub(crate) fn lock(&self) {
             // SAFETY: Zeroed storage that was not used before, or the glue's mutex.
             unsafe { klp_glue_mutex_lock(self.0.get().cast()) }
         }
@@ -180,7 +180,7 @@ mod kernel {
         /// # Safety
         ///
         /// This task has locked it.
-        pub(crate) unsafe fn unlock(&'static self) {
+        pub(crate) unsafe fn unlock(&self) {
             // SAFETY: By contract.
             unsafe { klp_glue_mutex_unlock(self.0.get().cast()) }
         }
@@ -199,7 +199,7 @@ mod kernel {
         }
 
         /// Locks it; returns the flags for [`unlock`](Self::unlock).
-        pub(crate) fn lock(&'static self) -> c_ulong {
+        pub(crate) fn lock(&self) -> c_ulong {
             // SAFETY: Zeroed storage that was not used before, or the glue's lock.
             unsafe { klp_glue_spin_lock(self.0.get().cast()) }
         }
@@ -209,7 +209,7 @@ mod kernel {
         /// # Safety
         ///
         /// This processor has locked it, and got the flags.
-        pub(crate) unsafe fn unlock(&'static self, flags: c_ulong) {
+        pub(crate) unsafe fn unlock(&self, flags: c_ulong) {
             // SAFETY: By contract.
             unsafe { klp_glue_spin_unlock(self.0.get().cast(), flags) }
         }

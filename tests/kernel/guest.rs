@@ -190,6 +190,12 @@ impl Patch {
             .unwrap_or_else(|error| panic!("enabled of {}: {error}", self.0));
     }
 
+    /// Tries to write to the patch's `enabled`.
+    pub(crate) fn try_set_enabled(self, enabled: bool) -> Result<(), Errno> {
+        let result = fs::write(self.sysfs("enabled"), if enabled { "1" } else { "0" });
+        result.map_err(|error| Errno::from_io_error(&error).expect("the kernel's error"))
+    }
+
     /// Ends its transition, whatever tasks run.
     pub(crate) fn force(self) {
         fs::write(self.sysfs("force"), "1").unwrap_or_else(|error| panic!("force of {}: {error}", self.0));
@@ -266,9 +272,19 @@ pub(crate) fn unload(module: &str) -> Result<(), Errno> {
 
 /// Waits until something is so.
 pub(crate) fn wait(mut condition: impl FnMut() -> bool, otherwise: impl Fn() -> String) {
+    assert!(is_within_limit(&mut condition), "{}", otherwise());
+}
+
+/// Waits until something is so; whether it is, after a time that is long enough.
+pub(crate) fn is_within_limit(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < TRANSITION, "{}", otherwise());
+    loop {
+        if condition() {
+            return true;
+        }
+        if start.elapsed() > TRANSITION {
+            return false;
+        }
         thread::sleep(Duration::from_millis(2));
     }
 }

@@ -13,6 +13,7 @@ use crate::altered;
 use crate::diff::{SEED, SEQUENCES, SHRINK};
 use crate::guest::{BOOT, Boot, KERNEL, MODULES};
 use crate::mutants;
+use crate::objects::TARGET;
 
 /// Far longer than the tests take on one kernel.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -153,6 +154,22 @@ fn build_c(kernel: &Kernel, modules: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The folder of the module that the random patches redirect, which is built.
+pub(crate) fn build_target(kernel: &Kernel) -> Result<PathBuf> {
+    let modules = folder(kernel);
+    build_c(kernel, &modules)?;
+    Ok(modules.join(TARGET.module()))
+}
+
+/// Copies a module, from the folder that it was built in, to where others were built.
+pub(crate) fn copy_module(from: &Path, modules: &Path) -> Result<()> {
+    let ko = Path::new(from.file_name().expect("a module has a name"));
+    let ko = ko.join(ko).with_extension("ko");
+    let built = from.with_file_name(&ko);
+    let text = std::fs::read(&built).map_err(Error::io("read", &built))?;
+    write_if_changed(&modules.join(ko), &text)
+}
+
 /// Writes a file, and makes its folder; one that has this text stays as old as it is.
 pub(crate) fn write_if_changed(path: &Path, text: &[u8]) -> Result<()> {
     if std::fs::read(path).is_ok_and(|old| old == text) {
@@ -223,9 +240,7 @@ const OTHER_ABI: &str = "other_abi";
 fn build_other_abi(kernel: &Kernel, modules: &Path) -> Result<bool> {
     let copy = altered::copy(&altered::LATER_ABI)?;
     let Some(built) = build(kernel, Some(&copy), &[package(OTHER_ABI)])? else { return Ok(false) };
-    let ko = Path::new("klp_test_other_abi/klp_test_other_abi.ko");
-    let text = std::fs::read(built.join(ko)).map_err(Error::io("read", built.join(ko)))?;
-    write_if_changed(&modules.join(ko), &text)?;
+    copy_module(&built.join("klp_test_other_abi"), modules)?;
     Ok(true)
 }
 

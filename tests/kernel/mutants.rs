@@ -7,7 +7,7 @@ use cargo_klp::error::{Error, Result};
 use cargo_klp::kernel::{KernelArgs, Need};
 
 use crate::altered::{self, Alteration};
-use crate::diff::{DIFFER, PATCHES, SHRINK};
+use crate::diff::{CRATES, DIFFER, SHRINK};
 use crate::guest::Boot;
 use crate::host;
 
@@ -16,9 +16,10 @@ const LIMIT: Duration = Duration::from_secs(5 * 60);
 
 const ENGINE: &str = "klp-runtime/src/engine/mod.rs";
 const CHECK: &str = "klp-runtime/src/engine/check.rs";
+const OBJECT: &str = "klp-runtime/src/engine/object.rs";
 
 /// The faults, in the order of the rules that they break.
-const MUTANTS: [Alteration; 15] = [
+const MUTANTS: [Alteration; 20] = [
     Alteration {
         what: "S1: a lower version is let in",
         file: CHECK,
@@ -50,6 +51,13 @@ const MUTANTS: [Alteration; 15] = [
         file: ENGINE,
         from: "for earlier in claims(node).rev() {",
         to: "for earlier in claims(node).rev().take(0) {",
+    },
+    Alteration {
+        what: "S3: shadow variables that a failed pre_patch had made are not freed",
+        file: ENGINE,
+        from: "self.end(claim);
+                    for earlier",
+        to: "for earlier",
     },
     Alteration {
         what: "S4: states are removed in table order",
@@ -92,6 +100,12 @@ const MUTANTS: [Alteration; 15] = [
         to: "",
     },
     Alteration {
+        what: "S7: what vmlinux's own pre_patch fails with is not taken back",
+        file: OBJECT,
+        from: "if result.is_err() {",
+        to: "if false {",
+    },
+    Alteration {
         what: "S8: a disable that is taken back does not resume states",
         file: ENGINE,
         from: "call(claim, (*(*claim).entry).post_patch);
@@ -99,6 +113,25 @@ const MUTANTS: [Alteration; 15] = [
                 if (*claim).flags & CLAIM_HELD",
         to: "}
                 if (*claim).flags & CLAIM_HELD",
+    },
+    Alteration {
+        what: "S9: shadow variables are freed by the oldest patch, not the owner",
+        file: ENGINE,
+        from: "claim::of_state(live).last()",
+        to: "claim::of_state(live).next()",
+    },
+    Alteration {
+        what: "S9: shadow variables of a module's objects stay when it goes",
+        file: OBJECT,
+        from: "self.kernel.shadow_free_all(&*owners);",
+        to: "",
+    },
+    Alteration {
+        what: "S10: a patch in which a state continues does not get its data",
+        file: ENGINE,
+        from: "publish(claim);
+                    continue;",
+        to: "continue;",
     },
     Alteration {
         what: "S12: the oldest patch that provides a state removes it, not the owner",
@@ -129,7 +162,8 @@ pub(crate) fn check() -> Result<()> {
 /// result is how many were not.
 pub(crate) fn main(series: &str, pattern: &str) -> Result<i32> {
     let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
-    let packages = PATCHES.map(|(name, _)| host::package(name));
+    let target = host::build_target(&kernel)?;
+    let packages = CRATES.map(|krate| host::package(krate.name));
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let test = ["--exact", "random_sequences_agree_with_the_model"].map(Into::into);
     let command = [vec![this.into_os_string()], test.to_vec()].concat();
@@ -137,6 +171,7 @@ pub(crate) fn main(series: &str, pattern: &str) -> Result<i32> {
     for mutant in MUTANTS.iter().filter(|mutant| mutant.what.contains(pattern)) {
         let copy = altered::copy(mutant)?;
         let Some(modules) = host::build(&kernel, Some(&copy), &packages)? else { return Ok(1) };
+        host::copy_module(&target, &modules)?;
         let vm = host::vm(&kernel, Boot::Sound, &modules).env(SHRINK, "0").timeout(LIMIT);
         let found = match vm.output(&command) {
             Ok(outcome) if outcome.code == 0 => None,
@@ -150,9 +185,8 @@ pub(crate) fn main(series: &str, pattern: &str) -> Result<i32> {
     Ok(missed)
 }
 
-/// What the test said of the difference: after how many sequences, and what was done.
+/// What the test said of the difference: after how many sequences.
 fn difference(stderr: &str) -> Option<&str> {
     let (_, text) = stderr.split_once(DIFFER)?;
-    let line = text.lines().next()?;
-    Some(line.split_once(": the kernel").map_or(line, |(done, _)| done).trim())
+    Some(text.lines().next()?.trim_end_matches(": after").trim())
 }

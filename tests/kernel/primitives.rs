@@ -12,6 +12,7 @@ use crate::guest::{Log, Patch, wait};
 
 crate::tests![
     locks_keep_processes_apart,
+    locks_are_handed_on_to_the_next_patch,
     work_is_done_cancelled_and_stopped,
     files_of_sysfs_show_the_current_task,
     raw_shadow_variables,
@@ -19,7 +20,10 @@ crate::tests![
 
 /// Tests that are others where there are two processors.
 pub(crate) fn on_two_processors() -> Vec<crate::Test> {
-    vec![("locks_keep_processors_apart", locks_keep_processes_apart)]
+    vec![
+        ("locks_keep_processors_apart", locks_keep_processes_apart),
+        ("locks_are_handed_on_between_processors", locks_are_handed_on_to_the_next_patch),
+    ]
 }
 
 const PRIMITIVES: Patch = Patch("primitives");
@@ -55,6 +59,33 @@ fn locks_keep_processes_apart() {
     assert_eq!(listed, callers);
     assert_eq!(read("adds"), format!("{}\n", PROCESSES * CALLS), "each call adds as often");
     PRIMITIVES.end();
+}
+
+/// S10: a lock and a count that are data of a state keep the functions of both patches apart while the one
+/// replaces the other, and outlive the first one's module.
+fn locks_are_handed_on_to_the_next_patch() {
+    const PROCESSES: usize = 4;
+    const CALLS: usize = 60;
+    let (first, next) = (Patch("counts"), Patch("counts_next"));
+    first.enable();
+    let readers: Vec<_> = (0..PROCESSES)
+        .map(|_| Command::new("cat").args(["/proc/version"; CALLS]).stdout(Stdio::piped()).spawn().unwrap())
+        .collect();
+    next.enable();
+    first.gone();
+    first.remove();
+    let mut counts = Vec::new();
+    for reader in readers {
+        let output = reader.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let lines = String::from_utf8(output.stdout).unwrap();
+        counts.extend(lines.lines().map(|line| line.parse::<usize>().unwrap()));
+    }
+    counts.sort_unstable();
+    assert_eq!(counts, Vec::from_iter(1..=PROCESSES * CALLS), "each call has a number of its own");
+    let last = PROCESSES * CALLS + 1;
+    assert_eq!(fs::read_to_string("/proc/version").unwrap(), format!("{last}\n"));
+    next.end();
 }
 
 fn work_is_done_cancelled_and_stopped() {

@@ -1,11 +1,12 @@
 //! Processes that keep a transition from ending.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::guest::wait;
 
 /// A process that sleeps in the kernel's `fifo_open`, or in what replaces it.
-pub(crate) struct Sleeper(Child);
+pub(crate) struct Sleeper(Child, PathBuf);
 
 impl Sleeper {
     /// Starts it; it sleeps where its stack has `function`.
@@ -19,7 +20,13 @@ impl Sleeper {
         let stack = format!("/proc/{}/stack", child.id());
         let sleeps = || std::fs::read_to_string(&stack).is_ok_and(|stack| stack.contains(function));
         wait(sleeps, || "the process does not open the FIFO".into());
-        Self(child)
+        Self(child, fifo)
+    }
+
+    /// Opens the FIFO's other end, so that the process ends well, which its exit code says.
+    pub(crate) fn let_go(self) {
+        drop(std::fs::File::options().write(true).open(&self.1).unwrap());
+        assert_eq!(self.ends_by_itself(), Some(0));
     }
 
     /// Waits until it ends without being killed; its exit code.

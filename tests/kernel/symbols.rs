@@ -52,8 +52,8 @@ fn symbols_of_vmlinux() {
 fn symbols_of_a_module_that_is_loaded_later() {
     SYMBOLS_MODULE.enable();
     HIDDEN.insert().unwrap();
-    assert_eq!(hidden(), "patched: 127 2 1001 2002");
-    assert_eq!(hidden(), "patched: 237 2 1001 2002");
+    assert_eq!(hidden(), "patched: 137 2 1001 2002");
+    assert_eq!(hidden(), "patched: 257 2 1001 2002");
     HIDDEN.remove();
 
     // Up to Linux 6.3 what was written into the patch stays there, and the module does not load again.
@@ -66,10 +66,10 @@ fn symbols_of_a_module_that_is_loaded_later() {
         HIDDEN.insert().unwrap();
     } else {
         HIDDEN.insert().unwrap();
-        assert_eq!(hidden(), "patched: 127 2 1001 2002", "its variables are new");
+        assert_eq!(hidden(), "patched: 137 2 1001 2002", "its variables are new");
         SYMBOLS_MODULE.end();
     }
-    let number = if is_6_1() { 17 } else { 127 };
+    let number = if is_6_1() { 17 } else { 137 };
     assert_eq!(hidden(), format!("{number} 1 2 1003 2004"));
     HIDDEN.remove();
 }
@@ -78,9 +78,9 @@ fn symbols_of_a_module_that_is_there() {
     HIDDEN.insert().unwrap();
     assert_eq!(hidden(), "17 1 2 1003 2004");
     SYMBOLS_MODULE.enable();
-    assert_eq!(hidden(), "patched: 127 2 1003 2004");
+    assert_eq!(hidden(), "patched: 137 2 1003 2004");
     SYMBOLS_MODULE.end();
-    assert_eq!(hidden(), "127 1 2 1005 2006");
+    assert_eq!(hidden(), "137 1 2 1005 2006");
     HIDDEN.remove();
 }
 

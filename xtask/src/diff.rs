@@ -1,4 +1,4 @@
-//! `cargo xtask diff`: random operations in the model and on real kernels, compared.
+//! `cargo xtask diff`: random patches and operations, in the model and on real kernels, compared.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u32,
 
-    /// How many sequences.
+    /// How many sequences, each of random patches and random operations on them.
     #[arg(long, value_name = "N", default_value_t = 100)]
     sequences: u32,
 

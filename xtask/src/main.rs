@@ -1,7 +1,8 @@
-//! What the developers of klp run: `cargo xtask demo`, `test`, `diff`, `mutants` and `kselftest`.
+//! What the developers of klp run: `cargo xtask demo`, `test`, `diff`, `mutants`, `kselftest` and `bench`.
 //!
 //! All set up what is missing on the machine first, as `cargo klp doctor --fix` does.
 
+mod bench;
 mod command;
 mod demo;
 mod diff;
@@ -27,12 +28,17 @@ enum Command {
     Demo(demo::Args),
     /// Run all tests, those on real kernels too.
     Test(test::Args),
-    /// Compare the model and real kernels on random sequences of operations.
+    /// Compare the model and real kernels on random patches and random operations on them.
     Diff(diff::Args),
     /// Run the kernel's own livepatch selftests with modules written with klp.
     Kselftest(kselftest::Args),
     /// Plant faults in the engine and see whether that comparison finds each.
     Mutants(mutants::Args),
+    /// Measure what a patch costs, beside the same patch in C.
+    Bench(bench::Args),
+    /// The half of `bench` that runs in the guest.
+    #[command(hide = true)]
+    BenchGuest(bench::guest::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +48,8 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::main(&args),
         Command::Kselftest(args) => kselftest::main(&args),
         Command::Mutants(args) => mutants::main(&args),
+        Command::Bench(args) => bench::main(&args),
+        Command::BenchGuest(args) => bench::guest::main(&args),
     };
     result.unwrap_or_else(|error| {
         ui::error(&error);

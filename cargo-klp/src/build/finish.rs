@@ -170,3 +170,113 @@ fn faults(data: &[u8]) -> object::Result<Vec<String>> {
     }
     Ok(faults)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use object::elf::{R_X86_64_32S, R_X86_64_PLT32};
+    use object::write::{
+        Object as Written, Relocation as WrittenRelocation, Symbol as WrittenSymbol, SymbolId as Id,
+    };
+    use object::{
+        Architecture, BinaryFormat, Endianness, Object as _, ObjectSection as _, ObjectSymbol as _,
+        RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
+    };
+
+    use super::*;
+
+    /// A module whose code calls `called`, each of them once, and whose init data points to `in_init`.
+    pub(in crate::build) fn module(called: &[&str], in_init: &[&str]) -> Vec<u8> {
+        let mut file = Written::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+        let text = file.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
+        let init = file.add_section(Vec::new(), b".init.data".to_vec(), SectionKind::Data);
+        let undefined = |file: &mut Written<'_>, name: &str| -> Id {
+            file.add_symbol(WrittenSymbol {
+                name: name.into(),
+                value: 0,
+                size: 0,
+                kind: SymbolKind::Unknown,
+                scope: SymbolScope::Unknown,
+                weak: true,
+                section: object::write::SymbolSection::Undefined,
+                flags: SymbolFlags::None,
+            })
+        };
+        undefined(&mut file, MARK);
+        let relocate = |file: &mut Written<'_>, section, offset, symbol, r_type, addend| {
+            let flags = RelocationFlags::Elf { r_type };
+            file.add_relocation(section, WrittenRelocation { offset, symbol, addend, flags }).unwrap();
+        };
+        for name in called {
+            let symbol = undefined(&mut file, name);
+            let at = file.append_section_data(text, &[0xe8, 0, 0, 0, 0], 1);
+            relocate(&mut file, text, at + 1, symbol, R_X86_64_PLT32, -4);
+        }
+        for name in in_init {
+            let symbol = undefined(&mut file, name);
+            let at = file.append_section_data(init, &[0; 4], 4);
+            relocate(&mut file, init, at, symbol, R_X86_64_32S, 0);
+        }
+        file.write().unwrap()
+    }
+
+    /// The sections of livepatch relocations: name, target section, number.
+    fn livepatch_sections(data: &[u8]) -> Vec<(String, String, u64)> {
+        let sections =
+            FileHeader64::<LittleEndian>::parse(data).unwrap().sections(LittleEndian, data).unwrap();
+        let name = |section| {
+            String::from_utf8_lossy(sections.section_name(LittleEndian, section).unwrap()).into_owned()
+        };
+        let ours =
+            sections.iter().filter(|section| section.sh_flags(LittleEndian).contains(SHF_RELA_LIVEPATCH));
+        ours.map(|section| {
+            assert!(section.sh_flags(LittleEndian).contains(SHF_ALLOC));
+            let target =
+                sections.section(object::SectionIndex(section.sh_info(LittleEndian) as usize)).unwrap();
+            (name(section), name(target), section.sh_size(LittleEndian) / 24)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn relocations_go_to_a_section_for_each_object() {
+        let data = module(
+            &[".klp.sym.vmlinux.f,0", "printk", ".klp.sym.nf_tables.g.isra.0,2", ".klp.sym.vmlinux.h,0"],
+            &[".klp.sym.vmlinux.i,0"],
+        );
+        assert_eq!(faults(&data).unwrap().len(), 4, "each symbol is without its mark");
+        let finished = finish(&data).unwrap();
+        assert_eq!(faults(&finished).unwrap(), Vec::<String>::new());
+        let section =
+            |name: &str, target: &str, count| (format!(".klp.rela.{name}"), target.to_owned(), count);
+        assert_eq!(
+            livepatch_sections(&finished),
+            [
+                section("nf_tables..text", ".text", 1),
+                section("vmlinux..text", ".text", 2),
+                section("vmlinux..init.data", ".init.data", 1)
+            ]
+        );
+        let file = object::File::parse(&*finished).unwrap();
+        let mark = file.symbol_by_name(MARK).unwrap();
+        assert_eq!((mark.address(), mark.is_undefined()), (4, false));
+        let left = file.section_by_name(".text").unwrap();
+        assert!(left.data().unwrap().starts_with(&[0xe8, 0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn what_a_module_has_is_not_for_init_data() {
+        let error = finish(&module(&[], &[".klp.sym.nf_tables.f,0"])).unwrap_err().to_string();
+        assert!(error.contains("nf_tables is used in the section .init.data"), "{error}");
+    }
+
+    #[test]
+    fn relocations_that_were_left_are_seen() {
+        let finished = finish(&module(&[".klp.sym.vmlinux.f,0"], &[])).unwrap();
+        let flags = u64::from(SHF_ALLOC.0 as u32) | u64::from(SHF_RELA_LIVEPATCH.0 as u32);
+        // The section's flags, without the mark.
+        let at = finished.windows(8).rposition(|bytes| bytes == flags.to_le_bytes()).unwrap();
+        let mut lost = finished.clone();
+        lost[at..at + 8].copy_from_slice(&2u64.to_le_bytes());
+        assert_eq!(faults(&lost).unwrap().len(), 1);
+    }
+}

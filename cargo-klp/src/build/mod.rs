@@ -5,6 +5,7 @@
 
 pub mod finish;
 mod flags;
+mod fresh;
 mod hook;
 pub mod kbuild;
 pub mod object;
@@ -15,6 +16,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::SystemTime;
 
 use anstream::adapter::strip_str;
 use cargo_metadata::{Metadata, MetadataCommand, Package};
@@ -22,7 +24,7 @@ use serde::Serialize;
 
 use crate::cli::MessageFormat;
 use crate::error::{Error, Result, not_started, run_tool};
-use crate::kernel::{Kernel, KernelArgs, Need};
+use crate::kernel::{Kernel, KernelArgs, Need, TESTED};
 use crate::manifest::Manifest;
 use crate::{inspect, ui};
 
@@ -114,6 +116,10 @@ pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel, modules: &ModuleArg
                 needed_for: "the target kernel's Kbuild".into(),
             });
         }
+    }
+    if !kernel.is_tested() {
+        let tested = TESTED.join(" and ");
+        ui::warning(format_args!("klp is tested on {tested}, and nobody has tried it on {}", kernel.release));
     }
     let metadata = workspace(packages.manifest_path.as_deref())?;
     // Also made where Kbuild needs it; here, what is missing for it is an error of its own.
@@ -219,17 +225,31 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &
         }
     }
     fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
-    kbuild::write(&dir, &module, &kbuild::klp_mk(metadata, package)?)?;
+    let klp_mk = kbuild::klp_mk(metadata, package)?;
+    kbuild::write(&dir, &module, &klp_mk)?;
 
-    let progress = ui::spinner("Building", format!("{} for {}", package.name, kernel.release));
-    let said = make(kernel, &dir, crate_dir.as_std_path(), modules)?;
-    drop(progress);
-    if let Some(error) = said.fatal(&package.name) {
-        return Err(error);
+    let krate =
+        Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() };
+    let kbuild = klp_mk.parent().expect("a file is in a folder");
+    let build = fresh::Build { krate: &krate, kernel, dir: &dir, module: &module, kbuild, modules };
+    if !build.is_fresh()? {
+        build.forget();
+        let started = SystemTime::now();
+        make_one(package, kernel, &dir, modules)?;
+        build.record(started)?;
     }
     let ko = dir.join(format!("{module}.ko"));
     let manifest = check(&ko, &module, &kernel.release)?;
     Ok(Built { package: package.name.to_string(), module, ko, release: kernel.release.clone(), manifest })
+}
+
+/// Has Kbuild make a module.
+fn make_one(package: &Package, kernel: &Kernel, dir: &Path, modules: &[PathBuf]) -> Result<()> {
+    let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
+    let progress = ui::spinner("Building", format!("{} for {}", package.name, kernel.release));
+    let said = make(kernel, dir, crate_dir.as_std_path(), modules)?;
+    drop(progress);
+    said.fatal(&package.name).map_or(Ok(()), Err)
 }
 
 /// What make and the tools that it ran said, and how it ended.

@@ -15,7 +15,7 @@ use object::{Object, ObjectSymbol};
 
 use super::flags::{self, TARGET};
 use super::sysroot::sysroot;
-use super::{hook, resolve};
+use super::{Crate, hook, resolve};
 use crate::error::{Error, Result, not_started, run_tool};
 use crate::kernel::Kernel;
 use crate::manifest::{Manifest, Param, Table};
@@ -73,7 +73,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let kernel = Kernel::from_kdir(&args.kdir)?;
     let rustflags = flags::rustflags(&kernel)?;
     flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
-    let library = compile(&args.manifest_path, &kernel, &rustflags, &Product::MODULE)?;
+    let krate = super::metadata(&args.manifest_path)?;
+    let library = compile(&krate, &kernel, &rustflags, &Product::MODULE)?;
     let script = args.kbuild.join("klp.lds");
     let old = fs::read_to_string(&args.header).unwrap_or_default();
     let inputs = [&library, &script].into_iter().chain(&args.modules);
@@ -115,7 +116,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 /// What the macros emit in a crate, for a kernel: compiled as fast as can be, and not linked.
 pub(crate) fn manifest_for(manifest_path: &Path, kernel: &Kernel) -> Result<Manifest> {
     let rustflags = flags::rustflags(kernel)?;
-    let library = compile(manifest_path, kernel, &rustflags, &Product::MANIFEST)?;
+    let krate = super::metadata(manifest_path)?;
+    let library = compile(&krate, kernel, &rustflags, &Product::MANIFEST)?;
     emitted(&members(&library)?)
 }
 
@@ -161,16 +163,18 @@ impl Product {
     };
 }
 
+/// The library of a crate for a module of this kernel, compiled anew if cargo finds that it must be.
+pub(super) fn library(krate: &Crate, kdir: &Path) -> Result<PathBuf> {
+    let kernel = Kernel::from_kdir(kdir)?;
+    compile(krate, &kernel, &flags::rustflags(&kernel)?, &Product::MODULE)
+}
+
 /// Compiles the crate and what it depends on to a library, which is as new as its sources.
-fn compile(
-    manifest_path: &Path,
-    kernel: &Kernel,
-    rustflags: &[String],
-    product: &Product,
-) -> Result<PathBuf> {
-    let metadata = super::metadata(manifest_path)?;
+fn compile(krate: &Crate, kernel: &Kernel, rustflags: &[String], product: &Product) -> Result<PathBuf> {
     let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);
+    // The entries of a table have the order of the source, which is that of S2. By itself rustc sorts by symbol.
+    encoded.push("-Zcodegen-source-order".into());
     let mut command = Command::new("cargo");
     command
         .args([
@@ -184,9 +188,9 @@ fn compile(
             TARGET,
         ])
         .arg("--manifest-path")
-        .arg(manifest_path)
+        .arg(&krate.package.manifest_path)
         .arg("--target-dir")
-        .arg(metadata.target_directory.join(product.folder))
+        .arg(krate.target_directory.join(product.folder))
         .arg("--message-format=json-diagnostic-rendered-ansi")
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
@@ -206,9 +210,7 @@ fn compile(
                 let text = message.message.rendered.unwrap_or(message.message.message);
                 anstream::eprint!("{text}");
             }
-            Message::CompilerArtifact(artifact)
-                if artifact.manifest_path == metadata.package.manifest_path =>
-            {
+            Message::CompilerArtifact(artifact) if artifact.manifest_path == krate.package.manifest_path => {
                 library =
                     artifact.filenames.into_iter().find(|name| name.extension() == Some(product.extension));
             }
@@ -218,7 +220,7 @@ fn compile(
     let status = child.wait().map_err(Error::io("run", "cargo"))?;
     match library {
         Some(library) if status.success() => Ok(library.into()),
-        _ => Err(Error::Compile { package: metadata.package.name.to_string() }),
+        _ => Err(Error::Compile { package: krate.package.name.to_string() }),
     }
 }
 

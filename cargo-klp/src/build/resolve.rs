@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use object::build::elf::Builder;
-use object::elf::STB_WEAK;
+use object::build::Id;
+use object::build::elf::{Builder, SectionData, SymbolId};
+use object::elf::{R_X86_64_PC32, R_X86_64_PLT32, STB_WEAK};
 
 use crate::error::{Error, Result};
 use crate::inspect::symbols::PREFIX;
@@ -15,8 +16,20 @@ use crate::symbols::{Object, Symbol, Symbols, VMLINUX};
 /// So many candidates are shown of a name that is not unique.
 const MOST_SHOWN: usize = 20;
 
-/// The names that the symbols have in the module, by their placeholders.
-pub type Resolved = BTreeMap<String, String>;
+/// What the symbols are in the module, by their placeholders.
+pub type Resolved = BTreeMap<String, Target>;
+
+/// What a symbol is in the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The name that the kernel goes by.
+    name: String,
+    /// How many bytes behind the symbol the code is called; 0 where the symbol itself is meant.
+    skipped: u64,
+}
+
+/// What is meant, or why that can't be had.
+type Found<T> = std::result::Result<T, String>;
 
 /// Finds all symbols, or says of each that can't be used why.
 pub fn resolve(wanted: &[Wanted], kernel: &Kernel, modules: &[PathBuf]) -> Result<Resolved> {
@@ -31,9 +44,9 @@ pub fn resolve(wanted: &[Wanted], kernel: &Kernel, modules: &[PathBuf]) -> Resul
             objects.insert(&wanted.object, symbols.object(&wanted.object)?);
         }
         match find(&objects[&wanted.object], wanted)? {
-            Ok(name) => {
-                let taken = resolved.insert(wanted.placeholder.clone(), name.clone());
-                if taken.is_some_and(|other| other != name) {
+            Ok(target) => {
+                let taken = resolved.insert(wanted.placeholder.clone(), target.clone());
+                if taken.is_some_and(|other| other != target) {
                     faults.push(format!(
                         "`{}` is declared with the same `sympos` twice, which means another number each time: write numbers",
                         wanted.symbol
@@ -50,26 +63,33 @@ pub fn resolve(wanted: &[Wanted], kernel: &Kernel, modules: &[PathBuf]) -> Resul
     Err(Error::Symbols { release: kernel.release.clone(), faults })
 }
 
-/// The full name of one symbol; the inner error says why there is none.
-fn find(object: &Object<'_>, wanted: &Wanted) -> Result<std::result::Result<String, String>> {
-    let candidates = match &wanted.used_as {
-        Use::StaticOf(function) => match statics(object, wanted, function)? {
-            Ok(variable) => return Ok(check(object, wanted, &variable)),
-            Err(fault) => return Ok(Err(fault)),
-        },
-        Use::Function | Use::Variable => object.named(&wanted.symbol),
+/// Finds one symbol; the inner error says why there is none.
+fn find(object: &Object<'_>, wanted: &Wanted) -> Result<Found<Target>> {
+    let symbol = match &wanted.used_as {
+        Use::StaticOf(function) => statics(object, wanted, function)?,
+        _ => choose(object, wanted, &object.named(&wanted.symbol)).cloned(),
     };
-    Ok(choose(object, wanted, &candidates).and_then(|symbol| check(object, wanted, symbol)))
+    let (symbol, name) = match symbol.and_then(|symbol| Ok((check(object, wanted, &symbol)?, symbol))) {
+        Ok((name, symbol)) => (symbol, name),
+        Err(fault) => return Ok(Err(fault)),
+    };
+    if wanted.used_as != Use::Original {
+        return Ok(Ok(Target { name, skipped: 0 }));
+    }
+    let skipped = object.entry_length(&symbol)?.ok_or_else(|| {
+        format!(
+            "the original of `{}` of {} can't be called: it does not start as a function that ftrace can redirect",
+            symbol.name, object.name
+        )
+    });
+    Ok(skipped.map(|skipped| Target { name, skipped }))
 }
 
 /// The one that is meant of those of the same name.
-fn choose<'a>(
-    object: &Object<'_>,
-    wanted: &Wanted,
-    candidates: &'a [Symbol],
-) -> std::result::Result<&'a Symbol, String> {
+fn choose<'a>(object: &Object<'_>, wanted: &Wanted, candidates: &'a [Symbol]) -> Found<&'a Symbol> {
     let (name, place) = (&wanted.symbol, &object.name);
     if object.name == VMLINUX
+        && wanted.used_as != Use::Original
         && let Some(export) = object.export(name)
     {
         let namespace = export.namespace.map(|name| format!(", in the namespace {name}")).unwrap_or_default();
@@ -117,9 +137,9 @@ pub(crate) fn listed(object: &Object<'_>, candidates: &[Symbol]) -> String {
 }
 
 /// Refuses a symbol that can't be used as declared; else gives its full name.
-fn check(object: &Object<'_>, wanted: &Wanted, symbol: &Symbol) -> std::result::Result<String, String> {
+fn check(object: &Object<'_>, wanted: &Wanted, symbol: &Symbol) -> Found<String> {
     let (name, place) = (&symbol.name, &object.name);
-    let declared = if wanted.used_as == Use::Function { "fn" } else { "static" };
+    let declared = if matches!(wanted.used_as, Use::Function | Use::Original) { "fn" } else { "static" };
     match (symbol.is_code(), declared) {
         (true, "static") => return Err(format!("`{name}` of {place} is code: declare it as `fn`")),
         (false, "fn") => return Err(format!("`{name}` of {place} is data: declare it as `static`")),
@@ -141,11 +161,7 @@ fn check(object: &Object<'_>, wanted: &Wanted, symbol: &Symbol) -> std::result::
 
 /// The variable of a function: of those whose names differ by what the compiler added, the one that
 /// the function's code names.
-fn statics(
-    object: &Object<'_>,
-    wanted: &Wanted,
-    function: &str,
-) -> Result<std::result::Result<Symbol, String>> {
+fn statics(object: &Object<'_>, wanted: &Wanted, function: &str) -> Result<Found<Symbol>> {
     let (name, place) = (&wanted.symbol, &object.name);
     let mut functions = object.named(function);
     // Its parts, and clones of it.
@@ -195,20 +211,104 @@ fn statics(
     })
 }
 
-/// Gives the symbols of an object file their names.
+/// Gives the symbols of an object file their names, and has calls of originals skip the redirect.
 ///
 /// They are weak: modpost lets only such be undefined. `cargo klp finish` makes them what the kernel
 /// resolves.
 pub fn rename(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
     let elf = || Error::elf_build("name the symbols of the linked object");
     let mut builder = Builder::read(data).map_err(elf())?;
+    let mut skipped = BTreeMap::new();
     for symbol in &mut builder.symbols {
-        if let Some(name) = std::str::from_utf8(&symbol.name).ok().and_then(|name| resolved.get(name)) {
-            symbol.name = name.clone().into_bytes().into();
+        if let Some(target) = std::str::from_utf8(&symbol.name).ok().and_then(|name| resolved.get(name)) {
+            if target.skipped > 0 {
+                skipped.insert(symbol.id().index(), target);
+            }
+            symbol.name = target.name.clone().into_bytes().into();
             symbol.set_st_info(STB_WEAK, symbol.st_type());
         }
     }
+    skip(&mut builder, &skipped)?;
     let mut renamed = Vec::new();
     builder.write(&mut renamed).map_err(elf())?;
     Ok(renamed)
+}
+
+/// Moves the target of calls, by symbol. Anything but a direct call or jump would not do: behind the
+/// start of a function is no place for an indirect one to land.
+fn skip(builder: &mut Builder<'_>, targets: &BTreeMap<usize, &Target>) -> Result<()> {
+    let target_of = |symbol: Option<SymbolId>| targets.get(&symbol?.index()).copied();
+    let code: Vec<Vec<u8>> = builder
+        .sections
+        .iter()
+        .map(|section| match &section.data {
+            SectionData::Data(bytes) => bytes.to_vec(),
+            _ => Vec::new(),
+        })
+        .collect();
+    for section in &mut builder.sections {
+        // Section numbers start at 1.
+        let code = (section.sh_info as usize).checked_sub(1).and_then(|index| code.get(index));
+        let SectionData::Relocation(relocations) = &mut section.data else { continue };
+        for relocation in relocations {
+            let Some(target) = target_of(relocation.symbol) else { continue };
+            let before = usize::try_from(relocation.r_offset).ok().and_then(|at| at.checked_sub(1));
+            let opcode = code.zip(before).and_then(|(code, before)| code.get(before));
+            let is_direct = matches!(opcode, Some(&(CALL | JUMP)));
+            if !is_direct || !matches!(relocation.r_type, R_X86_64_PLT32 | R_X86_64_PC32) {
+                return Err(Error::Request {
+                    message: format!("{} is used by the patch, but not called directly", target.name),
+                    help: "this is a defect of klp: report it with the version of rustc".into(),
+                });
+            }
+            relocation.r_addend += target.skipped.cast_signed();
+        }
+    }
+    Ok(())
+}
+
+/// The opcodes of direct calls and jumps, before their 4 bytes of distance.
+const CALL: u8 = 0xe8;
+const JUMP: u8 = 0xe9;
+
+#[cfg(test)]
+mod tests {
+    use object::{Object as _, ObjectSymbol as _};
+
+    use super::*;
+    use crate::build::finish::tests::module;
+
+    fn resolved(skipped: u64) -> Resolved {
+        let target = Target { name: ".klp.sym.vmlinux.f,0".into(), skipped };
+        [("placeholder".to_owned(), target)].into()
+    }
+
+    /// The addends of the relocations in `.text`.
+    fn addends(data: &[u8]) -> Vec<i64> {
+        use object::ObjectSection as _;
+        let file = object::File::parse(data).unwrap();
+        let text = file.section_by_name(".text").unwrap();
+        text.relocations().map(|(_, relocation)| relocation.addend()).collect()
+    }
+
+    #[test]
+    fn calls_of_an_original_skip_its_start() {
+        let data = module(&["placeholder", "printk"], &[]);
+        for (skipped, addend) in [(0, -4), (5, 1), (9, 5)] {
+            let renamed = rename(&data, &resolved(skipped)).unwrap();
+            assert_eq!(addends(&renamed), [addend, -4]);
+            let file = object::File::parse(&*renamed).unwrap();
+            let symbol = file.symbol_by_name(".klp.sym.vmlinux.f,0").unwrap();
+            assert!(symbol.is_undefined() && symbol.is_weak());
+            assert!(file.symbol_by_name("placeholder").is_none());
+        }
+    }
+
+    #[test]
+    fn an_original_is_no_pointer() {
+        let data = module(&[], &["placeholder"]);
+        let error = rename(&data, &resolved(9)).unwrap_err().to_string();
+        assert!(error.contains("not called directly"), "{error}");
+        rename(&data, &resolved(0)).unwrap();
+    }
 }

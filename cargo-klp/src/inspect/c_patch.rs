@@ -110,6 +110,7 @@ impl Reader<'_> {
             symbol: self.image.string(func.plus(layout.old_name))?,
             sympos,
             replacement: self.image.function(func.plus(layout.new_func)),
+            calls_original: false,
         }))
     }
 

@@ -124,6 +124,7 @@ impl Text {
                     format!("  {}", symbol(&redirect.symbol, redirect.sympos)),
                     "->".into(),
                     redirect.replacement.clone().unwrap_or_else(|| "(no symbol)".into()),
+                    if redirect.calls_original { "calls the original".into() } else { String::new() },
                 ]);
             }
         }
@@ -243,7 +244,8 @@ mod tests {
 
     fn redirect(object: &str, symbol: &str, sympos: u64, replacement: Option<&str>) -> Redirect {
         let replacement = replacement.map(str::to_owned);
-        Redirect { object: object.into(), symbol: symbol.into(), sympos, replacement }
+        let calls_original = sympos == 2;
+        Redirect { object: object.into(), symbol: symbol.into(), sympos, replacement, calls_original }
     }
 
     fn report() -> Report {

@@ -119,7 +119,7 @@ impl<'a> Image<'a> {
             Pointer::Needed(name) => name,
         };
         // Without the crate's hash.
-        Some(format!("{:#}", rustc_demangle::demangle(name)))
+        Some(written(&format!("{:#}", rustc_demangle::demangle(name))))
     }
 
     /// The number of `N` bytes at a place.
@@ -143,5 +143,25 @@ impl<'a> Image<'a> {
     /// The `unsigned int` at a place.
     pub fn int(&self, place: Place) -> Result<u32> {
         Ok(self.file.endianness().read_u32(self.bytes(place)?))
+    }
+}
+
+/// The function that an author wrote, where `#[klp_func]` has put another before it.
+fn written(name: &str) -> String {
+    match name.split_once("::_::").and_then(|(path, rest)| Some((path, rest.rsplit_once("__klp_")?.1))) {
+        Some((path, function)) => format!("{path}::{function}"),
+        None => name.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_as_they_were_written() {
+        assert_eq!(written("a::b::_::__KLP_ENTRY::__klp_show"), "a::b::show");
+        assert_eq!(written("a::b::show"), "a::b::show");
+        assert_eq!(written("a::_::show"), "a::_::show");
     }
 }

@@ -6,7 +6,7 @@ use super::image::{Image, Place};
 use super::report::{Callback, Patch, Redirect, State};
 use crate::build::object::check_tables;
 use crate::error::{Error, Result};
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Manifest, Use};
 
 /// The fields of `klp_runtime::abi::FuncEntry`, by their offsets.
 mod func_entry {
@@ -62,11 +62,20 @@ fn redirects(image: &Image<'_>, manifest: &Manifest) -> Result<Vec<Redirect>> {
         return Ok(Vec::new());
     };
     let entry = |index: usize| redirect(image, start.plus(index as u64 * patch.entry_sizes[0]));
-    (0..manifest.funcs.len()).map(entry).collect()
+    let mut redirects: Vec<_> = (0..manifest.funcs.len()).map(entry).collect::<Result<_>>()?;
+    for redirect in &mut redirects {
+        redirect.calls_original = manifest.symbols.iter().any(|symbol| {
+            symbol.used_as == Use::Original
+                && (&symbol.object, &symbol.symbol, symbol.sympos)
+                    == (&redirect.object, &redirect.symbol, redirect.sympos)
+        });
+    }
+    Ok(redirects)
 }
 
 fn redirect(image: &Image<'_>, entry: Place) -> Result<Redirect> {
     Ok(Redirect {
+        calls_original: false,
         // Null for vmlinux.
         object: image.string(entry.plus(func_entry::OBJECT)).unwrap_or_else(|| "vmlinux".into()),
         symbol: image.string(entry.plus(func_entry::SYMBOL)).unwrap_or_default(),

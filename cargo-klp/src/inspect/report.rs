@@ -87,6 +87,8 @@ pub struct Redirect {
     pub sympos: u64,
     /// The function that runs instead, demangled; `None` where it has no symbol.
     pub replacement: Option<String>,
+    /// Whether the patch calls the original as well; not known of a patch in C.
+    pub calls_original: bool,
 }
 
 /// A callback of an object.

@@ -13,6 +13,9 @@ use crate::symbols::{Symbols, VMLINUX};
 /// A line that is longer is broken, as rustfmt does it.
 const MAX_WIDTH: usize = 94;
 
+/// A call that is longer is broken.
+const MAX_CALL: usize = 90;
+
 /// A replacement, and all that it needs declared.
 #[derive(Debug)]
 pub struct Replacement {
@@ -108,12 +111,7 @@ impl Target<'_> {
         }
         let parameters: Vec<_> =
             parameters.iter().map(|(name, ty)| (name, format!("{name}: {ty}"))).collect();
-        let used: Vec<_> = parameters.iter().map(|(name, _)| name.as_str()).collect();
-        let used = match &*used {
-            [] => String::new(),
-            [one] => format!("    let _ = {one};\n"),
-            several => format!("    let _ = ({});\n", several.join(", ")),
-        };
+        let names: Vec<_> = parameters.iter().map(|(name, _)| name.as_str()).collect();
         let lines: Vec<_> = parameters.iter().map(|(_, declared)| declared.as_str()).collect();
         let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
         // What rustc takes for a good name.
@@ -126,6 +124,13 @@ impl Target<'_> {
         } else {
             ""
         };
+        arguments.push_str(&format!(", original = original_{name}"));
+        let mut call = format!("original_{name}({})", names.join(", "));
+        if call.len() > MAX_CALL {
+            call = format!("original_{name}(\n            {},\n        )", names.join(",\n            "));
+        }
+        let call =
+            if call.len() > MAX_WIDTH - 14 { format!("\n        {call}\n    ") } else { format!(" {call} ") };
         let head = format!("unsafe extern \"C\" fn livepatch_{name}");
         let mut declared = lines.join(", ");
         if head.len() + declared.len() + returns.len() > MAX_WIDTH {
@@ -133,10 +138,11 @@ impl Target<'_> {
         }
         Ok(format!(
             "/// In place of `{}`.\n///\n/// # Safety\n///\n/// Called by the kernel with the arguments of the original.\n\
-             #[klp_func({arguments})]\n{lint}{head}({declared}){returns} {{\n{used}    \
-             todo!(\"what {} is to do instead\")\n}}\n",
+             #[klp_func({arguments})]\n{lint}{head}({declared}){returns} {{\n    \
+             // A check before the original, or a correction after it; or what it is to do instead.\n    \
+             // SAFETY: The arguments are those that the kernel has passed.\n    \
+             unsafe {{{call}}}\n}}\n",
             types.c_prototype(prototype)?,
-            self.symbol,
         ))
     }
 }

@@ -3,6 +3,7 @@
 //! Read out of the image once, and kept in the cache as a text that is sorted by name, so that a name
 //! is found without reading all of them.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -24,6 +25,8 @@ pub(super) struct Vmlinux {
     /// A line for each symbol, sorted by name and position: `name kind position address is_init` and its
     /// number in the kernel's table.
     table: String,
+    /// All addresses, sorted, once they were asked for.
+    addresses: OnceCell<Vec<u64>>,
 }
 
 /// The form of the table, in the name of the cache's entry.
@@ -40,7 +43,7 @@ impl Vmlinux {
         })?;
         let file = entry.join("vmlinux");
         let table = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
-        Ok(Self { image, table })
+        Ok(Self { image, table, addresses: OnceCell::new() })
     }
 
     /// The image, unpacked.
@@ -85,8 +88,14 @@ impl Vmlinux {
 
 impl Layout for Vmlinux {
     fn end(&self, function: &Symbol) -> u64 {
-        let later = self.table.lines().filter_map(symbol).map(|symbol| symbol.address);
-        later.filter(|&address| address > function.address).min().unwrap_or(function.address)
+        let addresses = self.addresses.get_or_init(|| {
+            let mut addresses: Vec<_> =
+                self.table.lines().filter_map(symbol).map(|symbol| symbol.address).collect();
+            addresses.sort_unstable();
+            addresses
+        });
+        let next = addresses.partition_point(|&address| address <= function.address);
+        addresses.get(next).copied().unwrap_or(function.address)
     }
 
     fn bytes(&self, place: &Symbol, length: usize) -> Result<Vec<u8>> {
@@ -142,9 +151,10 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
             "it must be compressed with xz or zstd".into(),
         ));
     }
-    Err(Error::Missing {
-        what: format!("the image of kernel {}", kernel.release),
-        needed_for: "the patch needs symbols that are not exported: they are looked up in it".into(),
+    Err(Error::NoKernel {
+        wanted: format!("{} with its image, which has the symbols that the patch needs", kernel.release),
+        series: kernel.release.clone(),
+        available: Vec::new(),
     })
 }
 
@@ -211,7 +221,7 @@ mod tests {
             address,
         };
         let entries: Vec<_> = symbols.iter().map(entry).collect();
-        Vmlinux { image: PathBuf::new(), table: table(&entries) }
+        Vmlinux { image: PathBuf::new(), table: table(&entries), addresses: OnceCell::new() }
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub struct Vm<'a> {
     directory: Option<PathBuf>,
     timeout: Option<Duration>,
     stdin: bool,
+    counts: bool,
 }
 
 /// How a command in the guest ended.
@@ -87,6 +88,7 @@ impl<'a> Vm<'a> {
             directory: None,
             timeout: None,
             stdin: false,
+            counts: false,
         }
     }
 
@@ -99,6 +101,12 @@ impl<'a> Vm<'a> {
     /// Sets the number of processors.
     pub fn cpus(mut self, cpus: u32) -> Self {
         self.cpus = cpus;
+        self
+    }
+
+    /// Makes the guest's clocks count instructions, a nanosecond each.
+    pub fn count_instructions(mut self) -> Self {
+        self.counts = true;
         self
     }
 
@@ -227,7 +235,7 @@ impl<'a> Vm<'a> {
         let mut initrd = tempfile::tempfile().map_err(Error::io("create", env::temp_dir()))?;
         initramfs::write(&contents, io::BufWriter::new(&mut initrd))?;
 
-        let mut qemu = Qemu::new(self.memory_mib, self.cpus);
+        let mut qemu = Qemu::new(self.memory_mib, self.cpus, self.counts);
         qemu.kernel(&image, initrd);
         let log = qemu.serial_console()?;
         let control = qemu.port("virtserialport", 1)?;

@@ -17,7 +17,7 @@ impl RawMutex {
         Self { owner: Mutex::new(None), unlocked: Condvar::new() }
     }
 
-    pub(crate) fn lock(&'static self) {
+    pub(crate) fn lock(&self) {
         if machine().is_atomic() {
             machine().fault("a mutex was locked in atomic context");
         }
@@ -53,13 +53,13 @@ impl RawSpinLock {
         Self(RawMutex::new())
     }
 
-    pub(crate) fn lock(&'static self) -> c_ulong {
+    pub(crate) fn lock(&self) -> c_ulong {
         self.0.wait_and_lock();
         machine().spinlocks.update(|locked| locked + 1);
         0
     }
 
-    pub(crate) unsafe fn unlock(&'static self, _flags: c_ulong) {
+    pub(crate) unsafe fn unlock(&self, _flags: c_ulong) {
         machine().spinlocks.update(|locked| locked.saturating_sub(1));
         // SAFETY: By contract.
         unsafe { self.0.unlock() }

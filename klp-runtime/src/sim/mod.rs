@@ -256,6 +256,11 @@ impl Sim {
             .insert((patch.to_string(), object.map(ToString::to_string)));
     }
 
+    /// Takes back what [`fail_patching`](Self::fail_patching) was told of the patch and has not failed yet.
+    pub fn patching_works(&self, patch: &str) {
+        self.livepatch().fail_patching.borrow_mut().retain(|(other, _)| other != patch);
+    }
+
     /// Whether a patch's module is loaded.
     pub fn is_loaded(&self, name: &str) -> bool {
         self.current.module(name).is_some()

@@ -51,6 +51,17 @@ fn s16_what_was_forced_stays_loaded_and_nothing_else_is_left() {
 }
 
 #[test]
+fn a_failure_that_was_planned_can_be_taken_back() {
+    let sim = Sim::new();
+    sim.fail_patching("a", None);
+    sim.fail_patching("b", None);
+    sim.patching_works("a");
+    sim.insmod(patch("a", [1])).unwrap();
+    assert_eq!(sim.insmod(patch("b", [1])), Err(EINVAL));
+    end(&sim, "a");
+}
+
+#[test]
 fn the_kernel_fails_before_any_callback() {
     let sim = enabled([patch("a", [1])]);
     sim.fail_init("b");

@@ -8,6 +8,7 @@ mod enable;
 mod failures;
 mod model;
 mod modules;
+mod objects;
 mod strangers;
 
 use klp_runtime::error::EINVAL;

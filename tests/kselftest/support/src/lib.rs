@@ -1,7 +1,30 @@
 //! What several modules of the kernel's selftests have in common: lines that the scripts look for.
 #![no_std]
 
+use core::ffi::c_int;
+
 use klp_runtime::object::ModuleState;
+
+unsafe extern "C" {
+    /// `kernel/printk/printk.c`: the console's log level comes first.
+    static mut console_printk: [c_int; 4];
+}
+
+/// Louder than every level.
+pub const MOTORMOUTH: c_int = 15;
+
+/// The log level of the console.
+#[must_use]
+pub fn console_loglevel() -> c_int {
+    // SAFETY: An aligned int that the kernel itself reads without a lock.
+    unsafe { (&raw const console_printk).cast::<c_int>().read_volatile() }
+}
+
+/// Sets the log level of the console.
+pub fn set_console_loglevel(level: c_int) {
+    // SAFETY: As above; any int is a valid level.
+    unsafe { (&raw mut console_printk).cast::<c_int>().write_volatile(level) }
+}
 
 /// How the scripts have a module's state.
 #[must_use]

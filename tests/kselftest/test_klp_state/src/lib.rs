@@ -3,7 +3,7 @@
 //! Its protocol is the one that the scripts follow, with the saved level in the state's `data`.
 #![no_std]
 
-use klp_kselftest_support::callback_info;
+use klp_kselftest_support::{MOTORMOUTH, callback_info, console_loglevel, set_console_loglevel};
 use klp_runtime::prelude::*;
 
 livepatch! {
@@ -11,24 +11,6 @@ livepatch! {
     authors: ["The klp authors"],
     description: "Livepatch test: a change of the system",
     replace: true,
-}
-
-unsafe extern "C" {
-    /// `kernel/printk/printk.c`: the console's log level comes first.
-    static mut console_printk: [c_int; 4];
-}
-
-/// Louder than every level.
-const MOTORMOUTH: c_int = 15;
-
-fn console_loglevel() -> c_int {
-    // SAFETY: An aligned int that the kernel itself reads without a lock.
-    unsafe { (&raw const console_printk).cast::<c_int>().read_volatile() }
-}
-
-fn set_console_loglevel(level: c_int) {
-    // SAFETY: As above; any int is a valid level.
-    unsafe { (&raw mut console_printk).cast::<c_int>().write_volatile(level) }
 }
 
 /// The changed log level of the console, shared with other patches by the kernel's own table.

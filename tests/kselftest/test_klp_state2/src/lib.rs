@@ -1,7 +1,7 @@
 //! A state of the kernel's own table, version 2: taken over from an earlier patch, and left to a later one.
 #![no_std]
 
-use klp_kselftest_support::callback_info;
+use klp_kselftest_support::{MOTORMOUTH, callback_info, console_loglevel, set_console_loglevel};
 use klp_runtime::prelude::*;
 
 livepatch! {
@@ -9,24 +9,6 @@ livepatch! {
     authors: ["The klp authors"],
     description: "Livepatch test: a change of the system that is taken over",
     replace: true,
-}
-
-unsafe extern "C" {
-    /// `kernel/printk/printk.c`: the console's log level comes first.
-    static mut console_printk: [c_int; 4];
-}
-
-/// Louder than every level.
-const MOTORMOUTH: c_int = 15;
-
-fn console_loglevel() -> c_int {
-    // SAFETY: An aligned int that the kernel itself reads without a lock.
-    unsafe { (&raw const console_printk).cast::<c_int>().read_volatile() }
-}
-
-fn set_console_loglevel(level: c_int) {
-    // SAFETY: As above; any int is a valid level.
-    unsafe { (&raw mut console_printk).cast::<c_int>().write_volatile(level) }
 }
 
 /// The changed log level of the console, shared with other patches by the kernel's own table.

@@ -4,6 +4,7 @@
 mod fifo;
 mod marks;
 mod objects;
+pub mod random;
 
 pub use klp_runtime;
 

@@ -25,7 +25,7 @@ unsafe extern "C" {
     fn seq_printf(m: *mut seq_file, format: *const c_char, ...);
 }
 
-/// In place of the module's own function: what was found, after adding 100 and then 10 to the number.
+/// In place of the module's own function: what was found, after adding 100 and then twice 10 to the number.
 ///
 /// # Safety
 ///
@@ -46,4 +46,15 @@ unsafe extern "C" fn show(m: *mut seq_file, _v: *mut c_void) -> c_int {
         );
     }
     0
+}
+
+/// In place of the module's own function: adds the double.
+///
+/// # Safety
+///
+/// Called by the module, and by the patch.
+#[klp_func(symbol = "klp_test_hidden_add", object = "klp_test_hidden", original = original_add)]
+unsafe extern "C" fn add(number: c_int) -> c_int {
+    // SAFETY: any number will do.
+    unsafe { original_add(2 * number) }
 }

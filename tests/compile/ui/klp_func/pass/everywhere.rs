@@ -31,6 +31,37 @@ mod names {
 #[path = "../files/duplicate_other.rs"]
 mod other;
 
+/// Calls the original, which is linked where it is used only.
+mod originals {
+    use klp_runtime::prelude::*;
+
+    #[klp_func(symbol = "e", original = call_e)]
+    unsafe extern "C" fn e<'a, 'b: 'a>(first: &'a u8, _: c_int, second: &'b u8) -> &'a u8
+    where
+        'a: 'b,
+    {
+        // SAFETY: they are the caller's.
+        let _ = unsafe { call_e(first, 0, second) };
+        second
+    }
+
+    /// As a test has it.
+    #[unsafe(no_mangle)]
+    extern "C" fn f(number: c_int) -> c_int {
+        number + 1
+    }
+
+    #[klp_func(symbol = "f", object = "some_module", original = original)]
+    pub(crate) unsafe extern "C" fn doubled(number: c_int) -> c_int {
+        // SAFETY: any number will do.
+        2 * unsafe { original(number) }
+    }
+
+    #[cfg(any())]
+    #[klp_func(symbol = "g", original = gone)]
+    unsafe extern "C" fn g(_: NoSuchType) {}
+}
+
 /// Public, documented once.
 #[klp_func(symbol = "d")]
 #[inline(never)]
@@ -38,4 +69,7 @@ pub(crate) unsafe extern "C" fn d(_: *mut file, _: c_int) -> c_int {
     0
 }
 
-fn main() {}
+fn main() {
+    // SAFETY: any number will do.
+    assert_eq!(unsafe { originals::doubled(20) }, 42);
+}

@@ -1,0 +1,120 @@
+//! Shadow variables that count how many times they were looked at, and log their ends.
+
+use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use klp_runtime::prelude::*;
+use klp_test_support::random::Configuration;
+
+use crate::states::{State1, State2, State3};
+use crate::{SHADOWS, STATES, klp_test_thing};
+
+/// At the so many-th look the patch frees the variable itself.
+const LAST_LOOK: u32 = 3;
+
+opaque! {
+    /// What the variables of no module's objects hang on.
+    pub(crate) struct Thing;
+}
+
+/// One of the objects, the same in every patch.
+pub(crate) fn object(number: u32) -> &'static Thing {
+    // SAFETY: Nothing is behind an object that could be looked at.
+    unsafe { &*ptr::without_provenance(0x1000 + 8 * number as usize) }
+}
+
+/// One of these shadow variables.
+pub(crate) trait Counter: Shadow {
+    /// Its bit in the masks, and that of its state, if it has none of its own.
+    const BITS: (u32, Option<u32>);
+
+    fn new(number: u32) -> Self;
+    fn looks(&self) -> &AtomicU32;
+}
+
+macro_rules! counter {
+    ($(#[$attribute:meta])* $name:ident, $what:literal, $bits:expr) => {
+        $(#[$attribute])*
+        #[repr(C)]
+        pub(crate) struct $name {
+            number: u32,
+            looks: AtomicU32,
+        }
+
+        impl Counter for $name {
+            const BITS: (u32, Option<u32>) = $bits;
+
+            fn new(number: u32) -> Self {
+                Self { number, looks: AtomicU32::new(0) }
+            }
+
+            fn looks(&self) -> &AtomicU32 {
+                &self.looks
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                if Self::SLEEPABLE {
+                    // SAFETY: A sleepable destructor runs in process context.
+                    unsafe { schedule() };
+                }
+                pr_info!("dropped {} {} after {}", $what, self.number, self.looks.get_mut());
+            }
+        }
+    };
+}
+
+counter! {
+    /// Freed under the kernel's lock.
+    #[shadow(state = State1, of = Thing)]
+    Plain, "plain", (0, Some(0))
+}
+counter! {
+    /// Freed where it may sleep.
+    #[shadow(state = State2, of = Thing, sleepable)]
+    Sleepy, "sleepy", (1, Some(1))
+}
+counter! {
+    /// Goes with the module.
+    #[shadow(state = State3, of = klp_test_thing, object = "klp_test_target")]
+    Mark, "mark", (2, Some(2))
+}
+counter! {
+    /// Goes with the module.
+    #[shadow(state = State3, of = klp_test_thing, object = "klp_test_target", sleepable)]
+    SleepyMark, "sleepy mark", (3, Some(2))
+}
+counter! {
+    /// Has a state of its own.
+    #[shadow(id = 4, of = Thing)]
+    Lone, "lone", (4, None)
+}
+
+unsafe extern "C" {
+    /// `kernel/sched/core.c`: lets others run; a BUG in atomic context.
+    fn schedule();
+}
+
+/// Whether the patch provides the variable's state.
+pub(crate) fn has_state<T: Counter>() -> bool {
+    T::BITS.1.is_none_or(|state| STATES.get() & 1 << state != 0)
+}
+
+/// Counts a look at an object, which gets its variable if it has none; none where the patch has no such variable.
+pub(crate) fn count<T: Counter>(object: &T::Of, number: u32) -> Option<Result<u32>> {
+    if SHADOWS.get() & 1 << T::BITS.0 == 0 || !has_state::<T>() {
+        return None;
+    }
+    let make = || {
+        crate::configuration().fails_at(Configuration::FAILS_CONSTRUCTORS)?;
+        Ok(T::new(number))
+    };
+    let looks =
+        T::get_or_alloc(object, GFP_KERNEL, make).map(|counter| counter.looks().fetch_add(1, Relaxed) + 1);
+    if looks == Ok(LAST_LOOK) {
+        // SAFETY: No reference to it is left; one task at a time looks.
+        unsafe { T::free(object) };
+    }
+    Some(looks)
+}

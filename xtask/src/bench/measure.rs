@@ -1,0 +1,143 @@
+//! What is measured: figures, their goals and curves, as the JSON has them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The figures of a run, and the machine that they are from.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Results {
+    /// What the machine is and has, by name.
+    pub(crate) machine: BTreeMap<String, String>,
+    /// By the name of the part.
+    pub(crate) parts: BTreeMap<String, Figures>,
+}
+
+/// The figures of a part.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    /// In the order in which they are shown.
+    pub(crate) measurements: Vec<Measurement>,
+    /// What grows with something.
+    #[serde(default)]
+    pub(crate) charts: Vec<Chart>,
+}
+
+/// One figure: of a patch written with klp, and of the same in C.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Measurement {
+    /// What was measured.
+    pub(crate) name: String,
+    /// In what.
+    pub(crate) unit: String,
+    /// Of the patch written with klp.
+    pub(crate) ours: f64,
+    /// Of the one in C, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) c: Option<f64>,
+    /// What it should be, if anything was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) goal: Option<Goal>,
+    /// Whether it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) met: Option<bool>,
+}
+
+/// The most that a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Goal {
+    /// As such.
+    AtMost(f64),
+    /// As a multiple of that of C.
+    TimesC(f64),
+    /// More than that of C.
+    AboveC(f64),
+}
+
+/// Curves over one axis.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Chart {
+    /// The name of its file, without the suffix.
+    pub(crate) file: String,
+    /// What it shows.
+    pub(crate) title: String,
+    /// What the axes are of.
+    pub(crate) axes: [String; 2],
+    /// The curves.
+    pub(crate) curves: Vec<Curve>,
+}
+
+/// Points, by their name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Curve {
+    /// Whose points these are.
+    pub(crate) name: String,
+    /// The points.
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+impl Measurement {
+    /// A figure without a goal.
+    pub(crate) fn new(name: impl Into<String>, unit: &str, ours: f64, c: Option<f64>) -> Self {
+        Self { name: name.into(), unit: unit.into(), ours, c, goal: None, met: None }
+    }
+
+    /// The figure with its goal.
+    pub(crate) fn goal(mut self, goal: Goal) -> Self {
+        self.met = match (goal, self.c) {
+            (Goal::AtMost(most), _) => Some(self.ours <= most),
+            (Goal::TimesC(times), Some(c)) => Some(self.ours <= c * times),
+            (Goal::AboveC(more), Some(c)) => Some(self.ours <= c + more),
+            (_, None) => None,
+        };
+        self.goal = Some(goal);
+        self
+    }
+
+    /// How many times that of C it is.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        self.c.filter(|c| *c != 0.0).map(|c| self.ours / c)
+    }
+}
+
+/// The middle one of several figures.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The slope of the line that fits points best.
+pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let sum = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>();
+    sum(&|point| (point.0 - x) * (point.1 - y)) / sum(&|point| (point.0 - x).powi(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_held_against_c() {
+        let figure = |ours, c, goal| Measurement::new("", "", ours, c).goal(goal).met;
+        assert_eq!(figure(3.0, None, Goal::AtMost(3.0)), Some(true));
+        assert_eq!(figure(3.1, None, Goal::AtMost(3.0)), Some(false));
+        assert_eq!(figure(3.0, Some(2.0), Goal::TimesC(1.5)), Some(true));
+        assert_eq!(figure(3.1, Some(2.0), Goal::TimesC(1.5)), Some(false));
+        assert_eq!(figure(12.0, Some(2.0), Goal::AboveC(10.0)), Some(true));
+        assert_eq!(figure(12.1, Some(2.0), Goal::AboveC(10.0)), Some(false));
+        assert_eq!(figure(1.0, None, Goal::TimesC(1.5)), None);
+    }
+
+    #[test]
+    fn the_middle_one_is_the_median() {
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn the_slope_of_a_line() {
+        assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0), (10.0, 21.0)]), 2.0);
+    }
+}

@@ -1,0 +1,160 @@
+//! `cargo xtask bench`: what a patch costs when it is written with klp, beside the same patch in C.
+//!
+//! Each part is a module: it builds what it compares, from sources that [`sources`] writes, and
+//! returns figures. They are shown as a table and kept as JSON in the target folder; `--save` makes
+//! them the repository's own: the JSON, the charts and BENCHMARKS.md, all of which are made of the JSON.
+
+mod build;
+mod chart;
+pub(crate) mod guest;
+mod hot_path;
+mod items;
+mod machine;
+mod measure;
+mod page;
+mod run;
+mod size;
+mod sources;
+mod table;
+mod transition;
+mod workshop;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use cargo_klp::doctor::{self, Need};
+use cargo_klp::error::{Error, Result};
+use cargo_klp::kernel::{KernelArgs, Need as KernelNeed};
+use cargo_klp::ui;
+use clap::ValueEnum;
+
+use crate::command::root;
+use measure::{Figures, Results};
+use workshop::Workshop;
+
+/// The figures that the repository has, below its top.
+pub(crate) const BASELINE: &str = "benchmarks/baseline.json";
+
+/// Arguments of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Measure only this; may be given several times.
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Vec<Part>,
+
+    /// The kernel: a release or a series.
+    #[arg(long, value_name = "RELEASE", default_value = "6.12")]
+    kernel: String,
+
+    /// Make the figures those of the repository: benchmarks/ and BENCHMARKS.md.
+    #[arg(long)]
+    save: bool,
+
+    /// Measure nothing, and write BENCHMARKS.md and the charts from benchmarks/baseline.json.
+    #[arg(long, conflicts_with_all = ["only", "save"])]
+    render: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Time and memory of builds.
+    Build,
+    /// Bytes of modules.
+    Size,
+    /// Instructions of a redirected function, a shadow variable, a state's data.
+    HotPath,
+    /// Instructions and time of enabling, replacing and disabling.
+    Transition,
+    /// Time of `cargo check` by the number of items.
+    Items,
+}
+
+impl Part {
+    /// All of them, in the page's order.
+    pub(crate) const ALL: [Self; 5] = [Self::Build, Self::Size, Self::HotPath, Self::Transition, Self::Items];
+
+    /// Its name in the JSON and on the page.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Size => "size",
+            Self::HotPath => "hot-path",
+            Self::Transition => "transition",
+            Self::Items => "items",
+        }
+    }
+
+    fn measure(self, workshop: &Workshop) -> Result<Figures> {
+        match self {
+            Self::Build => build::measure(workshop),
+            Self::Size => size::measure(workshop),
+            Self::HotPath => hot_path::measure(workshop),
+            Self::Transition => transition::measure(workshop),
+            Self::Items => items::measure(workshop),
+        }
+    }
+}
+
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    if args.render {
+        let results = read(&root().join(BASELINE))?;
+        write(root(), &results)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    doctor::ensure(&[Need::Build, Need::Run, Need::Kernel(args.kernel.clone())])?;
+    let kernel =
+        KernelArgs { kernel: Some(args.kernel.clone()), ..KernelArgs::default() }.find(KernelNeed::Image)?;
+    let workshop = Workshop::new(kernel)?;
+    let latest = workshop.folder().join("results.json");
+    let mut results = read(&latest).or_else(|_| read(&root().join(BASELINE))).unwrap_or_default();
+    results.machine = machine::describe(&workshop.kernel.release);
+    for part in Part::ALL.into_iter().filter(|part| args.only.is_empty() || args.only.contains(part)) {
+        ui::status("Measuring", part.name());
+        let figures = part.measure(&workshop)?;
+        println!("\n{}\n{}", part.name(), table::for_terminal(&figures));
+        results.parts.insert(part.name().into(), figures);
+        fs::write(&latest, json(&results)).map_err(Error::io("write", &latest))?;
+    }
+    for chart in results.parts.values().flat_map(|part| &part.charts) {
+        write_chart(workshop.folder(), chart)?;
+    }
+    ui::status("Written", latest.display());
+    if args.save {
+        let path = root().join(BASELINE);
+        fs::create_dir_all(root().join("benchmarks")).map_err(Error::io("create", "benchmarks"))?;
+        fs::write(&path, json(&results)).map_err(Error::io("write", &path))?;
+        write(root(), &results)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json(results: &Results) -> String {
+    serde_json::to_string_pretty(results).expect("plain data") + "\n"
+}
+
+fn read(path: &Path) -> Result<Results> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    serde_json::from_str(&text).map_err(|error| Error::Request {
+        message: format!("{} is no result of a benchmark: {error}", path.display()),
+        help: "remove it and measure again".into(),
+    })
+}
+
+/// Writes what is made of the figures.
+fn write(root: &Path, results: &Results) -> Result<()> {
+    let path = root.join("BENCHMARKS.md");
+    fs::write(&path, page::render(results)).map_err(Error::io("write", &path))?;
+    for chart in results.parts.values().flat_map(|part| &part.charts) {
+        write_chart(&root.join("benchmarks"), chart)?;
+    }
+    Ok(())
+}
+
+fn write_chart(folder: &Path, chart: &measure::Chart) -> Result<PathBuf> {
+    let path = folder.join(format!("{}.svg", chart.file));
+    let svg = chart::draw(chart).expect("a chart in memory can be drawn");
+    fs::write(&path, svg).map_err(Error::io("write", &path))?;
+    Ok(path)
+}

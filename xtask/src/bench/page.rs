@@ -1,0 +1,54 @@
+//! BENCHMARKS.md: its text is here in `page.md`, its figures are those of the JSON.
+
+use super::measure::Results;
+use super::table;
+
+/// The page, with `{name}` where figures go.
+const TEXT: &str = include_str!("page.md");
+
+/// The page with the figures of a run.
+pub(crate) fn render(results: &Results) -> String {
+    let machine: String =
+        results.machine.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
+    let mut page = TEXT.replace("{machine}\n", &format!("| | |\n| --- | --- |\n{machine}"));
+    for (name, figures) in &results.parts {
+        let mut text = table::for_page(figures);
+        for chart in &figures.charts {
+            text.push_str(&format!("\n![{}](benchmarks/{}.svg)\n", chart.title, chart.file));
+        }
+        page = page.replace(&format!("{{{name}}}\n"), &text);
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::bench::{BASELINE, Part, chart};
+    use crate::command::root;
+
+    #[test]
+    fn the_page_and_the_charts_are_those_of_the_baseline() {
+        let baseline = fs::read_to_string(root().join(BASELINE)).unwrap();
+        let results: Results = serde_json::from_str(&baseline).unwrap();
+        let hint = "`cargo xtask bench --render` writes it anew";
+        assert!(fs::read_to_string(root().join("BENCHMARKS.md")).unwrap() == render(&results), "{hint}");
+        for chart in results.parts.values().flat_map(|part| &part.charts) {
+            let file = root().join("benchmarks").join(format!("{}.svg", chart.file));
+            assert!(
+                fs::read_to_string(file).unwrap() == chart::draw(chart).unwrap(),
+                "{}: {hint}",
+                chart.file
+            );
+        }
+    }
+
+    #[test]
+    fn each_part_has_its_place() {
+        for part in Part::ALL {
+            assert!(TEXT.contains(&format!("\n{{{}}}\n", part.name())), "{part:?}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Programs whose time and memory are measured.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use cargo_klp::error::{Error, Result, not_started};
+
+use super::measure::median;
+
+/// What a program, and those that it ran and waited for, took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Seconds from start to end.
+    pub(crate) wall: f64,
+    /// Seconds of processors, for the program and the kernel.
+    pub(crate) cpu: f64,
+    /// The most memory that one of the processes had, in MiB.
+    pub(crate) memory: f64,
+}
+
+/// Runs a program to its end; one that fails is an error.
+pub(crate) fn run(command: &mut Command) -> Result<Usage> {
+    let started = Instant::now();
+    let folder = tempfile::tempfile().map_err(Error::io("create", "a temporary file"))?;
+    let said = folder.try_clone().map_err(Error::io("open", "a temporary file"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(folder);
+    let child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
+    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
+    let pid = libc::pid_t::try_from(child.id()).expect("a process id is one");
+    // SAFETY: Both pointers are to our own memory; the child is waited for here only.
+    let ended = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
+    let wall = started.elapsed().as_secs_f64();
+    if ended != pid || status != 0 {
+        return Err(failed(command, said));
+    }
+    // SAFETY: The kernel has filled it, and zeroes would do as well.
+    let usage = unsafe { usage.assume_init() };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    Ok(Usage {
+        wall,
+        cpu: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+        memory: usage.ru_maxrss as f64 / 1024.0,
+    })
+}
+
+fn failed(command: &Command, mut said: std::fs::File) -> Error {
+    use std::io::{Read, Seek};
+    let mut text = String::new();
+    // Without what it said, the message is still true.
+    let _ = said.rewind().and_then(|()| said.read_to_string(&mut text));
+    Error::Request {
+        message: format!("{:?} failed while it was measured:\n{text}", command),
+        help: "run it by hand".into(),
+    }
+}
+
+/// The medians of several runs, each after `prepare`.
+pub(crate) fn medians(runs: usize, mut once: impl FnMut() -> Result<Usage>) -> Result<Usage> {
+    let usages = (0..runs).map(|_| once()).collect::<Result<Vec<_>>>()?;
+    let of = |part: fn(&Usage) -> f64| median(usages.iter().map(part).collect());
+    Ok(Usage { wall: of(|usage| usage.wall), cpu: of(|usage| usage.cpu), memory: of(|usage| usage.memory) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_fails_is_an_error() {
+        let error = run(Command::new("sh").args(["-c", "echo no >&2; exit 3"])).unwrap_err();
+        assert!(error.to_string().contains("no"), "{error}");
+        run(Command::new("true").arg("-")).unwrap();
+    }
+}

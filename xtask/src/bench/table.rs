@@ -1,0 +1,113 @@
+//! Figures as a table: for a terminal, and for the page.
+
+use super::measure::{Figures, Goal, Measurement};
+
+const HEAD: [&str; 7] = ["", "unit", "ours", "C", "ours / C", "goal", "met"];
+
+/// The rows of a part's table, with its head.
+fn rows(figures: &Figures) -> Vec<[String; 7]> {
+    let head = HEAD.map(String::from);
+    std::iter::once(head).chain(figures.measurements.iter().map(row)).collect()
+}
+
+fn row(measurement: &Measurement) -> [String; 7] {
+    let dash = || "–".to_owned();
+    let goal = measurement.goal.map_or_else(dash, |goal| match goal {
+        Goal::AtMost(most) => format!("≤ {}", number(most)),
+        Goal::TimesC(times) => format!("≤ {times} × C"),
+        Goal::AboveC(more) => format!("≤ C + {}", number(more)),
+    });
+    let met = measurement.met.map_or_else(dash, |met| if met { "yes" } else { "no" }.to_owned());
+    [
+        measurement.name.clone(),
+        measurement.unit.clone(),
+        number(measurement.ours),
+        measurement.c.map_or_else(dash, number),
+        measurement.ratio().map_or_else(dash, |ratio| format!("{ratio:.3}")),
+        goal,
+        met,
+    ]
+}
+
+/// A figure with as many digits as say something, and its thousands apart.
+fn number(figure: f64) -> String {
+    if figure.abs() < 100.0 && figure.fract() != 0.0 {
+        return format!("{figure:.2}");
+    }
+    let digits = format!("{:.0}", figure.abs());
+    let mut text = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if figure < 0.0 { format!("-{text}") } else { text }
+}
+
+/// The table for a terminal.
+pub(crate) fn for_terminal(figures: &Figures) -> String {
+    let rows = rows(figures);
+    let widths: Vec<usize> = (0..HEAD.len())
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    let line = |row: &[String; 7]| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            // Words to the left, figures to the right.
+            if column < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The table in Markdown.
+pub(crate) fn for_page(figures: &Figures) -> String {
+    let mut text = String::new();
+    for (index, row) in rows(figures).iter().enumerate() {
+        text.push_str(&format!("| {} |\n", row.join(" | ")));
+        if index == 0 {
+            text.push_str("| --- | --- | ---: | ---: | ---: | ---: | --- |\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures() -> Figures {
+        let measurements = vec![
+            Measurement::new("size", "bytes", 2730.0, Some(2647.0)).goal(Goal::AboveC(256.0)),
+            Measurement::new("nothing changed", "s", 0.25, None),
+        ];
+        Figures { measurements, charts: Vec::new() }
+    }
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        assert_eq!(
+            for_terminal(&figures()),
+            "                 unit    ours      C  ours / C       goal  met\n\
+             size             bytes  2,730  2,647     1.031  ≤ C + 256  yes\n\
+             nothing changed  s       0.25      –         –          –    –\n"
+        );
+    }
+
+    #[test]
+    fn a_table_in_markdown() {
+        assert_eq!(
+            for_page(&figures()).lines().nth(2),
+            Some("| size | bytes | 2,730 | 2,647 | 1.031 | ≤ C + 256 | yes |")
+        );
+    }
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!(
+            [0.25, 99.0, 123.4, 1_234_567.0, -1234.0].map(number),
+            ["0.25", "99", "123", "1,234,567", "-1,234"]
+        );
+    }
+}

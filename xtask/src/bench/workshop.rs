@@ -1,0 +1,138 @@
+//! Where what is compared is built: a workspace of patches, and a folder for each module in C.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cargo_klp::error::{Error, Result, run_tool};
+use cargo_klp::kernel::Kernel;
+
+use super::sources::Spec;
+use crate::command::{cargo, root};
+
+/// The folder, and the kernel that is built for.
+pub(crate) struct Workshop {
+    pub(crate) kernel: Kernel,
+    folder: PathBuf,
+    command: PathBuf,
+}
+
+impl Workshop {
+    pub(crate) fn new(kernel: Kernel) -> Result<Self> {
+        // Optimized, as `cargo install` makes it.
+        let mut build = cargo(&["build", "--quiet", "--release", "--package", "cargo-klp"]);
+        run_tool(build.stderr(Stdio::inherit()))?;
+        let folder = root().join("target/bench");
+        fs::create_dir_all(folder.join("patches")).map_err(Error::io("create", &folder))?;
+        // The versions that this repository has.
+        let lock = folder.join("patches/Cargo.lock");
+        if !lock.exists() {
+            fs::copy(root().join("Cargo.lock"), &lock).map_err(Error::io("write", &lock))?;
+        }
+        let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\nexclude = [\"target\"]\n";
+        write_if_changed(&folder.join("patches/Cargo.toml"), workspace)?;
+        Ok(Self { kernel, folder, command: root().join("target/release/cargo-klp") })
+    }
+
+    /// What may be removed at any time.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The program `cargo-klp`.
+    pub(crate) fn command(&self) -> &Path {
+        &self.command
+    }
+
+    /// The folder of a patch crate.
+    pub(crate) fn crate_dir(&self, name: &str) -> PathBuf {
+        self.folder.join("patches").join(name)
+    }
+
+    /// The folder of a module in C.
+    pub(crate) fn c_dir(&self, name: &str) -> PathBuf {
+        self.folder.join("c").join(&self.kernel.release).join(name)
+    }
+
+    /// Writes a patch crate.
+    pub(crate) fn write_crate(&self, name: &str, source: &str) -> Result<PathBuf> {
+        let folder = self.crate_dir(name);
+        let runtime = root().join("klp-runtime");
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+             [dependencies]\nklp-runtime = {{ path = \"{}\" }}\n",
+            runtime.display()
+        );
+        write_if_changed(&folder.join("Cargo.toml"), &manifest)?;
+        write_if_changed(&folder.join("src/lib.rs"), source)?;
+        Ok(folder)
+    }
+
+    /// Writes a module in C.
+    pub(crate) fn write_c(&self, name: &str, source: &str) -> Result<PathBuf> {
+        let folder = self.c_dir(name);
+        write_if_changed(&folder.join("Kbuild"), &format!("obj-m := {name}.o\n"))?;
+        write_if_changed(&folder.join(format!("{name}.c")), source)?;
+        Ok(folder)
+    }
+
+    /// `cargo klp build` of a crate.
+    pub(crate) fn klp_build(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.command);
+        command
+            .args(["klp", "build", "--quiet", "--kernel", &self.kernel.release, "--package", name])
+            .current_dir(self.folder.join("patches"))
+            .env_remove("CARGO_TARGET_DIR");
+        command
+    }
+
+    /// `make` of a module in C.
+    pub(crate) fn make(&self, folder: &Path) -> Command {
+        self.make_for(&self.kernel.kdir, folder, "modules")
+    }
+
+    /// `make` for any kernel.
+    pub(crate) fn make_for(&self, kdir: &Path, folder: &Path, target: &str) -> Command {
+        let mut command = Command::new("make");
+        command.arg("-C").arg(kdir).arg(format!("M={}", folder.display())).arg(target);
+        command.env_remove("MAKEFLAGS").env_remove("MFLAGS");
+        command
+    }
+
+    /// The module of a crate, once it is built.
+    pub(crate) fn ko(&self, name: &str) -> PathBuf {
+        let built = self.folder.join("patches/target/klp").join(&self.kernel.release);
+        built.join(name).join(format!("{name}.ko"))
+    }
+
+    /// Builds a patch, written with klp.
+    pub(crate) fn build_ours(&self, name: &str, source: &str) -> Result<PathBuf> {
+        self.write_crate(name, source)?;
+        run_tool(self.klp_build(name).stderr(Stdio::inherit()))?;
+        Ok(self.ko(name))
+    }
+
+    /// Builds a module in C.
+    pub(crate) fn build_c(&self, name: &str, source: &str) -> Result<PathBuf> {
+        let folder = self.write_c(name, source)?;
+        run_tool(&mut self.make(&folder))?;
+        Ok(folder.join(format!("{name}.ko")))
+    }
+
+    /// Builds a patch in both languages: ours, then C.
+    pub(crate) fn build_both(&self, name: &str, spec: &Spec) -> Result<[PathBuf; 2]> {
+        let ours = self.build_ours(&format!("{name}_klp"), &spec.rust())?;
+        let c = self.build_c(&format!("{name}_c"), &spec.c())?;
+        Ok([ours, c])
+    }
+}
+
+/// Writes a file, and makes its folder; one that has this text stays as old as it is.
+pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let folder = path.parent().expect("a file is in a folder");
+    fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    fs::write(path, text).map_err(Error::io("write", path))
+}
