@@ -17,7 +17,7 @@ fn fields_of_the_current_task() {
     let fields: Vec<_> = text.split_whitespace().collect();
     let session =
         rustix::process::getsid(None).map_or(0, |session| session.as_raw_nonzero().get()).to_string();
-    assert_eq!(fields[..6], [&*pid, &pid, &pid, &session, "0", "cat"], "{text}");
+    assert_eq!(fields[..6], [&*pid, &pid, &pid, session, "0", "cat"], "{text}");
     let offset: u32 = fields[6].parse().unwrap();
     // What Debian's kernels have.
     assert_eq!(offset, if is_6_1() { 2416 } else { 2432 });
