@@ -178,7 +178,7 @@ pub(crate) fn target(functions: usize) -> String {
     }
     for i in 0..functions {
         text.push_str(&format!(
-            "int klp_bench_f{i}(void);\nnoinline int klp_bench_f{i}(void)\n{{\n\treturn 0;\n}}\n"
+            "int klp_bench_f{i}(void);\nnoinline int klp_bench_f{i}(void)\n{{\n\treturn -{i};\n}}\n"
         ));
     }
     text + C_TARGET_END
@@ -281,6 +281,8 @@ static u64 objects[2];
 long klp_bench_prepare(u64 *object);
 noinline long klp_bench_prepare(u64 *object)
 {
+	/* Else gcc would leave the call out. */
+	barrier_data(object);
 	return 0;
 }
 
@@ -289,7 +291,8 @@ long klp_bench_##name(u64 *object);					\
 noinline long klp_bench_##name(u64 *object)				\
 {									\
 	barrier_data(object);						\
-	return 0;							\
+	/* Else gcc would make one function of them. */			\
+	return __LINE__;						\
 }									\
 static int run_##name(const char *text, const struct kernel_param *kp)	\
 {									\

@@ -1,6 +1,6 @@
 //! Instructions of enabling, replacing and disabling a patch, by its functions and its states.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cargo_klp::error::Result;
 
@@ -45,18 +45,21 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
 /// Measures patches that differ in the number of one thing: for each, ours and C.
 fn curves(
     workshop: &Workshop,
-    target: &std::path::Path,
+    target: &Path,
     what: &str,
     specs: &[(usize, Spec)],
     figures: &mut Figures,
 ) -> Result<Vec<[Spent; 2]>> {
-    let mut all = Vec::new();
+    let mut patches = Vec::new();
     for (number, spec) in specs {
         let name = format!("{what}s_{number}");
         let first = workshop.build_both(&name, spec)?;
         let next = Spec { replace: true, ..spec.clone() };
-        let next = workshop.build_both(&format!("{name}_next"), &next)?;
-        let spent = spend(workshop, target, &first, &next)?;
+        patches.push([first, workshop.build_both(&format!("{name}_next"), &next)?]);
+    }
+    let sides = [spend(workshop, target, &patches, 0)?, spend(workshop, target, &patches, 1)?];
+    let all: Vec<[Spent; 2]> = sides[0].iter().zip(&sides[1]).map(|(ours, c)| [*ours, *c]).collect();
+    for ((number, _), spent) in specs.iter().zip(&all) {
         for (index, step) in STEPS.iter().enumerate() {
             let plural = if *number == 1 { "" } else { "s" };
             let (ours, c) = (spent[0][index], spent[1][index]);
@@ -65,7 +68,6 @@ fn curves(
                     .goal(Goal::TimesC(1.05)),
             );
         }
-        all.push(spent);
     }
     for (index, step) in STEPS.iter().enumerate() {
         let curve = |name: &str, side: usize| Curve {
@@ -82,23 +84,20 @@ fn curves(
     Ok(all)
 }
 
-/// Enables a patch, replaces it and disables what replaced it: ours in one boot, C in another.
+/// Enables each patch, replaces it and disables what replaced it, of one side, in one boot.
 fn spend(
     workshop: &Workshop,
-    target: &std::path::Path,
-    first: &[PathBuf; 2],
-    next: &[PathBuf; 2],
-) -> Result<[Spent; 2]> {
-    let side = |side: usize| {
-        let name = next[side].file_stem().expect("a module has a name").to_string_lossy().into_owned();
-        let steps = [
-            Step::Load(target.to_owned()),
-            Step::Load(first[side].clone()),
-            Step::Load(next[side].clone()),
-            Step::Disable(name),
-        ];
-        let spent = run(workshop, &steps)?;
-        Ok([1, 2, 3].map(|step| spent[step].instructions))
-    };
-    Ok([side(0)?, side(1)?])
+    target: &Path,
+    patches: &[[[PathBuf; 2]; 2]],
+    side: usize,
+) -> Result<Vec<Spent>> {
+    let mut steps = vec![Step::Load(target.to_owned())];
+    for [first, next] in patches {
+        let name = |ko: &Path| ko.file_stem().expect("a module has a name").to_string_lossy().into_owned();
+        let (first, next) = (&first[side], &next[side]);
+        steps.extend([Step::Load(first.clone()), Step::Load(next.clone()), Step::Disable(name(next))]);
+        steps.extend([Step::Unload(name(first)), Step::Unload(name(next))]);
+    }
+    let spent = run(workshop, &steps)?;
+    Ok(spent[1..].chunks(5).map(|steps| [0, 1, 2].map(|step| steps[step].instructions)).collect())
 }
