@@ -173,11 +173,16 @@ fn functions_at_random(series: &str, seed: u64) {
     assert!(fits, "{:#?}", messages(&line));
     assert_eq!(line["unchecked"].as_array().unwrap().len(), 0, "{line}");
 
-    // The same with a parameter more, by way of the macros.
-    let more = |line: &str| match line.split_once("fn livepatch_").and_then(|(_, rest)| rest.split_once('('))
-    {
-        Some((name, rest)) => format!("unsafe extern \"C\" fn livepatch_{name}(_more: c_int, {rest}\n"),
-        None => format!("{line}\n"),
+    // The same with a parameter more, by way of the macros: declared, and handed on to the original.
+    let more = |line: &str| {
+        let with = |before: &str, added: &str| {
+            let (start, rest) = line.split_once(before)?;
+            let (name, rest) = rest.split_once('(')?;
+            Some(format!("{start}{before}{name}({added}{rest}\n"))
+        };
+        with("fn livepatch_", "more: c_int, ")
+            .or_else(|| with("original_", "more, "))
+            .unwrap_or_else(|| format!("{line}\n"))
     };
     write_crate(&dir, &name, &format!("{declarations}{}", items.lines().map(more).collect::<String>()));
     let (fits, line) = checked(&dir, series);

@@ -25,7 +25,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     doctor::ensure(&needs)?;
 
     ui::status("Testing", "the workspace, on real kernels too; then the kernel's own selftests");
-    let mut tests = cargo(&["test", "--workspace"]);
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     tests.env("KLP_TEST_KERNELS", args.kernel.join(","));
     let passed = status(&mut tests)?.success();
     let passed = kselftest::run_on(&args.kernel, false)? && passed;
