@@ -1,9 +1,9 @@
 //! BENCHMARKS.md: its text is here in `page.md`, its figures are those of the JSON.
 
-use super::measure::Results;
-use super::table;
+use super::measure::{Figures, Results};
+use super::{Part, table};
 
-/// The page, with `{name}` where figures go.
+/// The page, with `{part}` where figures go.
 const TEXT: &str = include_str!("page.md");
 
 /// The page with the figures of a run.
@@ -11,14 +11,20 @@ pub(crate) fn render(results: &Results) -> String {
     let machine: String =
         results.machine.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
     let mut page = TEXT.replace("{machine}\n", &format!("| | |\n| --- | --- |\n{machine}"));
-    for (name, figures) in &results.parts {
-        let mut text = table::for_page(figures);
-        for chart in &figures.charts {
-            text.push_str(&format!("\n![{}](benchmarks/{}.svg)\n", chart.title, chart.file));
-        }
-        page = page.replace(&format!("{{{name}}}\n"), &text);
+    for part in Part::ALL {
+        let text = results.parts.get(part.name()).map_or("Not measured.\n".into(), part_of_page);
+        page = page.replace(&format!("{{{}}}\n", part.name()), &text);
     }
     page
+}
+
+/// A part's table and charts.
+fn part_of_page(figures: &Figures) -> String {
+    let mut text = table::for_page(figures);
+    for chart in &figures.charts {
+        text.push_str(&format!("\n![{}](benchmarks/{}.svg)\n", chart.title, chart.file));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -26,7 +32,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::bench::{BASELINE, Part, chart};
+    use crate::bench::{BASELINE, chart};
     use crate::command::root;
 
     #[test]
