@@ -58,7 +58,11 @@ fn a_patch_for_a_function() {
     for (func, more, expected) in [
         ("vfs_read", &[][..], "fn livepatch_vfs_read(\n    file: *mut file,\n    buf: *mut c_char,"),
         ("xfs:xfs_file_open", &[], "(inode: *mut inode, file: *mut file) -> c_int {"),
-        ("c_start", &["--sympos", "2"], "#[klp_func(symbol = \"c_start\", sympos = 2, original = original_c_start)]"),
+        (
+            "c_start",
+            &["--sympos", "2"],
+            "#[klp_func(symbol = \"c_start\", sympos = 2, original = original_c_start)]",
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let new = ["new", "fix-x", "--kernel", "6.12", "--func", func];

@@ -234,5 +234,5 @@ sleepy_fifo_open!();
 /// # Safety
 ///
 /// Never called.
-#[klp_func(symbol = "do_syscall_64")]
+#[klp_func(symbol = "do_syscall_64", unchecked)]
 unsafe extern "C" fn unpatchable() {}
