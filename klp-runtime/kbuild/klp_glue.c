@@ -10,7 +10,7 @@
  * KLP_NR_… as the macros counted the entries of each table, and symbols that
  * are not exported, the sizes of those
  * entries that only Rust knows, KLP_ENGINE where the patch may need the engine,
- * KLP_INIT and KLP_EXIT where it has hooks, KLP_PARAMS for its parameters, and
+ * KLP_PARAMS for its parameters, and
  * KLP_USES_… for each function of the last part of this file that the Rust
  * half calls.
  */
