@@ -7,12 +7,11 @@
  * Rust (klp-runtime/src/engine).
  *
  * Compiled once for each patch, with the header that `cargo klp` writes:
- * KLP_NR_… as the macros counted the entries of each table, and symbols that
- * are not exported, the sizes of those
- * entries that only Rust knows, KLP_ENGINE where the patch may need the engine,
- * KLP_PARAMS for its parameters, and
- * KLP_USES_… for each function of the last part of this file that the Rust
- * half calls.
+ * KLP_NR_… as the macros counted the entries of each table and the symbols
+ * that are not exported, the sizes of those entries that only Rust knows,
+ * KLP_ENGINE where the patch may need the engine, KLP_PARAMS for its
+ * parameters, and KLP_USES_… for each function of the last part of this file
+ * that the Rust half calls.
  */
 #include <linux/kernel.h>
 #include <linux/livepatch.h>
