@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::build::ModuleArgs;
 use crate::check::{Loaded, obstacle};
 use crate::cli::MessageFormat;
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, KernelArgs, Need};
+use crate::kernel::{Kernel, Need};
 use crate::symbols::{Symbols, VMLINUX};
+use crate::target::TargetArgs;
 
 /// Arguments of `cargo klp explain`.
 #[derive(Debug, clap::Args)]
@@ -20,10 +20,7 @@ pub struct Args {
     symbol: String,
 
     #[command(flatten)]
-    kernel: KernelArgs,
-
-    #[command(flatten)]
-    modules: ModuleArgs,
+    target: TargetArgs,
 
     /// How the result is written to stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -64,9 +61,9 @@ pub struct Place {
 
 /// Explains a symbol.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let kernel = args.kernel.find(Need::Image)?;
+    let (kernel, modules) = args.target.find(Need::Image)?;
     let (object, symbol) = parse(&args.symbol);
-    let explanation = explain(&kernel, object, symbol, &args.modules.absolute()?)?;
+    let explanation = explain(&kernel, object, symbol, &modules)?;
     match args.message_format {
         MessageFormat::Human => print!("{}", human(&explanation)),
         MessageFormat::Json => {

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod new;
 pub mod run;
 pub mod symbols;
+pub mod target;
 pub mod types;
 pub mod ui;
 pub mod vm;

@@ -9,11 +9,12 @@ use serde::Serialize;
 use super::{Fault, Outcome, check};
 use crate::build::object::manifest_for;
 use crate::build::resolve::resolve;
-use crate::build::{ModuleArgs, PackageArgs, chosen};
+use crate::build::{PackageArgs, chosen};
 use crate::cli::MessageFormat;
 use crate::error::{Error, Result, exit};
 use crate::kernel::{Kernel, KernelArgs, Need, available};
 use crate::manifest::Manifest;
+use crate::target::ModuleArgs;
 use crate::ui;
 
 /// Arguments of `cargo klp check`.
