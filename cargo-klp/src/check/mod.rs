@@ -77,7 +77,7 @@ pub fn check(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Resul
     }
     for func in &manifest.funcs {
         match objects.get(&func.object) {
-            Ok(loaded) => func::check(loaded, func, &mut outcome)?,
+            Ok(loaded) => func::check(&symbols, loaded, func, &mut outcome)?,
             Err(why) => outcome.unchecked.push(why),
         }
     }

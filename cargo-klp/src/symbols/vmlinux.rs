@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSegment};
 
 use super::code::Layout;
-use super::{Symbol, kallsyms, no_object};
+use super::{Symbol, kallsyms, no_object, table};
 use crate::cache;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -39,7 +39,7 @@ impl Vmlinux {
         let entry = cache::entry(format!("symbols/{key}-{VERSION}"), |dir| {
             let file = dir.join("vmlinux");
             let absolute_percpu = kernel.config("CONFIG_KALLSYMS_ABSOLUTE_PERCPU").is_some();
-            fs::write(&file, table(&read(&image, absolute_percpu)?)).map_err(Error::io("write", &file))
+            fs::write(&file, lines(&read(&image, absolute_percpu)?)).map_err(Error::io("write", &file))
         })?;
         let file = entry.join("vmlinux");
         let table = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
@@ -62,27 +62,8 @@ impl Vmlinux {
 
     /// The symbols whose names start so and are wanted, sorted by name.
     pub(super) fn starting_with(&self, start: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<Symbol> {
-        let lines = self.table[self.first_from(start)..].lines();
-        let names = lines.take_while(|line| line.starts_with(start));
+        let names = table::starting_with(&self.table, start);
         names.filter_map(symbol).filter(|symbol| is_wanted(&symbol.name)).collect()
-    }
-
-    /// Where the first line starts whose name is not less than this one.
-    fn first_from(&self, name: &str) -> usize {
-        let (mut low, mut high) = (0, self.table.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let line =
-                self.table.as_bytes()[..middle].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-            let text = self.table[line..].lines().next().unwrap_or_default();
-            let found = text.split(' ').next().unwrap_or_default();
-            if found < name {
-                low = line + text.len() + 1;
-            } else {
-                high = line;
-            }
-        }
-        low
     }
 }
 
@@ -175,7 +156,7 @@ fn read(image: &Path, absolute_percpu: bool) -> Result<Vec<kallsyms::Entry>> {
 }
 
 /// The lines of the cache.
-fn table(entries: &[kallsyms::Entry]) -> String {
+fn lines(entries: &[kallsyms::Entry]) -> String {
     let address = |name| entries.iter().find(|entry| entry.name == name).map(|entry| entry.address);
     let init = address("__init_begin").zip(address("__init_end"));
     let is_init = |at: u64| init.is_some_and(|(start, end)| (start..end).contains(&at));
@@ -221,7 +202,7 @@ mod tests {
             address,
         };
         let entries: Vec<_> = symbols.iter().map(entry).collect();
-        Vmlinux { image: PathBuf::new(), table: table(&entries), addresses: OnceCell::new() }
+        Vmlinux { image: PathBuf::new(), table: lines(&entries), addresses: OnceCell::new() }
     }
 
     #[test]
