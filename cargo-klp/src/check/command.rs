@@ -58,7 +58,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             let compiled = match &common {
                 // It does not depend on the kernel.
                 Some(manifest) if manifest.bindings.is_empty() => Ok(manifest.clone()),
-                _ => manifest_for(&manifest_path, kernel),
+                _ => manifest_for(&manifest_path, kernel, &modules),
             };
             let outcome = match compiled {
                 Ok(manifest) => {
