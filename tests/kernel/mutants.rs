@@ -178,8 +178,8 @@ pub(crate) fn main(series: &str, pattern: &str) -> Result<i32> {
         let found = match vm.output(&command) {
             Ok(outcome) if outcome.code == 0 => Err("no sequence differs".into()),
             Ok(outcome) => Ok(difference(&outcome.stderr).unwrap_or("the kernel complained").to_owned()),
-            // One that is only late has found nothing.
-            Err(Error::Guest { message, log }) => match log.lines().find(|line| is_complaint(line)) {
+            // One that is only late, or did not boot, has found nothing.
+            Err(Error::Guest { message, log }) => match complaint(&log) {
                 Some(complaint) => Ok(format!("the kernel died or hung: {}", complaint.trim())),
                 None => Err(message),
             },
@@ -190,6 +190,12 @@ pub(crate) fn main(series: &str, pattern: &str) -> Result<i32> {
         println!("{}\n    {how}", mutant.what);
     }
     Ok(missed)
+}
+
+/// What the kernel complained of since the first patch or target was loaded.
+fn complaint(log: &str) -> Option<&str> {
+    let mut lines = log.lines().skip_while(|line| !line.contains("loading out-of-tree module"));
+    lines.find(|line| is_complaint(line))
 }
 
 /// What the test said of the difference: after how many sequences.
