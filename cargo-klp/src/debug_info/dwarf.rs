@@ -129,7 +129,9 @@ impl<'a> Entries<'a> {
                     gimli::DW_AT_linkage_name => linkage_name = text(dwarf, unit, value)?,
                     gimli::DW_AT_decl_file => {
                         entry.file = match value {
-                            AttributeValue::FileIndex(index) => Some(self.file(dwarf, unit, &mut files, index)?),
+                            AttributeValue::FileIndex(index) => {
+                                Some(self.file(dwarf, unit, &mut files, index)?)
+                            }
                             _ => None,
                         };
                     }

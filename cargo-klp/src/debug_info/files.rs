@@ -74,7 +74,11 @@ fn read(file: &Path, kernel: &Kernel, modules: &[PathBuf]) -> Result<Option<Stri
     if id.is_none() || id != wanted {
         let said = |id: Option<String>| id.unwrap_or_else(|| "none".into());
         let release = &kernel.release;
-        return Ok(Some(format!("its build ID is {}, that of {object} of {release} {}", said(id), said(wanted))));
+        return Ok(Some(format!(
+            "its build ID is {}, that of {object} of {release} {}",
+            said(id),
+            said(wanted)
+        )));
     }
     let entry = path(&kernel.release, &id.expect("it is that of the object"))?;
     if !entry.exists() {
@@ -87,8 +91,9 @@ fn read(file: &Path, kernel: &Kernel, modules: &[PathBuf]) -> Result<Option<Stri
 fn unreadable(file: &Path, why: impl std::fmt::Display) -> Error {
     Error::Request {
         message: format!("the debug information of `{}` can't be read: {why}", file.display()),
-        help: "give a vmlinux or a .ko file as the kernel's build makes it with CONFIG_DEBUG_INFO, not stripped"
-            .into(),
+        help:
+            "give a vmlinux or a .ko file as the kernel's build makes it with CONFIG_DEBUG_INFO, not stripped"
+                .into(),
     }
 }
 
@@ -149,7 +154,8 @@ fn describe<'a>(data: impl object::ReadRef<'a>) -> Result<(Option<String>, bool)
 /// Whether a file is of this build and has debug information. One that is none, or packed, has not.
 fn has_debug_info_of(file: &Path, id: &str) -> bool {
     let Ok(file) = fs::File::open(file) else { return false };
-    describe(&ReadCache::new(file)).is_ok_and(|(found, has_debug_info)| has_debug_info && found.as_deref() == Some(id))
+    describe(&ReadCache::new(file))
+        .is_ok_and(|(found, has_debug_info)| has_debug_info && found.as_deref() == Some(id))
 }
 
 /// Where the indices of a kernel's objects are.

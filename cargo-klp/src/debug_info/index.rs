@@ -37,7 +37,8 @@ fn text(file: &object::File<'_>, program: &Program<'_>) -> String {
         };
         lines.push(Some(code.len()));
         of_function.entry(copy.function).or_default().push(code.len());
-        writeln!(code, "{:x} {name}", sections::offset(file, copy.address)).expect("a string takes everything");
+        writeln!(code, "{:x} {name}", sections::offset(file, copy.address))
+            .expect("a string takes everything");
     }
     let mut order: Vec<usize> = (0..program.functions.len()).collect();
     let key = |&number: &usize| (program.functions[number].name, &program.functions[number].place);

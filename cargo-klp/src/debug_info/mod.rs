@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::symbols::{Object, Symbol};
 
+pub(crate) use files::folder;
 pub use files::{DebugInfoArgs, import};
 
 /// Where the functions of an object are.

@@ -60,7 +60,8 @@ fn section<'a>(file: &object::File<'a>, id: SectionId) -> object::Result<Cow<'a,
         let value = base.wrapping_add_signed(relocation.addend()).to_le_bytes();
         let place = usize::try_from(at).ok().and_then(|at| data.get_mut(at..));
         let length = usize::from(relocation.size() / 8);
-        if let Some((place, value)) = place.and_then(|place| place.get_mut(..length)).zip(value.get(..length)) {
+        if let Some((place, value)) = place.and_then(|place| place.get_mut(..length)).zip(value.get(..length))
+        {
             place.copy_from_slice(value);
         }
     }
@@ -71,7 +72,9 @@ fn section<'a>(file: &object::File<'a>, id: SectionId) -> object::Result<Cow<'a,
 pub(super) fn code<'a>(file: &object::File<'a>) -> HashMap<u64, Vec<&'a str>> {
     let mut names = HashMap::<_, Vec<_>>::new();
     for symbol in file.symbols() {
-        if let (Some(section), SymbolKind::Text, Ok(name)) = (symbol.section_index(), symbol.kind(), symbol.name()) {
+        if let (Some(section), SymbolKind::Text, Ok(name)) =
+            (symbol.section_index(), symbol.kind(), symbol.name())
+        {
             names.entry(address(file, section, symbol.address())).or_default().push(name);
         }
     }
