@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::build::ModuleArgs;
 use crate::check::{Holder, Loaded, Whereabouts, obstacle};
 use crate::cli::MessageFormat;
-use crate::debug_info::{DebugInfoArgs, stem};
+use crate::debug_info::{self, DebugInfoArgs, stem};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelArgs, Need};
 use crate::symbols::{Symbols, VMLINUX};
@@ -190,8 +190,8 @@ fn human(explanation: &Explanation) -> String {
     }
     match functions {
         None if is_code => text.push_str(&format!(
-            "  inlined     not known without debug information: `cargo klp doctor --fix --debug-info --kernel {release}`\n\
-             {INDENT}gets Debian's (1 GB), `--debug-info PATH` takes another\n"
+            "  inlined     not known without debug information:\n{INDENT}{}\n",
+            debug_info::help(release)
         )),
         Some(functions) if functions.is_empty() && is_code => {
             text.push_str("  inlined     not known: the debug information does not have it\n");

@@ -43,8 +43,6 @@ pub(super) enum Error {
     Dwarf(#[from] gimli::Error),
     #[error("it refers to `{0}`, a file of its own for each source file (CONFIG_DEBUG_INFO_SPLIT)")]
     Split(String),
-    #[error("it has no functions")]
-    Empty,
 }
 
 /// Reads all functions.
@@ -60,9 +58,6 @@ pub(super) fn read<'a>(dwarf: &Dwarf<Slice<'a>>) -> Result<Program<'a>, Error> {
             return Err(Error::Split(dwarf.attr_string(&unit, file)?.to_string_lossy().into_owned()));
         }
         entries.read(dwarf, &unit)?;
-    }
-    if entries.copies.is_empty() {
-        return Err(Error::Empty);
     }
     Ok(entries.program())
 }

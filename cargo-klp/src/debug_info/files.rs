@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use object::read::ReadCache;
@@ -16,6 +17,14 @@ use crate::ui;
 
 /// The form of the index, in the name of its file.
 const VERSION: u32 = 1;
+
+/// What to do where debug information is missing.
+#[must_use]
+pub(crate) fn help(release: &str) -> String {
+    format!(
+        "`cargo klp doctor --fix --debug-info --kernel {release}` gets Debian's (1 GB), `--debug-info PATH` takes another"
+    )
+}
 
 /// Arguments that name files with debug information.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -80,11 +89,8 @@ fn read(file: &Path, kernel: &Kernel, modules: &[PathBuf]) -> Result<Option<Stri
             said(wanted)
         )));
     }
-    let entry = path(&kernel.release, &id.expect("it is that of the object"))?;
-    if !entry.exists() {
-        let _spinner = ui::spinner("Reading", format_args!("the debug information of {}", file.display()));
-        store(&entry, &index::make(&data).map_err(|why| unreadable(file, why))?)?;
-    }
+    let _spinner = ui::spinner("Reading", format_args!("the debug information of {}", file.display()));
+    import(&kernel.release, file, &data)?;
     Ok(None)
 }
 
@@ -130,16 +136,14 @@ pub(super) fn index_of(kernel: &Kernel, object: &Object<'_>) -> Result<Option<Pa
     Ok(None)
 }
 
-/// Takes the debug information of an object or of something else into the cache, where it has any. Returns its build
-/// ID if so.
-pub fn import(release: &str, data: &[u8]) -> Result<Option<String>> {
-    let (Some(id), true) = describe(data)? else { return Ok(None) };
+/// Takes the debug information of a vmlinux or a module into the cache, if it has any.
+pub(super) fn import(release: &str, file: &Path, data: &[u8]) -> Result<()> {
+    let (Some(id), true) = describe(data)? else { return Ok(()) };
     let entry = path(release, &id)?;
-    if !entry.exists() {
-        let text = index::make(data).map_err(|why| unreadable(Path::new(&id), why))?;
-        store(&entry, &text)?;
+    if entry.exists() {
+        return Ok(());
     }
-    Ok(Some(id))
+    store(&entry, &index::make(data).map_err(|why| unreadable(file, why))?)
 }
 
 /// The build ID of an ELF file, and whether it has debug information of functions.
@@ -171,7 +175,9 @@ fn path(release: &str, id: &str) -> Result<PathBuf> {
 fn store(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().expect("an entry stands in a folder");
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("create", folder))?;
+    let everyone = fs::Permissions::from_mode(0o644);
+    let file = tempfile::Builder::new().permissions(everyone).tempfile_in(folder);
+    let mut file = file.map_err(Error::io("create", folder))?;
     file.write_all(text.as_bytes()).map_err(Error::io("write", path))?;
     file.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
     Ok(())

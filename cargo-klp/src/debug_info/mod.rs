@@ -7,6 +7,7 @@
 mod dwarf;
 mod files;
 mod index;
+mod package;
 mod sections;
 
 use std::fs;
@@ -15,8 +16,9 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::symbols::{Object, Symbol};
 
-pub(crate) use files::folder;
-pub use files::{DebugInfoArgs, import};
+pub use files::DebugInfoArgs;
+pub(crate) use files::{folder, help};
+pub(crate) use package::fetch;
 
 /// Where the functions of an object are.
 #[derive(Debug)]
@@ -52,6 +54,11 @@ impl DebugInfo {
         let Some(file) = files::index_of(kernel, object)? else { return Ok(None) };
         let index = fs::read_to_string(&file).map_err(Error::io("read", file))?;
         Ok(Some(Self { index }))
+    }
+
+    /// Of a vmlinux or a module that has it.
+    pub fn read(elf: &[u8]) -> std::result::Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self { index: index::make(elf)? })
     }
 
     /// The functions of a name: several where different files have one.
