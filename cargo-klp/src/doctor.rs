@@ -338,13 +338,17 @@ fn complaint(checks: &[Check]) -> Option<Error> {
     Some(Error::MissingSome {
         what: missing.iter().map(|check| check.name.clone()).collect(),
         help: by_user.unwrap_or_else(|| {
-            let kernels = missing.iter().filter_map(|check| match &check.fix {
-                Fix::Kernel(wanted) | Fix::DebugInfo(wanted) => Some(format!(" --kernel {wanted}")),
-                _ => None,
-            });
+            let mut kernels: Vec<_> = missing
+                .iter()
+                .filter_map(|check| match &check.fix {
+                    Fix::Kernel(wanted) | Fix::DebugInfo(wanted) => Some(format!(" --kernel {wanted}")),
+                    _ => None,
+                })
+                .collect();
+            kernels.dedup();
             let is_debug_info = |check: &&Check| matches!(check.fix, Fix::DebugInfo(_));
             let debug_info = if missing.iter().any(is_debug_info) { " --debug-info" } else { "" };
-            format!("run `cargo klp doctor --fix{debug_info}{}`", kernels.collect::<String>())
+            format!("run `cargo klp doctor --fix{debug_info}{}`", kernels.concat())
         }),
     })
 }
@@ -400,6 +404,13 @@ mod tests {
         let error = complaint(&checks).unwrap();
         assert_eq!(error.exit_code(), crate::error::exit::MISSING);
         assert_eq!(error.help().unwrap(), "run `cargo klp doctor --fix --kernel 6.1`");
+    }
+
+    #[test]
+    fn the_help_asks_for_debug_information() {
+        let checks = [check(None, Fix::Kernel("6.1".into())), check(None, Fix::DebugInfo("6.1".into()))];
+        let help = complaint(&checks).unwrap().help().unwrap();
+        assert_eq!(help, "run `cargo klp doctor --fix --debug-info --kernel 6.1`");
     }
 
     #[test]

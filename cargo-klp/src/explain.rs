@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::build::ModuleArgs;
-use crate::check::{Holder, Loaded, Whereabouts, obstacle};
+use crate::check::{Holder, Loaded, Whereabouts, absence, obstacle};
 use crate::cli::MessageFormat;
 use crate::debug_info::{self, DebugInfoArgs, stem};
 use crate::error::{Error, Result};
@@ -136,6 +136,12 @@ pub fn explain(kernel: &Kernel, object: &str, symbol: &str, modules: &[PathBuf])
 /// The error for a name that an object lacks.
 pub(crate) fn absent(symbols: &Symbols<'_>, loaded: &Loaded<'_>, symbol: &str) -> Error {
     let object = &loaded.object.name;
+    if let Some(why) = absence(loaded, symbol) {
+        return Error::Request {
+            message: format!("`{symbol}` has no symbol in {object} of {}", symbols.release()),
+            help: why,
+        };
+    }
     let near = loaded.object.nearest(symbol);
     let elsewhere = symbols.exporters(symbol);
     let help = if let [other, ..] = &*elsewhere {

@@ -6,7 +6,6 @@
 mod support;
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use cargo_klp::check::{Loaded, fits};

@@ -155,7 +155,7 @@ fn old_code_that_is_left_is_warned_of() {
         messages(&left, "warnings"),
         [
             "src/lib.rs:5:21: redirecting `cmdline_proc_show` leaves old code: it is also inlined into `fifo_open` \
-          (2 places) and `version_proc_show`; these must be redirected as well (`cargo klp explain cmdline_proc_show` \
+          (2 places) and `version_proc_show`; what has it must be redirected as well (`cargo klp explain cmdline_proc_show` \
           lists all)"
         ]
     );

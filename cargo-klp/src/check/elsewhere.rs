@@ -118,7 +118,7 @@ pub(super) fn leaves(
         parts.push(format!("it is also inlined into {}", listed(&inlined_into)));
     }
     if !copies.is_empty() {
-        parts.push(format!("the compiler made {} of it as well", listed(&copies)));
+        parts.push(format!("{} is made of the same source", listed(&copies)));
     }
     let all: Vec<&Holder> = [inlined_into, copies].concat();
     let name = &symbol.name;
@@ -130,7 +130,7 @@ pub(super) fn leaves(
     };
     let explain = if object == VMLINUX { name.clone() } else { format!("{object}:{name}") };
     Some(format!(
-        "redirecting `{name}` leaves old code: {}; these must be redirected as well{rest} (`cargo klp explain {explain}` \
+        "redirecting `{name}` leaves old code: {}; what has it must be redirected as well{rest} (`cargo klp explain {explain}` \
          lists all)",
         parts.join(", and ")
     ))
@@ -143,34 +143,34 @@ pub(super) fn also_inlined(whereabouts: &Whereabouts) -> Option<String> {
     (!inlined_into.is_empty()).then(|| format!("; it is also inlined into {}", listed(&inlined_into)))
 }
 
-/// Why a function has no symbol, by debug information; `None` where that does not know it.
+/// Why a function has no symbol; `None` where nothing says that there is such a function.
 #[must_use]
-pub(super) fn absence(loaded: &Loaded<'_>, name: &str) -> Option<String> {
-    let all = Whereabouts::named(loaded, name)?;
+pub(crate) fn absence(loaded: &Loaded<'_>, name: &str) -> Option<String> {
+    match Whereabouts::named(loaded, name) {
+        Some(all) if !all.is_empty() => Some(by_debug_info(&loaded.object.name, &all)),
+        _ => by_names(&loaded.object, name),
+    }
+}
+
+/// What became of the functions of a name.
+fn by_debug_info(object: &str, all: &[Whereabouts]) -> String {
     let [mut inlined_into, mut copies] = [Vec::new(), Vec::new()];
-    for whereabouts in &all {
+    for whereabouts in all {
         let [inlined, own] = whereabouts.left(|_| false);
         inlined_into.extend(inlined);
         copies.extend(own);
     }
-    let object = &loaded.object.name;
-    let is_known = !all.is_empty();
-    Some(match (&*inlined_into, &*copies) {
-        ([], []) if !is_known => return None,
+    let inlined = || format!("the compiler inlined it into {}: patch those", listed(&inlined_into));
+    match (&*inlined_into, &*copies) {
         ([], []) => format!("the compiler left no code of it that stays in {object}"),
-        (_, []) => format!("the compiler inlined it into {}: patch those", listed(&inlined_into)),
+        (_, []) => inlined(),
         ([], _) => made(&listed(&copies)),
-        _ => format!(
-            "the compiler inlined it into {}: patch those; and {}",
-            listed(&inlined_into),
-            made(&listed(&copies))
-        ),
-    })
+        _ => format!("{}; and {}", inlined(), made(&listed(&copies))),
+    }
 }
 
-/// What the compiler made of a function that has no symbol, by the names of symbols alone.
-#[must_use]
-pub(super) fn clones(object: &Object<'_>, name: &str) -> Option<String> {
+/// What the compiler made of a function, by the names of symbols alone.
+fn by_names(object: &Object<'_>, name: &str) -> Option<String> {
     let mut symbols = object.starting_with(&format!("{name}."));
     symbols.retain(|symbol| symbol.is_code() && !symbol.name.contains(".cold"));
     symbols.dedup_by(|a, b| a.name == b.name);

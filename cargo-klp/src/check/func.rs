@@ -98,9 +98,7 @@ fn choose<'a>(loaded: &Loaded<'_>, func: &Func, candidates: &'a [Symbol]) -> Res
     let (name, object) = (&func.symbol, &func.object);
     match (candidates, func.sympos) {
         ([], _) => {
-            if let Some(why) =
-                elsewhere::absence(loaded, name).or_else(|| elsewhere::clones(&loaded.object, name))
-            {
+            if let Some(why) = elsewhere::absence(loaded, name) {
                 return Err(format!("`{name}` has no symbol in {object}: {why}"));
             }
             let mut near = loaded.object.nearest(name);

@@ -20,6 +20,7 @@ use crate::manifest::{Manifest, Shadow};
 use crate::symbols::{Symbols, VMLINUX};
 use crate::types;
 
+pub(crate) use elsewhere::absence;
 pub use elsewhere::{Holder, Whereabouts};
 pub use func::{fits, obstacle};
 pub use object::Loaded;
