@@ -40,7 +40,7 @@ pub struct Args {
 
     /// Look for the kernels' debug information too, which says where functions were inlined.
     ///
-    /// With --fix it is downloaded from Debian, 1 GB for each kernel, of which some hundred MB are kept.
+    /// With --fix it is downloaded from Debian, 1 GB for each kernel, of which 60 MB are kept.
     #[arg(long)]
     pub debug_info: bool,
 
