@@ -3,6 +3,7 @@
 //! They come from the image and the modules themselves, so no `System.map` is needed, which is a stub
 //! in Debian's packages, and no kernel that is up.
 
+mod build_id;
 pub mod code;
 mod exports;
 mod kallsyms;
@@ -20,6 +21,7 @@ use exports::Exports;
 use module::Module;
 use vmlinux::Vmlinux;
 
+pub(crate) use build_id::build_id;
 pub use exports::Export;
 pub use sites::Sites;
 

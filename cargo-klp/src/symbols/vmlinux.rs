@@ -16,6 +16,7 @@ use super::{Symbol, kallsyms, no_object};
 use crate::cache;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
+use crate::sorted;
 use crate::vm::unpacked_image;
 
 /// The symbols, and the image that has the code.
@@ -62,27 +63,8 @@ impl Vmlinux {
 
     /// The symbols whose names start so and are wanted, sorted by name.
     pub(super) fn starting_with(&self, start: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<Symbol> {
-        let lines = self.table[self.first_from(start)..].lines();
-        let names = lines.take_while(|line| line.starts_with(start));
-        names.filter_map(symbol).filter(|symbol| is_wanted(&symbol.name)).collect()
-    }
-
-    /// Where the first line starts whose name is not less than this one.
-    fn first_from(&self, name: &str) -> usize {
-        let (mut low, mut high) = (0, self.table.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let line =
-                self.table.as_bytes()[..middle].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-            let text = self.table[line..].lines().next().unwrap_or_default();
-            let found = text.split(' ').next().unwrap_or_default();
-            if found < name {
-                low = line + text.len() + 1;
-            } else {
-                high = line;
-            }
-        }
-        low
+        let lines = sorted::starting_with(&self.table, start);
+        lines.filter_map(symbol).filter(|symbol| is_wanted(&symbol.name)).collect()
     }
 }
 
