@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use cargo_klp::error::{Error, Result};
 use cargo_klp::kernel::{KernelArgs, Need};
 
+use super::OTHER;
 use super::measure::{Figures, Goal, Measurement};
 use super::run::{Usage, medians, run};
 use super::sources::Spec;
@@ -16,9 +17,6 @@ use super::workshop::Workshop;
 
 /// Runs of what is quick.
 const RUNS: usize = 7;
-
-/// The other kernel: whose flags are not those of 6.12.
-const OTHER: &str = "6.1";
 
 /// The patch.
 const OURS: &str = "build_klp";
