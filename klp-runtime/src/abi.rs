@@ -333,7 +333,7 @@ pub struct Registry {
     pub newest: *mut PatchNode,
     /// The live states, by a hash of their ids.
     pub buckets: *mut *mut LiveState,
-    /// How many buckets there are: a power of two, or none yet.
+    /// How many buckets there are; none yet before the first state.
     pub nr_buckets: usize,
     /// How many states are live.
     pub nr_live: usize,

@@ -53,7 +53,7 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// Lets the table have as many buckets as it will have states.
+    /// Lets the table have at least as many buckets as it will have states.
     unsafe fn make_room(&self, registry: *mut Registry, more: usize) -> Result {
         // SAFETY: By contract of the caller; the new table is as large as its number of buckets says.
         unsafe {
@@ -112,7 +112,7 @@ unsafe fn put(registry: *mut Registry, live: *mut LiveState) {
 /// The bucket of an id, in a table that has some.
 unsafe fn bucket(registry: *mut Registry, id: u64) -> *mut *mut LiveState {
     // By the golden ratio, as the kernel's `hash_64`: ids that follow each other are far apart.
-    let hash = (id.wrapping_mul(0x61c8_8646_80b5_83eb) >> 32) as usize;
-    // SAFETY: The number of buckets is a power of two.
-    unsafe { (*registry).buckets.add(hash & ((*registry).nr_buckets - 1)) }
+    let hash = u128::from(id.wrapping_mul(0x61c8_8646_80b5_83eb));
+    // SAFETY: The hash is a fraction of 2^64, so this is one of the buckets.
+    unsafe { (*registry).buckets.add((hash * (*registry).nr_buckets as u128 >> 64) as usize) }
 }
