@@ -108,7 +108,8 @@ fn empty_cache(folder: &Path) -> Result<std::path::PathBuf> {
     Ok(empty)
 }
 
-fn touch(path: &Path) -> Result<()> {
+/// Makes a file look as if it had been written to.
+pub(crate) fn touch(path: &Path) -> Result<()> {
     let file = File::options().append(true).open(path).map_err(Error::io("open", path))?;
     file.set_modified(SystemTime::now()).map_err(Error::io("write", path))
 }
