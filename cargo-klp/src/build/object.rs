@@ -149,6 +149,7 @@ struct Product {
     profile: &'static str,
     folder: &'static str,
     environment: &'static [(&'static str, &'static str)],
+    config: &'static [&'static str],
 }
 
 impl Product {
@@ -167,6 +168,9 @@ impl Product {
             ("CARGO_PROFILE_RELEASE_STRIP", "none"),
             ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
         ],
+        // Most of it is the engine, which runs when patches come and go. What a patch's own code calls all the time
+        // is generic or inlined there, and compiled like that.
+        config: &["profile.release.package.klp-runtime.opt-level='s'"],
     };
     /// What has the manifest.
     const MANIFEST: Self = Self {
@@ -181,6 +185,7 @@ impl Product {
             ("CARGO_PROFILE_DEV_DEBUG", "false"),
             ("CARGO_PROFILE_DEV_INCREMENTAL", "true"),
         ],
+        config: &[],
     };
 }
 
@@ -213,6 +218,7 @@ fn compile(krate: &Crate, kernel: &Kernel, rustflags: &[String], product: &Produ
         .arg("--target-dir")
         .arg(krate.target_directory.join(product.folder))
         .arg("--message-format=json-diagnostic-rendered-ansi")
+        .args(product.config.iter().flat_map(|setting| ["--config", setting]))
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
         .envs(product.environment.iter().copied())
