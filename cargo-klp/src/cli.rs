@@ -56,7 +56,7 @@ enum Command {
     Run(run::Args),
     /// Say what a livepatch module does, ours or one written in C, without loading it.
     Inspect(inspect::Args),
-    /// Say where a symbol of a kernel lives, its prototype, and whether it can be patched.
+    /// Say where a symbol of a kernel lives, its prototype, whether it can be patched, and where it is inlined.
     Explain(explain::Args),
     /// Put the types of a module into the cache, from within `kernel_types!`.
     #[command(hide = true)]

@@ -108,15 +108,27 @@ impl Apt {
 
     /// Downloads a package, in its newest version or the one given, and unpacks it under `dest`.
     pub fn download_and_extract(&self, package: &str, version: Option<&str>, dest: &Path) -> Result<()> {
+        self.with_package(package, version, |deb| {
+            run_tool(Command::new("dpkg").arg("-x").arg(deb).arg(dest)).map(drop)
+        })
+    }
+
+    /// Downloads a package, in its newest version or the one given, for as long as it is worked on.
+    pub fn with_package(
+        &self,
+        package: &str,
+        version: Option<&str>,
+        work: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
         let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
         let wanted = version.map_or_else(|| package.to_owned(), |version| format!("{package}={version}"));
-        let _spinner = ui::spinner("Downloading", &wanted);
+        let spinner = ui::spinner("Downloading", &wanted);
         run_tool(self.command("apt-get").args(["-qq", "download", &wanted]).current_dir(&folder))?;
-        for deb in fs::read_dir(&folder).map_err(Error::io("read", folder.path()))? {
-            let deb = deb.map_err(Error::io("read", folder.path()))?.path();
-            run_tool(Command::new("dpkg").arg("-x").arg(deb).arg(dest))?;
-        }
-        Ok(())
+        let mut debs = fs::read_dir(&folder).map_err(Error::io("read", folder.path()))?;
+        let deb =
+            debs.next().expect("apt-get has downloaded it").map_err(Error::io("read", folder.path()))?.path();
+        drop(spinner);
+        work(&deb)
     }
 }
 

@@ -7,9 +7,11 @@ use std::process::{Command, ExitCode};
 use anstyle::{AnsiColor, Style};
 
 use crate::cli::MessageFormat;
+use crate::debug_info::DebugInfo;
 use crate::error::{Error, Result, run_tool};
 use crate::kernel::KernelArgs;
-use crate::{debian, kernel, types, ui, vm};
+use crate::symbols::{Symbols, VMLINUX};
+use crate::{debian, debug_info, kernel, types, ui, vm};
 
 /// The series got where none is asked for.
 pub const DEFAULT_SERIES: &str = "6.12";
@@ -21,6 +23,7 @@ pub const DEFAULT_SERIES: &str = "6.12";
   cargo klp doctor --fix                        install all of it, with a 6.12 kernel
   cargo klp doctor --fix --kernel 6.1           the newest 6.1 as well
   cargo klp doctor --fix --kernel 6.12.117+deb12-amd64
+  cargo klp doctor --fix --debug-info           where functions are inlined (1 GB is downloaded)
 
 Tools are installed with apt-get, which needs root. Kernels and the Rust sources go to the cache
 (KLP_CACHE, else ~/.cache/klp): /boot, /lib/modules and the toolchain stay as they are.
@@ -34,6 +37,12 @@ pub struct Args {
     /// A kernel to look for: a release, or a series such as 6.12. May be repeated.
     #[arg(long, value_name = "RELEASE", default_value = DEFAULT_SERIES)]
     pub kernel: Vec<String>,
+
+    /// Look for the kernels' debug information too, which says where functions were inlined.
+    ///
+    /// With --fix it is downloaded from Debian, 1 GB for each kernel, of which 60 MB are kept.
+    #[arg(long)]
+    pub debug_info: bool,
 
     /// How to write the table.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
@@ -49,6 +58,8 @@ pub enum Need {
     Run,
     /// Build for and boot a kernel: a release, or a series such as 6.12.
     Kernel(String),
+    /// Know where the functions of a kernel are inlined.
+    DebugInfo(String),
     /// Call a program: its name, the package that has it, and what for.
     Program(&'static str, &'static str, &'static str),
 }
@@ -57,6 +68,9 @@ pub enum Need {
 pub fn main(args: &Args) -> Result<ExitCode> {
     let mut needs = vec![Need::Build, Need::Run];
     needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
+    if args.debug_info {
+        needs.extend(args.kernel.iter().cloned().map(Need::DebugInfo));
+    }
     let fixed = if args.fix { ensure(&needs) } else { Ok(()) };
     let checks = check(&needs);
     match args.message_format {
@@ -101,6 +115,7 @@ enum Fix {
     Apt(String),
     RustSrc,
     Kernel(String),
+    DebugInfo(String),
     /// Something that only the user can change, and how.
     User(&'static str),
 }
@@ -128,6 +143,7 @@ fn check(needs: &[Need]) -> Vec<Check> {
     for need in needs {
         match need {
             Need::Kernel(wanted) => checks.extend(kernel_checks(wanted)),
+            Need::DebugInfo(wanted) => checks.push(debug_info_check(wanted)),
             Need::Program(name, package, needed_for) => checks.push(Check {
                 group: "program",
                 name: (*name).into(),
@@ -215,6 +231,23 @@ fn kernel_checks(wanted: &str) -> Vec<Check> {
     checks
 }
 
+fn debug_info_check(wanted: &str) -> Check {
+    let found = || {
+        let kernel =
+            KernelArgs { kernel: Some(wanted.into()), kdir: None }.find_quietly(kernel::Need::Image)?;
+        let symbols = Symbols::of(&kernel, &[])?;
+        let known = DebugInfo::of(&kernel, &symbols.object(VMLINUX)?)?;
+        Ok::<_, Error>(known.map(|_| kernel.release.clone()))
+    };
+    Check {
+        group: "kernel",
+        name: format!("{wanted}, debug information"),
+        needed_for: "says where functions were inlined",
+        found: found().ok().flatten(),
+        fix: Fix::DebugInfo(wanted.into()),
+    }
+}
+
 /// The path of a program in `PATH` or in the folders of administrators' tools.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -255,6 +288,11 @@ fn fix(checks: &[Check]) -> Result<()> {
             Fix::Kernel(wanted) => {
                 let release = kernel::fetch(wanted)?;
                 ui::status("Unpacked", format_args!("kernel {release}"));
+            }
+            Fix::DebugInfo(wanted) => {
+                // A kernel that is missing has been got by now: it is asked for as well.
+                let args = KernelArgs { kernel: Some(wanted.clone()), kdir: None };
+                debug_info::fetch(&args.find_quietly(kernel::Need::Image)?)?;
             }
             Fix::Apt(_) | Fix::User(_) => {}
         }
@@ -300,11 +338,17 @@ fn complaint(checks: &[Check]) -> Option<Error> {
     Some(Error::MissingSome {
         what: missing.iter().map(|check| check.name.clone()).collect(),
         help: by_user.unwrap_or_else(|| {
-            let kernels = missing.iter().filter_map(|check| match &check.fix {
-                Fix::Kernel(wanted) => Some(format!(" --kernel {wanted}")),
-                _ => None,
-            });
-            format!("run `cargo klp doctor --fix{}`", kernels.collect::<String>())
+            let mut kernels: Vec<_> = missing
+                .iter()
+                .filter_map(|check| match &check.fix {
+                    Fix::Kernel(wanted) | Fix::DebugInfo(wanted) => Some(format!(" --kernel {wanted}")),
+                    _ => None,
+                })
+                .collect();
+            kernels.dedup();
+            let is_debug_info = |check: &&Check| matches!(check.fix, Fix::DebugInfo(_));
+            let debug_info = if missing.iter().any(is_debug_info) { " --debug-info" } else { "" };
+            format!("run `cargo klp doctor --fix{debug_info}{}`", kernels.concat())
         }),
     })
 }
@@ -360,6 +404,13 @@ mod tests {
         let error = complaint(&checks).unwrap();
         assert_eq!(error.exit_code(), crate::error::exit::MISSING);
         assert_eq!(error.help().unwrap(), "run `cargo klp doctor --fix --kernel 6.1`");
+    }
+
+    #[test]
+    fn the_help_asks_for_debug_information() {
+        let checks = [check(None, Fix::Kernel("6.1".into())), check(None, Fix::DebugInfo("6.1".into()))];
+        let help = complaint(&checks).unwrap().help().unwrap();
+        assert_eq!(help, "run `cargo klp doctor --fix --debug-info --kernel 6.1`");
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::check::{Loaded, obstacle};
+use crate::check::{Holder, Loaded, Whereabouts, absence, obstacle};
 use crate::cli::MessageFormat;
+use crate::debug_info::{self, DebugInfoArgs, stem};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Need};
 use crate::symbols::{Symbols, VMLINUX};
@@ -21,6 +22,9 @@ pub struct Args {
 
     #[command(flatten)]
     target: TargetArgs,
+
+    #[command(flatten)]
+    debug_info: DebugInfoArgs,
 
     /// How the result is written to stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -42,6 +46,9 @@ pub struct Explanation {
     pub exported: Option<String>,
     /// The symbols of that name.
     pub places: Vec<Place>,
+    /// The functions that the source has of that name, without what the compiler added to it, and where they were
+    /// inlined; `None` where no debug information is at hand.
+    pub functions: Option<Vec<Whereabouts>>,
 }
 
 /// One symbol of a name.
@@ -63,6 +70,7 @@ pub struct Place {
 pub fn main(args: &Args) -> Result<ExitCode> {
     let (kernel, modules) = args.target.find(Need::Image)?;
     let (object, symbol) = parse(&args.symbol);
+    args.debug_info.read([&kernel], &modules)?;
     let objects = match args.symbol.contains(':') {
         true => vec![object.to_owned()],
         false => objects(&kernel, symbol, &modules)?,
@@ -114,7 +122,10 @@ pub fn explain(kernel: &Kernel, object: &str, symbol: &str, modules: &[PathBuf])
     let symbols = Symbols::of(kernel, modules)?;
     let loaded = Loaded::of(kernel, &symbols, object)?;
     let named = loaded.object.named(symbol);
-    if named.is_empty() {
+    let functions = Whereabouts::named(&loaded, stem(symbol));
+    let is_in_source =
+        functions.as_ref().is_some_and(|functions| !functions.is_empty()) && stem(symbol) == symbol;
+    if named.is_empty() && !is_in_source {
         return Err(absent(&symbols, &loaded, symbol));
     }
     let mut prototypes = Vec::new();
@@ -144,12 +155,19 @@ pub fn explain(kernel: &Kernel, object: &str, symbol: &str, modules: &[PathBuf])
         prototypes,
         exported: loaded.object.export(symbol).map(|export| export.namespace.unwrap_or_default()),
         places: named.iter().map(place).collect(),
+        functions,
     })
 }
 
 /// The error for a name that an object lacks.
 pub(crate) fn absent(symbols: &Symbols<'_>, loaded: &Loaded<'_>, symbol: &str) -> Error {
     let object = &loaded.object.name;
+    if let Some(why) = absence(loaded, symbol) {
+        return Error::Request {
+            message: format!("`{symbol}` has no symbol in {object} of {}", symbols.release()),
+            help: why,
+        };
+    }
     let near = loaded.object.nearest(symbol);
     let elsewhere = symbols.modules_with(symbol).unwrap_or_default();
     let help = if let [other, ..] = &*elsewhere {
@@ -166,12 +184,13 @@ pub(crate) fn absent(symbols: &Symbols<'_>, loaded: &Loaded<'_>, symbol: &str) -
 }
 
 fn human(explanation: &Explanation) -> String {
-    let Explanation { release, object, symbol, prototypes, exported, places } = explanation;
+    let Explanation { release, object, symbol, prototypes, exported, places, functions } = explanation;
     let mut text = format!("{symbol} of {object}, {release}\n");
     for prototype in prototypes {
         text.push_str(&format!("  prototype   {prototype};\n"));
     }
-    if prototypes.is_empty() && places.iter().any(|place| place.kind.eq_ignore_ascii_case(&'t')) {
+    let is_code = places.iter().any(|place| place.kind.eq_ignore_ascii_case(&'t'));
+    if prototypes.is_empty() && is_code {
         text.push_str("  prototype   not in BTF\n");
     }
     match exported.as_deref() {
@@ -188,6 +207,60 @@ fn human(explanation: &Explanation) -> String {
             Some(why) => text.push_str(&format!("              can't be redirected: {why}\n")),
             None => text.push_str("              can be redirected\n"),
         }
+    }
+    if places.is_empty() {
+        text.push_str("  symbol      none: there is no code that is its own\n");
+    }
+    if stem(symbol) != symbol && is_code {
+        let original = stem(symbol);
+        text.push_str(&format!(
+            "  made of     {original}, by the compiler: its parameters need not be those of the source\n"
+        ));
+    }
+    match functions {
+        None if is_code => text.push_str(&format!(
+            "  inlined     not known without debug information:\n{INDENT}{}\n",
+            debug_info::help(release)
+        )),
+        Some(functions) if functions.is_empty() && is_code => {
+            text.push_str("  inlined     not known: the debug information does not have it\n");
+        }
+        functions => functions.iter().flatten().for_each(|function| text.push_str(&inlined(function))),
+    }
+    text
+}
+
+/// Where what belongs to a word starts.
+const INDENT: &str = "              ";
+
+/// So many functions are shown of those that another one is inlined into.
+const MOST_SHOWN: usize = 30;
+
+/// Where a function of the source is.
+fn inlined(function: &Whereabouts) -> String {
+    let Whereabouts { source, copies, inlined_into } = function;
+    let mut text = format!("  source      {source}\n");
+    if let [_, _, ..] = &**copies {
+        let names: Vec<String> = copies.iter().map(|copy| copy.name().replace('`', "")).collect();
+        text.push_str(&format!("{INDENT}code of its own: {}\n", names.join(", ")));
+    } else if let [copy] = &**copies {
+        text.push_str(&format!("{INDENT}code of its own: {}\n", copy.name().replace('`', "")));
+    }
+    match inlined_into.len() {
+        0 => text.push_str(&format!("{INDENT}not inlined anywhere\n")),
+        1 => text.push_str(&format!("{INDENT}inlined into\n")),
+        number => text.push_str(&format!("{INDENT}inlined into {number} functions\n")),
+    }
+    for holder in inlined_into.iter().take(MOST_SHOWN) {
+        let Holder { places, obstacle, .. } = holder;
+        let name = holder.name().replace('`', "");
+        let places = if *places == 1 { String::new() } else { format!(", {places} places") };
+        let obstacle =
+            obstacle.as_ref().map(|why| format!(": can't be redirected: {why}")).unwrap_or_default();
+        text.push_str(&format!("{INDENT}  {name}{places}{obstacle}\n"));
+    }
+    if let Some(more @ 1..) = inlined_into.len().checked_sub(MOST_SHOWN) {
+        text.push_str(&format!("{INDENT}  and {more} more (all with --message-format json)\n"));
     }
     text
 }

@@ -31,13 +31,13 @@ pub struct ModuleArgs {
     /// The .ko file of a module that is not the kernel's own and whose symbols or types are needed; may be
     /// given several times.
     #[arg(long = "module", value_name = "PATH")]
-    pub files: Vec<PathBuf>,
+    pub module_files: Vec<PathBuf>,
 }
 
 impl ModuleArgs {
     /// The files, by paths that hold in other folders too.
     pub(crate) fn absolute(&self) -> Result<Vec<PathBuf>> {
         let absolute = |path: &PathBuf| fs::canonicalize(path).map_err(Error::io("find", path));
-        self.files.iter().map(absolute).collect()
+        self.module_files.iter().map(absolute).collect()
     }
 }

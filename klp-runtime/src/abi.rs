@@ -25,9 +25,6 @@ pub const RESERVED_STATE_ID: u64 = FIRST_RESERVED_ID;
 /// Id of the shadow variable of the NULL object that holds the [`Registry`].
 pub const REGISTRY_SHADOW_ID: u64 = FIRST_RESERVED_ID + 1;
 
-/// Id of the shadow variables that hold the [`LiveState`]s; their object is the state's id.
-pub const LIVE_STATE_SHADOW_ID: u64 = FIRST_RESERVED_ID + 2;
-
 /// What [`Registry::magic`] and [`PatchNode::magic`] hold: "klp-rust" in ASCII.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"klp-rust");
 
@@ -288,6 +285,8 @@ pub struct PatchNode {
     pub nr_shadows: usize,
     /// One claim for each state, in table order; allocated while the patch is on the list.
     pub claims: *mut Claim,
+    /// The list that the patch is on.
+    pub registry: *mut Registry,
 }
 
 impl PatchNode {
@@ -308,6 +307,7 @@ impl PatchNode {
             shadows: ptr::null(),
             nr_shadows: 0,
             claims: ptr::null_mut(),
+            registry: ptr::null_mut(),
         }
     }
 }
@@ -321,7 +321,7 @@ impl Default for PatchNode {
 // SAFETY: All access is under the kernel's livepatch mutex.
 unsafe impl Sync for PatchNode {}
 
-/// The list of patches: the shadow variable [`REGISTRY_SHADOW_ID`] of the NULL object.
+/// The list of patches and the live states: the shadow variable [`REGISTRY_SHADOW_ID`] of the NULL object.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Registry {
@@ -331,6 +331,12 @@ pub struct Registry {
     pub abi_version: u32,
     /// The patch enabled last.
     pub newest: *mut PatchNode,
+    /// The live states, by a hash of their ids.
+    pub buckets: *mut *mut LiveState,
+    /// How many buckets there are; none yet before the first state.
+    pub nr_buckets: usize,
+    /// How many states are live.
+    pub nr_live: usize,
 }
 
 /// A state that is live, outside any module's memory (S10); its data follow it,
@@ -338,6 +344,10 @@ pub struct Registry {
 #[repr(C)]
 #[derive(Debug)]
 pub struct LiveState {
+    /// The next one of the same bucket.
+    pub next: *mut LiveState,
+    /// The state's id.
+    pub id: u64,
     /// The claims of the patches that provide it, newest first: the head is the
     /// owner's, or that of the patch that is being enabled.
     pub claims: *mut Claim,

@@ -54,9 +54,18 @@ struct Totals {
     spoiled: bool,
 }
 
+/// How many sequences a run has.
+pub(crate) fn cases() -> u32 {
+    number(SEQUENCES).unwrap_or(ORDINARY)
+}
+
+/// The number that a variable holds.
+fn number(variable: &str) -> Option<u32> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("the variable is a number"))
+}
+
 fn random_sequences_agree_with_the_model() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u32>().unwrap());
-    let (seed, cases) = (number(SEED).unwrap_or(1), number(SEQUENCES).unwrap_or(ORDINARY));
+    let (seed, cases) = (number(SEED).unwrap_or(1), cases());
     let max_shrink_iters = number(SHRINK).unwrap_or(300);
     let config = Config { cases, failure_persistence: None, max_shrink_iters, ..Config::default() };
     let mut bytes = [0; 32];

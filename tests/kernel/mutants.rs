@@ -7,12 +7,13 @@ use cargo_klp::error::{Error, Result};
 use cargo_klp::kernel::{KernelArgs, Need};
 
 use crate::altered::{self, Alteration};
-use crate::diff::{CRATES, DIFFER, SHRINK};
-use crate::guest::Boot;
+use crate::diff::{self, CRATES, DIFFER, SHRINK};
+use crate::guest::{Boot, is_complaint};
 use crate::host;
 
-/// Far longer than it takes on a kernel that goes on.
-const LIMIT: Duration = Duration::from_secs(5 * 60);
+/// What the boot may take, and one sequence: both far longer than they do.
+const BOOT: Duration = Duration::from_secs(2 * 60);
+const SEQUENCE: Duration = Duration::from_secs(3);
 
 const ENGINE: &str = "klp-runtime/src/engine/mod.rs";
 const CHECK: &str = "klp-runtime/src/engine/check.rs";
@@ -167,22 +168,34 @@ pub(crate) fn main(series: &str, pattern: &str) -> Result<i32> {
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let test = ["--exact", "random_sequences_agree_with_the_model"].map(Into::into);
     let command = [vec![this.into_os_string()], test.to_vec()].concat();
+    let limit = BOOT + SEQUENCE * diff::cases();
     let mut missed = 0;
     for mutant in MUTANTS.iter().filter(|mutant| mutant.what.contains(pattern)) {
         let copy = altered::copy(mutant)?;
         let Some(modules) = host::build(&kernel, Some(&copy), &packages)? else { return Ok(1) };
         host::copy_module(&target, &modules)?;
-        let vm = host::vm(&kernel, Boot::Sound, &modules).env(SHRINK, "0").timeout(LIMIT);
+        let vm = host::vm(&kernel, Boot::Sound, &modules).env(SHRINK, "0").timeout(limit);
         let found = match vm.output(&command) {
-            Ok(outcome) if outcome.code == 0 => None,
-            Ok(outcome) => Some(difference(&outcome.stderr).unwrap_or("the kernel complained").to_owned()),
-            Err(Error::Guest { .. }) => Some("the kernel died or hung".into()),
+            Ok(outcome) if outcome.code == 0 => Err("no sequence differs".into()),
+            Ok(outcome) => Ok(difference(&outcome.stderr).unwrap_or("the kernel complained").to_owned()),
+            // One that is only late, or did not boot, has found nothing.
+            Err(Error::Guest { message, log }) => match complaint(&log) {
+                Some(complaint) => Ok(format!("the kernel died or hung: {}", complaint.trim())),
+                None => Err(message),
+            },
             Err(error) => return Err(error),
         };
-        missed += i32::from(found.is_none());
-        println!("{}\n    {}", mutant.what, found.as_deref().unwrap_or("NOT FOUND"));
+        missed += i32::from(found.is_err());
+        let how = found.unwrap_or_else(|why| format!("NOT FOUND: {why}"));
+        println!("{}\n    {how}", mutant.what);
     }
     Ok(missed)
+}
+
+/// What the kernel complained of since the first patch or target was loaded.
+fn complaint(log: &str) -> Option<&str> {
+    let mut lines = log.lines().skip_while(|line| !line.contains("loading out-of-tree module"));
+    lines.find(|line| is_complaint(line))
 }
 
 /// What the test said of the difference: after how many sequences.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use klp_runtime::abi::{DataLayout, LIVE_STATE_SHADOW_ID};
+use klp_runtime::abi::DataLayout;
 use klp_runtime::error::{EEXIST, EIO};
 use klp_runtime::prelude::*;
 use klp_runtime::sim::{Patch, Sim};
@@ -213,7 +213,7 @@ fn a_replace_patch_without_the_state_removes_it() {
     let sim = booted();
     sim.insmod(Patch::new("other").replace()).unwrap();
     assert_eq!(sim.take_calls(), ["own_patch.pre 1", "own_patch.unpost 1"]);
-    assert!(sim.shadow_data(1, LIVE_STATE_SHADOW_ID).is_null());
+    assert!(!sim.is_live(1));
     sim.disable("other").unwrap();
     sim.assert_clean();
 }

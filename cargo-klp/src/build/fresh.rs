@@ -15,6 +15,7 @@ use std::time::SystemTime;
 
 use super::flags::TARGET;
 use super::{Crate, list, object};
+use crate::debug_info;
 use crate::doctor::find_program;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -157,6 +158,8 @@ impl Build<'_> {
             }
         }
         inputs.extend(self.kernel.image.clone());
+        // The time of the folder changes with what is known of the kernel.
+        inputs.extend(debug_info::folder(&self.kernel.release));
         inputs.extend(self.kernel.modules.iter().flat_map(|modules| files_in(modules)));
         for object in [format!("{}_glue.o", self.module), format!("{}.mod.o", self.module)] {
             let path = self.dir.join(format!(".{object}.cmd"));

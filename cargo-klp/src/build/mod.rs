@@ -23,6 +23,7 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 use serde::Serialize;
 
 use crate::cli::MessageFormat;
+use crate::debug_info::DebugInfoArgs;
 use crate::error::{Error, Result, not_started, run_tool};
 use crate::kernel::{Kernel, Need, TESTED};
 use crate::manifest::Manifest;
@@ -52,6 +53,9 @@ pub struct Args {
     #[command(flatten)]
     target: TargetArgs,
 
+    #[command(flatten)]
+    debug_info: DebugInfoArgs,
+
     /// How the results are written to stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
@@ -68,6 +72,8 @@ pub struct Built {
     pub ko: PathBuf,
     /// The release that it loads on.
     pub release: String,
+    /// What it leaves as it was, though it seems to change it.
+    pub warnings: Vec<String>,
     /// What the macros emitted for it.
     pub manifest: Manifest,
 }
@@ -75,6 +81,7 @@ pub struct Built {
 /// Builds and says what was built.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let (kernel, modules) = args.target.find(Need::Headers)?;
+    args.debug_info.read([&kernel], &modules)?;
     for built in build(&args.packages, &kernel, &modules)? {
         match args.message_format {
             MessageFormat::Human => println!("{}", built.ko.display()),
@@ -212,15 +219,21 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &
         Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() };
     let kbuild = klp_mk.parent().expect("a file is in a folder");
     let build = fresh::Build { krate: &krate, kernel, dir: &dir, module: &module, kbuild, modules };
-    if !build.is_fresh()? {
+    let is_fresh = build.is_fresh()?;
+    if !is_fresh {
         build.forget();
         let started = SystemTime::now();
         make_one(package, kernel, &dir, modules)?;
         build.record(started)?;
     }
+    let warnings = object::warnings(&dir.join(format!("{module}_rust.o")))?;
+    if is_fresh {
+        warnings.iter().for_each(ui::warning);
+    }
     let ko = dir.join(format!("{module}.ko"));
     let manifest = check(&ko, &module, &kernel.release)?;
-    Ok(Built { package: package.name.to_string(), module, ko, release: kernel.release.clone(), manifest })
+    let (package, release) = (package.name.to_string(), kernel.release.clone());
+    Ok(Built { package, module, ko, release, warnings, manifest })
 }
 
 /// Has Kbuild make a module.

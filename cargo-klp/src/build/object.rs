@@ -19,7 +19,7 @@ use super::{Crate, hook, resolve};
 use crate::error::{Error, Result, not_started, run_tool};
 use crate::kernel::Kernel;
 use crate::manifest::{Manifest, Param, Table};
-use crate::{check, inspect, types, ui};
+use crate::{check, debug_info, inspect, types, ui};
 
 /// Arguments of `cargo klp object`.
 #[derive(Debug, clap::Args)]
@@ -77,9 +77,13 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let library = compile(&krate, &kernel, &args.modules, &rustflags, &Product::MODULE)?;
     let script = args.kbuild.join("klp.lds");
     let old = fs::read_to_string(&args.header).unwrap_or_default();
-    let inputs = [&library, &script].into_iter().chain(&args.modules);
+    // What is known of the kernel may have become more since.
+    let debug_info = debug_info::folder(&kernel.release)?;
+    let debug_info = debug_info.exists().then_some(&debug_info);
+    let inputs = [&library, &script].into_iter().chain(&args.modules).chain(debug_info);
     if is_newer(&args.output, inputs) && old.starts_with(&header_start(&kernel)) {
         hook::write(&args.ko, &args.kbuild, &old)?;
+        warnings(&args.output)?.iter().for_each(ui::warning);
         return Ok(ExitCode::SUCCESS);
     }
     let members = members(&library)?;
@@ -90,9 +94,11 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             help: "write `livepatch! { license: \"GPL\", … }` at the crate's root".into(),
         });
     }
-    for unchecked in check::check(&manifest, &kernel, &args.modules)?.into_error(&kernel.release)? {
-        ui::note(unchecked);
-    }
+    let outcome = check::check(&manifest, &kernel, &args.modules)?.into_error(&kernel.release)?;
+    outcome.unchecked.iter().for_each(ui::note);
+    outcome.warnings.iter().for_each(ui::warning);
+    let said: String = outcome.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+    write_if_changed(&warnings_file(&args.output), &said)?;
     let symbols = resolve::resolve(&manifest.symbols, &kernel, &args.modules)?;
     let linked = args.output.with_extension("o.tmp");
     link(&members, &script, &manifest, &linked)?;
@@ -113,6 +119,21 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where the warnings of the check are kept, to be said again where nothing has changed.
+fn warnings_file(object: &Path) -> PathBuf {
+    object.with_extension("warnings")
+}
+
+/// What was warned of when an object was made.
+pub(super) fn warnings(object: &Path) -> Result<Vec<String>> {
+    let file = warnings_file(object);
+    let text = match fs::read_to_string(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text.map_err(Error::io("read", file))?,
+    };
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
 /// What the macros emit in a crate, for a kernel: compiled as fast as can be, and not linked.
 pub(crate) fn manifest_for(manifest_path: &Path, kernel: &Kernel, modules: &[PathBuf]) -> Result<Manifest> {
     let rustflags = flags::rustflags(kernel)?;
@@ -128,6 +149,7 @@ struct Product {
     profile: &'static str,
     folder: &'static str,
     environment: &'static [(&'static str, &'static str)],
+    config: &'static [&'static str],
 }
 
 impl Product {
@@ -146,6 +168,9 @@ impl Product {
             ("CARGO_PROFILE_RELEASE_STRIP", "none"),
             ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
         ],
+        // Most of it is the engine, which runs when patches come and go. What a patch's own code calls all the time
+        // is generic or inlined there, and compiled like that.
+        config: &["profile.release.package.klp-runtime.opt-level='s'"],
     };
     /// What has the manifest.
     const MANIFEST: Self = Self {
@@ -160,6 +185,7 @@ impl Product {
             ("CARGO_PROFILE_DEV_DEBUG", "false"),
             ("CARGO_PROFILE_DEV_INCREMENTAL", "true"),
         ],
+        config: &[],
     };
 }
 
@@ -198,6 +224,7 @@ fn compile(
         .arg("--target-dir")
         .arg(krate.target_directory.join(product.folder))
         .arg("--message-format=json-diagnostic-rendered-ansi")
+        .args(product.config.iter().flat_map(|setting| ["--config", setting]))
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
         .envs(product.environment.iter().copied())

@@ -11,6 +11,7 @@ use crate::build::object::manifest_for;
 use crate::build::resolve::resolve;
 use crate::build::{PackageArgs, chosen};
 use crate::cli::MessageFormat;
+use crate::debug_info::DebugInfoArgs;
 use crate::error::{Error, Result, exit};
 use crate::kernel::{Kernel, KernelArgs, Need, available};
 use crate::manifest::Manifest;
@@ -32,6 +33,9 @@ pub struct Args {
     #[command(flatten)]
     modules: ModuleArgs,
 
+    #[command(flatten)]
+    debug_info: DebugInfoArgs,
+
     /// How the results are written to stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
@@ -51,6 +55,7 @@ struct Line {
 pub fn main(args: &Args) -> Result<ExitCode> {
     let kernels = kernels(&args.kernels)?;
     let modules = args.modules.absolute()?;
+    args.debug_info.read(&kernels, &modules)?;
     let mut lines = Vec::new();
     for (package, manifest_path) in chosen(&args.packages)? {
         let mut common: Option<Manifest> = None;
@@ -122,30 +127,41 @@ fn kernels(wanted: &[String]) -> Result<Vec<Kernel>> {
 
 /// Says what is wrong, once for all kernels where it is.
 fn tell(lines: &[Line]) {
-    let mut faults = Vec::<(&Fault, Vec<&str>)>::new();
     let mut unchecked = BTreeMap::<&str, Vec<&str>>::new();
     for Line { release, outcome, .. } in lines {
-        for fault in &outcome.faults {
-            match faults.iter_mut().find(|(known, _)| *known == fault) {
-                Some((_, releases)) => releases.push(release),
-                None => faults.push((fault, vec![release])),
-            }
-        }
         for text in &outcome.unchecked {
             unchecked.entry(text).or_default().push(release);
         }
     }
-    let on = |mut releases: Vec<&str>| {
-        releases.sort_unstable();
-        releases.dedup();
-        releases.join(", ")
-    };
     for (text, releases) in unchecked {
         ui::note(format!("{text} ({})", on(releases)));
     }
-    for (fault, releases) in faults {
+    for (warning, releases) in common(lines, |outcome| &outcome.warnings) {
+        ui::warning(format!("{warning} ({})", on(releases)));
+    }
+    for (fault, releases) in common(lines, |outcome| &outcome.faults) {
         ui::fault(format!("{fault} ({})", on(releases)));
     }
+}
+
+/// What several kernels have in common, in the order in which it was found.
+fn common(lines: &[Line], list: fn(&Outcome) -> &Vec<Fault>) -> Vec<(&Fault, Vec<&str>)> {
+    let mut all = Vec::<(&Fault, Vec<&str>)>::new();
+    for Line { release, outcome, .. } in lines {
+        for fault in list(outcome) {
+            match all.iter_mut().find(|(known, _)| *known == fault) {
+                Some((_, releases)) => releases.push(release),
+                None => all.push((fault, vec![release])),
+            }
+        }
+    }
+    all
+}
+
+fn on(mut releases: Vec<&str>) -> String {
+    releases.sort_unstable();
+    releases.dedup();
+    releases.join(", ")
 }
 
 /// A row for each patch, a column for each kernel.
@@ -156,10 +172,11 @@ fn table(lines: &[Line]) -> String {
     }
     let width = rows.keys().map(|name| name.len()).max().unwrap_or(0);
     let Some(first) = rows.values().next() else { return String::new() };
-    let cell = |line: &Line| match (line.fits, &*line.outcome.unchecked) {
-        (false, _) => "does not fit",
-        (true, []) => "fits",
-        (true, _) => "fits, not all checked",
+    let cell = |line: &Line| match (line.fits, &*line.outcome.warnings, &*line.outcome.unchecked) {
+        (false, ..) => "does not fit",
+        (true, [], []) => "fits",
+        (true, [], _) => "fits, not all checked",
+        (true, ..) => "fits, leaves old code",
     };
     let width_of = |index: usize| {
         let cells = rows.values().filter_map(|row| Some(cell(row.get(index)?).len()));

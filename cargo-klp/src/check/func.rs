@@ -2,8 +2,10 @@
 
 use klp_btf::{Prototype, Types};
 
+use super::elsewhere::{self, Holder, Whereabouts};
 use super::{Fault, Loaded, Outcome};
 use crate::build::resolve::listed;
+use crate::debug_info::stem;
 use crate::error::{Error, Result};
 use crate::manifest::{Func, Passed};
 use crate::symbols::{Symbol, Symbols, VMLINUX};
@@ -13,6 +15,7 @@ pub(super) fn check(
     symbols: &Symbols<'_>,
     loaded: &Loaded<'_>,
     func: &Func,
+    all: &[Func],
     outcome: &mut Outcome,
 ) -> Result<()> {
     if func.signature.is_empty() {
@@ -29,8 +32,22 @@ pub(super) fn check(
     };
     if let Some(why) = obstacle(loaded, function) {
         let (symbol, object) = (&func.symbol, &func.object);
-        outcome.faults.push(fault(format!("`{symbol}` of {object} can't be redirected: {why}")));
+        let inlined = Whereabouts::of_symbol(loaded, function)
+            .and_then(|known| elsewhere::also_inlined(&known))
+            .unwrap_or_default();
+        outcome.faults.push(fault(format!("`{symbol}` of {object} can't be redirected: {why}{inlined}")));
         return Ok(());
+    }
+    if let Some(known) = Whereabouts::of_symbol(loaded, function) {
+        let is_redirected = |holder: &Holder| {
+            all.iter().any(|other| {
+                let is_meant = holder.sympos.is_some_and(|sympos| sympos == 0 || sympos == other.sympos);
+                other.object == func.object && other.symbol == holder.symbol && is_meant
+            })
+        };
+        if let Some(left) = elsewhere::leaves(&func.object, function, &known, is_redirected) {
+            outcome.warnings.push(fault(left));
+        }
     }
     let Some(types) = &loaded.types else {
         if func.object != VMLINUX {
@@ -54,6 +71,11 @@ pub(super) fn check(
     match &*prototypes {
         // A wrapper of a system call: its types are those of `#[klp_syscall]`.
         [] if ["__x64_sys_", "__ia32_"].iter().any(|prefix| name.starts_with(prefix)) => {}
+        [] if stem(name) != name => outcome.unchecked.push(format!(
+            "`{name}` is what the compiler made of `{}`, and its parameters need not be those of the source: the types of its \
+             replacement are not checked",
+            stem(name)
+        )),
         [] => outcome.unchecked.push(format!(
             "BTF has no prototype of `{name}` of {}: the types of its replacement are not checked",
             func.object
@@ -87,6 +109,9 @@ fn choose<'a>(
     let (name, object) = (&func.symbol, &func.object);
     match (candidates, func.sympos) {
         ([], _) => {
+            if let Some(why) = elsewhere::absence(loaded, name) {
+                return Err(format!("`{name}` has no symbol in {object}: {why}"));
+            }
             if let Some(elsewhere) = symbols.elsewhere(object, name) {
                 return Err(format!("`{name}` does not exist in {object}, {elsewhere}"));
             }
@@ -96,9 +121,11 @@ fn choose<'a>(
                 [] => "nothing there has a similar name".to_owned(),
                 names => format!("the nearest names there are {}", names.join(", ")),
             };
-            Err(format!(
-                "`{name}` does not exist in {object}: {hint}; where the compiler inlined it into its callers, patch those"
-            ))
+            let inlined = match loaded.debug_info {
+                Some(_) => "",
+                None => "; where the compiler inlined it into its callers, patch those",
+            };
+            Err(format!("`{name}` does not exist in {object}: {hint}{inlined}"))
         }
         ([only], 0 | 1) => Ok(only),
         (several, 0) => Err(format!(

@@ -4,6 +4,7 @@
 //! BTF. What this machine lacks of a kernel is said, and the rest is checked.
 
 pub mod command;
+mod elsewhere;
 mod func;
 mod object;
 
@@ -19,6 +20,8 @@ use crate::manifest::{Binding, Manifest, Shadow};
 use crate::symbols::{Symbols, VMLINUX};
 use crate::types;
 
+pub(crate) use elsewhere::absence;
+pub use elsewhere::{Holder, Whereabouts};
 pub use func::{fits, obstacle};
 pub use object::Loaded;
 
@@ -27,11 +30,13 @@ pub use object::Loaded;
 pub struct Outcome {
     /// Why the patch must not be loaded.
     pub faults: Vec<Fault>,
+    /// What the patch leaves as it was, though it seems to change it.
+    pub warnings: Vec<Fault>,
     /// What was not checked, and why.
     pub unchecked: Vec<String>,
 }
 
-/// Why a patch does not fit a kernel.
+/// Why a patch does not fit a kernel, or what to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// Where it stands in the source, `file:line:column`, if that is known.
@@ -50,10 +55,10 @@ impl fmt::Display for Fault {
 }
 
 impl Outcome {
-    /// An error, if something is wrong.
-    pub fn into_error(self, release: &str) -> Result<Vec<String>> {
+    /// An error, if something is wrong; else what is to be said besides.
+    pub fn into_error(self, release: &str) -> Result<Self> {
         if self.faults.is_empty() {
-            return Ok(self.unchecked);
+            return Ok(self);
         }
         let faults = self.faults.iter().map(Fault::to_string).collect();
         Err(Error::Unfit { release: release.into(), faults })
@@ -77,7 +82,7 @@ pub fn check(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Resul
     }
     for func in &manifest.funcs {
         match objects.get(&func.object) {
-            Ok(loaded) => func::check(&symbols, loaded, func, &mut outcome)?,
+            Ok(loaded) => func::check(&symbols, loaded, func, &manifest.funcs, &mut outcome)?,
             Err(why) => outcome.unchecked.push(why),
         }
     }
@@ -89,7 +94,9 @@ pub fn check(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Resul
         }
     }
     let place = |fault: &Fault| fault.place.clone().unwrap_or_default();
-    outcome.faults.sort_by(|a, b| alphanumeric_sort::compare_str(place(a), place(b)));
+    for list in [&mut outcome.faults, &mut outcome.warnings] {
+        list.sort_by(|a, b| alphanumeric_sort::compare_str(place(a), place(b)));
+    }
     outcome.unchecked.sort();
     outcome.unchecked.dedup();
     Ok(outcome)

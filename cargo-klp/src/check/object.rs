@@ -2,6 +2,7 @@
 
 use klp_btf::Types;
 
+use crate::debug_info::DebugInfo;
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::symbols::{Object, Sites, Symbols, VMLINUX};
@@ -15,6 +16,8 @@ pub struct Loaded<'a> {
     pub sites: Option<Sites>,
     /// The types; `None` where they are not known.
     pub types: Option<Types>,
+    /// Where its functions are in the code; `None` where there is no debug information.
+    pub debug_info: Option<DebugInfo>,
 }
 
 impl<'a> Loaded<'a> {
@@ -27,6 +30,7 @@ impl<'a> Loaded<'a> {
             Some(base) if name != VMLINUX => types::of_module(&object, &base)?,
             base => base,
         };
-        Ok(Self { object, sites, types })
+        let debug_info = DebugInfo::of(kernel, &object)?;
+        Ok(Self { object, sites, types, debug_info })
     }
 }

@@ -7,11 +7,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::Symbol;
 use super::module::{self, Module};
-use super::{Symbol, table};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
-use crate::{cache, ui};
+use crate::{cache, sorted, ui};
 
 /// A line for each name, sorted: the name, and the modules that have it.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ impl Index {
     }
 
     /// The modules that have a symbol of this name.
-    pub(super) fn modules(&self, name: &str) -> impl Iterator<Item = &str> {
-        let line = table::starting_with(&self.0, name).next().unwrap_or_default();
+    pub(super) fn modules<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let line = sorted::starting_with(&self.0, name).next().unwrap_or_default();
         let (found, modules) = line.split_once(' ').unwrap_or_default();
         modules.split(' ').filter(move |module| found == name && !module.is_empty())
     }

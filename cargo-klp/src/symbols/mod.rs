@@ -3,13 +3,13 @@
 //! They come from the image and the modules themselves, so no `System.map` is needed, which is a stub
 //! in Debian's packages, and no kernel that is up.
 
+mod build_id;
 pub mod code;
 mod exports;
 mod index;
 mod kallsyms;
 mod module;
 mod sites;
-mod table;
 mod vmlinux;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use index::Index;
 use module::Module;
 use vmlinux::Vmlinux;
 
+pub(crate) use build_id::build_id;
 pub use exports::Export;
 pub use sites::Sites;
 

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSegment};
 
 use super::code::Layout;
-use super::{Symbol, kallsyms, no_object, table};
+use super::{Symbol, kallsyms, no_object};
 use crate::cache;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
+use crate::sorted;
 use crate::vm::unpacked_image;
 
 /// The symbols, and the image that has the code.
@@ -62,8 +63,8 @@ impl Vmlinux {
 
     /// The symbols whose names start so and are wanted, sorted by name.
     pub(super) fn starting_with(&self, start: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<Symbol> {
-        let names = table::starting_with(&self.table, start);
-        names.filter_map(symbol).filter(|symbol| is_wanted(&symbol.name)).collect()
+        let lines = sorted::starting_with(&self.table, start);
+        lines.filter_map(symbol).filter(|symbol| is_wanted(&symbol.name)).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What tests of the command share: the command, and a kernel to build for.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use cargo_klp::kernel::{Kernel, KernelArgs, Need};
@@ -32,5 +34,24 @@ pub(crate) fn shuffle<T>(items: &mut [T], seed: u64) {
     for index in (1..items.len()).rev() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         items.swap(index, (state >> 33) as usize % (index + 1));
+    }
+}
+
+/// A patch crate with some items.
+///
+/// Its name is that of the test: tests that run at once share a target directory.
+#[allow(dead_code, reason = "not all tests do")]
+pub(crate) fn write_crate(dir: &Path, name: &str, items: &str) {
+    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
+    let toml = format!(
+        "[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\nklp-runtime = {{ path = {runtime:?} }}\n[workspace]\n"
+    );
+    let source = format!(
+        "#![no_std]\n#![deny(warnings)]\nuse klp_runtime::prelude::*;\n\
+         livepatch! {{ license: \"GPL\", authors: [\"A. Author\"], description: \"Checked\" }}\n{items}"
+    );
+    fs::create_dir_all(dir.join("src")).unwrap();
+    for (file, text) in [("Cargo.toml", &toml), ("src/lib.rs", &source)] {
+        fs::write(dir.join(file), text).unwrap();
     }
 }

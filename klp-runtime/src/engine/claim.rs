@@ -2,10 +2,9 @@
 
 use core::ptr;
 
-use super::{Engine, Kernel, Reason, Report, claims, id_as_object, withdraw};
-use crate::abi::{
-    CLAIM_INTRODUCED, CLAIM_MADE, Claim, LIVE_STATE_SHADOW_ID, LiveState, PatchNode, ShadowEntry, ShadowLink,
-};
+use super::live::find;
+use super::{Engine, Kernel, Reason, Report, claims, withdraw};
+use crate::abi::{CLAIM_INTRODUCED, CLAIM_MADE, Claim, LiveState, PatchNode, ShadowEntry, ShadowLink};
 use crate::error::{EINVAL, ENOMEM, Result};
 
 impl<K: Kernel> Engine<K> {
@@ -33,14 +32,14 @@ impl<K: Kernel> Engine<K> {
                 let claim = claims.add(index);
                 (*claim).patch = node;
                 (*claim).entry = (*node).states.add(index);
-                self.claim_state(claim)?;
+                self.claim_state(claim, states - index)?;
             }
             let links: *mut ShadowLink = claims.add(states).cast();
             // Backwards, so that each claim's list is in table order.
             for index in (0..shadows).rev() {
                 let link = links.add(index);
                 (*link).entry = (*node).shadows.add(index);
-                let live = self.live((*(*link).entry).state);
+                let live = find((*node).registry, (*(*link).entry).state);
                 if live.is_null() || (*(*live).claims).patch != node {
                     self.kernel.report(&Report::of_shadow(Reason::NoState, node, (*link).entry));
                     return Err(EINVAL);
@@ -53,19 +52,14 @@ impl<K: Kernel> Engine<K> {
         Ok(())
     }
 
-    /// Puts one claim on its state, as the newest.
-    unsafe fn claim_state(&self, claim: *mut Claim) -> Result {
+    /// Puts one claim on its state, as the newest; so many will be put, this one included.
+    unsafe fn claim_state(&self, claim: *mut Claim, claims: usize) -> Result {
         // SAFETY: By contract of the caller.
         unsafe {
-            let entry = (*claim).entry;
-            let mut live = self.live((*entry).id);
+            let (entry, registry) = ((*claim).entry, (*(*claim).patch).registry);
+            let mut live = find(registry, (*entry).id);
             if live.is_null() {
-                let size = LiveState::DATA_OFFSET + (*entry).layout.size;
-                live = self.kernel.shadow_alloc(id_as_object((*entry).id), LIVE_STATE_SHADOW_ID, size).cast();
-                if live.is_null() {
-                    return Err(ENOMEM);
-                }
-                (*live).layout = (*entry).layout;
+                live = self.make_live(registry, entry, claims)?;
                 (*claim).flags = CLAIM_INTRODUCED;
             } else {
                 if (*(*live).claims).patch == (*claim).patch {
@@ -79,11 +73,6 @@ impl<K: Kernel> Engine<K> {
             (*live).claims = claim;
         }
         Ok(())
-    }
-
-    /// The live state `id`, null if no patch provides it.
-    fn live(&self, id: u64) -> *mut LiveState {
-        self.kernel.shadow_get(id_as_object(id), LIVE_STATE_SHADOW_ID).cast()
     }
 
     /// Gives up one claim. Shadow variables that no other patch declares for
@@ -117,10 +106,10 @@ impl<K: Kernel> Engine<K> {
         // SAFETY: By contract of the caller.
         unsafe {
             for claim in claims(node) {
-                let (live, id) = ((*claim).live, (*(*claim).entry).id);
+                let live = (*claim).live;
                 self.release(claim);
                 if (*live).claims.is_null() {
-                    self.kernel.shadow_free(id_as_object(id), LIVE_STATE_SHADOW_ID);
+                    self.free_live((*node).registry, live);
                 }
             }
             self.kernel.free((*node).claims.cast());

@@ -39,6 +39,7 @@ impl<K: Kernel> Engine<K> {
                 (*newest).newer = node;
             }
             (*registry).newest = node;
+            (*node).registry = registry;
         }
         Ok(())
     }
@@ -47,7 +48,7 @@ impl<K: Kernel> Engine<K> {
     pub(super) unsafe fn unlink(&self, node: *mut PatchNode) {
         // SAFETY: The patch is on the list, so the list is there and of this version.
         unsafe {
-            let registry: *mut Registry = self.kernel.shadow_get(ptr::null_mut(), REGISTRY_SHADOW_ID).cast();
+            let registry = (*node).registry;
             let (older, newer) = ((*node).older, (*node).newer);
             if !older.is_null() {
                 (*older).newer = newer;
@@ -59,8 +60,10 @@ impl<K: Kernel> Engine<K> {
             }
             (*node).older = ptr::null_mut();
             (*node).newer = ptr::null_mut();
+            (*node).registry = ptr::null_mut();
             (*node).phase = Phase::Idle;
             if (*registry).newest.is_null() {
+                self.kernel.free((*registry).buckets.cast());
                 self.kernel.shadow_free(ptr::null_mut(), REGISTRY_SHADOW_ID);
             }
         }

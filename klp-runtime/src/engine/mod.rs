@@ -25,6 +25,7 @@
 mod check;
 mod claim;
 mod list;
+mod live;
 mod object;
 mod report;
 
@@ -336,7 +337,7 @@ impl<K: Kernel> Engine<K> {
             while let Some(oldest) = claim::of_state(live).last() {
                 self.release(oldest);
             }
-            self.kernel.shadow_free(id_as_object((*entry).id), abi::LIVE_STATE_SHADOW_ID);
+            self.free_live((*(*claim).patch).registry, live);
         }
     }
 }
@@ -435,9 +436,4 @@ unsafe fn take_over(claim: *mut Claim) {
 unsafe fn context(claim: *mut Claim) -> RawStateContext {
     // SAFETY: By contract of the caller.
     unsafe { RawStateContext { patch: (*(*claim).patch).name, state: (*claim).entry } }
-}
-
-/// The object under which the live state `id` is in the shadow store.
-fn id_as_object(id: u64) -> *mut c_void {
-    core::ptr::without_provenance_mut(id as usize)
 }

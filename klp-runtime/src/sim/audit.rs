@@ -2,7 +2,7 @@
 //! be, and what it amounts to.
 
 use core::ptr;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::format;
 use std::rc::Rc;
 use std::string::String;
@@ -10,10 +10,7 @@ use std::vec::Vec;
 
 use super::current::Current;
 use super::module::Module;
-use crate::abi::{
-    CLAIM_HELD, Claim, LIVE_STATE_SHADOW_ID, LiveState, PatchNode, Phase, REGISTRY_SHADOW_ID, Registry,
-    ShadowLink,
-};
+use crate::abi::{CLAIM_HELD, Claim, LiveState, PatchNode, Phase, REGISTRY_SHADOW_ID, Registry, ShadowLink};
 
 /// What the engine's structures amount to, without addresses: two runs that are
 /// equal in it go on in the same way.
@@ -60,15 +57,15 @@ pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot
     let modules = current.modules.borrow();
     let mut snapshot = Snapshot::default();
     for (id, obj) in store.keys() {
-        match id {
-            REGISTRY_SHADOW_ID => {}
-            LIVE_STATE_SHADOW_ID => snapshot.states.push(obj as u64),
-            _ => snapshot.shadows.push((id, obj)),
+        if id != REGISTRY_SHADOW_ID {
+            snapshot.shadows.push((id, obj));
         }
     }
 
     let mut claims: HashSet<usize> = HashSet::new();
     let mut nodes: HashSet<usize> = HashSet::new();
+    let live = live_states(current)?;
+    snapshot.states = live.keys().copied().collect();
     if let Some(registry) = store.get(ptr::null_mut(), REGISTRY_SHADOW_ID) {
         // SAFETY: The store's data of this id are a registry.
         let mut node = unsafe { (*registry.cast::<Registry>()).newest };
@@ -99,8 +96,7 @@ pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot
                     continue;
                 }
                 let id = module.patch.states[index].id;
-                let live = store.get(id as usize as *mut _, LIVE_STATE_SHADOW_ID);
-                if claim.patch != node || live != Some(claim.live.cast()) {
+                if claim.patch != node || live.get(&id) != Some(&claim.live) {
                     return Err(format!("{name} has a claim on what is not state {id}"));
                 }
                 claims.insert(ptr::from_ref(claim) as usize);
@@ -127,11 +123,9 @@ pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot
     {
         return Err(format!("{} is enabled and not on the list", missing.patch.name));
     }
-    for id in &snapshot.states {
-        let live =
-            store.get(*id as usize as *mut _, LIVE_STATE_SHADOW_ID).map(|live| live.cast::<LiveState>());
-        // SAFETY: The store's data of this id are a live state.
-        let mut claim = live.map_or(ptr::null_mut(), |live| unsafe { (*live).claims });
+    for (id, live) in live {
+        // SAFETY: The state is live.
+        let mut claim = unsafe { (*live).claims };
         if claim.is_null() {
             return Err(format!("state {id} is live though no patch provides it"));
         }
@@ -144,6 +138,46 @@ pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot
         }
     }
     Ok(snapshot)
+}
+
+/// The live states, by their ids.
+///
+/// # Errors
+///
+/// What is wrong with their table.
+pub(super) fn live_states(current: &Current) -> Result<BTreeMap<u64, *mut LiveState>, String> {
+    let memory = current.machine.memory.borrow();
+    let mut states = BTreeMap::new();
+    let registry = current.machine.shadow_get(ptr::null_mut(), REGISTRY_SHADOW_ID).cast::<Registry>();
+    if registry.is_null() {
+        return Ok(states);
+    }
+    // SAFETY: The store's data of this id are a registry.
+    let registry = unsafe { &*registry };
+    if !memory.is_live(registry.buckets.cast(), registry.nr_buckets * size_of::<*mut LiveState>())
+        && registry.nr_buckets > 0
+    {
+        return Err("the table of live states is gone".into());
+    }
+    for index in 0..registry.nr_buckets {
+        // SAFETY: The table is live and large enough.
+        let mut live = unsafe { *registry.buckets.add(index) };
+        while !live.is_null() {
+            if !memory.is_live(live.cast(), LiveState::DATA_OFFSET) {
+                return Err("the table of live states has one that is gone".into());
+            }
+            // SAFETY: As was just seen.
+            let state = unsafe { &*live };
+            if states.insert(state.id, live).is_some() {
+                return Err(format!("state {} is live twice", state.id));
+            }
+            live = state.next;
+        }
+    }
+    if states.len() != registry.nr_live {
+        return Err(format!("{} states are live, and {} are counted", states.len(), registry.nr_live));
+    }
+    Ok(states)
 }
 
 /// How many claims on the state are newer.

@@ -92,12 +92,13 @@ use core::cell::{RefCell, RefMut};
 use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr;
+use std::collections::BTreeMap;
 use std::format;
 use std::rc::Rc;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use crate::abi::{LIVE_STATE_SHADOW_ID, LiveState, SHADOW_SLEEPABLE, SleepableBox};
+use crate::abi::{LiveState, SHADOW_SLEEPABLE, SleepableBox};
 use crate::alloc::GFP_ATOMIC;
 use crate::error::{EEXIST, ENOENT, ENOMEM, Error, Result};
 use crate::host::{self, Machine};
@@ -328,10 +329,14 @@ impl Sim {
         self.current.machine.store.borrow().objects(id).len()
     }
 
+    /// Whether a state is live: some patch provides it.
+    pub fn is_live(&self, state: u64) -> bool {
+        self.live_states().contains_key(&state)
+    }
+
     /// The made-up patch that made the data of a live state.
     pub fn data_made_by(&self, state: u64) -> Option<String> {
-        let live = self.current.machine.shadow_get(state as usize as *mut c_void, LIVE_STATE_SHADOW_ID);
-        let data = live as usize + LiveState::DATA_OFFSET;
+        let data = *self.live_states().get(&state)? as usize + LiveState::DATA_OFFSET;
         self.current.data.borrow().get(&data).map(|(_, maker)| maker.clone())
     }
 
@@ -387,11 +392,9 @@ impl Sim {
             leaks.push(format!("patch {} is listed by the kernel", module.patch.name));
         }
         for (id, obj) in machine.store.borrow().keys() {
-            leaks.push(match id {
-                LIVE_STATE_SHADOW_ID => format!("state {obj} is live"),
-                id => format!("object {obj:#x} has shadow variable {id:#x}"),
-            });
+            leaks.push(format!("object {obj:#x} has shadow variable {id:#x}"));
         }
+        leaks.extend(self.live_states().keys().map(|id| format!("state {id} is live")));
         let modules = self.current.modules.borrow();
         for module in modules.values().filter(|module| !module.forced.get()) {
             let references = module.references(machine);
@@ -408,6 +411,11 @@ impl Sim {
             leaks.push(format!("{} state data are not dropped", self.current.data.borrow().len()));
         }
         leaks
+    }
+
+    /// None where their table is broken, which is a fault of the step that broke it.
+    fn live_states(&self) -> BTreeMap<u64, *mut LiveState> {
+        audit::live_states(&self.current).unwrap_or_default()
     }
 
     fn livepatch(&self) -> RefMut<'_, Livepatch> {

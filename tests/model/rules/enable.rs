@@ -108,3 +108,28 @@ fn s7_an_object_that_cannot_be_patched_takes_all_back() {
     assert_eq!(sim.take_calls(), ["b.pre 2", "a.unpre 1", "a.post 1", "b.unpost 2"]);
     end(&sim, "a");
 }
+
+#[test]
+fn states_are_found_however_many_there_are() {
+    const FAR: u64 = 1 << 40;
+    // Ids that follow each other, ids that are alike in their lower bits, and a second patch with some of each.
+    let few = || patch("few", [1, 2, 3]);
+    let many = || {
+        let ids = (1..=70).chain((1..=20).map(|n| n * FAR));
+        ids.fold(Patch::new("many"), |patch, id| patch.state(State::new(id)))
+    };
+    let last = || patch("last", [2, 70, 71, 20 * FAR, 21 * FAR]).replace();
+    let sim = enabled([few(), many()]);
+    sim.disable("few").unwrap();
+    assert_eq!(events(&sim), NOTHING, "all of them continue");
+    assert!((1..=70).all(|id| sim.is_live(id)) && (1..=20).all(|n| sim.is_live(n * FAR)));
+    assert!(!sim.is_live(0) && !sim.is_live(71) && !sim.is_live(21 * FAR));
+
+    sim.insmod(last()).unwrap();
+    let calls = sim.take_calls();
+    assert_eq!(calls.iter().filter(|call| call.starts_with("last.pre ")).count(), 2, "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| call.starts_with("many.unpost ")).count(), 87, "{calls:?}");
+    let live: Vec<u64> = (1..=71).chain((1..=21).map(|n| n * FAR)).filter(|id| sim.is_live(*id)).collect();
+    assert_eq!(live, [2, 70, 71, 20 * FAR, 21 * FAR]);
+    end(&sim, "last");
+}

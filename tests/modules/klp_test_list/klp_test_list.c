@@ -42,6 +42,7 @@ static struct klp_test_patch {
 	const void *shadows;
 	size_t nr_shadows;
 	void *claims;
+	void *registry;
 } patch = { .phase = 2, .module = THIS_MODULE, .name = KBUILD_MODNAME };
 
 /* klp_runtime::abi::Registry */
@@ -49,6 +50,9 @@ struct klp_test_list {
 	u64 magic;
 	u32 abi_version;
 	struct klp_test_patch *newest;
+	void *buckets;
+	size_t nr_buckets;
+	size_t nr_live;
 };
 
 static int __init klp_test_list_init(void)

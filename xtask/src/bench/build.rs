@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use cargo_klp::error::{Error, Result};
 use cargo_klp::kernel::{KernelArgs, Need};
 
+use super::OTHER;
 use super::measure::{Figures, Goal, Measurement};
 use super::run::{Usage, medians, run};
 use super::sources::Spec;
@@ -16,9 +17,6 @@ use super::workshop::Workshop;
 
 /// Runs of what is quick.
 const RUNS: usize = 7;
-
-/// The other kernel: whose flags are not those of 6.12.
-const OTHER: &str = "6.1";
 
 /// The patch.
 const OURS: &str = "build_klp";
@@ -110,7 +108,8 @@ fn empty_cache(folder: &Path) -> Result<std::path::PathBuf> {
     Ok(empty)
 }
 
-fn touch(path: &Path) -> Result<()> {
+/// Makes a file look as if it had been written to.
+pub(crate) fn touch(path: &Path) -> Result<()> {
     let file = File::options().append(true).open(path).map_err(Error::io("open", path))?;
     file.set_modified(SystemTime::now()).map_err(Error::io("write", path))
 }

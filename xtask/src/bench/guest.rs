@@ -1,7 +1,7 @@
-//! The half that runs in the guest: loads modules and reads how many instructions that took.
+//! The half that runs in the guest: loads modules and reads how many instructions, or how long, that took.
 //!
-//! The guest's clocks count instructions. What a thread has spent on the processor is then the number
-//! of instructions that ran for it, in the kernel too, and not those that ran while it slept.
+//! Where the guest's clocks count instructions, what a thread has spent on the processor is the number of
+//! instructions that ran for it, in the kernel too, and not those that ran while it slept.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -21,8 +21,8 @@ use super::workshop::Workshop;
 /// Arguments of the hidden command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The steps, as JSON.
-    steps: String,
+    /// The file of the steps, as JSON.
+    steps: PathBuf,
 }
 
 /// What is done in the guest, in this order. Each step's figure goes to stdout.
@@ -38,22 +38,46 @@ pub(crate) enum Step {
     Call(String, u32),
 }
 
+/// What the guest's clocks show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// How many instructions ran, a nanosecond each.
+    Instructions,
+    /// The time.
+    Time,
+}
+
 /// What a step took.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Spent {
-    /// Instructions of the thread.
-    pub(crate) instructions: f64,
-    /// Nanoseconds of the guest's time, those included in which others ran or nobody.
+    /// Nanoseconds of the thread on the processor: its instructions, where clocks count these.
+    pub(crate) thread: f64,
+    /// Nanoseconds of the guest's time until the transition is over, those included in which others ran or nobody.
     pub(crate) time: f64,
 }
 
-/// Boots a kernel whose clocks count instructions, and has the steps done there.
-pub(crate) fn run(workshop: &Workshop, steps: &[Step]) -> Result<Vec<Spent>> {
+impl Spent {
+    /// What is measured with this clock.
+    pub(crate) fn by(&self, clock: Clock) -> f64 {
+        match clock {
+            Clock::Instructions => self.thread,
+            Clock::Time => self.time,
+        }
+    }
+}
+
+/// Boots a kernel with such clocks, and has the steps done there.
+pub(crate) fn run(workshop: &Workshop, steps: &[Step], clock: Clock) -> Result<Vec<Spent>> {
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let steps_text = serde_json::to_string(steps).expect("plain data");
     // On one processor no task runs elsewhere: a transition ends at its first try, within insmod.
-    let vm = Vm::new(&workshop.kernel).cpus(1).count_instructions().timeout(Duration::from_secs(1800));
-    let command = [this.into_os_string(), "bench-guest".into(), steps_text.into()];
+    let mut vm = Vm::new(&workshop.kernel).cpus(1).timeout(Duration::from_secs(1800));
+    if clock == Clock::Instructions {
+        vm = vm.count_instructions();
+    }
+    let list = workshop.folder().join("steps.json");
+    fs::write(&list, steps_text).map_err(Error::io("write", &list))?;
+    let command = [this.into_os_string(), "bench-guest".into(), list.into()];
     let said = vm.output(&command)?;
     let spent: Vec<Spent> = said.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     if said.code != 0 || spent.len() != steps.len() {
@@ -64,7 +88,8 @@ pub(crate) fn run(workshop: &Workshop, steps: &[Step]) -> Result<Vec<Spent>> {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let steps: Vec<Step> = serde_json::from_str(&args.steps).expect("the other half has written it");
+    let text = fs::read_to_string(&args.steps).map_err(Error::io("read", &args.steps))?;
+    let steps: Vec<Step> = serde_json::from_str(&text).expect("the other half has written it");
     for step in steps {
         let spent = step.run()?;
         println!("{}", serde_json::to_string(&spent).expect("plain data"));
@@ -80,16 +105,16 @@ impl Step {
                 let none = CString::default();
                 // In the page cache, so that reading it costs nothing that depends on the host.
                 fs::read(ko).map_err(Error::io("read", ko))?;
-                let spent = spend(|| {
+                let load = || {
                     rustix::system::finit_module(&file, &none, 0)
                         .map_err(|errno| Error::io("load", ko)(errno.into()))
-                })?;
-                settle(&name(ko))?;
-                Ok(spent)
+                };
+                spend(load, || settle(&name(ko)))
             }
             Self::Disable(name) => {
                 let enabled = format!("/sys/kernel/livepatch/{name}/enabled");
-                let spent = spend(|| fs::write(&enabled, "0").map_err(Error::io("write", &enabled)))?;
+                let disable = || fs::write(&enabled, "0").map_err(Error::io("write", &enabled));
+                let spent = spend(disable, || settle(name))?;
                 while Path::new(&enabled).exists() {
                     thread::sleep(Duration::from_millis(10));
                 }
@@ -97,10 +122,11 @@ impl Step {
             }
             Self::Unload(name) => {
                 let c_name = CString::new(name.as_str()).expect("a name without NUL");
-                spend(|| {
+                let unload = || {
                     rustix::system::delete_module(&c_name, OFlags::NONBLOCK.bits() as i32)
                         .map_err(|errno| Error::io("unload", name)(errno.into()))
-                })
+                };
+                spend(unload, || ())
             }
             Self::Call(function, times) => {
                 let parameters = Path::new("/sys/module").join(super::sources::TARGET).join("parameters");
@@ -109,34 +135,33 @@ impl Step {
                 let ticks = parameters.join("ticks");
                 let text = fs::read_to_string(&ticks).map_err(Error::io("read", &ticks))?;
                 let instructions = text.trim().parse().expect("the kernel writes a number");
-                Ok(Spent { instructions, time: instructions })
+                Ok(Spent { thread: instructions, time: instructions })
             }
         }
     }
 }
 
 /// Waits for the end of a patch's transition, which is over already if nothing held it up.
-fn settle(name: &str) -> Result<()> {
+fn settle(name: &str) {
     let transition = format!("/sys/kernel/livepatch/{name}/transition");
     while fs::read_to_string(&transition).is_ok_and(|text| text.trim() != "0") {
-        eprintln!("{name}: its transition did not end at the first try");
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(1));
     }
-    Ok(())
 }
 
 fn name(ko: &Path) -> String {
     ko.file_stem().expect("a module has a name").to_string_lossy().into_owned()
 }
 
-/// What `work` costs.
-fn spend<T>(work: impl FnOnce() -> Result<T>) -> Result<Spent> {
+/// What `work` costs, and how long it is until `settle` has waited for what it began.
+fn spend<T>(work: impl FnOnce() -> Result<T>, settle: impl FnOnce()) -> Result<Spent> {
     let now = |clock| {
         let time = clock_gettime(clock);
         time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
     };
     let before = (now(ClockId::ThreadCPUTime), now(ClockId::Monotonic));
     work()?;
-    let (instructions, time) = (now(ClockId::ThreadCPUTime) - before.0, now(ClockId::Monotonic) - before.1);
-    Ok(Spent { instructions, time })
+    let thread = now(ClockId::ThreadCPUTime) - before.0;
+    settle();
+    Ok(Spent { thread, time: now(ClockId::Monotonic) - before.1 })
 }

@@ -2,7 +2,7 @@
 
 use cargo_klp::error::Result;
 
-use super::guest::{Step, run};
+use super::guest::{Clock, Step, run};
 use super::measure::{Figures, Goal, Measurement};
 use super::sources::{self, TARGET};
 use super::workshop::Workshop;
@@ -34,13 +34,9 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
         steps.extend([Step::Disable(name.into()), Step::Unload(name.into())]);
     }
     let calls = |step: &Step| matches!(step, Step::Call(..));
-    let spent = run(workshop, &steps)?;
-    let figures: Vec<f64> = steps
-        .iter()
-        .zip(&spent)
-        .filter(|(step, _)| calls(step))
-        .map(|(_, spent)| spent.instructions)
-        .collect();
+    let spent = run(workshop, &steps, Clock::Instructions)?;
+    let figures: Vec<f64> =
+        steps.iter().zip(&spent).filter(|(step, _)| calls(step)).map(|(_, spent)| spent.thread).collect();
     let each: Vec<f64> = figures.chunks(2).map(|pair| (pair[1] - pair[0]) / f64::from(CALLS)).collect();
     let (ours, c) = each.split_at(FUNCTIONS.len());
     let measurements = NAMES.iter().zip(ours.iter().zip(c)).map(|(name, (ours, c))| {

@@ -6,6 +6,7 @@
 
 mod build;
 mod chart;
+mod engine;
 pub(crate) mod guest;
 mod hot_path;
 mod items;
@@ -36,6 +37,9 @@ use workshop::Workshop;
 /// The figures that the repository has, below its top.
 pub(crate) const BASELINE: &str = "benchmarks/baseline.json";
 
+/// The other kernel: whose flags are not those of 6.12.
+pub(crate) const OTHER: &str = "6.1";
+
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -65,15 +69,30 @@ pub(crate) enum Part {
     Size,
     /// Instructions of a redirected function, a shadow variable, a state's data.
     HotPath,
-    /// Instructions and time of enabling, replacing and disabling.
+    /// Instructions of enabling, replacing and disabling.
     Transition,
+    /// The time of the same.
+    TransitionTime,
+    /// Its instructions on another kernel.
+    TransitionOther,
+    /// The engine's own instructions.
+    Engine,
     /// Time of `cargo check` by the number of items.
     Items,
 }
 
 impl Part {
     /// All of them, in the page's order.
-    pub(crate) const ALL: [Self; 5] = [Self::Build, Self::Size, Self::HotPath, Self::Transition, Self::Items];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Build,
+        Self::Size,
+        Self::HotPath,
+        Self::Transition,
+        Self::TransitionTime,
+        Self::TransitionOther,
+        Self::Engine,
+        Self::Items,
+    ];
 
     /// Its name in the JSON and on the page.
     pub(crate) const fn name(self) -> &'static str {
@@ -82,6 +101,9 @@ impl Part {
             Self::Size => "size",
             Self::HotPath => "hot-path",
             Self::Transition => "transition",
+            Self::TransitionTime => "transition-time",
+            Self::TransitionOther => "transition-other",
+            Self::Engine => "engine",
             Self::Items => "items",
         }
     }
@@ -91,7 +113,10 @@ impl Part {
             Self::Build => build::measure(workshop),
             Self::Size => size::measure(workshop),
             Self::HotPath => hot_path::measure(workshop),
-            Self::Transition => transition::measure(workshop),
+            Self::Transition => transition::instructions(workshop),
+            Self::TransitionTime => transition::time(workshop),
+            Self::TransitionOther => transition::instructions_elsewhere(&workshop.for_kernel(OTHER)?),
+            Self::Engine => engine::measure(workshop),
             Self::Items => items::measure(workshop),
         }
     }
@@ -103,7 +128,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         write(root(), &results)?;
         return Ok(ExitCode::SUCCESS);
     }
-    doctor::ensure(&[Need::Build, Need::Run, Need::Kernel(args.kernel.clone())])?;
+    doctor::ensure(&[Need::Build, Need::Run, Need::Kernel(args.kernel.clone()), Need::Kernel(OTHER.into())])?;
     let kernel =
         KernelArgs { kernel: Some(args.kernel.clone()), ..KernelArgs::default() }.find(KernelNeed::Image)?;
     let workshop = Workshop::new(kernel)?;

@@ -61,6 +61,8 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
     let side = |of: fn(&(f64, f64)) -> f64| std::array::from_fn(|kind| of(&loaded[kind]));
     let (ours, c) = (side(|pair| pair.0), side(|pair| pair.1));
     let each = |name: &str, of: fn(&Loaded) -> f64| Measurement::new(name, "bytes", of(&ours), Some(of(&c)));
+    let first: fn(&Loaded) -> f64 = |[function, one, ..]| one - function;
+    measurements.push(each("the first state, with the engine: loaded", first).goal(Goal::AtMost(400.0)));
     measurements.push(each("each state more: loaded", state).goal(Goal::AtMost(400.0)));
     measurements.push(each("each shadow variable more: loaded", shadow));
     measurements.push(each("the engine, where there is a state: loaded", engine));

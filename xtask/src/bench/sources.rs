@@ -27,6 +27,12 @@ pub(crate) const TARGET: &str = "klp_bench_target";
 const FIRST_SHADOW: u64 = 0x5eed_0000;
 
 impl Spec {
+    /// As many annotated items: functions, states and shadow variables in equal numbers, or nearly so.
+    pub(crate) fn items(number: usize) -> Self {
+        let states = number / 3;
+        Self { functions: number - 2 * states, states, shadows: states > 0, ..Self::default() }
+    }
+
     /// With klp.
     pub(crate) fn rust(&self) -> String {
         let mut text = format!(
@@ -38,7 +44,17 @@ impl Spec {
         if self.cmdline {
             text.push_str(RUST_CMDLINE);
         }
-        for i in 0..self.functions {
+        text + &self.rust_items(0)
+    }
+
+    /// The items alone, in a file of a patch; their numbers begin with `start`.
+    pub(crate) fn rust_module(&self, start: usize) -> String {
+        format!("use klp_runtime::prelude::*;\n{}", self.rust_items(start))
+    }
+
+    fn rust_items(&self, start: usize) -> String {
+        let mut text = String::new();
+        for i in start..start + self.functions {
             writeln!(
                 text,
                 "\n#[klp_func(symbol = \"klp_bench_f{i}\", object = \"{TARGET}\")]\n\
@@ -53,11 +69,11 @@ impl Spec {
             writeln!(
                 text,
                 "\n#[repr(C)]\nstruct Object(u64);\n\nstatic OBJECTS: [Object; {0}] = [const {{ Object(0) }}; {0}];",
-                self.states
+                start + self.states
             )
             .expect("a string takes everything");
         }
-        for i in 0..self.states {
+        for i in start..start + self.states {
             let id = i + 1;
             let shadow = if self.shadows {
                 format!(

@@ -1,103 +1,162 @@
-//! Instructions of enabling, replacing and disabling a patch, by its functions and its states.
+//! Instructions and time of enabling, replacing and disabling a patch, by its functions and its states.
 
 use std::path::{Path, PathBuf};
 
 use cargo_klp::error::Result;
 
-use super::guest::{Step, run};
-use super::measure::{Chart, Curve, Figures, Goal, Measurement};
+use super::guest::{Clock, Step, run};
+use super::measure::{Chart, Curve, Figures, Goal, Measurement, median};
 use super::sources::{self, Spec, TARGET};
 use super::workshop::Workshop;
 
-/// Numbers of functions.
+/// Numbers of functions. The last one takes the kernel minutes, and is left out on the other kernel.
 const FUNCTIONS: [usize; 4] = [1, 10, 100, 1000];
 
 /// Numbers of states, each with a shadow variable; 500 and 1000 show what doubling does.
 const STATES: [usize; 6] = [0, 1, 10, 100, 500, 1000];
 
 /// What is measured of a patch, with the words of the table.
-const STEPS: [&str; 3] = ["enable", "replace", "disable"];
+pub(crate) const STEPS: [&str; 3] = ["enable", "replace", "disable"];
 
-/// Instructions of each of [`STEPS`].
+/// How often all is done in a boot: a thread that runs has some of the kernel's other work done for it now
+/// and then, as much as a small patch is itself.
+const ROUNDS: usize = 5;
+
+/// From this many functions on, what the kernel spends on them is so much that nothing else is seen: once is enough.
+const MANY: usize = 100;
+
+/// What each of [`STEPS`] took.
 type Spent = [f64; 3];
 
-pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
-    let target = workshop.build_c(TARGET, &sources::target(1000))?;
-    let spec = |functions, states| Spec { functions, states, shadows: states > 0, ..Spec::default() };
-    let mut figures = Figures::default();
-    let by_functions = FUNCTIONS.map(|n| (n, spec(n, 0)));
-    curves(workshop, &target, "function", &by_functions, &mut figures)?;
-    let by_states = STATES.map(|n| (n, spec(1, n)));
-    let spent = curves(workshop, &target, "state", &by_states, &mut figures)?;
-    let [.., half, whole] = spent.as_slice() else { unreachable!("there are six") };
+/// A patch, and the same one that replaces it: each with klp, and in C.
+struct Case {
+    what: &'static str,
+    number: usize,
+    patches: [[PathBuf; 2]; 2],
+}
+
+impl Case {
+    fn is_large(&self) -> bool {
+        self.what == "function" && self.number >= MANY
+    }
+}
+
+/// Instructions, with curves.
+pub(crate) fn instructions(workshop: &Workshop) -> Result<Figures> {
+    let (cases, spent) = spend(workshop, &FUNCTIONS, Clock::Instructions)?;
+    let mut figures = table(&cases, &spent, "instructions", 1.0);
+    let states: Vec<_> = cases.iter().zip(&spent).filter(|(case, _)| case.what == "state").collect();
+    let ([none, .., half, whole], true) = (states.as_slice(), STATES.ends_with(&[500, 1000])) else {
+        unreachable!("there are six");
+    };
     for (index, step) in STEPS.iter().enumerate() {
-        let grown = |side: usize| {
-            (whole[side][index] - spent[0][side][index]) / (half[side][index] - spent[0][side][index])
-        };
+        let of = |of: &(&Case, &[Spent; 2]), side: usize| of.1[side][index] - none.1[side][index];
+        let grown = |side| of(whole, side) / of(half, side);
         let name = format!("{step}: 1,000 states over 500, what no state costs taken off");
-        figures
-            .measurements
-            .push(Measurement::new(name, "×", grown(0), Some(grown(1))).goal(Goal::AtMost(2.0)));
+        figures.measurements.push(Measurement::new(name, "×", grown(0), Some(grown(1))));
+    }
+    for what in ["function", "state"] {
+        for (index, step) in STEPS.iter().enumerate() {
+            let curve = |name: &str, side: usize| Curve {
+                name: name.into(),
+                points: cases
+                    .iter()
+                    .zip(&spent)
+                    .filter(|(case, _)| case.what == what)
+                    .map(|(case, spent)| (case.number as f64, spent[side][index]))
+                    .collect(),
+            };
+            figures.charts.push(Chart {
+                file: format!("{step}-by-{what}s"),
+                title: format!("Instructions to {step} a patch, by its {what}s"),
+                axes: [format!("{what}s"), "instructions".into()],
+                curves: vec![curve("klp", 0), curve("C", 1)],
+            });
+        }
     }
     Ok(figures)
 }
 
-/// Measures patches that differ in the number of one thing: for each, ours and C.
-fn curves(
-    workshop: &Workshop,
-    target: &Path,
-    what: &str,
-    specs: &[(usize, Spec)],
-    figures: &mut Figures,
-) -> Result<Vec<[Spent; 2]>> {
-    let mut patches = Vec::new();
-    for (number, spec) in specs {
-        let name = format!("{what}s_{number}");
-        let first = workshop.build_both(&name, spec)?;
-        let next = Spec { replace: true, ..spec.clone() };
-        patches.push([first, workshop.build_both(&format!("{name}_next"), &next)?]);
-    }
-    let sides = [spend(workshop, target, &patches, 0)?, spend(workshop, target, &patches, 1)?];
-    let all: Vec<[Spent; 2]> = sides[0].iter().zip(&sides[1]).map(|(ours, c)| [*ours, *c]).collect();
-    for ((number, _), spent) in specs.iter().zip(&all) {
-        for (index, step) in STEPS.iter().enumerate() {
-            let plural = if *number == 1 { "" } else { "s" };
-            let (ours, c) = (spent[0][index], spent[1][index]);
-            figures.measurements.push(
-                Measurement::new(format!("{step}: {number} {what}{plural}"), "instructions", ours, Some(c))
-                    .goal(Goal::TimesC(1.05)),
-            );
-        }
-    }
-    for (index, step) in STEPS.iter().enumerate() {
-        let curve = |name: &str, side: usize| Curve {
-            name: name.into(),
-            points: specs.iter().zip(&all).map(|((n, _), spent)| (*n as f64, spent[side][index])).collect(),
-        };
-        figures.charts.push(Chart {
-            file: format!("{step}-by-{what}s"),
-            title: format!("Instructions to {step} a patch, by its {what}s"),
-            axes: [format!("{what}s"), "instructions".into()],
-            curves: vec![curve("klp", 0), curve("C", 1)],
-        });
-    }
-    Ok(all)
+/// Instructions on another kernel.
+pub(crate) fn instructions_elsewhere(workshop: &Workshop) -> Result<Figures> {
+    let (cases, spent) = spend(workshop, &FUNCTIONS[..3], Clock::Instructions)?;
+    Ok(table(&cases, &spent, "instructions", 1.0))
 }
 
-/// Enables each patch, replaces it and disables what replaced it, of one side, in one boot.
-fn spend(
-    workshop: &Workshop,
-    target: &Path,
-    patches: &[[[PathBuf; 2]; 2]],
-    side: usize,
-) -> Result<Vec<Spent>> {
-    let mut steps = vec![Step::Load(target.to_owned())];
-    for [first, next] in patches {
-        let name = |ko: &Path| ko.file_stem().expect("a module has a name").to_string_lossy().into_owned();
-        let (first, next) = (&first[side], &next[side]);
-        steps.extend([Step::Load(first.clone()), Step::Load(next.clone()), Step::Disable(name(next))]);
-        steps.extend([Step::Unload(name(first)), Step::Unload(name(next))]);
+/// Time.
+pub(crate) fn time(workshop: &Workshop) -> Result<Figures> {
+    let (cases, spent) = spend(workshop, &FUNCTIONS, Clock::Time)?;
+    Ok(table(&cases, &spent, "ms", 1e6))
+}
+
+fn table(cases: &[Case], spent: &[[Spent; 2]], unit: &str, scale: f64) -> Figures {
+    let mut figures = Figures::default();
+    for (case, spent) in cases.iter().zip(spent) {
+        let plural = if case.number == 1 { "" } else { "s" };
+        for (index, step) in STEPS.iter().enumerate() {
+            let [ours, c] = [0, 1].map(|side| spent[side][index] / scale);
+            let name = format!("{step}: {} {}{plural}", case.number, case.what);
+            figures.measurements.push(Measurement::new(name, unit, ours, Some(c)).goal(Goal::TimesC(1.05)));
+        }
     }
-    let spent = run(workshop, &steps)?;
-    Ok(spent[1..].chunks(5).map(|steps| [0, 1, 2].map(|step| steps[step].instructions)).collect())
+    figures
+}
+
+/// Builds all patches.
+fn cases(workshop: &Workshop, functions: &[usize]) -> Result<Vec<Case>> {
+    let by_functions = functions.iter().map(|&n| ("function", n, n, 0));
+    let by_states = STATES.map(|n| ("state", n, 1, n));
+    let build = |(what, number, functions, states)| {
+        let spec = Spec { functions, states, shadows: states > 0, ..Spec::default() };
+        let name = format!("{what}s_{number}");
+        let first = workshop.build_both(&name, &spec)?;
+        let next = workshop.build_both(&format!("{name}_next"), &Spec { replace: true, ..spec })?;
+        Ok(Case { what, number, patches: [first, next] })
+    };
+    by_functions.chain(by_states).map(build).collect()
+}
+
+/// Enables each patch, replaces it and disables what replaced it, in one boot, ours and C by turns: the
+/// medians of several rounds.
+fn spend(workshop: &Workshop, functions: &[usize], clock: Clock) -> Result<(Vec<Case>, Vec<[Spent; 2]>)> {
+    let most = FUNCTIONS[FUNCTIONS.len() - 1];
+    let target = workshop.build_c(TARGET, &sources::target(most))?;
+    let cases = cases(workshop, functions)?;
+    let mut steps = vec![Step::Load(target)];
+    // What is done for the first time in a boot is dearer.
+    for side in 0..2 {
+        steps.extend(cycle(&cases[0], side));
+    }
+    // For each case and side, where its rounds are.
+    let mut rounds = vec![[const { Vec::new() }; 2]; cases.len()];
+    for round in 0..ROUNDS {
+        for (case, rounds) in cases.iter().zip(&mut rounds) {
+            if round > 0 && case.is_large() {
+                continue;
+            }
+            for (side, rounds) in rounds.iter_mut().enumerate() {
+                rounds.push(steps.len());
+                steps.extend(cycle(case, side));
+            }
+        }
+    }
+    let done = run(workshop, &steps, clock)?;
+    let middle = |rounds: &Vec<usize>| {
+        [0, 1, 2].map(|step| median(rounds.iter().map(|at| done[at + step].by(clock)).collect()))
+    };
+    let spent = rounds.iter().map(|sides| [middle(&sides[0]), middle(&sides[1])]).collect();
+    Ok((cases, spent))
+}
+
+/// The steps of a case on one side; the first three are [`STEPS`].
+fn cycle(case: &Case, side: usize) -> [Step; 5] {
+    let [first, next] = [0, 1].map(|which| &case.patches[which][side]);
+    let name = |ko: &Path| ko.file_stem().expect("a module has a name").to_string_lossy().into_owned();
+    [
+        Step::Load(first.clone()),
+        Step::Load(next.clone()),
+        Step::Disable(name(next)),
+        Step::Unload(name(first)),
+        Step::Unload(name(next)),
+    ]
 }

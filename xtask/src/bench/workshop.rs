@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cargo_klp::error::{Error, Result, run_tool};
-use cargo_klp::kernel::Kernel;
+use cargo_klp::kernel::{Kernel, KernelArgs, Need};
 
 use super::sources::Spec;
 use crate::command::{cargo, root};
@@ -32,6 +32,13 @@ impl Workshop {
         let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\nexclude = [\"target\"]\n";
         write_if_changed(&folder.join("patches/Cargo.toml"), workspace)?;
         Ok(Self { kernel, folder, command: root().join("target/release/cargo-klp") })
+    }
+
+    /// The same for another kernel.
+    pub(crate) fn for_kernel(&self, series: &str) -> Result<Self> {
+        let args = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() };
+        let kernel = args.find(Need::Image)?;
+        Ok(Self { kernel, folder: self.folder.clone(), command: self.command.clone() })
     }
 
     /// What may be removed at any time.

@@ -1,0 +1,127 @@
+//! The engine's own instructions, by the number of states: those of a patch's code, without what the kernel does
+//! for it.
+//!
+//! The Rust halves of two patches are linked into a program, as Kbuild gets them, with an imitation of the
+//! few functions that they call of the kernel. callgrind counts all that runs but these.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cargo_klp::doctor::{self, Need};
+use cargo_klp::error::{Error, Result, run_tool};
+
+use super::measure::{Chart, Curve, Figures, Goal, Measurement};
+use super::sources::Spec;
+use super::transition::STEPS;
+use super::workshop::{Workshop, write_if_changed};
+
+/// The most states; each number is twice the one before.
+const MOST: usize = 1024;
+
+/// The kernel's part, and the order of what is done.
+const PROGRAM: &str = include_str!("engine.c");
+
+/// How the symbols of the two halves begin in the program.
+const SIDES: [&str; 2] = ["first_", "next_"];
+
+pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
+    doctor::ensure(&[Need::Program("valgrind", "valgrind", "it counts the engine's instructions")])?;
+    let program = build(workshop)?;
+    let numbers: Vec<usize> =
+        std::iter::successors(Some(1), |n| Some(n * 2).filter(|n| *n <= MOST)).collect();
+    let mut figures = Figures::default();
+    let mut curves = Vec::new();
+    for step in STEPS {
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        for &number in &numbers {
+            let spent = count(&program, number, step)?;
+            let name = format!("{step}: {number} state{}", if number == 1 { "" } else { "s" });
+            let figure = Measurement::new(name, "instructions", spent, None);
+            figures.measurements.push(match points.last() {
+                Some((_, half)) => figure.goal(Goal::AtMost(half * 2.0)),
+                None => figure,
+            });
+            points.push((number as f64, spent));
+        }
+        curves.push(Curve { name: step.into(), points });
+    }
+    figures.charts.push(Chart {
+        file: "engine-by-states".into(),
+        title: "The engine's own instructions, by the patch's states".into(),
+        axes: ["states".into(), "instructions".into()],
+        curves,
+    });
+    Ok(figures)
+}
+
+/// Builds the program.
+fn build(workshop: &Workshop) -> Result<PathBuf> {
+    let folder = workshop.folder().join("engine");
+    let source = folder.join("engine.c");
+    write_if_changed(&source, PROGRAM)?;
+    let program = folder.join("engine");
+    let mut link = Command::new("gcc");
+    // Static, so that no symbol is looked up while instructions are counted; at addresses below 2 GiB, as those of the
+    // kernel's code are from the other end.
+    link.args(["-O2", "-static", "-no-pie", "-fno-pie", "-fno-builtin", "-o"]).arg(&program).arg(&source);
+    for (side, replace) in SIDES.into_iter().zip([false, true]) {
+        let spec = Spec { states: MOST, shadows: true, replace, ..Spec::default() };
+        let name = format!("engine_{side}klp");
+        let ko = workshop.build_ours(&name, &spec.rust())?;
+        let object = folder.join(format!("{side}rust.o"));
+        rename(&ko.with_file_name(format!("{name}_rust.o")), side, &object)?;
+        link.arg(object);
+    }
+    run_tool(&mut link)?;
+    Ok(program)
+}
+
+/// Gives what an object defines a name of its own.
+fn rename(object: &Path, side: &str, to: &Path) -> Result<()> {
+    use object::{Object, ObjectSymbol};
+    let data = std::fs::read(object).map_err(Error::io("read", object))?;
+    let file = object::File::parse(&*data).map_err(Error::elf("read the Rust half of a patch"))?;
+    let mut command = Command::new("objcopy");
+    for symbol in file.symbols().filter(|symbol| symbol.is_global() && symbol.is_definition()) {
+        let name = symbol.name().map_err(Error::elf("read the Rust half of a patch"))?;
+        command.arg(format!("--redefine-sym={name}={side}{name}"));
+    }
+    run_tool(command.arg(object).arg(to))?;
+    Ok(())
+}
+
+/// Instructions of one step.
+fn count(program: &Path, states: usize, step: &str) -> Result<f64> {
+    let out = program.with_file_name("callgrind.out");
+    let mut valgrind = Command::new("valgrind");
+    valgrind
+        .args(["--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no"])
+        .args(["--toggle-collect=*klp_rt_*", "--toggle-collect=klp_shadow_*", "--toggle-collect=klp_glue_*"])
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(program)
+        .args([&states.to_string(), step]);
+    run_tool(&mut valgrind)?;
+    let text = std::fs::read_to_string(&out).map_err(Error::io("read", &out))?;
+    total(&text).ok_or_else(|| Error::Request {
+        message: format!("{} has no total", out.display()),
+        help: "run the command in it by hand".into(),
+    })
+}
+
+/// The total of callgrind's figures.
+fn total(text: &str) -> Option<f64> {
+    let of = |name| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    of("totals:").or_else(|| of("summary:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_is_found() {
+        assert_eq!(total("events: Ir\nfn=(1) main\n16 12\n\ntotals: 1234\n"), Some(1234.0));
+        assert_eq!(total("events: Ir\nsummary: 12\n"), Some(12.0));
+        assert_eq!(total("events: Ir\n"), None);
+    }
+}
