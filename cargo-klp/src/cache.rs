@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -48,6 +49,15 @@ pub fn entry(key: impl AsRef<Path>, make: impl FnOnce(&Path) -> Result<()>) -> R
         return Err(error);
     }
     Ok(path)
+}
+
+/// What tells a file from others, and from what it was before.
+pub(crate) fn hash(file: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    let metadata = fs::metadata(file).ok();
+    let length = metadata.as_ref().map_or(0, fs::Metadata::len);
+    (file, length, metadata.and_then(|found| found.modified().ok())).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// Held by the one process that works on an entry.

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
 use crate::ui::{self, Verbosity};
-use crate::{build, check, doctor, explain, inspect, new, run};
+use crate::{build, check, doctor, explain, inspect, new, run, types};
 
 /// Livepatches for stock kernels, written in Rust.
 ///
@@ -58,6 +58,9 @@ enum Command {
     Inspect(inspect::Args),
     /// Say where a symbol of a kernel lives, its prototype, whether it can be patched, and where it is inlined.
     Explain(explain::Args),
+    /// Put the types of a module into the cache, from within `kernel_types!`.
+    #[command(hide = true)]
+    Types(types::Args),
     /// Make the Rust half of a module, from within Kbuild.
     #[command(hide = true)]
     Object(build::object::Args),
@@ -102,6 +105,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(args) => run::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Explain(args) => explain::main(&args),
+        Command::Types(args) => types::main(&args),
         Command::Object(args) => build::object::main(&args),
         Command::Finish(args) => build::finish::main(&args),
         Command::Kbuild(args) => build::kbuild::main(&args),

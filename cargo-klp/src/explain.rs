@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::build::ModuleArgs;
 use crate::check::{Holder, Loaded, Whereabouts, absence, obstacle};
 use crate::cli::MessageFormat;
 use crate::debug_info::{self, DebugInfoArgs, stem};
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, KernelArgs, Need};
+use crate::kernel::{Kernel, Need};
 use crate::symbols::{Symbols, VMLINUX};
+use crate::target::TargetArgs;
 
 /// Arguments of `cargo klp explain`.
 #[derive(Debug, clap::Args)]
@@ -21,10 +21,7 @@ pub struct Args {
     symbol: String,
 
     #[command(flatten)]
-    kernel: KernelArgs,
-
-    #[command(flatten)]
-    modules: ModuleArgs,
+    target: TargetArgs,
 
     #[command(flatten)]
     debug_info: DebugInfoArgs,
@@ -71,18 +68,47 @@ pub struct Place {
 
 /// Explains a symbol.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let kernel = args.kernel.find(Need::Image)?;
+    let (kernel, modules) = args.target.find(Need::Image)?;
     let (object, symbol) = parse(&args.symbol);
-    let modules = args.modules.absolute()?;
     args.debug_info.read([&kernel], &modules)?;
-    let explanation = explain(&kernel, object, symbol, &modules)?;
-    match args.message_format {
-        MessageFormat::Human => print!("{}", human(&explanation)),
-        MessageFormat::Json => {
-            println!("{}", serde_json::to_string(&explanation).expect("plain data"));
+    let objects = match args.symbol.contains(':') {
+        true => vec![object.to_owned()],
+        false => objects(&kernel, symbol, &modules)?,
+    };
+    for object in objects {
+        let explanation = explain(&kernel, &object, symbol, &modules)?;
+        match args.message_format {
+            MessageFormat::Human => print!("{}", human(&explanation)),
+            MessageFormat::Json => {
+                println!("{}", serde_json::to_string(&explanation).expect("plain data"));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where to look for a name that may be anyone's: in vmlinux, and where that lacks it in the modules that have it.
+fn objects(kernel: &Kernel, symbol: &str, modules: &[PathBuf]) -> Result<Vec<String>> {
+    /// What so many modules have is explained for each.
+    const MOST: usize = 8;
+    let symbols = Symbols::of(kernel, modules)?;
+    if !symbols.object(VMLINUX)?.named(symbol).is_empty() {
+        return Ok(vec![VMLINUX.into()]);
+    }
+    let found = symbols.modules_with(symbol)?;
+    match found.len() {
+        // Says what is near it.
+        0 => Ok(vec![VMLINUX.into()]),
+        1..=MOST => Ok(found),
+        count => Err(Error::Request {
+            message: format!("{count} modules of {} have `{symbol}`", kernel.release),
+            help: format!(
+                "choose one of {}, …: `cargo klp explain {}:{symbol}`",
+                found[..MOST].join(", "),
+                found[0]
+            ),
+        }),
+    }
 }
 
 /// The object and the symbol of `[OBJECT:]SYMBOL`.
@@ -143,16 +169,13 @@ pub(crate) fn absent(symbols: &Symbols<'_>, loaded: &Loaded<'_>, symbol: &str) -
         };
     }
     let near = loaded.object.nearest(symbol);
-    let elsewhere = symbols.exporters(symbol);
+    let elsewhere = symbols.modules_with(symbol).unwrap_or_default();
     let help = if let [other, ..] = &*elsewhere {
-        format!("`{other}` exports it: `cargo klp explain {other}:{symbol}`")
+        format!("{} has it: write `{other}:{symbol}`", elsewhere.join(", "))
     } else if near.is_empty() {
-        "nothing there has a similar name; for a symbol of a module, write `MODULE:SYMBOL`".into()
+        "nothing there has a similar name, and no module has this one".into()
     } else {
-        format!(
-            "the nearest names there are {}; for a symbol of a module, write `MODULE:SYMBOL`",
-            near.join(", ")
-        )
+        format!("the nearest names there are {}; no module has this one", near.join(", "))
     };
     Error::Request {
         message: format!("`{symbol}` does not exist in {object} of {}", symbols.release()),

@@ -16,6 +16,7 @@ pub mod new;
 pub mod run;
 mod sorted;
 pub mod symbols;
+pub mod target;
 pub mod types;
 pub mod ui;
 pub mod vm;

@@ -170,6 +170,8 @@ pub struct Param {
 pub struct Binding {
     /// Its name.
     pub name: String,
+    /// The object whose types it is one of.
+    pub object: String,
     /// The file of BTF that says what it is.
     pub btf: PathBuf,
 }
@@ -332,7 +334,11 @@ impl Manifest {
                 placeholder: fields.next()?.into(),
             }),
             "binding" => {
-                self.bindings.push(Binding { name: fields.next()?.into(), btf: fields.next()?.into() });
+                self.bindings.push(Binding {
+                    name: fields.next()?.into(),
+                    object: fields.next()?.into(),
+                    btf: fields.next()?.into(),
+                });
             }
             _ => return None,
         }

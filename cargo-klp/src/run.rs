@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::build::{self, ModuleArgs, PackageArgs};
+use crate::build::{self, PackageArgs};
 use crate::error::{Error, Result, exit, last_lines};
-use crate::kernel::{Kernel, KernelArgs, Need};
+use crate::kernel::{Kernel, Need};
+use crate::target::TargetArgs;
 use crate::ui;
 use crate::vm::{Outcome, Vm};
 
@@ -33,10 +34,7 @@ pub struct Args {
     packages: PackageArgs,
 
     #[command(flatten)]
-    kernel: KernelArgs,
-
-    #[command(flatten)]
-    others: ModuleArgs,
+    target: TargetArgs,
 
     /// A directory that the guest may write to. May be repeated.
     #[arg(long, value_name = "DIR")]
@@ -77,8 +75,8 @@ const LOAD: &str = include_str!("run/load.sh");
 
 /// Runs the command.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let kernel = args.kernel.find(Need::Image)?;
-    let modules = modules(args, &kernel)?;
+    let (kernel, others) = args.target.find(Need::Image)?;
+    let modules = modules(args, &kernel, others)?;
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
 
     let mut vm = Vm::new(&kernel).memory_mib(args.memory).cpus(args.cpus);
@@ -105,12 +103,12 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 }
 
 /// The modules to load: files first, then what is built. Without either, the crate here is built.
-fn modules(args: &Args, kernel: &Kernel) -> Result<Vec<PathBuf>> {
+fn modules(args: &Args, kernel: &Kernel, others: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let file = |module: &PathBuf| fs::canonicalize(module).map_err(Error::io("open", module));
     let mut modules = args.modules.iter().map(file).collect::<Result<Vec<_>>>()?;
     if modules.is_empty() || !args.packages.packages.is_empty() {
-        let symbols_of = modules.iter().chain(&args.others.symbols_of).cloned().collect();
-        let built = build::build(&args.packages, kernel, &ModuleArgs { symbols_of })?;
+        let symbols_of: Vec<_> = modules.iter().cloned().chain(others).collect();
+        let built = build::build(&args.packages, kernel, &symbols_of)?;
         modules.extend(built.into_iter().map(|built| built.ko));
     }
     Ok(modules)

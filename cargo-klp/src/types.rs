@@ -1,8 +1,11 @@
-//! The types of a kernel: its BTF, in a file of its own in the cache.
+//! The types of a kernel and its modules: their BTF, in files of the cache.
+//!
+//! `kernel_types!` reads them there: `klp-macros/src/kernel_types/source.rs`.
 
+use std::ffi::OsString;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use klp_btf::Types;
 use object::read::ReadCache;
@@ -11,7 +14,34 @@ use object::{Object as _, ObjectSection};
 use crate::cache;
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelArgs, Need, available};
-use crate::symbols;
+use crate::symbols::{self, VMLINUX};
+use crate::target::TargetArgs;
+
+/// Arguments of `cargo klp types`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// The module's name.
+    module: String,
+}
+
+/// Puts the types of a module into the cache and prints the folder.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let kernel = args.target.kernel.find_quietly(Need::Headers)?;
+    println!("{}", module_folder(&kernel, &args.target.modules.absolute()?, &args.module)?.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command that [`main`] is, for a kernel and with these modules besides its own; the module's name is
+/// left to who runs it. Between its words is what cargo has between flags.
+pub(crate) fn command(kernel: &Kernel, modules: &[PathBuf]) -> Result<OsString> {
+    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+    let words =
+        [this.as_os_str(), "klp".as_ref(), "types".as_ref(), "--kdir".as_ref(), kernel.kdir.as_os_str()];
+    let given = modules.iter().flat_map(|module| ["--module".as_ref(), module.as_os_str()]);
+    Ok(words.into_iter().chain(given).collect::<Vec<_>>().join("\x1f".as_ref()))
+}
 
 /// The file with the BTF of a kernel; `None` where nothing on this machine has it.
 ///
@@ -34,6 +64,43 @@ pub fn of_kernel(kernel: &Kernel) -> Result<Option<Types>> {
     file(kernel)?.map(|file| Types::open(&file).map_err(Error::btf(&kernel.release))).transpose()
 }
 
+/// The file with the BTF of an object: vmlinux, or a module.
+pub fn file_of(kernel: &Kernel, modules: &[PathBuf], object: &str) -> Result<Option<PathBuf>> {
+    if object == VMLINUX {
+        return file(kernel);
+    }
+    Ok(Some(module_folder(kernel, modules, object)?.join("btf")))
+}
+
+/// The folder of the cache with the BTF of a module, and the path of the module.
+fn module_folder(kernel: &Kernel, modules: &[PathBuf], name: &str) -> Result<PathBuf> {
+    let ko = symbols::module_file(kernel, modules, name)?;
+    let unknown = |why: &str, help: &str| Error::Request {
+        message: format!("the types of `{name}` in kernel {} are not known: {why}", kernel.release),
+        help: help.into(),
+    };
+    let Some(base) = file(kernel)? else {
+        let help = format!("install its image with `cargo klp doctor --fix --kernel {}`", kernel.release);
+        return Err(unknown("the kernel has no BTF on this machine", &help));
+    };
+    let key = base.with_file_name(format!("{name}-{}", cache::hash(&ko)));
+    cache::entry(key, |dir| {
+        let btf = symbols::module_btf(&ko)?.ok_or_else(|| {
+            unknown(
+                &format!("`{}` has no BTF", ko.display()),
+                "Kbuild makes it for a module with debug information, where the kernel's build directory has \
+                 `vmlinux` and pahole is installed",
+            )
+        })?;
+        let path = ko.as_os_str().as_encoded_bytes();
+        for (name, text) in [("btf", &*btf), ("path", path)] {
+            let file = dir.join(name);
+            fs::write(&file, text).map_err(Error::io("write", &file))?;
+        }
+        Ok(())
+    })
+}
+
 /// Puts the types of all kernels here into the cache, where `kernel_types!` finds them in an editor.
 pub fn prepare() -> Result<()> {
     for release in available(Need::Headers)? {
@@ -54,10 +121,10 @@ pub fn of_module(module: &symbols::Object<'_>, base: &Types) -> Result<Option<Ty
 
 /// The BTF of an ELF file, in the cache; `None` where it has none.
 fn extracted(kernel: &Kernel, elf: &Path) -> Result<Option<PathBuf>> {
-    let Ok(metadata) = fs::metadata(elf) else { return Ok(None) };
-    let mut hasher = DefaultHasher::new();
-    (elf, metadata.len(), metadata.modified().ok()).hash(&mut hasher);
-    let key = format!("btf/{}-{:016x}", kernel.release, hasher.finish());
+    if !elf.exists() {
+        return Ok(None);
+    }
+    let key = format!("btf/{}-{}", kernel.release, cache::hash(elf));
     let entry = cache::entry(key, |dir| {
         let file = dir.join("vmlinux");
         fs::write(&file, section(elf)?).map_err(Error::io("write", &file))

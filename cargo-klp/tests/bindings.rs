@@ -10,14 +10,19 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use klp_btf::{Layout, Types, Writer, identifier};
-use support::{kernel, klp, shuffle};
+use support::{kernel, klp, shuffle, succeed};
+use tempfile::TempDir;
 
 /// So many structures of each kernel, and so many of the largest.
 const COUNT: usize = 100;
 const LARGEST: usize = 20;
 
-/// A patch crate with some items, checked as cargo and editors do it.
-fn check(name: &str, items: &str, btf: Option<&Path>) -> Output {
+/// Modules with structures of their own, and so many of each.
+const MODULES: [&str; 4] = ["nf_tables", "xfs", "ext4", "loop"];
+const COUNT_OF_MODULE: usize = 5;
+
+/// A patch crate with some items.
+fn patch(name: &str, items: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
     let toml = format!(
@@ -31,13 +36,27 @@ fn check(name: &str, items: &str, btf: Option<&Path>) -> Output {
     for (file, text) in [("Cargo.toml", &toml), ("src/lib.rs", &source)] {
         fs::write(folder.path().join(file), text).unwrap();
     }
+    folder
+}
+
+/// It, checked as cargo and editors do it.
+fn check(name: &str, items: &str, btf: Option<&Path>) -> Output {
+    let folder = patch(name, items);
     let mut cargo = Command::new("cargo");
-    cargo.arg("check").current_dir(&folder).env_remove("KLP_BTF").env("RUSTFLAGS", "");
+    cargo.arg("check").current_dir(&folder).env("RUSTFLAGS", "");
+    cargo.env_remove("KLP_BTF").env_remove("KLP_TYPES");
     cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings"));
     if let Some(btf) = btf {
         cargo.env("KLP_BTF", btf);
     }
     cargo.output().unwrap()
+}
+
+/// What `cargo klp check` makes of it.
+fn klp_check(folder: &TempDir, arguments: &[&str]) -> Output {
+    let mut check = klp();
+    check.arg("check").args(arguments).arg("--manifest-path").arg(folder.path().join("Cargo.toml"));
+    check.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings")).output().unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -56,8 +75,8 @@ fn places(types: &Types, layout: &Layout, path: &str, start: u64, places: &mut V
     }
 }
 
-fn structures_at_random(series: &str, seed: u64) {
-    let types = cargo_klp::types::of_kernel(&kernel(series)).unwrap().unwrap();
+/// The structures that have fields and a name of their own, the largest first.
+fn structures(types: &Types) -> Vec<(Layout, String, u32)> {
     let mut by_name = BTreeMap::<_, Vec<_>>::new();
     for (name, id) in types.structures().unwrap() {
         by_name.entry(name).or_default().push(id);
@@ -68,19 +87,19 @@ fn structures_at_random(series: &str, seed: u64) {
         .map(|(name, id)| (types.layout(id).unwrap().unwrap(), name, id))
         .filter(|(layout, ..)| !layout.fields.is_empty())
         .collect();
-    assert!(all.len() > 5_000, "{}", all.len());
     all.sort_by_key(|(layout, name, _)| (std::cmp::Reverse(layout.size), name.clone()));
-    let mut chosen: Vec<_> = all.drain(..LARGEST).collect();
-    shuffle(&mut all, seed);
-    chosen.extend(all.into_iter().take(COUNT));
+    all
+}
 
-    let mut writer = Writer::new(&types, "::core::ffi::", [], "");
+/// Their declarations, and assertions of their sizes and of where each field is, with how many fields there are.
+fn declared(types: &Types, chosen: &[(Layout, String, u32)]) -> (String, String, usize) {
+    let mut writer = Writer::new(types, "::core::ffi::", [], "");
     let (mut asserts, mut count) = (String::new(), 0);
-    for (layout, name, id) in &chosen {
+    for (layout, name, id) in chosen {
         let ty = writer.whole(name, *id).unwrap();
         asserts.push_str(&format!("const _: () = assert!(size_of::<{ty}>() == {});\n", layout.size));
         let mut fields = Vec::new();
-        places(&types, layout, "", 0, &mut fields);
+        places(types, layout, "", 0, &mut fields);
         for (path, offset) in fields {
             asserts.push_str(&format!(
                 "const _: () = assert!(core::mem::offset_of!({ty}, {path}) == {offset});\n"
@@ -88,15 +107,46 @@ fn structures_at_random(series: &str, seed: u64) {
             count += 1;
         }
     }
-    let text = writer.finish();
-    let declared = text.matches("#[repr(C, align").count();
-    println!("{series}: {} structures with {count} fields, made of {declared}", chosen.len());
-    let output =
-        check(&format!("structures-{}", series.replace('.', "-")), &format!("{text}{asserts}"), None);
+    (writer.finish(), asserts, count)
+}
+
+fn structures_at_random(series: &str, seed: u64) {
+    let kernel = kernel(series);
+    let types = cargo_klp::types::of_kernel(&kernel).unwrap().unwrap();
+    let mut all = structures(&types);
+    assert!(all.len() > 5_000, "{}", all.len());
+    let mut chosen: Vec<_> = all.drain(..LARGEST).collect();
+    shuffle(&mut all, seed);
+    chosen.extend(all.into_iter().take(COUNT));
+    let (mut text, mut asserts, mut count) = declared(&types, &chosen);
+
+    for module in MODULES {
+        let file = cargo_klp::types::file_of(&kernel, &[], module).unwrap().unwrap();
+        let own = types.open_module(&file).unwrap();
+        let mut all = structures(&own);
+        shuffle(&mut all, seed);
+        all.truncate(COUNT_OF_MODULE);
+        assert_eq!(all.len(), COUNT_OF_MODULE);
+        let (declarations, own_asserts, own_count) = declared(&own, &all);
+        // Names of one may be those of another one.
+        text.push_str(&format!(
+            "/// Of a module.\npub mod {} {{\n{declarations}{own_asserts}}}\n",
+            identifier(module)
+        ));
+        count += own_count;
+        chosen.extend(all);
+    }
+    println!("{series}: {} structures with {count} fields", chosen.len());
+    let name = format!("structures-{}", series.replace('.', "-"));
+    let output = check(&name, &format!("{text}{asserts}"), None);
     assert!(output.status.success(), "{}", said(&output));
-    // The assertions are looked at.
-    let wrong = asserts.replacen(" == ", " == 1 + ", 1);
-    let output = check(&format!("structures-{}", series.replace('.', "-")), &format!("{text}{wrong}"), None);
+    // The assertions are looked at, those of modules too.
+    let wrong =
+        text.rsplit_once(") == ").map(|(start, end)| format!("{start}) == 1 + {end}{asserts}")).unwrap();
+    let output = check(&name, &wrong, None);
+    assert!(said(&output).contains("evaluation panicked"), "{}", said(&output));
+    asserts = asserts.replacen(" == ", " == 1 + ", 1);
+    let output = check(&name, &format!("{text}{asserts}"), None);
     assert!(said(&output).contains("evaluation panicked"), "{}", said(&output));
 }
 
@@ -182,32 +232,126 @@ fn what_the_kernel_lacks() {
 /// The check is for each kernel anew, where a patch has types of the kernel.
 #[test]
 fn a_structure_that_one_kernel_lacks() {
-    let folder = tempfile::tempdir().unwrap();
-    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
-    fs::create_dir_all(folder.path().join("src")).unwrap();
-    fs::write(
-        folder.path().join("Cargo.toml"),
-        format!(
-            "[package]\nname = \"lacks\"\nedition = \"2024\"\n[dependencies]\nklp-runtime = {{ path = {runtime:?} }}\n[workspace]\n"
-        ),
-    )
-    .unwrap();
-    fs::write(
-        folder.path().join("src/lib.rs"),
-        "#![no_std]\nuse klp_runtime::prelude::*;\n\
-         livepatch! { license: \"GPL\", authors: [\"A. Author\"], description: \"Bindings\" }\n\
-         kernel_types! { struct eventfs_inode; }\n",
-    )
-    .unwrap();
-    let output = klp()
-        .args(["check", "--kernel", "6.12", "--kernel", "6.1", "--manifest-path"])
-        .arg(folder.path().join("Cargo.toml"))
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings"))
-        .output()
-        .unwrap();
+    let folder = patch("lacks", "kernel_types! { struct eventfs_inode; }");
+    let output = klp_check(&folder, &["--kernel", "6.12", "--kernel", "6.1"]);
     let table = String::from_utf8(output.stdout.clone()).unwrap();
     let row: Vec<_> = table.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(row, ["lacks", "fits", "does", "not", "fit"], "{table}\n{}", said(&output));
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("kernel 6.1.0") && said(&output).contains("has no type `eventfs_inode`"));
+}
+
+/// By the macro, with the types of the kernel that the module's are made of.
+#[test]
+fn types_of_a_module() {
+    for series in ["6.12", "6.1"] {
+        let kernel = kernel(series);
+        let base = cargo_klp::types::of_kernel(&kernel).unwrap().unwrap();
+        let file = cargo_klp::types::file_of(&kernel, &[], "nf_tables").unwrap().unwrap();
+        let types = base.open_module(&file).unwrap();
+        assert_eq!(base.find("nft_ctx").unwrap(), None, "it is the module's own");
+        let (layout, ..) = structures(&types).into_iter().find(|(_, name, _)| name == "nft_ctx").unwrap();
+        let offset = layout.fields.iter().find(|field| field.name == "chain").unwrap().offset / 8;
+        let source = format!(
+            "kernel_types! {{
+                 object = \"nf_tables\";
+                 struct nft_ctx {{ chain }}
+                 struct nft_chain {{ name, list }}
+                 struct list_head;
+                 struct task_struct {{ pid }}
+                 enum nft_chain_types;
+                 const PIDTYPE_SID;
+                 fn nft_do_chain;
+                 fn seq_printf;
+                 #[klp_symbols] fn nft_chain_del;
+                 #[klp_symbols(object = \"vmlinux\")] fn cmdline_proc_show;
+             }}
+             const _: () = assert!(core::mem::offset_of!(nft_ctx, chain) == {offset});
+             const _: () = assert!(size_of::<nft_ctx>() == {size});
+             /// # Safety
+             /// The chain is there.
+             pub unsafe fn next(context: *const nft_ctx) -> *mut list_head {{
+                 // SAFETY: As above.
+                 unsafe {{ nft_chain_del((*context).chain); (*(*context).chain).list.next }}
+             }}",
+            size = layout.size
+        );
+        let folder = patch("types-of-a-module", &source);
+        assert_success(&klp_check(&folder, &["--kernel", series]));
+        // In an editor they are those of the newest kernel that has been looked at.
+        if series == "6.12" {
+            assert_success(&check("types-of-a-module-in-an-editor", &source, None));
+        }
+    }
+}
+
+fn assert_success(output: &Output) {
+    assert!(output.status.success(), "{}", said(output));
+}
+
+#[test]
+fn what_a_module_lacks() {
+    let items = "kernel_types! {
+    object = \"nf_tablez\";
+    struct nft_chain;
+}
+kernel_types! {
+    object = \"nf_tables\";
+    struct nft_chian;
+    struct nft_chain { nam }
+    fn no_such_function;
+    #[klp_symbols] fn cmdline_proc_show;
+    #[klp_symbols(object = \"xfs\")] fn xfs_file_open;
+}
+mod kernel {
+    use klp_runtime::prelude::*;
+    kernel_types! {
+        #[klp_symbols] fn nft_chain_del;
+        struct nft_chain;
+    }
+}";
+    let output = klp_check(&patch("module-lacking", items), &["--kernel", "6.12"]);
+    let text = said(&output);
+    insta::assert_snapshot!(compiler_errors(&text));
+}
+
+/// What rustc says and where, without what differs from build to build of the kernel.
+fn compiler_errors(text: &str) -> String {
+    let release = kernel("6.12").release;
+    let lines = text.lines().skip_while(|line| !line.starts_with("error"));
+    lines
+        .take_while(|line| !line.contains("does not compile"))
+        .map(|line| line.replace(&release, "R") + "\n")
+        .collect()
+}
+
+/// A module that is not the kernel's own, which has other types after it was built anew, and then none.
+#[test]
+fn a_module_that_is_built_anew() {
+    let kernel = kernel("6.12");
+    let symbols = cargo_klp::symbols::Symbols::of(&kernel, &[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ko = folder.path().join("own-module.ko");
+    let build = |module: &str| {
+        let packed = fs::read(symbols.object(module).unwrap().file()).unwrap();
+        fs::write(&ko, cargo_klp::vm::decompress(&packed).unwrap()).unwrap();
+    };
+    let items = "kernel_types! { object = \"own_module\"; struct loop_device { lo_offset } }";
+    let patch = patch("own-module", items);
+    let check = || klp_check(&patch, &["--kernel", "6.12", "--module", ko.to_str().unwrap()]);
+    build("loop");
+    assert_success(&check());
+    build("nf_tables");
+    let text = said(&check());
+    assert!(
+        text.contains("own_module of kernel 6.12") && text.contains("has no type `loop_device`"),
+        "{text}"
+    );
+    build("loop");
+    succeed(Command::new("objcopy").args(["--remove-section", ".BTF"]).arg(&ko));
+    let text = said(&check());
+    assert!(
+        text.contains("the types of `own_module`") && text.contains("own-module.ko` has no BTF"),
+        "{text}"
+    );
 }

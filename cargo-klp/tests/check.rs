@@ -223,6 +223,12 @@ klp_runtime::opaque! { struct task_strct; }
 #[shadow(id = 1, of = task_strct)]
 #[repr(C)]
 struct Typo { x: u32 }
+#[klp_func(symbol = \"nf_tables_newtable\")]
+unsafe extern \"C\" fn elsewhere() {}
+#[klp_func(symbol = \"cmdline_proc_show\", object = \"xfs\")]
+unsafe extern \"C\" fn of_vmlinux() {}
+#[klp_symbols]
+unsafe extern \"C\" { pub fn nf_tables_getchain(); }
 ",
     );
     // Where symbols are differs from build to build of the kernel.
@@ -250,8 +256,22 @@ fn what_explain_says() {
     assert_eq!(json["object"], "xfs");
     assert_eq!(json["prototypes"][0], "int xfs_file_open(struct inode *inode, struct file *file)");
     assert_eq!(json["places"][0]["obstacle"], Value::Null);
-    let absent = klp().args(["explain", "nft_do_chain", "--kernel", "6.12"]).output().unwrap();
-    assert_eq!(absent.status.code(), Some(1));
-    let said = String::from_utf8(absent.stderr).unwrap();
-    assert!(said.contains("cargo klp explain nf_tables:nft_do_chain"), "{said}");
+    // Exported, and static.
+    for name in ["nft_do_chain", "nf_tables_newtable"] {
+        let text = explain(&[name]);
+        assert!(text.starts_with(&format!("{name} of nf_tables, 6.12")), "{text}");
+    }
+    let of_two = explain(&["kvm_machine_check"]);
+    assert!(of_two.contains(" of kvm_amd,") && of_two.contains(" of kvm_intel,"), "{of_two}");
+    for (name, expected) in [
+        ("cmdline_proc_sho", "the nearest names there are"),
+        ("nft_no_such_function", "no module has this one"),
+        ("init_module", "modules of 6.12"),
+        ("xfs:nf_tables_newtable", "nf_tables has it: write `nf_tables:nf_tables_newtable`"),
+    ] {
+        let absent = klp().args(["explain", name, "--kernel", "6.12"]).output().unwrap();
+        assert_eq!(absent.status.code(), Some(1));
+        let said = String::from_utf8(absent.stderr).unwrap();
+        assert!(said.contains(expected), "{said}");
+    }
 }

@@ -59,6 +59,13 @@ fn a_patch_for_a_function() {
         ("vfs_read", &[][..], "fn livepatch_vfs_read(\n    file: *mut file,\n    buf: *mut c_char,"),
         ("xfs:xfs_file_open", &[], "(inode: *mut inode, file: *mut file) -> c_int {"),
         (
+            "nf_tables:nft_do_chain",
+            &[],
+            "    object = \"nf_tables\";\n    // Between the braces: the fields that are used.\n    struct nft_pktinfo {}",
+        ),
+        // By value.
+        ("make_kuid", &[], "    struct kuid_t;"),
+        (
             "c_start",
             &["--sympos", "2"],
             "#[klp_func(symbol = \"c_start\", sympos = 2, original = original_c_start)]",
@@ -77,6 +84,7 @@ fn a_patch_for_a_function() {
     for (func, expected) in [
         ("c_start", "choose one with --sympos"),
         ("no_such_function", "does not exist in vmlinux"),
+        ("nft_do_chain", "nf_tables has it: write `nf_tables:nft_do_chain`"),
         ("do_syscall_64", "can't be redirected"),
         ("seq_printf", "is variadic"),
     ] {

@@ -2,18 +2,16 @@
 //!
 //! Needs kernels 6.12 and 6.1, and QEMU: `cargo klp doctor --fix --kernel 6.12` gets them.
 
-use std::path::Path;
-use std::process::Command;
+mod support;
 
-use cargo_klp::kernel::{Kernel, KernelArgs, Need};
+use std::fs;
+use std::path::Path;
+
 use cargo_klp::symbols::{Symbol, Symbols, VMLINUX};
+use support::{kernel, klp, succeed};
 
 /// Modules with many symbols, and with names that are not unique.
 const MODULES: [&str; 2] = ["xfs", "nf_tables"];
-
-fn kernel(series: &str) -> Kernel {
-    KernelArgs { kernel: Some(series.into()), kdir: None }.find_quietly(Need::Image).unwrap()
-}
 
 /// A line of `/proc/kallsyms`.
 struct Line {
@@ -26,13 +24,11 @@ struct Line {
 /// What a kernel says of itself once it is up, and the modules are loaded.
 fn kallsyms(series: &str) -> Vec<Line> {
     let script = format!("for m in {}; do modprobe $m; done; cat /proc/kallsyms", MODULES.join(" "));
-    let output = Command::new(env!("CARGO_BIN_EXE_cargo-klp"))
-        .args(["run", "--kernel", series, "-p", "livepatch-cmdline", "--", "sh", "-c", &script])
+    let mut run = klp();
+    run.args(["run", "--kernel", series, "-p", "livepatch-cmdline", "--", "sh", "-c", &script])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("symbols"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("symbols"));
+    let output = succeed(&mut run);
     let text = String::from_utf8(output.stdout).unwrap();
     let line = |line: &str| {
         let mut fields = line.split_whitespace();
@@ -110,6 +106,33 @@ fn what_is_exported() {
     let module = symbols.object("nf_tables").unwrap();
     assert!(module.export("nft_do_chain").is_some());
     assert!(module.export("nf_tables_newtable").is_none());
+}
+
+/// Which modules have a name, also one that nobody else sees.
+#[test]
+fn names_of_all_modules() {
+    for series in ["6.12", "6.1"] {
+        let kernel = kernel(series);
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own-module.ko");
+        let loop_ko = Symbols::of(&kernel, &[]).unwrap().object("loop").unwrap().file().to_owned();
+        fs::copy(loop_ko, &own).unwrap();
+        let given = [own];
+        for (modules, expected) in [(&[][..], &["loop"][..]), (&given, &["loop", "own_module"])] {
+            let symbols = Symbols::of(&kernel, modules).unwrap();
+            let all = symbols.object("loop").unwrap().all();
+            let functions: Vec<_> =
+                all.iter().filter(|symbol| symbol.name.starts_with("loop_") && symbol.is_code()).collect();
+            assert!(functions.len() > 20, "{functions:?}");
+            for function in functions {
+                let found = symbols.modules_with(&function.name).unwrap();
+                assert!(expected.iter().all(|module| found.iter().any(|other| other == module)), "{found:?}");
+            }
+            assert_eq!(symbols.modules_with("loop_get_status").unwrap(), expected);
+            assert_eq!(symbols.modules_with("loop_get_statu").unwrap(), [""; 0]);
+            assert!(symbols.modules_with("init_module").unwrap().len() > 3_000);
+        }
+    }
 }
 
 #[test]

@@ -53,6 +53,11 @@ impl Types {
         Ok(Self { btf: Btf::from_split_bytes(data, &self.btf)? })
     }
 
+    /// As [`module`](Self::module), of a file of BTF and nothing else.
+    pub fn open_module(&self, file: &Path) -> Result<Self> {
+        Ok(Self { btf: Btf::from_split_file(file, &self.btf)? })
+    }
+
     /// The prototypes of all functions of a name; of a module those alone that are its own.
     ///
     /// BTF leaves out most functions that the compiler has changed: there may be none.
@@ -93,7 +98,8 @@ impl Types {
         Ok(structures)
     }
 
-    /// The number of the structure, union, enumeration or, where there is none, other type of a name.
+    /// The number of the structure, union, enumeration or, where there is none, other type of a name; of a
+    /// module its own before that of its kernel.
     pub fn find(&self, name: &str) -> Result<Option<u32>> {
         let mut other = None;
         for id in self.btf.resolve_ids_by_name(name)? {
@@ -130,10 +136,10 @@ impl Types {
         Ok(Some(all))
     }
 
-    /// The enumeration that has an enumerator, and its value.
+    /// The enumeration that has an enumerator, and its value; of a module its own before that of its kernel.
     pub fn enumerator(&self, name: &str) -> Result<Option<(u32, i128)>> {
-        let (first, last) = self.btf.base().type_id_range();
-        for id in first..=last {
+        let sections = self.btf.split().into_iter().chain([self.btf.base()]);
+        for id in sections.map(btf_rs::BtfSection::type_id_range).flat_map(|(first, last)| first..=last) {
             if let Some((_, value)) =
                 self.enumerators_of(id)?.into_iter().flatten().find(|(found, _)| found == name)
             {

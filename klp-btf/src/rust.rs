@@ -90,6 +90,38 @@ impl<'a> Writer<'a> {
         text + &self.declarations
     }
 
+    /// The same as items of `kernel_types!`, each a line, for those that have a name in BTF; and the declarations of
+    /// the rest. Of what is seen by reference only, the author says which fields are used.
+    pub fn items(mut self) -> Result<(Vec<String>, String)> {
+        let types = self.types;
+        let is_aggregate = |name: &str| match types.find(name)? {
+            Some(id) => types.layout(id).map(|found| found.is_some()),
+            None => Ok(false),
+        };
+        let mut items = Vec::new();
+        let mut is_found = true;
+        for name in self.names.values() {
+            is_found &= is_aggregate(name)?;
+        }
+        // They may be made of each other: all or none.
+        if is_found {
+            let names = std::mem::take(&mut self.names).into_values();
+            items.extend(names.map(|name| format!("struct {};", identifier(&name))));
+            self.declarations.clear();
+        }
+        for name in std::mem::take(&mut self.opaque) {
+            if is_aggregate(&name)? {
+                items.push(format!("struct {} {{}}", identifier(&name)));
+            } else {
+                self.opaque.insert(name);
+            }
+        }
+        items.extend(
+            std::mem::take(&mut self.enums).into_keys().map(|name| format!("enum {};", identifier(&name))),
+        );
+        Ok((items, self.finish()))
+    }
+
     /// The parameters of a function, each with a name, and what it returns, if anything.
     pub fn signature(&mut self, prototype: &Prototype) -> Result<Signature> {
         let mut taken = BTreeSet::new();

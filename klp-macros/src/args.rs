@@ -202,7 +202,8 @@ impl Text {
         self.0.value()
     }
 
-    fn from_expr(value: &Expr) -> darling::Result<Self> {
+    /// A string that an expression is.
+    pub(crate) fn from_expr(value: &Expr) -> darling::Result<Self> {
         match value {
             Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Ok(Self(literal.clone())),
             other => Err(wrong(other, format!("a string is meant, not {}: write `\"…\"`", kind(other)))),

@@ -4,20 +4,32 @@ mod source;
 
 use std::collections::BTreeSet;
 
-use klp_btf::{Field, RUNTIME_TYPES, Types, Writer};
+use klp_btf::{Field, Prototype, RUNTIME_TYPES, Types, Writer};
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Token, braced};
+use syn::{Attribute, Expr, Meta, MetaNameValue, Token, braced};
 
+use crate::args::Text;
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 use crate::emit::{Part, manifest};
+use crate::klp_func::{VMLINUX, check_object};
 use source::Source;
+
+/// The key for a module.
+const OBJECT: &str = "object";
 
 /// What goes before `c_int` and its like.
 const FFI: &str = "::core::ffi::";
+
+/// All that is asked for.
+struct Block {
+    /// The module whose types are meant.
+    object: Option<Text>,
+    items: Vec<Wanted>,
+}
 
 /// What is asked for.
 struct Wanted {
@@ -35,6 +47,40 @@ enum Kind {
     Constant,
     /// A function that is called.
     Function,
+}
+
+impl Parse for Block {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let object = if is_object(input) { Some(object(input)?) } else { None };
+        let mut items = Vec::new();
+        while !input.is_empty() {
+            if is_object(input) {
+                return Err(input.error(
+                    "`object` is for the whole block: write it once, as the first line, and types of another module \
+                     in a block of their own",
+                ));
+            }
+            items.push(input.parse()?);
+        }
+        Ok(Self { object, items })
+    }
+}
+
+fn is_object(input: ParseStream<'_>) -> bool {
+    input.peek(syn::Ident) && input.peek2(Token![=])
+}
+
+/// `object = "…";`.
+fn object(input: ParseStream<'_>) -> syn::Result<Text> {
+    let key: Ident = input.parse()?;
+    input.parse::<Token![=]>()?;
+    let value: Expr = input.parse()?;
+    input.parse::<Token![;]>()?;
+    if key != OBJECT {
+        let message = format!("the only key is `{OBJECT}`: write `object = \"nf_tables\";`");
+        return Err(syn::Error::new_spanned(key, message));
+    }
+    Text::from_expr(&value).map_err(Into::into)
 }
 
 impl Parse for Wanted {
@@ -78,22 +124,28 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 }
 
 fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenStream, Reported> {
-    let parse = |input: ParseStream<'_>| {
-        let mut all = Vec::new();
-        while !input.is_empty() {
-            all.push(input.parse::<Wanted>()?);
-        }
-        Ok(all)
-    };
-    let wanted = parse.parse2(input).map_err(|error| diagnostics.push(error))?;
-    let source = Source::find().map_err(|why| diagnostics.error_at(proc_macro2::Span::call_site(), why))?;
-    let types = source.open().map_err(|why| diagnostics.error_at(proc_macro2::Span::call_site(), why))?;
+    let Block { object, items: wanted } =
+        Block::parse.parse2(input).map_err(|error| diagnostics.push(error))?;
+    if let Some(object) = &object {
+        check_object(diagnostics, object);
+        diagnostics.check()?;
+    }
+    let module = object.filter(|object| object.value() != VMLINUX);
+    let here = proc_macro2::Span::call_site();
+    let mut source = Source::find().map_err(|why| diagnostics.error_at(here, why))?;
+    if let Some(module) = &module {
+        source = source.with_module(&module.value()).map_err(|why| diagnostics.error(module, why))?;
+    }
+    let (kernel, own) = source.open().map_err(|why| diagnostics.error_at(here, why))?;
+    let types = own.as_ref().unwrap_or(&kernel);
     let is_wanted = |name: &&str| wanted.iter().any(|item| item.name == *name);
     let elsewhere = RUNTIME_TYPES.into_iter().filter(|name| !is_wanted(name));
     let mut bindings = Bindings {
-        types: &types,
+        kernel: &kernel,
+        types,
         source: &source,
-        writer: Writer::new(&types, FFI, elsewhere, "::klp_runtime::types::"),
+        module: module.as_ref(),
+        writer: Writer::new(types, FFI, elsewhere, "::klp_runtime::types::"),
         functions: TokenStream::new(),
         diagnostics,
     };
@@ -122,14 +174,30 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
             fields.iter().chain([&item.name])
         })
         .collect();
+    let (object, btf) = (module.as_ref().map_or_else(|| VMLINUX.into(), Text::value), source.btf());
     let lines = wanted.iter().map(|item| {
-        let name = item.name.unraw().to_string();
-        manifest(&[], &[Part::Text("binding"), Part::Text(&name), Part::Text(&source.file.to_string_lossy())])
+        let (name, btf) = (item.name.unraw().to_string(), btf.to_string_lossy());
+        let parts = [Part::Text("binding"), Part::Text(&name), Part::Text(&object), Part::Text(&btf)];
+        manifest(&[], &parts)
     });
     let declared = located(declared, &names);
+    // Another module makes other types, too; for the same file the command may find another one.
+    let of_module = module.as_ref().map(|_| {
+        let file = source.module_file().map(|file| {
+            let file = file.to_string_lossy();
+            quote!(
+                const _: &[u8] = ::core::include_bytes!(#file);
+            )
+        });
+        quote! {
+            const _: ::core::option::Option<&str> = ::core::option_env!("KLP_TYPES");
+            #file
+        }
+    });
     Ok(quote! {
         // Another kernel makes other types.
         const _: ::core::option::Option<&str> = ::core::option_env!("KLP_BTF");
+        #of_module
         #declared
         #functions
         #(#lines)*
@@ -156,8 +224,12 @@ fn located(tokens: TokenStream, names: &[&Ident]) -> TokenStream {
 }
 
 struct Bindings<'a> {
+    /// The types of the kernel alone.
+    kernel: &'a Types,
+    /// Those of the module on top of them, where there is one.
     types: &'a Types,
     source: &'a Source,
+    module: Option<&'a Text>,
     writer: Writer<'a>,
     functions: TokenStream,
     diagnostics: &'a mut Diagnostics,
@@ -206,15 +278,10 @@ impl Bindings<'_> {
                 self.btf(ident, declared)?;
             }
             Kind::Function => {
-                let prototypes = self.btf(ident, self.types.prototypes(&name))?;
-                let Some(prototype) = prototypes.first() else {
-                    let message = format!("{} has no prototype of `{name}` in its BTF", self.source.name());
-                    return Err(self.diagnostics.error(ident, message));
-                };
-                let declared = self.writer.function(prototype);
+                let (attrs, prototype) = self.prototype(wanted, &name)?;
+                let declared = self.writer.function(&prototype);
                 let item: TokenStream = self.btf(ident, declared)?.parse().unwrap_or_default();
                 let item = located(item, &[ident]);
-                let attrs = &wanted.attrs;
                 let docs = format!("`{name}` of the kernel.");
                 self.functions.extend(quote! {
                     #(#attrs)*
@@ -229,15 +296,70 @@ impl Bindings<'_> {
         Ok(())
     }
 
-    /// The number of a type.
-    fn find(&mut self, ident: &Ident, name: &str) -> Result<u32, Reported> {
-        match self.btf(ident, self.types.find(name))? {
-            Some(id) => Ok(id),
-            None => {
-                let message = format!("{} has no type `{name}`", self.source.name());
-                Err(self.diagnostics.error(ident, message))
+    /// The prototype of a function, and the attributes of its declaration: one that is not exported is of the
+    /// block's object, others are the module's or the kernel's.
+    fn prototype(&mut self, wanted: &Wanted, name: &str) -> Result<(Vec<Attribute>, Prototype), Reported> {
+        let ident = &wanted.name;
+        let block = self.module.map_or_else(|| VMLINUX.to_owned(), Text::value);
+        let mut attrs = wanted.attrs.clone();
+        let mut places = vec![self.types, self.kernel];
+        if let Some(attribute) = attrs.iter_mut().find(|attribute| is_klp_symbols(attribute)) {
+            match object_of(&attribute.meta) {
+                None => {
+                    let path = attribute.path().clone();
+                    attribute.meta = syn::parse_quote!(#path(object = #block));
+                    places = vec![self.types];
+                }
+                Some(object) if object.value() == block => places = vec![self.types],
+                Some(object) if object.value() == VMLINUX => places = vec![self.kernel],
+                Some(object) => {
+                    let message = format!(
+                        "the block has the types of {block}: declare what {0} has in a block that starts with \
+                         `object = \"{0}\";`",
+                        object.value()
+                    );
+                    return Err(self.diagnostics.error(object, message));
+                }
             }
         }
+        for types in places {
+            if let Some(found) = self.btf(ident, types.prototypes(name))?.into_iter().next() {
+                return Ok((attrs, found));
+            }
+        }
+        let hint = match self.kernel.prototypes(name) {
+            Ok(found) if !found.is_empty() => {
+                ", but vmlinux has one: write `#[klp_symbols(object = \"vmlinux\")]`".into()
+            }
+            _ => self.hint_at_modules(),
+        };
+        let message = format!("{} has no prototype of `{name}` in its BTF{hint}", self.source.name());
+        Err(self.diagnostics.error(ident, message))
+    }
+
+    /// What to write where vmlinux lacks something that a module may have.
+    fn hint_at_modules(&self) -> String {
+        match self.module {
+            Some(_) => String::new(),
+            None => ": for what a module has, start the block with `object = \"the_module\";`".into(),
+        }
+    }
+
+    /// The number of a type.
+    fn find(&mut self, ident: &Ident, name: &str) -> Result<u32, Reported> {
+        if let Some(id) = self.btf(ident, self.types.find(name))? {
+            return Ok(id);
+        }
+        let hint = match self.module {
+            None => self.hint_at_modules(),
+            Some(_) => {
+                let own = self.btf(ident, self.types.structures())?;
+                let near = nearest(name, own.iter().map(|(name, _)| &**name));
+                near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default()
+            }
+        };
+        let message = format!("{} has no type `{name}`{hint}", self.source.name());
+        Err(self.diagnostics.error(ident, message))
     }
 
     /// The fields that were asked for, none of which shares its place with another.
@@ -288,4 +410,16 @@ impl Bindings<'_> {
             self.diagnostics.error(at, message)
         })
     }
+}
+
+/// Whether an attribute says that a function is not exported.
+fn is_klp_symbols(attribute: &Attribute) -> bool {
+    attribute.path().segments.last().is_some_and(|segment| segment.ident == "klp_symbols")
+}
+
+/// The object that it names.
+fn object_of(meta: &Meta) -> Option<Text> {
+    let Meta::List(list) = meta else { return None };
+    let argument: MetaNameValue = list.parse_args().ok()?;
+    Text::from_expr(&argument.value).ok()
 }

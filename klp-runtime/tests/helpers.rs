@@ -13,41 +13,32 @@ use klp_runtime::{sysfs, task};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Has four threads add 1 a hundred times each.
+fn count_to_400(count: impl Fn(fn(&mut u32)) + Sync) {
+    /// Another thread that gets between would be lost.
+    fn add(count: &mut u32) {
+        let before = *count;
+        thread::yield_now();
+        *count = before + 1;
+    }
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..100).for_each(|_| count(add)));
+        }
+    });
+}
+
 #[test]
 fn one_at_a_time_has_the_value() {
     static COUNT: Mutex<u32> = Mutex::new(0);
-    let count = || {
-        for _ in 0..100 {
-            let mut count = COUNT.lock();
-            let before = *count;
-            thread::yield_now();
-            *count = before + 1;
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(count);
-        }
-    });
+    count_to_400(|add| add(&mut COUNT.lock()));
     assert_eq!(*COUNT.lock(), 400);
 }
 
 #[test]
 fn one_at_a_time_has_what_a_spinlock_guards() {
     static COUNT: SpinLock<u32> = SpinLock::new(0);
-    let count = || {
-        for _ in 0..100 {
-            let mut count = COUNT.lock();
-            let before = *count;
-            thread::yield_now();
-            *count = before + 1;
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(count);
-        }
-    });
+    count_to_400(|add| add(&mut COUNT.lock()));
     assert_eq!(*COUNT.lock(), 400);
 }
 

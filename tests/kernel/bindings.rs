@@ -1,10 +1,11 @@
 //! Kernel types in a patch: one source, whatever the kernel's structures are.
 
+use std::fs;
 use std::process::Command;
 
-use crate::guest::{Patch, is_6_1};
+use crate::guest::{Patch, is_6_1, unload};
 
-crate::tests![fields_of_the_current_task];
+crate::tests![fields_of_the_current_task, fields_of_a_structure_of_a_module];
 
 const BINDINGS: Patch = Patch("bindings");
 
@@ -16,7 +17,7 @@ fn fields_of_the_current_task() {
     let text = String::from_utf8(reader.wait_with_output().unwrap().stdout).unwrap();
     let fields: Vec<_> = text.split_whitespace().collect();
     // Behind the name, which is in parentheses: the state, the parent, the process group and the session.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let session = stat.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap();
     assert_eq!(fields[..6], [&*pid, &pid, &pid, session, "0", "cat"], "{text}");
     let offset: u32 = fields[6].parse().unwrap();
@@ -24,4 +25,32 @@ fn fields_of_the_current_task() {
     assert_eq!(offset, if is_6_1() { 2416 } else { 2432 });
     assert_eq!(fields[7], "4711", "a function that is not exported");
     BINDINGS.end();
+}
+
+/// What a program says that must succeed.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn fields_of_a_structure_of_a_module() {
+    said("modprobe", &["loop"]);
+    let file = "/tmp/klp_test_bindings_module";
+    fs::write(file, [0; 64 * 1024]).unwrap();
+    let device = "/dev/loop3";
+    said("losetup", &["--offset", "4096", device, file]);
+    let inode = || said("losetup", &["--list", "--noheadings", "--output", "BACK-INO", device]);
+    let original = inode();
+
+    Patch("bindings_module").enable();
+    let requests = fs::read_to_string("/sys/block/loop3/queue/nr_requests").unwrap();
+    let requests: u64 = requests.trim().parse().unwrap();
+    assert_eq!(inode(), (3_000_000_000 + requests * 1_000_000 + 4096).to_string());
+    Patch("bindings_module").end();
+
+    assert_eq!(inode(), original);
+    said("losetup", &["--detach", device]);
+    fs::remove_file(file).unwrap();
+    unload("loop").unwrap();
 }

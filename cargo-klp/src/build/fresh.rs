@@ -81,7 +81,7 @@ impl Build<'_> {
         if !self.is_unchanged(&record)? {
             return Ok(false);
         }
-        let library = object::library(self.krate, &self.kernel.kdir)?;
+        let library = object::library(self.krate, &self.kernel.kdir, self.modules)?;
         // It may have been made anew just now.
         Ok(library == self.library() && record.lines().any(|line| line == fact(&library)))
     }

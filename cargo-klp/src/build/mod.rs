@@ -25,8 +25,9 @@ use serde::Serialize;
 use crate::cli::MessageFormat;
 use crate::debug_info::DebugInfoArgs;
 use crate::error::{Error, Result, not_started, run_tool};
-use crate::kernel::{Kernel, KernelArgs, Need, TESTED};
+use crate::kernel::{Kernel, Need, TESTED};
 use crate::manifest::Manifest;
+use crate::target::TargetArgs;
 use crate::{inspect, ui};
 
 /// Arguments that choose patch crates.
@@ -50,10 +51,7 @@ pub struct Args {
     packages: PackageArgs,
 
     #[command(flatten)]
-    kernel: KernelArgs,
-
-    #[command(flatten)]
-    modules: ModuleArgs,
+    target: TargetArgs,
 
     #[command(flatten)]
     debug_info: DebugInfoArgs,
@@ -61,23 +59,6 @@ pub struct Args {
     /// How the results are written to stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
-}
-
-/// Arguments that name modules whose symbols a patch needs.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct ModuleArgs {
-    /// The .ko file of a module that is not the kernel's own and that a patch needs symbols of; may be
-    /// given several times.
-    #[arg(long = "module", value_name = "PATH")]
-    pub symbols_of: Vec<PathBuf>,
-}
-
-impl ModuleArgs {
-    /// The files, by paths that hold in other folders too.
-    pub(crate) fn absolute(&self) -> Result<Vec<PathBuf>> {
-        let absolute = |path: &PathBuf| fs::canonicalize(path).map_err(Error::io("find", path));
-        self.symbols_of.iter().map(absolute).collect()
-    }
 }
 
 /// A module that was built.
@@ -99,9 +80,9 @@ pub struct Built {
 
 /// Builds and says what was built.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let kernel = args.kernel.find(Need::Headers)?;
-    args.debug_info.read([&kernel], &args.modules.absolute()?)?;
-    for built in build(&args.packages, &kernel, &args.modules)? {
+    let (kernel, modules) = args.target.find(Need::Headers)?;
+    args.debug_info.read([&kernel], &modules)?;
+    for built in build(&args.packages, &kernel, &modules)? {
         match args.message_format {
             MessageFormat::Human => println!("{}", built.ko.display()),
             MessageFormat::Json => println!("{}", serde_json::to_string(&built).expect("plain data")),
@@ -114,8 +95,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 ///
 /// For the `cargo klp` program only: Kbuild calls the running program back for the Rust half. Other
 /// programs run `cargo klp build --message-format json`.
-pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel, modules: &ModuleArgs) -> Result<Vec<Built>> {
-    let modules = modules.absolute()?;
+pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel, modules: &[PathBuf]) -> Result<Vec<Built>> {
     for (program, package) in [("make", "make"), ("ld", "binutils"), ("gcc", "gcc")] {
         if crate::doctor::find_program(program).is_none() {
             return Err(Error::Missing {
@@ -133,7 +113,7 @@ pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel, modules: &ModuleArg
     sysroot::sysroot(&flags::rustflags(kernel)?)?;
     choose(&metadata, packages)?
         .into_iter()
-        .map(|package| build_one(&metadata, package, kernel, &modules))
+        .map(|package| build_one(&metadata, package, kernel, modules))
         .collect()
 }
 

@@ -74,7 +74,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let rustflags = flags::rustflags(&kernel)?;
     flags::check_kbuild(&kernel, &rustflags, &args.kbuild_rustflags)?;
     let krate = super::metadata(&args.manifest_path)?;
-    let library = compile(&krate, &kernel, &rustflags, &Product::MODULE)?;
+    let library = compile(&krate, &kernel, &args.modules, &rustflags, &Product::MODULE)?;
     let script = args.kbuild.join("klp.lds");
     let old = fs::read_to_string(&args.header).unwrap_or_default();
     // What is known of the kernel may have become more since.
@@ -135,10 +135,10 @@ pub(super) fn warnings(object: &Path) -> Result<Vec<String>> {
 }
 
 /// What the macros emit in a crate, for a kernel: compiled as fast as can be, and not linked.
-pub(crate) fn manifest_for(manifest_path: &Path, kernel: &Kernel) -> Result<Manifest> {
+pub(crate) fn manifest_for(manifest_path: &Path, kernel: &Kernel, modules: &[PathBuf]) -> Result<Manifest> {
     let rustflags = flags::rustflags(kernel)?;
     let krate = super::metadata(manifest_path)?;
-    let library = compile(&krate, kernel, &rustflags, &Product::MANIFEST)?;
+    let library = compile(&krate, kernel, modules, &rustflags, &Product::MANIFEST)?;
     emitted(&members(&library)?)
 }
 
@@ -190,13 +190,19 @@ impl Product {
 }
 
 /// The library of a crate for a module of this kernel, compiled anew if cargo finds that it must be.
-pub(super) fn library(krate: &Crate, kdir: &Path) -> Result<PathBuf> {
+pub(super) fn library(krate: &Crate, kdir: &Path, modules: &[PathBuf]) -> Result<PathBuf> {
     let kernel = Kernel::from_kdir(kdir)?;
-    compile(krate, &kernel, &flags::rustflags(&kernel)?, &Product::MODULE)
+    compile(krate, &kernel, modules, &flags::rustflags(&kernel)?, &Product::MODULE)
 }
 
 /// Compiles the crate and what it depends on to a library, which is as new as its sources.
-fn compile(krate: &Crate, kernel: &Kernel, rustflags: &[String], product: &Product) -> Result<PathBuf> {
+fn compile(
+    krate: &Crate,
+    kernel: &Kernel,
+    modules: &[PathBuf],
+    rustflags: &[String],
+    product: &Product,
+) -> Result<PathBuf> {
     let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);
     // The entries of a table have the order of the source, which is that of S2. By itself rustc sorts by symbol.
@@ -228,6 +234,7 @@ fn compile(krate: &Crate, kernel: &Kernel, rustflags: &[String], product: &Produ
         .stdout(Stdio::piped());
     // For `kernel_types!`; empty where the kernel has none, which is better than another kernel's.
     command.env("KLP_BTF", types::file(kernel)?.unwrap_or_default());
+    command.env("KLP_TYPES", types::command(kernel, modules)?);
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let mut library = None;

@@ -43,7 +43,7 @@ pub fn resolve(wanted: &[Wanted], kernel: &Kernel, modules: &[PathBuf]) -> Resul
         if !objects.contains_key(&wanted.object) {
             objects.insert(&wanted.object, symbols.object(&wanted.object)?);
         }
-        match find(&objects[&wanted.object], wanted)? {
+        match find(&symbols, &objects[&wanted.object], wanted)? {
             Ok(target) => {
                 let taken = resolved.insert(wanted.placeholder.clone(), target.clone());
                 if taken.is_some_and(|other| other != target) {
@@ -64,10 +64,10 @@ pub fn resolve(wanted: &[Wanted], kernel: &Kernel, modules: &[PathBuf]) -> Resul
 }
 
 /// Finds one symbol; the inner error says why there is none.
-fn find(object: &Object<'_>, wanted: &Wanted) -> Result<Found<Target>> {
+fn find(symbols: &Symbols<'_>, object: &Object<'_>, wanted: &Wanted) -> Result<Found<Target>> {
     let symbol = match &wanted.used_as {
         Use::StaticOf(function) => statics(object, wanted, function)?,
-        _ => choose(object, wanted, &object.named(&wanted.symbol)).cloned(),
+        _ => choose(symbols, object, wanted, &object.named(&wanted.symbol)).cloned(),
     };
     let (symbol, name) = match symbol.and_then(|symbol| Ok((check(object, wanted, &symbol)?, symbol))) {
         Ok((name, symbol)) => (symbol, name),
@@ -86,7 +86,12 @@ fn find(object: &Object<'_>, wanted: &Wanted) -> Result<Found<Target>> {
 }
 
 /// The one that is meant of those of the same name.
-fn choose<'a>(object: &Object<'_>, wanted: &Wanted, candidates: &'a [Symbol]) -> Found<&'a Symbol> {
+fn choose<'a>(
+    symbols: &Symbols<'_>,
+    object: &Object<'_>,
+    wanted: &Wanted,
+    candidates: &'a [Symbol],
+) -> Found<&'a Symbol> {
     let (name, place) = (&wanted.symbol, &object.name);
     if object.name == VMLINUX
         && wanted.used_as != Use::Original
@@ -99,6 +104,9 @@ fn choose<'a>(object: &Object<'_>, wanted: &Wanted, candidates: &'a [Symbol]) ->
     }
     match (candidates, wanted.sympos) {
         ([], _) => {
+            if let Some(elsewhere) = symbols.elsewhere(place, name) {
+                return Err(format!("`{name}` does not exist in {place}, {elsewhere}"));
+            }
             let nearest = object.nearest(name);
             let hint = match nearest.as_slice() {
                 [] => "nothing there has a similar name".to_owned(),

@@ -9,12 +9,13 @@ use serde::Serialize;
 use super::{Fault, Outcome, check};
 use crate::build::object::manifest_for;
 use crate::build::resolve::resolve;
-use crate::build::{ModuleArgs, PackageArgs, chosen};
+use crate::build::{PackageArgs, chosen};
 use crate::cli::MessageFormat;
 use crate::debug_info::DebugInfoArgs;
 use crate::error::{Error, Result, exit};
 use crate::kernel::{Kernel, KernelArgs, Need, available};
 use crate::manifest::Manifest;
+use crate::target::ModuleArgs;
 use crate::ui;
 
 /// Arguments of `cargo klp check`.
@@ -62,7 +63,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             let compiled = match &common {
                 // It does not depend on the kernel.
                 Some(manifest) if manifest.bindings.is_empty() => Ok(manifest.clone()),
-                _ => manifest_for(&manifest_path, kernel),
+                _ => manifest_for(&manifest_path, kernel, &modules),
             };
             let outcome = match compiled {
                 Ok(manifest) => {

@@ -8,16 +8,22 @@ use crate::build::resolve::listed;
 use crate::debug_info::stem;
 use crate::error::{Error, Result};
 use crate::manifest::{Func, Passed};
-use crate::symbols::{Symbol, VMLINUX};
+use crate::symbols::{Symbol, Symbols, VMLINUX};
 
 /// Checks one redirected function.
-pub(super) fn check(loaded: &Loaded<'_>, func: &Func, all: &[Func], outcome: &mut Outcome) -> Result<()> {
+pub(super) fn check(
+    symbols: &Symbols<'_>,
+    loaded: &Loaded<'_>,
+    func: &Func,
+    all: &[Func],
+    outcome: &mut Outcome,
+) -> Result<()> {
     if func.signature.is_empty() {
         return Ok(());
     }
     let fault = |message| Fault { place: func.place.clone(), message };
     let candidates = loaded.object.named(&func.symbol);
-    let function = match choose(loaded, func, &candidates) {
+    let function = match choose(symbols, loaded, func, &candidates) {
         Ok(function) => function,
         Err(message) => {
             outcome.faults.push(fault(message));
@@ -94,12 +100,20 @@ fn place_in_file(func: &Func, part: &str) -> Option<String> {
 }
 
 /// The one that is meant of those of the same name.
-fn choose<'a>(loaded: &Loaded<'_>, func: &Func, candidates: &'a [Symbol]) -> Result<&'a Symbol, String> {
+fn choose<'a>(
+    symbols: &Symbols<'_>,
+    loaded: &Loaded<'_>,
+    func: &Func,
+    candidates: &'a [Symbol],
+) -> Result<&'a Symbol, String> {
     let (name, object) = (&func.symbol, &func.object);
     match (candidates, func.sympos) {
         ([], _) => {
             if let Some(why) = elsewhere::absence(loaded, name) {
                 return Err(format!("`{name}` has no symbol in {object}: {why}"));
+            }
+            if let Some(elsewhere) = symbols.elsewhere(object, name) {
+                return Err(format!("`{name}` does not exist in {object}, {elsewhere}"));
             }
             let mut near = loaded.object.nearest(name);
             near.retain(|name| !name.starts_with("__pfx_"));

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
-use crate::manifest::{Manifest, Shadow};
+use crate::manifest::{Binding, Manifest, Shadow};
 use crate::symbols::{Symbols, VMLINUX};
 use crate::types;
 
@@ -68,7 +68,7 @@ impl Outcome {
 /// Checks the functions and shadow variables of a patch.
 pub fn check(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    check_bindings(manifest, kernel, &mut outcome)?;
+    check_bindings(manifest, kernel, modules, &mut outcome)?;
     if manifest.funcs.is_empty() && manifest.shadows.is_empty() {
         return Ok(outcome);
     }
@@ -82,7 +82,7 @@ pub fn check(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Resul
     }
     for func in &manifest.funcs {
         match objects.get(&func.object) {
-            Ok(loaded) => func::check(loaded, func, &manifest.funcs, &mut outcome)?,
+            Ok(loaded) => func::check(&symbols, loaded, func, &manifest.funcs, &mut outcome)?,
             Err(why) => outcome.unchecked.push(why),
         }
     }
@@ -103,13 +103,21 @@ pub fn check(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Resul
 }
 
 /// Looks whether the types of `kernel_types!` are those of this kernel.
-fn check_bindings(manifest: &Manifest, kernel: &Kernel, outcome: &mut Outcome) -> Result<()> {
-    if manifest.bindings.is_empty() {
-        return Ok(());
-    }
-    let file = types::file(kernel)?;
-    for binding in manifest.bindings.iter().filter(|binding| Some(&binding.btf) != file.as_ref()) {
-        let (name, btf) = (&binding.name, binding.btf.display());
+fn check_bindings(
+    manifest: &Manifest,
+    kernel: &Kernel,
+    modules: &[PathBuf],
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let mut files = BTreeMap::new();
+    for Binding { name, object, btf } in &manifest.bindings {
+        if !files.contains_key(object) {
+            files.insert(object, types::file_of(kernel, modules, object)?);
+        }
+        if files[object].as_ref() == Some(btf) {
+            continue;
+        }
+        let btf = btf.display();
         let message =
             format!("`{name}` is that of another kernel, by `{btf}`: build the patch with `cargo klp`");
         outcome.faults.push(Fault { place: None, message });

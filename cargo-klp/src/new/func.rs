@@ -77,9 +77,26 @@ pub fn replacement(
         let other = types.c_prototype(other).map_err(Error::btf(object))?;
         item.insert_str(0, &format!("// BTF also has: {other}\n"));
     }
-    let declarations = writer.finish();
+    let (items, rest) = writer.items().map_err(Error::btf(object))?;
+    let declarations = kernel_types(object, &items) + &rest;
     let space = if declarations.is_empty() { "" } else { "\n" };
     Ok(Replacement { symbol: symbol.into(), text: format!("{declarations}{space}{item}") })
+}
+
+/// The declaration of what the prototype names, which is that of whichever kernel the patch is built for.
+fn kernel_types(object: &str, items: &[String]) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    let mut lines = Vec::new();
+    if object != VMLINUX {
+        lines.push(format!("object = {object:?};"));
+    }
+    if items.iter().any(|item| item.ends_with("{}")) {
+        lines.push("// Between the braces: the fields that are used.".into());
+    }
+    lines.extend_from_slice(items);
+    format!("kernel_types! {{\n    {}\n}}\n", lines.join("\n    "))
 }
 
 /// What is replaced.

@@ -10,13 +10,15 @@ use std::process::{Command, ExitCode};
 use func::Replacement;
 use name::Name;
 
-use crate::build::{ModuleArgs, kbuild};
+use crate::build::kbuild;
 use crate::error::{Error, Result};
-use crate::kernel::{KernelArgs, Need};
+use crate::kernel::Need;
+use crate::target::TargetArgs;
 use crate::{explain, ui};
 
 /// Arguments of `cargo klp new`.
 #[derive(Debug, clap::Args)]
+#[command(mut_args(needs_func))]
 pub struct Args {
     /// The folder to make; its last part is the patch's name.
     path: PathBuf,
@@ -37,12 +39,15 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, requires = "func")]
     sympos: u64,
 
-    /// The kernel that says the prototype: a release, or a series.
-    #[arg(long, value_name = "RELEASE", requires = "func")]
-    kernel: Option<String>,
-
+    /// The kernel that says the prototype, and the modules.
     #[command(flatten)]
-    modules: ModuleArgs,
+    target: TargetArgs,
+}
+
+/// Which kernel is meant is asked for the sake of a function only.
+fn needs_func(arg: clap::Arg) -> clap::Arg {
+    let is_target = ["kernel", "kdir", "module_files"].iter().any(|id| arg.get_id() == id);
+    if is_target { arg.requires("func") } else { arg }
 }
 
 /// The runtime beside the sources that this program was built from: klp is not on crates.io yet.
@@ -78,9 +83,9 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 
 /// The replacement of the function that was asked for.
 fn replacement(args: &Args, func: &str) -> Result<Replacement> {
-    let kernel = KernelArgs { kernel: args.kernel.clone(), kdir: None }.find(Need::Image)?;
+    let (kernel, modules) = args.target.find(Need::Image)?;
     let (object, symbol) = explain::parse(func);
-    func::replacement(&kernel, object, symbol, args.sympos, &args.modules.absolute()?)
+    func::replacement(&kernel, object, symbol, args.sympos, &modules)
 }
 
 /// What differs from one new crate to the next.

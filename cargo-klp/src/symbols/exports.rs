@@ -23,13 +23,6 @@ impl Exports {
         fs::read_to_string(&file).map(Self).map_err(Error::io("read", file))
     }
 
-    /// The objects that export a name.
-    pub(super) fn objects(&self, name: &str) -> Vec<String> {
-        let lines = self.0.lines().map(|line| line.split('\t'));
-        let named = lines.filter_map(|mut fields| (fields.nth(1)? == name).then(|| fields.next()).flatten());
-        named.map(|path| path.rsplit('/').next().unwrap_or_default().replace('-', "_")).collect()
-    }
-
     /// How an object exports a name: lines are checksum, name, object, macro, namespace.
     pub(super) fn get(&self, object: &str, name: &str) -> Option<Export> {
         let wanted = format!("\t{name}\t");
@@ -59,6 +52,5 @@ mod tests {
         assert_eq!(exports.get("crypto_engine", "crypto_x"), Some(Export { namespace }));
         assert_eq!(exports.get("vmlinux", "crypto_x"), None);
         assert_eq!(exports.get("vmlinux", "print"), None);
-        assert_eq!(exports.objects("crypto_x"), ["crypto_engine"]);
     }
 }

@@ -6,6 +6,7 @@
 mod build_id;
 pub mod code;
 mod exports;
+mod index;
 mod kallsyms;
 mod module;
 mod sites;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use exports::Exports;
+use index::Index;
 use module::Module;
 use vmlinux::Vmlinux;
 
@@ -75,10 +77,41 @@ impl<'a> Symbols<'a> {
         &self.kernel.release
     }
 
-    /// The objects that export a name.
+    /// The modules that have a symbol of this name: of those given and of the kernel's own.
+    pub fn modules_with(&self, name: &str) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for file in self.modules {
+            if Module::read(file)?.symbols().iter().any(|symbol| symbol.name == name) {
+                found.push(module::name(&file.to_string_lossy()));
+            }
+        }
+        if let Some(index) = Index::open(self.kernel)? {
+            found.extend(index.modules(name).map(str::to_owned));
+        }
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Which other objects have a name that one lacks, and what to write for them, if there are any.
     #[must_use]
-    pub fn exporters(&self, name: &str) -> Vec<String> {
-        self.exports.objects(name)
+    pub fn elsewhere(&self, object: &str, name: &str) -> Option<String> {
+        /// So many are shown.
+        const MOST: usize = 5;
+        let is_in_vmlinux = || self.object(VMLINUX).is_ok_and(|vmlinux| !vmlinux.named(name).is_empty());
+        if object != VMLINUX && is_in_vmlinux() {
+            return Some("but in vmlinux: leave `object` out".into());
+        }
+        match &*self.modules_with(name).ok()? {
+            [] => None,
+            [module] => Some(format!("but in {module}: write `object = {module:?}`")),
+            several => {
+                let shown = several[..several.len().min(MOST)].join(", ");
+                let more = several.len().checked_sub(MOST + 1).map(|more| format!(" and {} more", more + 1));
+                let more = more.unwrap_or_default();
+                Some(format!("but in {shown}{more}: write `object = \"…\"` with the module that is meant"))
+            }
+        }
     }
 
     /// An object: [`VMLINUX`], or a module by the name that it has in `/proc/modules`.
@@ -91,6 +124,16 @@ impl<'a> Symbols<'a> {
         };
         Ok(Object { name: name.into(), exports: &self.exports, kind })
     }
+}
+
+/// The file of a module: one of those given, or the kernel's own.
+pub(crate) fn module_file(kernel: &Kernel, modules: &[PathBuf], name: &str) -> Result<PathBuf> {
+    module::find(kernel, modules, name)
+}
+
+/// The BTF that a module's file has, if any.
+pub(crate) fn module_btf(file: &Path) -> Result<Option<Vec<u8>>> {
+    Module::read(file)?.btf()
 }
 
 /// The symbols of vmlinux or of a module.
@@ -211,7 +254,7 @@ impl Object<'_> {
 /// The error for an object that is not on this machine.
 fn no_object(kernel: &Kernel, name: &str, why: &str, help: String) -> Error {
     Error::Request {
-        message: format!("the symbols of `{name}` in kernel {} are not known: {why}", kernel.release),
+        message: format!("nothing is known of `{name}` in kernel {}: {why}", kernel.release),
         help,
     }
 }

@@ -36,17 +36,12 @@ pub(super) fn find(kernel: &Kernel, given: &[PathBuf], name: &str) -> Result<Pat
     let Some(folder) = kernel.modules_dir() else {
         return Err(no_object(kernel, name, "its modules are not on this machine", get));
     };
-    let read = |file: &str| {
-        let path = folder.join(file);
-        fs::read_to_string(&path).map_err(Error::io("read", path))
-    };
-    let own = read("modules.dep")?;
-    if let Some(file) =
-        own.lines().filter_map(|line| line.split(':').next()).find(|file| is_module(file, name))
-    {
+    if let Some(file) = own(&folder)?.iter().find(|file| is_module(file, name)) {
         return Ok(folder.join(file));
     }
-    if read("modules.builtin").is_ok_and(|list| list.lines().any(|file| is_module(file, name))) {
+    if fs::read_to_string(folder.join("modules.builtin"))
+        .is_ok_and(|list| list.lines().any(|file| is_module(file, name)))
+    {
         let help = "leave `object` out: its symbols are those of vmlinux".into();
         return Err(no_object(kernel, name, "it is no module there, but built in", help));
     }
@@ -54,10 +49,22 @@ pub(super) fn find(kernel: &Kernel, given: &[PathBuf], name: &str) -> Result<Pat
     Err(no_object(kernel, name, "it has no such module", help.into()))
 }
 
-/// Whether a file is the module of this name: file names may have `-` for `_`.
-fn is_module(file: &str, name: &str) -> bool {
+/// The files of a kernel's own modules, in its `lib/modules/RELEASE`.
+pub(super) fn own(folder: &Path) -> Result<Vec<String>> {
+    let list = folder.join("modules.dep");
+    let text = fs::read_to_string(&list).map_err(Error::io("read", list))?;
+    Ok(text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect())
+}
+
+/// The name of the module in a file, as the kernel has it; empty where the file is none.
+pub(super) fn name(file: &str) -> String {
     let file = file.rsplit('/').next().unwrap_or_default();
-    file.split_once(".ko").is_some_and(|(stem, _)| stem.replace('-', "_") == name)
+    file.split_once(".ko").map_or_else(String::new, |(stem, _)| stem.replace('-', "_"))
+}
+
+/// Whether a file is the module of this name.
+fn is_module(file: &str, wanted: &str) -> bool {
+    name(file) == wanted
 }
 
 impl Module {
@@ -82,6 +89,16 @@ impl Module {
     /// What the file has, unpacked.
     pub(super) fn data(&self) -> &[u8] {
         &self.data
+    }
+
+    /// The module's own BTF; `None` where it has none.
+    pub(super) fn btf(&self) -> Result<Option<Vec<u8>>> {
+        let read = || {
+            let sections = Header::parse(&*self.data)?.sections(LE, &*self.data)?;
+            let section = sections.section_by_name(LE, b".BTF");
+            section.map(|(_, section)| section.data(LE, &*self.data).map(<[u8]>::to_vec)).transpose()
+        };
+        read().map_err(Error::elf("read a module's BTF"))
     }
 
     /// Whether the module exports a name.

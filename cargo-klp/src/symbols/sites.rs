@@ -45,17 +45,7 @@ impl Object<'_> {
     pub(crate) fn btf(&self) -> Result<Option<Vec<u8>>> {
         match &self.kind {
             Kind::Vmlinux(_) => self.between("__start_BTF", "__stop_BTF"),
-            Kind::Module(module) => {
-                let data = || {
-                    let file = FileHeader64::<LittleEndian>::parse(module.data())?;
-                    let sections = file.sections(LE, module.data())?;
-                    let section = sections.section_by_name(LE, b".BTF");
-                    section
-                        .map(|(_, section)| section.data(LE, module.data()).map(<[u8]>::to_vec))
-                        .transpose()
-                };
-                data().map_err(Error::elf("read a module's BTF"))
-            }
+            Kind::Module(module) => module.btf(),
         }
     }
 

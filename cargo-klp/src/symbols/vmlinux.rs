@@ -40,7 +40,7 @@ impl Vmlinux {
         let entry = cache::entry(format!("symbols/{key}-{VERSION}"), |dir| {
             let file = dir.join("vmlinux");
             let absolute_percpu = kernel.config("CONFIG_KALLSYMS_ABSOLUTE_PERCPU").is_some();
-            fs::write(&file, table(&read(&image, absolute_percpu)?)).map_err(Error::io("write", &file))
+            fs::write(&file, lines(&read(&image, absolute_percpu)?)).map_err(Error::io("write", &file))
         })?;
         let file = entry.join("vmlinux");
         let table = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
@@ -157,7 +157,7 @@ fn read(image: &Path, absolute_percpu: bool) -> Result<Vec<kallsyms::Entry>> {
 }
 
 /// The lines of the cache.
-fn table(entries: &[kallsyms::Entry]) -> String {
+fn lines(entries: &[kallsyms::Entry]) -> String {
     let address = |name| entries.iter().find(|entry| entry.name == name).map(|entry| entry.address);
     let init = address("__init_begin").zip(address("__init_end"));
     let is_init = |at: u64| init.is_some_and(|(start, end)| (start..end).contains(&at));
@@ -203,7 +203,7 @@ mod tests {
             address,
         };
         let entries: Vec<_> = symbols.iter().map(entry).collect();
-        Vmlinux { image: PathBuf::new(), table: table(&entries), addresses: OnceCell::new() }
+        Vmlinux { image: PathBuf::new(), table: lines(&entries), addresses: OnceCell::new() }
     }
 
     #[test]

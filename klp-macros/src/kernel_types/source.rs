@@ -3,15 +3,36 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use klp_btf::Types;
 
 /// What `cargo klp` sets for a build: the file of BTF, or nothing where the kernel has none.
 const VARIABLE: &str = "KLP_BTF";
 
+/// What `cargo klp` sets for a build: the words of its own command that gets a module's types, to which the
+/// name of the module is added. Between them is what cargo has between flags.
+const COMMAND: &str = "KLP_TYPES";
+
+/// The file of BTF in a folder of the cache that is a module's.
+const BTF: &str = "btf";
+
+/// The file beside it that has the path of the module.
+const PATH: &str = "path";
+
 /// A file with the BTF of a kernel.
 pub(super) struct Source {
-    pub(super) file: PathBuf,
+    file: PathBuf,
+    module: Option<Module>,
+}
+
+/// A module, on top of its kernel.
+struct Module {
+    name: String,
+    /// Its BTF.
+    btf: PathBuf,
+    /// The module itself, where that is known.
+    file: Option<PathBuf>,
 }
 
 impl Source {
@@ -23,8 +44,8 @@ impl Source {
                  `cargo klp doctor --fix --kernel RELEASE`"
                     .into(),
             ),
-            Some(file) => Ok(Self { file: file.into() }),
-            None => newest().map(|file| Self { file }).ok_or_else(|| {
+            Some(file) => Ok(Self { file: file.into(), module: None }),
+            None => newest().map(|file| Self { file, module: None }).ok_or_else(|| {
                 "no kernel's types are known on this machine: `cargo klp doctor --fix` gets a kernel, and \
                  `cargo klp check` its types"
                     .into()
@@ -32,13 +53,63 @@ impl Source {
         }
     }
 
-    /// Opens it.
-    pub(super) fn open(&self) -> Result<Types, String> {
-        Types::open(&self.file).map_err(|error| format!("`{}` can't be read: {error}", self.file.display()))
+    /// The same kernel with a module of it, or why its types are not known.
+    pub(super) fn with_module(self, name: &str) -> Result<Self, String> {
+        let in_folder = |folder: PathBuf| {
+            let file = fs::read_to_string(folder.join(PATH)).ok().map(PathBuf::from);
+            // A kernel that was removed has left its types.
+            let file = file.filter(|file| file.is_file());
+            let module = Module { name: name.into(), btf: folder.join(BTF), file };
+            Self { file: folder.with_file_name("vmlinux"), module: Some(module) }
+        };
+        if let Ok(command) = env::var(COMMAND) {
+            return asked(command.split('\x1f'), name).map(in_folder);
+        }
+        // Here is no build: what is at hand will do, else `cargo-klp` is asked, if it is installed.
+        let running = self.file.with_file_name(name);
+        if running.is_file() {
+            return Ok(Self { module: Some(Module { name: name.into(), btf: running, file: None }), ..self });
+        }
+        if let Some(folder) = cached(&self.file, name) {
+            return Ok(in_folder(folder));
+        }
+        let release = release(&self.file).ok_or_else(|| absent(name))?;
+        asked(["cargo-klp", "klp", "types", "--kernel", &release], name).map(in_folder)
+    }
+
+    /// Opens the kernel's types, and those of the module on top of them.
+    pub(super) fn open(&self) -> Result<(Types, Option<Types>), String> {
+        let unreadable = |file: &Path, error| format!("`{}` can't be read: {error}", file.display());
+        let kernel = Types::open(&self.file).map_err(|error| unreadable(&self.file, error))?;
+        let module = match &self.module {
+            Some(Module { btf, .. }) => {
+                Some(kernel.open_module(btf).map_err(|error| unreadable(btf, error))?)
+            }
+            None => None,
+        };
+        Ok((kernel, module))
+    }
+
+    /// The file of BTF that says what the types are.
+    pub(super) fn btf(&self) -> &Path {
+        self.module.as_ref().map_or(&self.file, |module| &module.btf)
+    }
+
+    /// The file of the module: another one makes other types.
+    pub(super) fn module_file(&self) -> Option<&Path> {
+        self.module.as_ref()?.file.as_deref()
+    }
+
+    /// What the kernel, or the module, is called in messages.
+    pub(super) fn name(&self) -> String {
+        match &self.module {
+            Some(module) => format!("{} of {}", module.name, self.kernel()),
+            None => self.kernel(),
+        }
     }
 
     /// What the kernel is called in messages.
-    pub(super) fn name(&self) -> String {
+    pub(super) fn kernel(&self) -> String {
         match release(&self.file) {
             Some(release) => format!("kernel {release}"),
             None => "the running kernel".into(),
@@ -46,11 +117,46 @@ impl Source {
     }
 }
 
-/// The release of a file that `cargo klp` has made: its folder is the release, `-` and a hash.
+fn absent(name: &str) -> String {
+    format!("the types of `{name}` are not known here yet: `cargo klp check` gets them")
+}
+
+/// The folder of the cache that `cargo klp` says.
+fn asked<'a>(command: impl IntoIterator<Item = &'a str>, name: &str) -> Result<PathBuf, String> {
+    let mut words = command.into_iter();
+    let output = Command::new(words.next().unwrap_or_default()).args(words).arg(name).output();
+    let output = output.map_err(|_| absent(name))?;
+    let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout).into());
+    }
+    let said = text(&output.stderr);
+    Err(said.strip_prefix("error: ").unwrap_or(&said).to_owned())
+}
+
+/// The folder of a module of a kernel: of those that the cache has of the release, the one that was made last.
+fn cached(kernel: &Path, name: &str) -> Option<PathBuf> {
+    let folders = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path())
+    };
+    let own = kernel.parent()?;
+    let release = without_hash(own)?;
+    let same = folders(own.parent()?).filter(|other| without_hash(other).as_ref() == Some(&release));
+    let modules = same.flat_map(|other| folders(&other).collect::<Vec<_>>());
+    let modified = |folder: &PathBuf| fs::metadata(folder).and_then(|found| found.modified()).ok();
+    modules.filter(|folder| without_hash(folder).as_deref() == Some(name)).max_by_key(modified)
+}
+
+/// The release of a file that `cargo klp` has made.
 fn release(file: &Path) -> Option<String> {
-    let folder = file.parent()?.file_name()?.to_str()?;
-    let (release, hash) = folder.rsplit_once('-')?;
-    (hash.len() == 16).then(|| release.to_owned())
+    without_hash(file.parent()?)
+}
+
+/// What a folder of the cache has: its name is that of the release or the module, `-` and a hash.
+fn without_hash(folder: &Path) -> Option<String> {
+    let (name, hash) = folder.file_name()?.to_str()?.rsplit_once('-')?;
+    (hash.len() == 16).then(|| name.to_owned())
 }
 
 /// The newest kernel's in the cache of `cargo klp`, else that of the kernel that runs.
@@ -84,6 +190,8 @@ mod tests {
         let of = |path: &str| release(Path::new(path));
         assert_eq!(of("/c/btf/6.1.0-56-amd64-0123456789abcdef/vmlinux").as_deref(), Some("6.1.0-56-amd64"));
         assert_eq!(of("/sys/kernel/btf/vmlinux"), None);
+        assert_eq!(without_hash("/c/nf_tables-0123456789abcdef".as_ref()).as_deref(), Some("nf_tables"));
+        assert_eq!(without_hash("/c/.nf_tables-0123456789abcdef.lock".as_ref()), None);
         assert!(numbers("6.12.9+deb12-amd64") < numbers("6.12.117+deb12-amd64"));
         assert!(numbers("6.1.0-56-amd64") < numbers("6.12.9+deb12-amd64"));
     }
