@@ -87,7 +87,7 @@ fn module_folder(kernel: &Kernel, modules: &[PathBuf], name: &str) -> Result<Pat
     cache::entry(key, |dir| {
         let btf = symbols::module_btf(&ko)?.ok_or_else(|| {
             unknown(
-                &format!("`{}` has no BTF", ko.display()),
+                &format!("`{}` has no BTF on top of the kernel's", ko.display()),
                 "Kbuild makes it for a module with debug information, where the kernel's build directory has \
                  `vmlinux` and pahole is installed",
             )

@@ -325,7 +325,8 @@ fn compiler_errors(text: &str) -> String {
         .collect()
 }
 
-/// A module that is not the kernel's own, which has other types after it was built anew, and then none.
+/// A module that is not the kernel's own, which has other types after it was built anew, and then none
+/// that could be read.
 #[test]
 fn a_module_that_is_built_anew() {
     let kernel = kernel("6.12");
@@ -347,11 +348,17 @@ fn a_module_that_is_built_anew() {
         text.contains("own_module of kernel 6.12") && text.contains("has no type `loop_device`"),
         "{text}"
     );
-    build("loop");
-    succeed(Command::new("objcopy").args(["--remove-section", ".BTF"]).arg(&ko));
-    let text = said(&check());
-    assert!(
-        text.contains("the types of `own_module`") && text.contains("own-module.ko` has no BTF"),
-        "{text}"
-    );
+    // Without BTF, and with BTF whose base is not the kernel's.
+    let base = folder.path().join("base");
+    fs::write(&base, "base").unwrap();
+    let with_base = format!(".BTF.base={}", base.display());
+    for change in [["--remove-section", ".BTF"], ["--add-section", &with_base]] {
+        build("loop");
+        succeed(Command::new("objcopy").args(change).arg(&ko));
+        let text = said(&check());
+        assert!(
+            text.contains("the types of `own_module`") && text.contains("own-module.ko` has no BTF"),
+            "{text}"
+        );
+    }
 }

@@ -91,10 +91,15 @@ impl Module {
         &self.data
     }
 
-    /// The module's own BTF; `None` where it has none.
+    /// The module's own BTF; `None` where it has none that continues the kernel's.
     pub(super) fn btf(&self) -> Result<Option<Vec<u8>>> {
         let read = || {
             let sections = Header::parse(&*self.data)?.sections(LE, &*self.data)?;
+            // Newer tools give a module of one's own a base of its own (`distilled_base`), whose numbers of types are
+            // not those of the kernel.
+            if sections.section_by_name(LE, b".BTF.base").is_some() {
+                return Ok(None);
+            }
             let section = sections.section_by_name(LE, b".BTF");
             section.map(|(_, section)| section.data(LE, &*self.data).map(<[u8]>::to_vec)).transpose()
         };
