@@ -114,5 +114,5 @@ unsafe fn bucket(registry: *mut Registry, id: u64) -> *mut *mut LiveState {
     // By the golden ratio, as the kernel's `hash_64`: ids that follow each other are far apart.
     let hash = u128::from(id.wrapping_mul(0x61c8_8646_80b5_83eb));
     // SAFETY: The hash is a fraction of 2^64, so this is one of the buckets.
-    unsafe { (*registry).buckets.add((hash * (*registry).nr_buckets as u128 >> 64) as usize) }
+    unsafe { (*registry).buckets.add(((hash * (*registry).nr_buckets as u128) >> 64) as usize) }
 }
