@@ -55,6 +55,12 @@ fn read(release: &str, deb: &Path) -> Result<()> {
         entry.read_to_end(&mut data).map_err(io())?;
         import(release, &path, &data)?;
     }
-    child.wait().map_err(Error::io("run", "dpkg-deb"))?;
+    // What stands behind the last entry, so that dpkg-deb comes to its end.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(io())?;
+    let status = child.wait().map_err(Error::io("run", "dpkg-deb"))?;
+    if !status.success() {
+        let command = format!("dpkg-deb --fsys-tarfile {}", deb.display());
+        return Err(Error::Tool { command, status, output: String::new() });
+    }
     Ok(())
 }
