@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cargo_klp::error::Result;
 
 use super::guest::{Clock, Step, run};
-use super::measure::{Chart, Curve, Figures, Goal, Measurement, median};
+use super::measure::{Chart, Curve, Figures, Goal, Measurement};
 use super::sources::{self, Spec, TARGET};
 use super::workshop::Workshop;
 
@@ -117,7 +117,7 @@ fn cases(workshop: &Workshop, functions: &[usize]) -> Result<Vec<Case>> {
 }
 
 /// Enables each patch, replaces it and disables what replaced it, in one boot, ours and C by turns: the
-/// least instructions of several rounds, or the median of their times.
+/// least of several rounds.
 fn spend(workshop: &Workshop, functions: &[usize], clock: Clock) -> Result<(Vec<Case>, Vec<[Spent; 2]>)> {
     let most = FUNCTIONS[FUNCTIONS.len() - 1];
     let target = workshop.build_c(TARGET, &sources::target(most))?;
@@ -144,11 +144,8 @@ fn spend(workshop: &Workshop, functions: &[usize], clock: Clock) -> Result<(Vec<
     let each = |rounds: &Vec<usize>| {
         [0, 1, 2].map(|step| {
             let figures = rounds.iter().map(|at| done[at + step].by(clock));
-            match clock {
-                // What else is done on the thread's account comes on top.
-                Clock::Instructions => figures.fold(f64::INFINITY, f64::min),
-                Clock::Time => median(figures.collect()),
-            }
+            // What else is done on the thread's account, or runs on the host, comes on top.
+            figures.fold(f64::INFINITY, f64::min)
         })
     };
     let spent = rounds.iter().map(|sides| [each(&sides[0]), each(&sides[1])]).collect();
