@@ -163,6 +163,7 @@ mod tests {
     fn the_kind_of_debug_info_is_no_matter_of_code() {
         let kernel = kernel("");
         let flags = rustflags(&kernel).unwrap();
-        check_kbuild(&kernel, &flags, "-Cdebuginfo=2 -Zdwarf-version=5 -Zdebuginfo-compression=zstd").unwrap();
+        check_kbuild(&kernel, &flags, "-Cdebuginfo=2 -Zdwarf-version=5 -Zdebuginfo-compression=zstd")
+            .unwrap();
     }
 }
