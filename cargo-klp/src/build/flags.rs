@@ -41,6 +41,7 @@ const KBUILD_ONLY: &[&str] = &[
     "-Csymbol-mangling-version=v0",
     "-Zfunction-sections=n",
     "-Ctarget-feature=-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2",
+    "-Ctarget-cpu=x86-64",
     "-Ztune-cpu=generic",
     "-Cno-redzone=y",
     "-Copt-level=2",
@@ -50,6 +51,10 @@ const KBUILD_ONLY: &[&str] = &[
     "-Cdebuginfo=0",
     "-Cdebuginfo=1",
     "-Cdebuginfo=2",
+    "-Zdwarf-version=4",
+    "-Zdwarf-version=5",
+    "-Zdebuginfo-compression=zlib",
+    "-Zdebuginfo-compression=zstd",
     // The spelling of an older compiler, for -Cjump-tables=n.
     "-Zno-jump-tables",
     "-Zno-jump-tables=y",
@@ -152,5 +157,13 @@ mod tests {
             .unwrap();
         let error = check_kbuild(&kernel, &flags, "-Zsanitizer=kcfi").unwrap_err();
         assert!(error.to_string().contains("-Zsanitizer=kcfi"));
+    }
+
+    #[test]
+    fn the_kind_of_debug_info_is_no_matter_of_code() {
+        let kernel = kernel("");
+        let flags = rustflags(&kernel).unwrap();
+        check_kbuild(&kernel, &flags, "-Cdebuginfo=2 -Zdwarf-version=5 -Zdebuginfo-compression=zstd")
+            .unwrap();
     }
 }

@@ -94,7 +94,7 @@ fn of_runs(runs: &[Usage]) -> Result<Usage> {
 }
 
 /// The cache without `core` for any kernel; kernels and the library sources stay, they are got once.
-fn empty_cache(folder: &Path) -> Result<std::path::PathBuf> {
+pub(super) fn empty_cache(folder: &Path) -> Result<std::path::PathBuf> {
     let full = cargo_klp::cache::root()?;
     let empty = folder.join("cache");
     fs::create_dir(&empty).map_err(Error::io("create", &empty))?;

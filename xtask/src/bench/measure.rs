@@ -35,6 +35,9 @@ pub(crate) struct Measurement {
     /// Of the one in C, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) c: Option<f64>,
+    /// Of the one that a tool makes of a diff, where that is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) diff_based: Option<f64>,
     /// What it should be, if anything was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goal: Option<Goal>,
@@ -80,7 +83,7 @@ pub(crate) struct Curve {
 impl Measurement {
     /// A figure without a goal.
     pub(crate) fn new(name: impl Into<String>, unit: &str, ours: f64, c: Option<f64>) -> Self {
-        Self { name: name.into(), unit: unit.into(), ours, c, goal: None, met: None }
+        Self { name: name.into(), unit: unit.into(), ours, c, diff_based: None, goal: None, met: None }
     }
 
     /// The figure with its goal.
@@ -92,6 +95,12 @@ impl Measurement {
             (_, None) => None,
         };
         self.goal = Some(goal);
+        self
+    }
+
+    /// The figure with that of the diff-based way.
+    pub(crate) fn diff_based(mut self, figure: f64) -> Self {
+        self.diff_based = Some(figure);
         self
     }
 

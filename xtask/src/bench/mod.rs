@@ -6,6 +6,7 @@
 
 mod build;
 mod chart;
+mod diff_based;
 mod engine;
 pub(crate) mod guest;
 mod hot_path;
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "PART")]
     only: Vec<Part>,
 
+    /// A checkout of kpatch, for `--only kpatch-build`.
+    #[arg(long, value_name = "DIR", required_if_eq("only", "kpatch-build"))]
+    kpatch: Option<PathBuf>,
+
     /// The kernel: a release or a series.
     #[arg(long, value_name = "RELEASE", default_value = "6.12")]
     kernel: String,
@@ -79,11 +84,15 @@ pub(crate) enum Part {
     Engine,
     /// Time of `cargo check` by the number of items.
     Items,
+    /// The same change by kpatch-build; only where asked for, as it builds a kernel.
+    KpatchBuild,
+    /// The same change by klp-build; only where asked for, as it builds a kernel.
+    KlpBuild,
 }
 
 impl Part {
     /// All of them, in the page's order.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Build,
         Self::Size,
         Self::HotPath,
@@ -92,6 +101,8 @@ impl Part {
         Self::TransitionOther,
         Self::Engine,
         Self::Items,
+        Self::KpatchBuild,
+        Self::KlpBuild,
     ];
 
     /// Its name in the JSON and on the page.
@@ -105,10 +116,16 @@ impl Part {
             Self::TransitionOther => "transition-other",
             Self::Engine => "engine",
             Self::Items => "items",
+            Self::KpatchBuild => "kpatch-build",
+            Self::KlpBuild => "klp-build",
         }
     }
 
-    fn measure(self, workshop: &Workshop) -> Result<Figures> {
+    const fn is_diff_based(self) -> bool {
+        matches!(self, Self::KpatchBuild | Self::KlpBuild)
+    }
+
+    fn measure(self, workshop: &Workshop, args: &Args) -> Result<Figures> {
         match self {
             Self::Build => build::measure(workshop),
             Self::Size => size::measure(workshop),
@@ -118,6 +135,11 @@ impl Part {
             Self::TransitionOther => transition::instructions_elsewhere(&workshop.for_kernel(OTHER)?),
             Self::Engine => engine::measure(workshop),
             Self::Items => items::measure(workshop),
+            Self::KpatchBuild => {
+                let kpatch = args.kpatch.as_ref().expect("clap requires it for this part");
+                diff_based::kpatch_build(workshop, kpatch)
+            }
+            Self::KlpBuild => diff_based::klp_build(workshop),
         }
     }
 }
@@ -128,16 +150,30 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         write(root(), &results)?;
         return Ok(ExitCode::SUCCESS);
     }
-    doctor::ensure(&[Need::Build, Need::Run, Need::Kernel(args.kernel.clone()), Need::Kernel(OTHER.into())])?;
+    let parts = Part::ALL.into_iter().filter(|part| match args.only.as_slice() {
+        [] => !part.is_diff_based(),
+        only => only.contains(part),
+    });
+    let mut needs =
+        vec![Need::Build, Need::Run, Need::Kernel(args.kernel.clone()), Need::Kernel(OTHER.into())];
+    if parts.clone().any(Part::is_diff_based) {
+        needs.extend(diff_based::NEEDS);
+    }
+    doctor::ensure(&needs)?;
     let kernel =
         KernelArgs { kernel: Some(args.kernel.clone()), ..KernelArgs::default() }.find(KernelNeed::Image)?;
     let workshop = Workshop::new(kernel)?;
     let latest = workshop.folder().join("results.json");
-    let mut results = read(&latest).or_else(|_| read(&root().join(BASELINE))).unwrap_or_default();
+    let mut results = read(&latest).unwrap_or_default();
+    // What was never measured here is still the repository's: the diff-based way most of all.
+    let baseline = read(&root().join(BASELINE)).unwrap_or_default();
+    for (name, figures) in baseline.parts {
+        results.parts.entry(name).or_insert(figures);
+    }
     results.machine = machine::describe(&workshop.kernel.release);
-    for part in Part::ALL.into_iter().filter(|part| args.only.is_empty() || args.only.contains(part)) {
+    for part in parts {
         ui::status("Measuring", part.name());
-        let figures = part.measure(&workshop)?;
+        let figures = part.measure(&workshop, args)?;
         println!("\n{}\n{}", part.name(), table::for_terminal(&figures));
         results.parts.insert(part.name().into(), figures);
         fs::write(&latest, json(&results)).map_err(Error::io("write", &latest))?;

@@ -4,21 +4,32 @@ use super::measure::{Figures, Goal, Measurement};
 
 const HEAD: [&str; 7] = ["", "unit", "ours", "C", "ours / C", "goal", "met"];
 
+/// Where a diff-based tool is compared too.
+const HEAD_DIFF_BASED: [&str; 6] = ["", "unit", "ours", "C", "diff-based", "diff-based / ours"];
+
 /// The rows of a part's table, with its head.
-fn rows(figures: &Figures) -> Vec<[String; 7]> {
-    let head = HEAD.map(String::from);
-    std::iter::once(head).chain(figures.measurements.iter().map(row)).collect()
+fn rows(figures: &Figures) -> Vec<Vec<String>> {
+    let measurements = figures.measurements.iter();
+    if measurements.clone().any(|measurement| measurement.diff_based.is_some()) {
+        let head = HEAD_DIFF_BASED.map(String::from).to_vec();
+        return std::iter::once(head).chain(measurements.map(row_diff_based)).collect();
+    }
+    let head = HEAD.map(String::from).to_vec();
+    std::iter::once(head).chain(measurements.map(row)).collect()
 }
 
-fn row(measurement: &Measurement) -> [String; 7] {
-    let dash = || "–".to_owned();
+fn dash() -> String {
+    "–".to_owned()
+}
+
+fn row(measurement: &Measurement) -> Vec<String> {
     let goal = measurement.goal.map_or_else(dash, |goal| match goal {
         Goal::AtMost(most) => format!("≤ {}", number(most)),
         Goal::TimesC(times) => format!("≤ {times} × C"),
         Goal::AboveC(more) => format!("≤ C + {}", number(more)),
     });
     let met = measurement.met.map_or_else(dash, |met| if met { "yes" } else { "no" }.to_owned());
-    [
+    vec![
         measurement.name.clone(),
         measurement.unit.clone(),
         number(measurement.ours),
@@ -26,6 +37,19 @@ fn row(measurement: &Measurement) -> [String; 7] {
         measurement.ratio().map_or_else(dash, |ratio| format!("{ratio:.3}")),
         goal,
         met,
+    ]
+}
+
+fn row_diff_based(measurement: &Measurement) -> Vec<String> {
+    let ours = measurement.ours;
+    let ratio = measurement.diff_based.filter(|_| ours != 0.0).map(|figure| figure / ours);
+    vec![
+        measurement.name.clone(),
+        measurement.unit.clone(),
+        number(ours),
+        measurement.c.map_or_else(dash, number),
+        measurement.diff_based.map_or_else(dash, number),
+        ratio.map_or_else(dash, number),
     ]
 }
 
@@ -48,10 +72,10 @@ fn number(figure: f64) -> String {
 /// The table for a terminal.
 pub(crate) fn for_terminal(figures: &Figures) -> String {
     let rows = rows(figures);
-    let widths: Vec<usize> = (0..HEAD.len())
+    let widths: Vec<usize> = (0..rows[0].len())
         .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
         .collect();
-    let line = |row: &[String; 7]| {
+    let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
             // Words to the left, figures to the right.
             if column < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
@@ -67,7 +91,12 @@ pub(crate) fn for_page(figures: &Figures) -> String {
     for (index, row) in rows(figures).iter().enumerate() {
         text.push_str(&format!("| {} |\n", row.join(" | ")));
         if index == 0 {
-            text.push_str("| --- | --- | ---: | ---: | ---: | ---: | --- |\n");
+            // Words to the left, figures to the right.
+            let lines = row.iter().map(|head| match head.as_str() {
+                "" | "unit" | "met" => " --- |",
+                _ => " ---: |",
+            });
+            text.push_str(&format!("|{}\n", lines.collect::<String>()));
         }
     }
     text
@@ -100,6 +129,17 @@ mod tests {
         assert_eq!(
             for_page(&figures()).lines().nth(2),
             Some("| size | bytes | 2,730 | 2,647 | 1.031 | ≤ C + 256 | yes |")
+        );
+    }
+
+    #[test]
+    fn the_diff_based_way_has_a_column_of_its_own() {
+        let measurements = vec![Measurement::new("wall", "s", 2.5, Some(2.0)).diff_based(250.0)];
+        assert_eq!(
+            for_page(&Figures { measurements, charts: Vec::new() }),
+            "|  | unit | ours | C | diff-based | diff-based / ours |\n\
+             | --- | --- | ---: | ---: | ---: | ---: |\n\
+             | wall | s | 2.50 | 2 | 250 | 100 |\n"
         );
     }
 
