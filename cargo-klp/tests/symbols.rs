@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use cargo_klp::kernel::Kernel;
 use cargo_klp::symbols::{Symbol, Symbols, VMLINUX};
 use support::{kernel, klp, succeed};
 
@@ -170,4 +171,33 @@ fn the_code_of_functions() {
         let function = &xfs.named("xfs_file_open")[0];
         assert_eq!(xfs.entry_length(function).unwrap(), Some(entry_length));
     }
+}
+
+/// A kernel that stands where it was built: its own `vmlinux` has the symbols and the places for ftrace.
+#[test]
+fn a_kernel_in_its_own_tree() {
+    let known = kernel("6.12");
+    let all = Symbols::of(&known, &[]).unwrap().object(VMLINUX).unwrap().all();
+    let image = cargo_klp::vm::unpacked_image(&known, known.image.as_ref().unwrap()).unwrap().unwrap();
+    let tree = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(&known.kdir).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "vmlinux" && entry.file_name() != ".kernelvariables" {
+            std::os::unix::fs::symlink(entry.path(), tree.path().join(entry.file_name())).unwrap();
+        }
+    }
+    // One that is installed nowhere.
+    fs::write(tree.path().join(".kernelvariables"), "override KERNELRELEASE =6.12.0-own\n").unwrap();
+    let tree_kernel = Kernel::from_kdir(tree.path()).unwrap();
+    let lacking = Symbols::of(&tree_kernel, &[]).and_then(|symbols| symbols.object(VMLINUX).map(drop));
+    assert!(lacking.unwrap_err().to_string().contains("with its image"));
+
+    std::os::unix::fs::symlink(image, tree.path().join("vmlinux")).unwrap();
+    let symbols = Symbols::of(&tree_kernel, &[]).unwrap();
+    assert!(symbols.object(VMLINUX).unwrap().all() == all);
+    let mut explain = klp();
+    explain.args(["explain", "cmdline_proc_show", "--kdir"]).arg(tree.path());
+    let output = succeed(&mut explain);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("can be redirected") && !text.contains("can't be"), "{text}");
 }

@@ -14,7 +14,7 @@ use core::ptr;
 /// It is also the version of the reserved entry ([`RESERVED_STATE_ID`]) that
 /// each patch lists in the kernel's own `klp_patch.states`, so that the kernel
 /// itself refuses a cumulative patch with an older table ABI (S14).
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// First of the ids that patches may not use: it and all above are the runtime's.
 pub const FIRST_RESERVED_ID: u64 = 1 << 63;

@@ -19,7 +19,7 @@ pub(crate) struct Args {
     seed: u32,
 
     /// How many sequences at the most for each fault.
-    #[arg(long, value_name = "N", default_value_t = 40)]
+    #[arg(long, value_name = "N", default_value_t = 250)]
     sequences: u32,
 
     /// The kernel: a release or a series.

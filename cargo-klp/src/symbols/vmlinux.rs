@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use object::read::ReadCache;
 use object::{Object, ObjectSegment};
 
 use super::code::Layout;
@@ -133,11 +134,27 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
             "it must be compressed with xz or zstd".into(),
         ));
     }
+    let built = kernel.kdir.join("vmlinux");
+    if has_code(&built) {
+        let key = format!("{}-{}", kernel.release, cache::hash(&built));
+        return Ok((built, key));
+    }
     Err(Error::NoKernel {
-        wanted: format!("{} with its image, which has the symbols that the patch needs", kernel.release),
+        wanted: format!(
+            "{} with its image, or its `vmlinux` where it was built, which has the symbols that the patch needs",
+            kernel.release
+        ),
         series: kernel.release.clone(),
         available: Vec::new(),
     })
+}
+
+/// Whether a build directory's `vmlinux` is the kernel, as where it was built: that of packages with headers has
+/// types only.
+fn has_code(vmlinux: &Path) -> bool {
+    let Ok(file) = File::open(vmlinux) else { return false };
+    let parts = ReadCache::new(file);
+    object::File::parse(&parts).is_ok_and(|file| file.section_by_name(".text").is_some())
 }
 
 /// Reads the table of an image.

@@ -32,8 +32,8 @@ use object::read::elf::{ElfFile64, ProgramHeader};
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
-pub use image::decompress;
-pub(crate) use image::{boot_image, unpacked_image};
+pub(crate) use image::boot_image;
+pub use image::{decompress, unpacked_image};
 pub use qemu::has_kvm;
 use qemu::{Guest, Qemu};
 use stream::pass_on;
