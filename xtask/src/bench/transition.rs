@@ -19,8 +19,13 @@ const STATES: [usize; 6] = [0, 1, 10, 100, 500, 1000];
 pub(crate) const STEPS: [&str; 3] = ["enable", "replace", "disable"];
 
 /// How often all is done in a boot: a thread that runs has some of the kernel's other work done for it now
-/// and then, as much as a small patch is itself.
-const ROUNDS: usize = 5;
+/// and then, as much as a small patch is itself. Of time that is little.
+const fn rounds_by(clock: Clock) -> usize {
+    match clock {
+        Clock::Instructions => 15,
+        Clock::Time => 5,
+    }
+}
 
 /// From this many functions on, what the kernel spends on them is so much that nothing else is seen: once is enough.
 const MANY: usize = 100;
@@ -129,7 +134,7 @@ fn spend(workshop: &Workshop, functions: &[usize], clock: Clock) -> Result<(Vec<
     }
     // For each case and side, where its rounds are.
     let mut rounds = vec![[const { Vec::new() }; 2]; cases.len()];
-    for round in 0..ROUNDS {
+    for round in 0..rounds_by(clock) {
         for (case, rounds) in cases.iter().zip(&mut rounds) {
             if round > 0 && case.is_large() {
                 continue;
