@@ -39,4 +39,4 @@ $(obj)/$(klp-name)_glue.c: FORCE
 $(obj)/$(klp-name)_glue.o: $(obj)/$(klp-name)_klp.h $(klp-dir)/klp_glue.c
 CFLAGS_$(klp-name)_glue.o := -include $(obj)/$(klp-name)_klp.h
 
-clean-files := $(klp-name)_rust.o $(klp-name)_glue.c $(klp-name)_klp.h
+clean-files := $(klp-name)_rust.o $(klp-name)_rust.warnings $(klp-name)_glue.c $(klp-name)_klp.h

@@ -158,8 +158,7 @@ impl Build<'_> {
             }
         }
         inputs.extend(self.kernel.image.clone());
-        // The time of the folder changes with what is known of the kernel.
-        inputs.extend(debug_info::folder(&self.kernel.release));
+        inputs.extend(debug_info::stamp(&self.kernel.release));
         inputs.extend(self.kernel.modules.iter().flat_map(|modules| files_in(modules)));
         for object in [format!("{}_glue.o", self.module), format!("{}.mod.o", self.module)] {
             let path = self.dir.join(format!(".{object}.cmd"));

@@ -78,8 +78,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let script = args.kbuild.join("klp.lds");
     let old = fs::read_to_string(&args.header).unwrap_or_default();
     // What is known of the kernel may have become more since.
-    let debug_info = debug_info::folder(&kernel.release)?;
-    let debug_info = debug_info.exists().then_some(&debug_info);
+    let given = debug_info::stamp(&kernel.release)?;
+    let debug_info = given.exists().then_some(&given);
     let inputs = [&library, &script].into_iter().chain(&args.modules).chain(debug_info);
     if is_newer(&args.output, inputs) && old.starts_with(&header_start(&kernel)) {
         hook::write(&args.ko, &args.kbuild, &old)?;

@@ -143,7 +143,8 @@ pub(super) fn import(release: &str, file: &Path, data: &[u8]) -> Result<()> {
     if entry.exists() {
         return Ok(());
     }
-    store(&entry, &index::make(data).map_err(|why| unreadable(file, why))?)
+    store(&entry, &index::make(data).map_err(|why| unreadable(file, why))?)?;
+    store(&stamp(release)?, "")
 }
 
 /// The build ID of an ELF file, and whether it has debug information of functions.
@@ -163,8 +164,15 @@ fn has_debug_info_of(file: &Path, id: &str) -> bool {
 }
 
 /// Where the indices of a kernel's objects are.
-pub(crate) fn folder(release: &str) -> Result<PathBuf> {
+fn folder(release: &str) -> Result<PathBuf> {
     Ok(cache::root()?.join("debug-info").join(release))
+}
+
+/// A file that is newer than what was built before somebody gave debug information of a kernel.
+///
+/// What is found unasked while a patch is built is as old as the patch's own module, or the kernel's.
+pub(crate) fn stamp(release: &str) -> Result<PathBuf> {
+    Ok(folder(release)?.join("given"))
 }
 
 fn path(release: &str, id: &str) -> Result<PathBuf> {

@@ -17,7 +17,7 @@ use crate::kernel::Kernel;
 use crate::symbols::{Object, Symbol};
 
 pub use files::DebugInfoArgs;
-pub(crate) use files::{folder, help};
+pub(crate) use files::{help, stamp};
 pub(crate) use package::fetch;
 
 /// Where the functions of an object are.
