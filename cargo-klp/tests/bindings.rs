@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use klp_btf::{Layout, Types, Writer, identifier};
-use support::{kernel, klp, shuffle, succeed};
+use support::{kernel, klp, shuffle, succeed, write_crate};
 use tempfile::TempDir;
 
 /// So many structures of each kernel, and so many of the largest.
@@ -24,18 +24,7 @@ const COUNT_OF_MODULE: usize = 5;
 /// A patch crate with some items.
 fn patch(name: &str, items: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
-    let toml = format!(
-        "[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\nklp-runtime = {{ path = {runtime:?} }}\n[workspace]\n"
-    );
-    let source = format!(
-        "#![no_std]\n#![deny(warnings)]\nuse klp_runtime::prelude::*;\n\
-         livepatch! {{ license: \"GPL\", authors: [\"A. Author\"], description: \"Bindings\" }}\n{items}"
-    );
-    fs::create_dir_all(folder.path().join("src")).unwrap();
-    for (file, text) in [("Cargo.toml", &toml), ("src/lib.rs", &source)] {
-        fs::write(folder.path().join(file), text).unwrap();
-    }
+    write_crate(folder.path(), name, items);
     folder
 }
 

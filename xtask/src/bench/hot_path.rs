@@ -24,7 +24,7 @@ const CALLS: u32 = 10_000;
 pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
     let target = workshop.build_c(TARGET, &sources::target(0))?;
     let ours = workshop.build_ours("hot_klp", RUST)?;
-    let c = workshop.build_c("hot_c", C)?;
+    let c = workshop.build_c("hot_c", &format!("{C}{}", sources::C_END))?;
     let mut steps = vec![Step::Load(target)];
     for (name, ko) in [("hot_klp", ours), ("hot_c", c)] {
         steps.push(Step::Load(ko));
@@ -196,20 +196,4 @@ static struct klp_patch patch = {
 	.mod = THIS_MODULE,
 	.objs = objs,
 };
-
-static int __init patch_init(void)
-{
-	return klp_enable_patch(&patch);
-}
-module_init(patch_init);
-
-static void __exit patch_exit(void)
-{
-}
-module_exit(patch_exit);
-
-MODULE_AUTHOR("The klp authors");
-MODULE_DESCRIPTION("A patch of klp's benchmarks");
-MODULE_LICENSE("GPL");
-MODULE_INFO(livepatch, "Y");
 "#;

@@ -266,7 +266,8 @@ static void post_unpatch(struct klp_object *obj)
 }
 ";
 
-const C_END: &str = r#"
+/// What a patch in C ends with: it enables `patch`.
+pub(crate) const C_END: &str = r#"
 static int __init patch_init(void)
 {
 	return klp_enable_patch(&patch);
