@@ -5,6 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use object::elf::ELFMAG;
+
 use crate::cache;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -21,7 +23,7 @@ pub fn boot_image(kernel: &Kernel, image: &Path) -> Result<PathBuf> {
 }
 
 /// The kernel as the ELF file inside its image, in an entry of the cache of its own; `None` where the
-/// image has another form.
+/// image has another form. An image that is an ELF file itself, as a kernel's build leaves it, is taken whole.
 pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> {
     let data = fs::read(image).map_err(Error::io("read", image))?;
     let Some(payload) = payload(&data) else { return Ok(None) };
@@ -37,13 +39,16 @@ pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> 
     Ok(Some(entry.join("vmlinux")))
 }
 
-/// The compressed kernel in an image, by the header of the x86 boot protocol, where it is in one of
-/// the formats that [`decompress`] knows.
+/// The kernel in an image: the image itself where it is an ELF file, else what the header of the x86 boot
+/// protocol points to, where it is in one of the formats that [`decompress`] knows.
 fn payload(image: &[u8]) -> Option<&[u8]> {
     const SETUP_SECTORS: usize = 0x1f1;
     const MAGIC: usize = 0x202;
     const OFFSET: usize = 0x248;
     const LENGTH: usize = 0x24c;
+    if image.starts_with(&ELFMAG) {
+        return Some(image);
+    }
     if image.get(MAGIC..MAGIC + 4)? != b"HdrS" {
         return None;
     }
@@ -103,6 +108,13 @@ mod tests {
             assert_eq!(decompress(&bytes(packed)).unwrap(), b"livepatch\n");
         }
         assert_eq!(decompress(b"plain").unwrap(), b"plain");
+    }
+
+    #[test]
+    fn an_elf_image_is_its_own_payload() {
+        let image = b"\x7fELF and the rest";
+        assert_eq!(payload(image).unwrap(), image);
+        assert_eq!(decompress(image).unwrap(), image);
     }
 
     #[test]

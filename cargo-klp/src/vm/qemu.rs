@@ -38,7 +38,9 @@ impl Qemu {
         let accelerator = if has_kvm() && !counts { "kvm" } else { "tcg,thread=single" };
         qemu.args(["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none"]);
         qemu.args(["-machine", "pc", "-accel", accelerator, "-cpu", "max"]);
-        qemu.args(["-smp", &cpus.to_string(), "-m", &format!("{memory_mib}M")]);
+        // Each processor in a socket of its own: the table of processors that a kernel without ACPI reads has
+        // one of each socket only.
+        qemu.args(["-smp", &format!("{cpus},sockets={cpus}"), "-m", &format!("{memory_mib}M")]);
         qemu.args(["-device", "virtio-serial-pci"]);
         if counts {
             qemu.args(["-icount", "shift=0,sleep=off"]);
