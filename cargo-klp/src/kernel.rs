@@ -111,6 +111,11 @@ impl Kernel {
         TESTED.iter().any(|tested| matches(&self.release, tested))
     }
 
+    /// Whether it is of this series or a newer one.
+    pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        series(&self.release).is_some_and(|series| series >= (major, minor))
+    }
+
     /// The value of a configuration option: `y`, `m`, a number or a string without its quotes;
     /// `None` where it is not set.
     pub fn config(&self, option: &str) -> Option<&str> {

@@ -27,8 +27,10 @@ const OPTIONAL: &[(&[&str], &[&str])] = &[
     (&["CONFIG_UNWINDER_FRAME_POINTER"], &["-Cforce-frame-pointers=y"]),
 ];
 
-/// Options for which no flags are known: code without them would not run, or not safely.
-const UNSUPPORTED: &[&str] = &["CONFIG_CFI_CLANG", "CONFIG_CFI", "CONFIG_SHADOW_CALL_STACK"];
+/// Options for which no flags are known: code without them would not run, not safely, or with false
+/// reports of a checker.
+const UNSUPPORTED: &[&str] =
+    &["CONFIG_CFI_CLANG", "CONFIG_CFI", "CONFIG_SHADOW_CALL_STACK", "CONFIG_KASAN_SW_TAGS", "CONFIG_KMSAN"];
 
 /// Flags that Kbuild gives to Rust code and that need no counterpart: they are in the target
 /// already, are about how Kbuild links, or change no generated code.
@@ -83,7 +85,36 @@ pub fn rustflags(kernel: &Kernel) -> Result<Vec<String>> {
         let bytes = kernel.config("CONFIG_FUNCTION_PADDING_BYTES").unwrap_or("16");
         flags.push(format!("-Zpatchable-function-entry={bytes},{bytes}"));
     }
+    flags.extend(kasan(kernel));
     Ok(flags)
+}
+
+/// What makes Rust code check its accesses as the kernel's own code does, as `scripts/Makefile.kasan` has it
+/// (`RUSTFLAGS_KASAN`); nothing for a kernel without `CONFIG_KASAN_GENERIC`.
+///
+/// Kbuild does not add these to `KBUILD_RUSTFLAGS`, so [`check_kbuild`] never sees them. Code without them
+/// would run, and hide errors: KASAN keeps freed memory unchanged for a while.
+fn kasan(kernel: &Kernel) -> Vec<String> {
+    if kernel.config("CONFIG_KASAN_GENERIC").is_none() {
+        return Vec::new();
+    }
+    let is_set = |option| kernel.config(option).is_some();
+    // Calls instead of inline checks from so many accesses in a function on.
+    let threshold = if is_set("CONFIG_KASAN_INLINE") { 10000 } else { 0 };
+    let mut parameters = vec![
+        format!("asan-instrumentation-with-call-threshold={threshold}"),
+        format!("asan-stack={}", u8::from(is_set("CONFIG_KASAN_STACK"))),
+        "asan-instrument-allocas=1".into(),
+        "asan-globals=1".into(),
+        // Older kernels check in memcpy itself, and have no __asan_memcpy.
+        format!("asan-kernel-mem-intrinsic-prefix={}", u8::from(kernel.is_at_least(6, 3))),
+    ];
+    if let Some(offset) = kernel.config("CONFIG_KASAN_SHADOW_OFFSET") {
+        parameters.push(format!("asan-mapping-offset={offset}"));
+    }
+    let mut flags = vec!["-Zsanitizer=kernel-address".into(), "-Zsanitizer-recover=kernel-address".into()];
+    flags.extend(parameters.iter().map(|parameter| format!("-Cllvm-args=-{parameter}")));
+    flags
 }
 
 /// Holds `flags` against what the target's Kbuild would give to Rust code (`KBUILD_RUSTFLAGS`).
@@ -147,6 +178,28 @@ mod tests {
     fn a_kernel_with_cfi_is_refused() {
         let error = rustflags(&kernel("CONFIG_CFI_CLANG=y\n")).unwrap_err();
         assert!(error.to_string().contains("CONFIG_CFI_CLANG"));
+    }
+
+    #[test]
+    fn kasan_follows_the_configuration() {
+        let flags = |config: &str| rustflags(&kernel(config)).unwrap();
+        assert!(!flags("CONFIG_KASAN_SHADOW_OFFSET=0x0\n").iter().any(|flag| flag.contains("asan")));
+        let outline =
+            "CONFIG_KASAN=y\nCONFIG_KASAN_GENERIC=y\nCONFIG_KASAN_SHADOW_OFFSET=0xdffffc0000000000\n";
+        let inline = format!("{outline}CONFIG_KASAN_INLINE=y\nCONFIG_KASAN_STACK=y\n");
+        for (config, threshold, stack) in [(outline, 0, 0), (&inline, 10000, 1)] {
+            let flags = flags(config);
+            for flag in [
+                "-Zsanitizer=kernel-address".to_owned(),
+                "-Cllvm-args=-asan-mapping-offset=0xdffffc0000000000".to_owned(),
+                format!("-Cllvm-args=-asan-instrumentation-with-call-threshold={threshold}"),
+                format!("-Cllvm-args=-asan-stack={stack}"),
+            ] {
+                assert!(flags.contains(&flag), "{flag} in {flags:?}");
+            }
+        }
+        let error = rustflags(&kernel("CONFIG_KASAN=y\nCONFIG_KASAN_SW_TAGS=y\n")).unwrap_err();
+        assert!(error.to_string().contains("CONFIG_KASAN_SW_TAGS"));
     }
 
     #[test]
