@@ -1,22 +1,12 @@
 //! What the `cargo klp` command is made of, as a library that xtask and the tests on real kernels use too.
+//!
+//! It is built in layers, each of which knows only those that come after it:
+//! [`commands`] → [`kbuild`] → [`vm`], [`patch`] → [`kernel`] → [`host`] → [`error`].
 
-pub mod build;
-pub mod cache;
-pub mod check;
-pub mod cli;
-pub mod debian;
-pub mod debug_info;
-pub mod doctor;
+pub mod commands;
 pub mod error;
-pub mod explain;
-pub mod inspect;
+pub mod host;
+pub mod kbuild;
 pub mod kernel;
-pub mod manifest;
-pub mod new;
-pub mod run;
-mod sorted;
-pub mod symbols;
-pub mod target;
-pub mod types;
-pub mod ui;
+pub mod patch;
 pub mod vm;

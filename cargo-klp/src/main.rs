@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cargo_klp::cli::main()
+    cargo_klp::commands::main()
 }

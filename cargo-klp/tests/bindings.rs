@@ -101,7 +101,7 @@ fn declared(types: &Types, chosen: &[(Layout, String, u32)]) -> (String, String,
 
 fn structures_at_random(series: &str, seed: u64) {
     let kernel = kernel(series);
-    let types = cargo_klp::types::of_kernel(&kernel).unwrap().unwrap();
+    let types = cargo_klp::kernel::btf::of_kernel(&kernel).unwrap().unwrap();
     let mut all = structures(&types);
     assert!(all.len() > 5_000, "{}", all.len());
     let mut chosen: Vec<_> = all.drain(..LARGEST).collect();
@@ -110,7 +110,7 @@ fn structures_at_random(series: &str, seed: u64) {
     let (mut text, mut asserts, mut count) = declared(&types, &chosen);
 
     for module in MODULES {
-        let file = cargo_klp::types::file_of(&kernel, &[], module).unwrap().unwrap();
+        let file = cargo_klp::kernel::btf::file_of(&kernel, &[], module).unwrap().unwrap();
         let own = types.open_module(&file).unwrap();
         let mut all = structures(&own);
         shuffle(&mut all, seed);
@@ -152,7 +152,7 @@ fn structures_of_6_1_at_random() {
 /// One source for two kernels, by the macro.
 #[test]
 fn one_source_for_two_kernels() {
-    let files = ["6.12", "6.1"].map(|series| cargo_klp::types::file(&kernel(series)).unwrap().unwrap());
+    let files = ["6.12", "6.1"].map(|series| cargo_klp::kernel::btf::file(&kernel(series)).unwrap().unwrap());
     let offset = |file: &Path| {
         let types = Types::open(file).unwrap();
         let id = types.find("task_struct").unwrap().unwrap();
@@ -191,7 +191,7 @@ fn one_source_for_two_kernels() {
 
 #[test]
 fn what_the_kernel_lacks() {
-    let file = cargo_klp::types::file(&kernel("6.12")).unwrap().unwrap();
+    let file = cargo_klp::kernel::btf::file(&kernel("6.12")).unwrap().unwrap();
     let items = "kernel_types! {
     struct task_struct { pidd, comm, comm }
     struct task_strct;
@@ -235,8 +235,8 @@ fn a_structure_that_one_kernel_lacks() {
 fn types_of_a_module() {
     for series in ["6.12", "6.1"] {
         let kernel = kernel(series);
-        let base = cargo_klp::types::of_kernel(&kernel).unwrap().unwrap();
-        let file = cargo_klp::types::file_of(&kernel, &[], "nf_tables").unwrap().unwrap();
+        let base = cargo_klp::kernel::btf::of_kernel(&kernel).unwrap().unwrap();
+        let file = cargo_klp::kernel::btf::file_of(&kernel, &[], "nf_tables").unwrap().unwrap();
         let types = base.open_module(&file).unwrap();
         assert_eq!(base.find("nft_ctx").unwrap(), None, "it is the module's own");
         let (layout, ..) = structures(&types).into_iter().find(|(_, name, _)| name == "nft_ctx").unwrap();
@@ -319,12 +319,12 @@ fn compiler_errors(text: &str) -> String {
 #[test]
 fn a_module_that_is_built_anew() {
     let kernel = kernel("6.12");
-    let symbols = cargo_klp::symbols::Symbols::of(&kernel, &[]).unwrap();
+    let symbols = cargo_klp::kernel::symbols::Symbols::of(&kernel, &[]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let ko = folder.path().join("own-module.ko");
     let build = |module: &str| {
         let packed = fs::read(symbols.object(module).unwrap().file()).unwrap();
-        fs::write(&ko, cargo_klp::vm::decompress(&packed).unwrap()).unwrap();
+        fs::write(&ko, cargo_klp::kernel::image::decompress(&packed).unwrap()).unwrap();
     };
     let items = "kernel_types! { object = \"own_module\"; struct loop_device { lo_offset } }";
     let patch = patch("own-module", items);

@@ -77,7 +77,7 @@ fn kdir(config: &str) -> tempfile::TempDir {
 fn programs(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in names {
-        let path = cargo_klp::doctor::find_program(name).unwrap_or_else(|| panic!("no {name}"));
+        let path = cargo_klp::commands::doctor::find_program(name).unwrap_or_else(|| panic!("no {name}"));
         symlink(path, folder.path().join(name)).unwrap();
     }
     folder
@@ -137,7 +137,7 @@ fn a_machine_without_rust_src() {
     // one that has kernels only.
     let (programs, cache) =
         (programs(&["cargo", "make", "gcc", "ld", "sh", "objcopy"]), tempfile::tempdir().unwrap());
-    let rustc = cargo_klp::doctor::find_program("rustc").unwrap();
+    let rustc = cargo_klp::commands::doctor::find_program("rustc").unwrap();
     let script = format!(
         "#!/bin/sh\n[ \"$*\" = '--print sysroot' ] && echo /nowhere && exit\nexec {} \"$@\"\n",
         rustc.display()
@@ -145,7 +145,7 @@ fn a_machine_without_rust_src() {
     let fake = programs.path().join("rustc");
     fs::write(&fake, script).unwrap();
     fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
-    symlink(cargo_klp::cache::root().unwrap().join("kernels"), cache.path().join("kernels")).unwrap();
+    symlink(cargo_klp::host::cache::root().unwrap().join("kernels"), cache.path().join("kernels")).unwrap();
 
     let path = format!("{}:/usr/bin:/bin", programs.path().display());
     let mut command = patch.build();
@@ -397,8 +397,9 @@ fn symbols_by_plain_make() {
         let (code, said) = result(&mut make);
         assert_eq!(code, 0, "{said}");
     };
-    let needs =
-        || cargo_klp::inspect::inspect(&patch.0.path().join("symbols_by_plain_make.ko")).unwrap().symbols;
+    let needs = || {
+        cargo_klp::patch::inspect::inspect(&patch.0.path().join("symbols_by_plain_make.ko")).unwrap().symbols
+    };
     for _ in 0..2 {
         make(&["modules"]);
         let [symbol] = &*needs().livepatch else { panic!("{:?}", needs()) };

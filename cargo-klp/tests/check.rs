@@ -8,10 +8,10 @@ mod support;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use cargo_klp::check::{Loaded, fits};
-use cargo_klp::manifest::Passed;
-use cargo_klp::new::func::Target;
-use cargo_klp::symbols::{Symbols, VMLINUX};
+use cargo_klp::commands::new::func::Target;
+use cargo_klp::kernel::symbols::{Symbols, VMLINUX};
+use cargo_klp::patch::check::{Loaded, fits};
+use cargo_klp::patch::manifest::Passed;
 use klp_btf::{Class, Kind, Prototype, RUNTIME_TYPES, Types, Writer};
 use serde_json::Value;
 use support::{kernel, klp, shuffle, succeed, write_crate};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cargo_klp::debug_info::{Code, DebugInfo};
+use cargo_klp::kernel::debug_info::{Code, DebugInfo};
 use object::{Object, ObjectSymbol};
 
 const SOURCES: [&str; 3] = ["inlined.c", "inlined_more.c", "inlined.h"];

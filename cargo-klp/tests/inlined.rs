@@ -11,8 +11,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cargo_klp::cache;
-use cargo_klp::symbols::{Object, Symbols, VMLINUX};
+use cargo_klp::host::cache;
+use cargo_klp::kernel::symbols::{Object, Symbols, VMLINUX};
 use serde_json::Value;
 use support::{kernel, klp, succeed, write_crate};
 

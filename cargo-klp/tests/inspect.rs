@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use cargo_klp::inspect::report::{Language, Memory, Report};
-use cargo_klp::inspect::{inspect, modinfo};
 use cargo_klp::kernel::Kernel;
+use cargo_klp::patch::inspect::report::{Language, Memory, Report};
+use cargo_klp::patch::inspect::{inspect, modinfo};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use support::{kernel, klp, succeed};

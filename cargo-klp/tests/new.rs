@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cargo_klp::inspect::inspect;
+use cargo_klp::patch::inspect::inspect;
 use support::{kernel, klp, succeed};
 
 /// A program run in the new crate; what it compiles of klp is kept for the next test.

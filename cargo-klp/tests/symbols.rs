@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use cargo_klp::kernel::Kernel;
-use cargo_klp::symbols::{Symbol, Symbols, VMLINUX};
+use cargo_klp::kernel::symbols::{Symbol, Symbols, VMLINUX};
 use support::{kernel, klp, succeed};
 
 /// Modules with many symbols, and with names that are not unique.
@@ -178,7 +178,8 @@ fn the_code_of_functions() {
 fn a_kernel_in_its_own_tree() {
     let known = kernel("6.12");
     let all = Symbols::of(&known, &[]).unwrap().object(VMLINUX).unwrap().all();
-    let image = cargo_klp::vm::unpacked_image(&known, known.image.as_ref().unwrap()).unwrap().unwrap();
+    let image =
+        cargo_klp::kernel::image::unpacked_image(&known, known.image.as_ref().unwrap()).unwrap().unwrap();
     let tree = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(&known.kdir).unwrap() {
         let entry = entry.unwrap();

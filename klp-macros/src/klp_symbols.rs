@@ -52,7 +52,7 @@ pub(crate) enum Use {
 }
 
 impl Use {
-    /// As the manifest has it: `cargo_klp::manifest::Use`.
+    /// As the manifest has it: `cargo_klp::patch::manifest::Use`.
     fn text(&self) -> String {
         match self {
             Self::Function => "function".into(),

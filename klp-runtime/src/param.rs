@@ -165,7 +165,7 @@ macro_rules! kinds {
     )*};
 }
 
-// The numbers are the indices of `cargo_klp::manifest::PARAM_TYPES`.
+// The numbers are the indices of `cargo_klp::patch::manifest::PARAM_TYPES`.
 kinds! {
     u8 = 0, i16 = 1, u16 = 2, i32 = 3, u32 = 4, i64 = 5, u64 = 6, bool = 7, InvBool = 8, HexInt = 9,
 }

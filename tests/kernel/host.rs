@@ -40,7 +40,7 @@ pub(crate) fn main(arguments: &Arguments) -> ExitCode {
                 if let Error::Guest { log, .. } = &error {
                     eprintln!("the kernel log of {series}:\n{log}");
                 }
-                cargo_klp::ui::error(&error);
+                cargo_klp::host::ui::error(&error);
                 return ExitCode::from(error.exit_code());
             }
         }

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cargo_klp::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Need};
 use cargo_klp::error::Result;
+use cargo_klp::host::ui;
 use cargo_klp::kernel::{self, KernelArgs};
-use cargo_klp::ui;
 use cargo_klp::vm::Vm;
 
 use crate::command::build_patches;

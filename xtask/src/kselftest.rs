@@ -16,12 +16,12 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cargo_klp::debian::Apt;
-use cargo_klp::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Need};
 use cargo_klp::error::{Error, Result, run_tool};
+use cargo_klp::host::debian::Apt;
+use cargo_klp::host::{cache, ui};
 use cargo_klp::kernel::{self, Kernel, KernelArgs};
 use cargo_klp::vm::Vm;
-use cargo_klp::{cache, ui};
 
 use crate::command::{build_patches, root};
 

@@ -12,7 +12,7 @@ mod test;
 
 use std::process::ExitCode;
 
-use cargo_klp::ui;
+use cargo_klp::host::ui;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cargo_klp::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Need};
 use cargo_klp::error::Result;
 
 use crate::command::{cargo, status};

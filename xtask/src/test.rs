@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use cargo_klp::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Need};
 use cargo_klp::error::Result;
-use cargo_klp::ui;
+use cargo_klp::host::ui;
 
 use crate::command::{cargo, status};
 use crate::kselftest;

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use cpio::newc::{Builder, ModeFileType};
 
-use super::image::decompress;
 use crate::error::{Error, Result};
+use crate::kernel::image::decompress;
 
 /// What the guest needs to get at the host: the bus, the ports, the host's files, an overlay.
 const MODULES: [&str; 5] = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay"];

@@ -9,7 +9,6 @@
 //! The command's streams and its exit code come over virtio ports, the kernel log over the serial
 //! line, so that it is complete also when the kernel is beyond repair.
 
-mod image;
 mod initramfs;
 mod qemu;
 mod stream;
@@ -32,8 +31,7 @@ use object::read::elf::{ElfFile64, ProgramHeader};
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
-pub(crate) use image::boot_image;
-pub use image::{decompress, unpacked_image};
+use crate::kernel::image::boot_image;
 pub use qemu::has_kvm;
 use qemu::{Guest, Qemu};
 use stream::pass_on;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::{Outcome, QEMU};
 use crate::error::{Error, Result, not_started};
-use crate::ui;
+use crate::host::ui;
 
 /// A command line of QEMU, and the files that QEMU gets with it.
 ///

@@ -95,7 +95,7 @@ fn of_runs(runs: &[Usage]) -> Result<Usage> {
 
 /// The cache without `core` for any kernel; kernels and the library sources stay, they are got once.
 pub(super) fn empty_cache(folder: &Path) -> Result<std::path::PathBuf> {
-    let full = cargo_klp::cache::root()?;
+    let full = cargo_klp::host::cache::root()?;
     let empty = folder.join("cache");
     fs::create_dir(&empty).map_err(Error::io("create", &empty))?;
     for entry in fs::read_dir(&full).map_err(Error::io("read", &full))? {

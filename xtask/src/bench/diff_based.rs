@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use cargo_klp::debian::Apt;
-use cargo_klp::doctor::Need;
+use cargo_klp::commands::doctor::Need;
 use cargo_klp::error::{Error, Result, not_started, run_tool};
-use cargo_klp::ui;
+use cargo_klp::host::debian::Apt;
+use cargo_klp::host::ui;
 
 use super::build::empty_cache;
 use super::measure::{Figures, Measurement};

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cargo_klp::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Need};
 use cargo_klp::error::{Error, Result, run_tool};
 
 use super::measure::{Chart, Curve, Figures, Goal, Measurement};

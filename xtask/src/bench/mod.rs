@@ -25,10 +25,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use cargo_klp::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Need};
 use cargo_klp::error::{Error, Result};
+use cargo_klp::host::ui;
 use cargo_klp::kernel::{KernelArgs, Need as KernelNeed};
-use cargo_klp::ui;
 use clap::ValueEnum;
 
 use crate::command::root;

@@ -1,0 +1,220 @@
+//! `cargo klp check`: which kernels a patch fits, without building the module.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::commands::MessageFormat;
+use crate::commands::args::ModuleArgs;
+use crate::error::{Error, Result, exit};
+use crate::host::ui;
+use crate::kbuild::object::manifest_for;
+use crate::kbuild::{PackageArgs, chosen};
+use crate::kernel::debug_info::DebugInfoArgs;
+use crate::kernel::{Kernel, KernelArgs, Need, available};
+use crate::patch::check::{Fault, Outcome, check};
+use crate::patch::manifest::Manifest;
+use crate::patch::resolve::resolve;
+
+/// Arguments of `cargo klp check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    packages: PackageArgs,
+
+    /// A kernel release, or a series; may be given several times.
+    ///
+    /// Without it, all kernels on this machine that have headers and an image.
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    kernels: Vec<String>,
+
+    #[command(flatten)]
+    modules: ModuleArgs,
+
+    #[command(flatten)]
+    debug_info: DebugInfoArgs,
+
+    /// How the results are written to stdout.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    message_format: MessageFormat,
+}
+
+/// Whether a patch fits a kernel.
+#[derive(Debug, Serialize)]
+struct Line {
+    package: String,
+    release: String,
+    fits: bool,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+/// Checks the chosen patches against the chosen kernels.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let kernels = kernels(&args.kernels)?;
+    let modules = args.modules.absolute()?;
+    args.debug_info.read(&kernels, &modules)?;
+    let mut lines = Vec::new();
+    for (package, manifest_path) in chosen(&args.packages)? {
+        let mut common: Option<Manifest> = None;
+        for kernel in &kernels {
+            let compiled = match &common {
+                // It does not depend on the kernel.
+                Some(manifest) if manifest.bindings.is_empty() => Ok(manifest.clone()),
+                _ => manifest_for(&manifest_path, kernel, &modules),
+            };
+            let outcome = match compiled {
+                Ok(manifest) => {
+                    let mut outcome = check(&manifest, kernel, &modules)?;
+                    outcome.faults.extend(symbols(&manifest, kernel, &modules)?);
+                    common = Some(manifest);
+                    outcome
+                }
+                Err(Error::Compile { package }) => {
+                    let message = format!("`{package}` does not compile for {}", kernel.release);
+                    Outcome { faults: vec![Fault { place: None, message }], ..Outcome::default() }
+                }
+                Err(other) => return Err(other),
+            };
+            let fits = outcome.faults.is_empty();
+            lines.push(Line { package: package.clone(), release: kernel.release.clone(), fits, outcome });
+        }
+    }
+    match args.message_format {
+        MessageFormat::Human => {
+            tell(&lines);
+            print!("{}", table(&lines));
+        }
+        MessageFormat::Json => {
+            for line in &lines {
+                println!("{}", serde_json::to_string(line).expect("plain data"));
+            }
+        }
+    }
+    Ok(if lines.iter().all(|line| line.fits) { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
+}
+
+/// What is wrong with the symbols that the patch needs.
+fn symbols(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Result<Vec<Fault>> {
+    match resolve(&manifest.symbols, kernel, modules) {
+        Ok(_) => Ok(Vec::new()),
+        Err(Error::Symbols { faults, .. }) => {
+            Ok(faults.into_iter().map(|message| Fault { place: None, message }).collect())
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// The kernels that were asked for, else all that can be looked at.
+fn kernels(wanted: &[String]) -> Result<Vec<Kernel>> {
+    let all;
+    let wanted = if wanted.is_empty() {
+        all = available(Need::Image)?;
+        &all
+    } else {
+        wanted
+    };
+    if wanted.is_empty() {
+        // Says what to do.
+        return KernelArgs::default().find_quietly(Need::Image).map(|kernel| vec![kernel]);
+    }
+    let find =
+        |wanted: &String| KernelArgs { kernel: Some(wanted.clone()), kdir: None }.find_quietly(Need::Image);
+    wanted.iter().map(find).collect()
+}
+
+/// Says what is wrong, once for all kernels where it is.
+fn tell(lines: &[Line]) {
+    let mut unchecked = BTreeMap::<&str, Vec<&str>>::new();
+    for Line { release, outcome, .. } in lines {
+        for text in &outcome.unchecked {
+            unchecked.entry(text).or_default().push(release);
+        }
+    }
+    for (text, releases) in unchecked {
+        ui::note(format!("{text} ({})", on(releases)));
+    }
+    for (warning, releases) in common(lines, |outcome| &outcome.warnings) {
+        ui::warning(format!("{warning} ({})", on(releases)));
+    }
+    for (fault, releases) in common(lines, |outcome| &outcome.faults) {
+        ui::fault(format!("{fault} ({})", on(releases)));
+    }
+}
+
+/// What several kernels have in common, in the order in which it was found.
+fn common(lines: &[Line], list: fn(&Outcome) -> &Vec<Fault>) -> Vec<(&Fault, Vec<&str>)> {
+    let mut all = Vec::<(&Fault, Vec<&str>)>::new();
+    for Line { release, outcome, .. } in lines {
+        for fault in list(outcome) {
+            match all.iter_mut().find(|(known, _)| *known == fault) {
+                Some((_, releases)) => releases.push(release),
+                None => all.push((fault, vec![release])),
+            }
+        }
+    }
+    all
+}
+
+fn on(mut releases: Vec<&str>) -> String {
+    releases.sort_unstable();
+    releases.dedup();
+    releases.join(", ")
+}
+
+/// A row for each patch, a column for each kernel.
+fn table(lines: &[Line]) -> String {
+    let mut rows = BTreeMap::<&str, Vec<&Line>>::new();
+    for line in lines {
+        rows.entry(&line.package).or_default().push(line);
+    }
+    let width = rows.keys().map(|name| name.len()).max().unwrap_or(0);
+    let Some(first) = rows.values().next() else { return String::new() };
+    let cell = |line: &Line| match (line.fits, &*line.outcome.warnings, &*line.outcome.unchecked) {
+        (false, ..) => "does not fit",
+        (true, [], []) => "fits",
+        (true, [], _) => "fits, not all checked",
+        (true, ..) => "fits, leaves old code",
+    };
+    let width_of = |index: usize| {
+        let cells = rows.values().filter_map(|row| Some(cell(row.get(index)?).len()));
+        cells.max().unwrap_or(0).max(first[index].release.len())
+    };
+    let columns: Vec<usize> = (0..first.len()).map(width_of).collect();
+    let row = |name: &str, cells: Vec<&str>| {
+        let cells = cells.iter().zip(&columns).map(|(cell, width)| format!("  {cell:width$}"));
+        format!("{name:width$}{}", cells.collect::<String>()).trim_end().to_owned() + "\n"
+    };
+    let mut text = row("", first.iter().map(|line| &*line.release).collect());
+    for (name, cells) in &rows {
+        text.push_str(&row(name, cells.iter().map(|line| cell(line)).collect()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_for_each_patch() {
+        let line = |package: &str, release: &str, fits| Line {
+            package: package.into(),
+            release: release.into(),
+            fits,
+            outcome: Outcome::default(),
+        };
+        let lines = [
+            line("fix-a", "6.12.1-amd64", true),
+            line("fix-a", "6.1", false),
+            line("fix-long", "6.12.1-amd64", true),
+            line("fix-long", "6.1", true),
+        ];
+        let expected = "          6.12.1-amd64  6.1\n\
+                        fix-a     fits          does not fit\n\
+                        fix-long  fits          fits\n";
+        assert_eq!(table(&lines), expected);
+    }
+}

@@ -1,0 +1,423 @@
+//! `cargo klp doctor`: what this machine has and lacks for building and running patches.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::commands::MessageFormat;
+use crate::error::{Error, Result, run_tool};
+use crate::host::{debian, ui};
+use crate::kernel::KernelArgs;
+use crate::kernel::debug_info::DebugInfo;
+use crate::kernel::symbols::{Symbols, VMLINUX};
+use crate::kernel::{self, btf, debug_info};
+use crate::vm;
+
+/// The series got where none is asked for.
+pub const DEFAULT_SERIES: &str = "6.12";
+
+/// Arguments of `cargo klp doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo klp doctor                              what is here, what is missing
+  cargo klp doctor --fix                        install all of it, with a 6.12 kernel
+  cargo klp doctor --fix --kernel 6.1           the newest 6.1 as well
+  cargo klp doctor --fix --kernel 6.12.117+deb12-amd64
+  cargo klp doctor --fix --debug-info           where functions are inlined (1 GB is downloaded)
+
+Tools are installed with apt-get, which needs root. Kernels and the Rust sources go to the cache
+(KLP_CACHE, else ~/.cache/klp): /boot, /lib/modules and the toolchain stay as they are.
+
+Exit code 3 means that something is missing.")]
+pub struct Args {
+    /// Install what is missing.
+    #[arg(long)]
+    pub fix: bool,
+
+    /// A kernel to look for: a release, or a series such as 6.12. May be repeated.
+    #[arg(long, value_name = "RELEASE", default_value = DEFAULT_SERIES)]
+    pub kernel: Vec<String>,
+
+    /// Look for the kernels' debug information too, which says where functions were inlined.
+    ///
+    /// With --fix it is downloaded from Debian, 1 GB for each kernel, of which 60 MB are kept.
+    #[arg(long)]
+    pub debug_info: bool,
+
+    /// How to write the table.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub message_format: MessageFormat,
+}
+
+/// What a program wants to do, and so needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Build patches.
+    Build,
+    /// Boot kernels.
+    Run,
+    /// Build for and boot a kernel: a release, or a series such as 6.12.
+    Kernel(String),
+    /// Know where the functions of a kernel are inlined.
+    DebugInfo(String),
+    /// Call a program: its name, the package that has it, and what for.
+    Program(&'static str, &'static str, &'static str),
+}
+
+/// Runs the command.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let mut needs = vec![Need::Build, Need::Run];
+    needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
+    if args.debug_info {
+        needs.extend(args.kernel.iter().cloned().map(Need::DebugInfo));
+    }
+    let fixed = if args.fix { ensure(&needs) } else { Ok(()) };
+    let checks = check(&needs);
+    match args.message_format {
+        MessageFormat::Human => print_table(&checks),
+        MessageFormat::Json => print_json(&checks),
+    }
+    fixed?;
+    btf::prepare()?;
+    complaint(&checks).map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// Makes sure that what is needed is there, and installs what is not.
+pub fn ensure(needs: &[Need]) -> Result<()> {
+    // A kernel that was just got may ask for a compiler that is not there yet.
+    for _ in 0..2 {
+        let checks = check(needs);
+        if checks.iter().all(Check::ok) {
+            return btf::prepare();
+        }
+        fix(&checks)?;
+    }
+    complaint(&check(needs)).map_or_else(btf::prepare, Err)
+}
+
+/// One line of the table.
+#[derive(Debug, serde::Serialize)]
+struct Check {
+    /// What the group of lines is for.
+    group: &'static str,
+    name: String,
+    needed_for: &'static str,
+    /// Where or in which version it is here.
+    found: Option<String>,
+    #[serde(skip)]
+    fix: Fix,
+}
+
+/// How to get what is missing.
+#[derive(Debug)]
+enum Fix {
+    /// Install a package.
+    Apt(String),
+    RustSrc,
+    Kernel(String),
+    DebugInfo(String),
+    /// Something that only the user can change, and how.
+    User(&'static str),
+}
+
+impl Check {
+    fn ok(&self) -> bool {
+        self.found.is_some()
+    }
+}
+
+fn check(needs: &[Need]) -> Vec<Check> {
+    let mut checks = vec![Check {
+        group: "machine",
+        name: "x86_64".into(),
+        needed_for: "the one architecture supported so far",
+        found: (env::consts::ARCH == "x86_64").then(String::new),
+        fix: Fix::User("use an x86_64 machine"),
+    }];
+    if needs.contains(&Need::Build) {
+        checks.extend(build_checks());
+    }
+    if needs.contains(&Need::Run) {
+        checks.extend(run_checks());
+    }
+    for need in needs {
+        match need {
+            Need::Kernel(wanted) => checks.extend(kernel_checks(wanted)),
+            Need::DebugInfo(wanted) => checks.push(debug_info_check(wanted)),
+            Need::Program(name, package, needed_for) => checks.push(Check {
+                group: "program",
+                name: (*name).into(),
+                needed_for,
+                found: find_program(name).map(shown),
+                fix: Fix::Apt((*package).into()),
+            }),
+            Need::Build | Need::Run => {}
+        }
+    }
+    checks
+}
+
+fn build_checks() -> Vec<Check> {
+    let program = |name: &str, needed_for, package: &str| Check {
+        group: "build",
+        name: name.into(),
+        needed_for,
+        found: find_program(name).map(shown),
+        fix: Fix::Apt(package.into()),
+    };
+    let libelf = "/usr/lib/x86_64-linux-gnu/libelf.so.1";
+    vec![
+        Check { fix: Fix::User("install Rust with rustup"), ..program("rustc", "compiles patches", "") },
+        Check {
+            group: "build",
+            name: "rust-src".into(),
+            needed_for: "`core` is compiled from it for the target kernel",
+            found: debian::rust_src().ok().map(shown),
+            fix: Fix::RustSrc,
+        },
+        program("make", "runs Kbuild", "make"),
+        program("gcc", "compiles the C glue", "gcc"),
+        program("ld", "links modules", "binutils"),
+        program("pahole", "makes the BTF of modules, where the kernel's headers ask for it", "pahole"),
+        Check {
+            group: "build",
+            name: "libelf.so.1".into(),
+            needed_for: "objtool and modpost of the kernel's headers",
+            found: Path::new(libelf).exists().then(|| libelf.into()),
+            fix: Fix::Apt("libelf1".into()),
+        },
+    ]
+}
+
+fn run_checks() -> Vec<Check> {
+    let program = |name: &str, needed_for, package: &str, found: Option<PathBuf>| Check {
+        group: "run",
+        name: name.into(),
+        needed_for,
+        found: found.map(shown),
+        fix: Fix::Apt(package.into()),
+    };
+    vec![
+        program(vm::QEMU, "boots kernels", "qemu-system-x86", find_program(vm::QEMU)),
+        program("busybox (static)", "starts the guest", "busybox-static", vm::static_busybox().ok()),
+        program(
+            "insmod, depmod",
+            "handles modules",
+            "kmod",
+            find_program("insmod").and(find_program("depmod")),
+        ),
+    ]
+}
+
+fn kernel_checks(wanted: &str) -> Vec<Check> {
+    let args = KernelArgs { kernel: Some(wanted.into()), kdir: None };
+    let kernel = args.find_quietly(kernel::Need::Image).ok();
+    let mut checks = vec![Check {
+        group: "kernel",
+        name: wanted.into(),
+        needed_for: "headers to build against, image and modules to boot",
+        found: kernel.as_ref().map(|kernel| format!("{} in {}", kernel.release, kernel.kdir.display())),
+        fix: Fix::Kernel(wanted.into()),
+    }];
+    if let Some(compiler) = kernel.and_then(|kernel| kernel.compiler()) {
+        checks.push(Check {
+            group: "kernel",
+            needed_for: "the compiler that this kernel's Kbuild calls",
+            found: find_program(&format!("x86_64-linux-gnu-{compiler}")).map(shown),
+            fix: Fix::Apt(compiler.clone()),
+            name: compiler,
+        });
+    }
+    checks
+}
+
+fn debug_info_check(wanted: &str) -> Check {
+    let found = || {
+        let kernel =
+            KernelArgs { kernel: Some(wanted.into()), kdir: None }.find_quietly(kernel::Need::Image)?;
+        let symbols = Symbols::of(&kernel, &[])?;
+        let known = DebugInfo::of(&kernel, &symbols.object(VMLINUX)?)?;
+        Ok::<_, Error>(known.map(|_| kernel.release.clone()))
+    };
+    Check {
+        group: "kernel",
+        name: format!("{wanted}, debug information"),
+        needed_for: "says where functions were inlined",
+        found: found().ok().flatten(),
+        fix: Fix::DebugInfo(wanted.into()),
+    }
+}
+
+/// The path of a program in `PATH` or in the folders of administrators' tools.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}
+
+fn shown(path: PathBuf) -> String {
+    path.display().to_string()
+}
+
+fn fix(checks: &[Check]) -> Result<()> {
+    let mut packages = Vec::new();
+    let mut others = Vec::new();
+    for check in checks.iter().filter(|check| !check.ok()) {
+        match &check.fix {
+            Fix::Apt(package) => packages.push(package.as_str()),
+            Fix::User(_) => {}
+            other => others.push(other),
+        }
+    }
+    packages.sort_unstable();
+    packages.dedup();
+    // First what needs no rights, so that as much as possible is there when apt is refused; but
+    // depmod, which a kernel needs, may be in a package.
+    let needs_packages_first = packages.contains(&"kmod");
+    if needs_packages_first {
+        install(&packages)?;
+    }
+    for fix in others {
+        match fix {
+            Fix::RustSrc => {
+                let library = debian::fetch_rust_src()?;
+                ui::status("Unpacked", library.display());
+            }
+            Fix::Kernel(wanted) => {
+                let release = kernel::fetch(wanted)?;
+                ui::status("Unpacked", format_args!("kernel {release}"));
+            }
+            Fix::DebugInfo(wanted) => {
+                // A kernel that is missing has been got by now: it is asked for as well.
+                let args = KernelArgs { kernel: Some(wanted.clone()), kdir: None };
+                debug_info::fetch(&args.find_quietly(kernel::Need::Image)?)?;
+            }
+            Fix::Apt(_) | Fix::User(_) => {}
+        }
+    }
+    if !needs_packages_first {
+        install(&packages)?;
+    }
+    Ok(())
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list = packages.join(" ");
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::MissingSome {
+            what: packages.iter().map(|package| format!("package {package}")).collect(),
+            help: format!("run `sudo apt-get update && sudo apt-get install --no-install-recommends {list}`"),
+        });
+    }
+    let _spinner = ui::spinner("Installing", &list);
+    let apt_get = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    run_tool(apt_get().args(["-qq", "update"]))?;
+    run_tool(apt_get().args(["-qq", "-y", "--no-install-recommends", "install"]).args(packages))?;
+    Ok(())
+}
+
+/// The error for what is missing, if anything is.
+fn complaint(checks: &[Check]) -> Option<Error> {
+    let missing: Vec<_> = checks.iter().filter(|check| !check.ok()).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let by_user = missing.iter().find_map(|check| match check.fix {
+        Fix::User(how) => Some(how.to_owned()),
+        _ => None,
+    });
+    Some(Error::MissingSome {
+        what: missing.iter().map(|check| check.name.clone()).collect(),
+        help: by_user.unwrap_or_else(|| {
+            let mut kernels: Vec<_> = missing
+                .iter()
+                .filter_map(|check| match &check.fix {
+                    Fix::Kernel(wanted) | Fix::DebugInfo(wanted) => Some(format!(" --kernel {wanted}")),
+                    _ => None,
+                })
+                .collect();
+            kernels.dedup();
+            let is_debug_info = |check: &&Check| matches!(check.fix, Fix::DebugInfo(_));
+            let debug_info = if missing.iter().any(is_debug_info) { " --debug-info" } else { "" };
+            format!("run `cargo klp doctor --fix{debug_info}{}`", kernels.concat())
+        }),
+    })
+}
+
+fn print_table(checks: &[Check]) {
+    const OK: Style = AnsiColor::Green.on_default();
+    const MISSING: Style = AnsiColor::Red.on_default().bold();
+    const HEAD: Style = Style::new().bold();
+    let mut group = "";
+    for check in checks {
+        if check.group != group {
+            group = check.group;
+            anstream::println!("{HEAD}{group}{HEAD:#}");
+        }
+        let Check { name, needed_for, found, .. } = check;
+        match found {
+            Some(found) => anstream::println!("  {OK}ok     {OK:#} {name:<20} {found}"),
+            None => anstream::println!("  {MISSING}missing{MISSING:#} {name:<20} {needed_for}"),
+        }
+    }
+    let speed = if vm::has_kvm() {
+        "kernels run with KVM"
+    } else {
+        "no KVM: kernels are emulated, slower but the same"
+    };
+    ui::note(speed);
+}
+
+fn print_json(checks: &[Check]) {
+    for check in checks {
+        let line = serde_json::to_string(check).expect("a check is plain data");
+        println!("{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(found: Option<&str>, fix: Fix) -> Check {
+        Check { group: "g", name: "thing".into(), needed_for: "all", found: found.map(str::to_owned), fix }
+    }
+
+    #[test]
+    fn nothing_missing_is_no_complaint() {
+        assert!(complaint(&[check(Some("here"), Fix::RustSrc)]).is_none());
+    }
+
+    #[test]
+    fn the_help_names_the_missing_kernels() {
+        let checks =
+            [check(None, Fix::Kernel("6.1".into())), check(Some("here"), Fix::Kernel("6.12".into()))];
+        let error = complaint(&checks).unwrap();
+        assert_eq!(error.exit_code(), crate::error::exit::MISSING);
+        assert_eq!(error.help().unwrap(), "run `cargo klp doctor --fix --kernel 6.1`");
+    }
+
+    #[test]
+    fn the_help_asks_for_debug_information() {
+        let checks = [check(None, Fix::Kernel("6.1".into())), check(None, Fix::DebugInfo("6.1".into()))];
+        let help = complaint(&checks).unwrap().help().unwrap();
+        assert_eq!(help, "run `cargo klp doctor --fix --debug-info --kernel 6.1`");
+    }
+
+    #[test]
+    fn what_only_the_user_can_change_comes_first() {
+        let checks = [check(None, Fix::Apt("make".into())), check(None, Fix::User("buy one"))];
+        assert_eq!(complaint(&checks).unwrap().help().unwrap(), "buy one");
+    }
+}

@@ -1,0 +1,132 @@
+//! `cargo klp explain`: what a kernel has under a name, and whether it can be patched.
+
+use std::process::ExitCode;
+
+use crate::commands::MessageFormat;
+use crate::commands::args::TargetArgs;
+use crate::error::Result;
+use crate::kernel::Need;
+use crate::kernel::debug_info::{self, DebugInfoArgs, stem};
+use crate::patch::check::{Holder, Whereabouts};
+use crate::patch::explain::{Explanation, Place, explain, objects, parse};
+
+/// Arguments of `cargo klp explain`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The symbol: of vmlinux, or of a module as OBJECT:SYMBOL.
+    #[arg(value_name = "[OBJECT:]SYMBOL")]
+    symbol: String,
+
+    #[command(flatten)]
+    target: TargetArgs,
+
+    #[command(flatten)]
+    debug_info: DebugInfoArgs,
+
+    /// How the result is written to stdout.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    message_format: MessageFormat,
+}
+
+/// Explains a symbol.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let (kernel, modules) = args.target.find(Need::Image)?;
+    let (object, symbol) = parse(&args.symbol);
+    args.debug_info.read([&kernel], &modules)?;
+    let objects = match args.symbol.contains(':') {
+        true => vec![object.to_owned()],
+        false => objects(&kernel, symbol, &modules)?,
+    };
+    for object in objects {
+        let explanation = explain(&kernel, &object, symbol, &modules)?;
+        match args.message_format {
+            MessageFormat::Human => print!("{}", human(&explanation)),
+            MessageFormat::Json => {
+                println!("{}", serde_json::to_string(&explanation).expect("plain data"));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn human(explanation: &Explanation) -> String {
+    let Explanation { release, object, symbol, prototypes, exported, places, functions } = explanation;
+    let mut text = format!("{symbol} of {object}, {release}\n");
+    for prototype in prototypes {
+        text.push_str(&format!("  prototype   {prototype};\n"));
+    }
+    let is_code = places.iter().any(|place| place.kind.eq_ignore_ascii_case(&'t'));
+    if prototypes.is_empty() && is_code {
+        text.push_str("  prototype   not in BTF\n");
+    }
+    match exported.as_deref() {
+        Some("") => text.push_str("  exported    yes\n"),
+        Some(namespace) => text.push_str(&format!("  exported    in the namespace {namespace}\n")),
+        None => text.push_str("  exported    no\n"),
+    }
+    for Place { sympos, kind, address, between, obstacle } in places {
+        let around = between
+            .as_ref()
+            .map_or_else(String::new, |[before, after]| format!(", between {before} and {after}"));
+        text.push_str(&format!("  sympos = {sympos}  `{kind}` at {address:#x}{around}\n"));
+        match obstacle {
+            Some(why) => text.push_str(&format!("              can't be redirected: {why}\n")),
+            None => text.push_str("              can be redirected\n"),
+        }
+    }
+    if places.is_empty() {
+        text.push_str("  symbol      none: there is no code that is its own\n");
+    }
+    if stem(symbol) != symbol && is_code {
+        let original = stem(symbol);
+        text.push_str(&format!(
+            "  made of     {original}, by the compiler: its parameters need not be those of the source\n"
+        ));
+    }
+    match functions {
+        None if is_code => text.push_str(&format!(
+            "  inlined     not known without debug information:\n{INDENT}{}\n",
+            debug_info::help(release)
+        )),
+        Some(functions) if functions.is_empty() && is_code => {
+            text.push_str("  inlined     not known: the debug information does not have it\n");
+        }
+        functions => functions.iter().flatten().for_each(|function| text.push_str(&inlined(function))),
+    }
+    text
+}
+
+/// Where what belongs to a word starts.
+const INDENT: &str = "              ";
+
+/// So many functions are shown of those that another one is inlined into.
+const MOST_SHOWN: usize = 30;
+
+/// Where a function of the source is.
+fn inlined(function: &Whereabouts) -> String {
+    let Whereabouts { source, copies, inlined_into } = function;
+    let mut text = format!("  source      {source}\n");
+    if let [_, _, ..] = &**copies {
+        let names: Vec<String> = copies.iter().map(|copy| copy.name().replace('`', "")).collect();
+        text.push_str(&format!("{INDENT}code of its own: {}\n", names.join(", ")));
+    } else if let [copy] = &**copies {
+        text.push_str(&format!("{INDENT}code of its own: {}\n", copy.name().replace('`', "")));
+    }
+    match inlined_into.len() {
+        0 => text.push_str(&format!("{INDENT}not inlined anywhere\n")),
+        1 => text.push_str(&format!("{INDENT}inlined into\n")),
+        number => text.push_str(&format!("{INDENT}inlined into {number} functions\n")),
+    }
+    for holder in inlined_into.iter().take(MOST_SHOWN) {
+        let Holder { places, obstacle, .. } = holder;
+        let name = holder.name().replace('`', "");
+        let places = if *places == 1 { String::new() } else { format!(", {places} places") };
+        let obstacle =
+            obstacle.as_ref().map(|why| format!(": can't be redirected: {why}")).unwrap_or_default();
+        text.push_str(&format!("{INDENT}  {name}{places}{obstacle}\n"));
+    }
+    if let Some(more @ 1..) = inlined_into.len().checked_sub(MOST_SHOWN) {
+        text.push_str(&format!("{INDENT}  and {more} more (all with --message-format json)\n"));
+    }
+    text
+}

@@ -1,0 +1,32 @@
+//! `cargo klp inspect`: what a livepatch module does, ours or one written in C, without loading it.
+
+mod human;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::commands::MessageFormat;
+use crate::error::Result;
+use crate::patch::inspect::inspect;
+
+/// Arguments of `cargo klp inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The module: a .ko, also compressed as .ko.xz or .ko.zst.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// How the result is written to stdout.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    message_format: MessageFormat,
+}
+
+/// Inspects and says what was found.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let report = inspect(&args.file)?;
+    match args.message_format {
+        MessageFormat::Human => anstream::print!("{}", human::text(&report)),
+        MessageFormat::Json => println!("{}", serde_json::to_string(&report).expect("plain data")),
+    }
+    Ok(ExitCode::SUCCESS)
+}

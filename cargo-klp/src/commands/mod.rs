@@ -1,0 +1,151 @@
+//! The command line of `cargo klp`.
+
+pub mod args;
+mod build;
+mod check;
+pub mod doctor;
+mod explain;
+mod inspect;
+pub mod new;
+mod run;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::error::Result;
+use crate::host::ui::{self, Verbosity};
+use crate::kbuild;
+use crate::kernel::btf;
+
+/// Livepatches for stock kernels, written in Rust.
+///
+/// A patch is an ordinary crate that uses the macros of klp-runtime. It is built through the
+/// target kernel's own Kbuild into a module, which is loaded with insmod on a kernel with
+/// CONFIG_LIVEPATCH=y.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo klp",
+    bin_name = "cargo klp",
+    version,
+    arg_required_else_help = true,
+    after_help = "First steps:
+  cargo klp doctor --fix                    get a kernel and the tools
+  cargo klp new fix_x && cd fix_x           a patch that builds
+  cargo klp build                           the module
+  cargo klp run -- cat /proc/cmdline        see it work on a real kernel, in QEMU
+
+Exit codes: 0 done, 1 the work failed, 2 wrong arguments, 3 something is missing on this machine.
+`run` ends with the guest command's exit code, or 125 where the guest or a patch failed."
+)]
+struct Cli {
+    /// Tell only of warnings and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Tell more.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what this machine has and lacks for building and running patches, and install it.
+    Doctor(doctor::Args),
+    /// Make a patch crate that builds.
+    New(new::Args),
+    /// Build patches to modules, through the target kernel's Kbuild.
+    Build(build::Args),
+    /// Say which kernels patches fit, without building the modules.
+    Check(check::Args),
+    /// Boot a kernel in QEMU, load patches and run a command there.
+    Run(run::Args),
+    /// Say what a livepatch module does, ours or one written in C, without loading it.
+    Inspect(inspect::Args),
+    /// Say where a symbol of a kernel lives, its prototype, whether it can be patched, and where it is inlined.
+    Explain(explain::Args),
+    /// Put the types of a module into the cache, from within `kernel_types!`.
+    #[command(hide = true)]
+    Types(btf::Args),
+    /// Make the Rust half of a module, from within Kbuild.
+    #[command(hide = true)]
+    Object(kbuild::object::Args),
+    /// Make the livepatch relocations of a linked module, from within Kbuild.
+    #[command(hide = true)]
+    Finish(kbuild::finish::Args),
+    /// Print the path of klp.mk, for a patch's Kbuild.
+    #[command(hide = true)]
+    Kbuild(kbuild::rules::Args),
+}
+
+/// How results are written to stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse_from(arguments(std::env::args_os()));
+    ui::set_verbosity(match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    });
+    dispatch(cli.command).unwrap_or_else(|error| {
+        ui::error(&error);
+        ExitCode::from(error.exit_code())
+    })
+}
+
+fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Doctor(args) => doctor::main(&args),
+        Command::New(args) => new::main(&args),
+        Command::Build(args) => build::main(&args),
+        Command::Check(args) => check::main(&args),
+        Command::Run(args) => run::main(&args),
+        Command::Inspect(args) => inspect::main(&args),
+        Command::Explain(args) => explain::main(&args),
+        Command::Types(args) => btf::main(&args),
+        Command::Object(args) => kbuild::object::main(&args),
+        Command::Finish(args) => kbuild::finish::main(&args),
+        Command::Kbuild(args) => kbuild::rules::main(&args),
+    }
+}
+
+/// cargo calls its subcommands as `cargo-klp klp …`; by hand it is `cargo-klp …`.
+fn arguments(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<_> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|first| first == "klp") {
+        arguments.remove(1);
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn called_by_cargo_and_by_hand() {
+        for words in [&["cargo-klp", "klp", "doctor", "--fix"][..], &["cargo-klp", "doctor", "--fix"]] {
+            let cli = Cli::try_parse_from(arguments(words.iter().map(OsString::from))).unwrap();
+            assert!(matches!(cli.command, Command::Doctor(doctor::Args { fix: true, .. })));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A replacement with the prototype that the kernel says.
+
+use std::path::PathBuf;
+
+use klp_btf::{Prototype, RUNTIME_TYPES, Signature, Types, Writer};
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::kernel::symbols::{Symbols, VMLINUX};
+use crate::patch::check::{Loaded, obstacle};
+use crate::patch::explain;
+
+/// A line that is longer is broken, as rustfmt does it.
+const MAX_WIDTH: usize = 94;
+
+/// A call that is longer is broken.
+const MAX_CALL: usize = 90;
+
+/// A replacement, and all that it needs declared.
+#[derive(Debug)]
+pub struct Replacement {
+    /// What is replaced.
+    pub symbol: String,
+    /// The items of the patch.
+    pub text: String,
+}
+
+/// The replacement of a function of a kernel.
+pub fn replacement(
+    kernel: &Kernel,
+    object: &str,
+    symbol: &str,
+    sympos: u64,
+    modules: &[PathBuf],
+) -> Result<Replacement> {
+    let symbols = Symbols::of(kernel, modules)?;
+    let loaded = Loaded::of(kernel, &symbols, object)?;
+    let explain =
+        format!("`cargo klp explain --kernel {} {object}:{symbol}` shows what there is", kernel.release);
+    let refuse = |why: String| Error::Request { message: why, help: explain.clone() };
+    let named = loaded.object.named(symbol);
+    let function = match (&*named, sympos) {
+        ([], _) => return Err(explain::absent(&symbols, &loaded, symbol)),
+        ([only], 0 | 1) => only,
+        (several, 0) => {
+            let message =
+                format!("{object} has {} functions `{symbol}`: choose one with --sympos", several.len());
+            return Err(refuse(message));
+        }
+        (several, position) => several
+            .iter()
+            .find(|function| function.position == position)
+            .ok_or_else(|| refuse(format!("`{symbol}` has no position {position} in {object}")))?,
+    };
+    if let Some(why) = obstacle(&loaded, function) {
+        return Err(refuse(format!("`{symbol}` of {object} can't be redirected: {why}")));
+    }
+    let Some(types) = &loaded.types else {
+        return Err(refuse(format!(
+            "{object} of {} has no BTF, which would say the prototype",
+            kernel.release
+        )));
+    };
+    let prototypes = types.prototypes(symbol).map_err(Error::btf(object))?;
+    let [prototype, others @ ..] = &*prototypes else {
+        return Err(refuse(format!(
+            "BTF has no prototype of `{symbol}` of {object}: the compiler may have changed its parameters"
+        )));
+    };
+    if prototype.is_variadic {
+        return Err(refuse(format!("`{symbol}` is variadic, and can't be replaced: patch its callers")));
+    }
+    let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
+    let target = Target { object, symbol, sympos };
+    let mut item = target.item(types, &mut writer, prototype).map_err(Error::btf(object))?;
+    for other in others {
+        let other = types.c_prototype(other).map_err(Error::btf(object))?;
+        item.insert_str(0, &format!("// BTF also has: {other}\n"));
+    }
+    let (items, rest) = writer.items().map_err(Error::btf(object))?;
+    let declarations = kernel_types(object, &items) + &rest;
+    let space = if declarations.is_empty() { "" } else { "\n" };
+    Ok(Replacement { symbol: symbol.into(), text: format!("{declarations}{space}{item}") })
+}
+
+/// The declaration of what the prototype names, which is that of whichever kernel the patch is built for.
+fn kernel_types(object: &str, items: &[String]) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    let mut lines = Vec::new();
+    if object != VMLINUX {
+        lines.push(format!("object = {object:?};"));
+    }
+    if items.iter().any(|item| item.ends_with("{}")) {
+        lines.push("// Between the braces: the fields that are used.".into());
+    }
+    lines.extend_from_slice(items);
+    format!("kernel_types! {{\n    {}\n}}\n", lines.join("\n    "))
+}
+
+/// What is replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The object.
+    pub object: &'a str,
+    /// The function.
+    pub symbol: &'a str,
+    /// Which of that name.
+    pub sympos: u64,
+}
+
+impl Target<'_> {
+    /// The function that takes its place.
+    pub fn item(
+        &self,
+        types: &Types,
+        writer: &mut Writer<'_>,
+        prototype: &Prototype,
+    ) -> klp_btf::Result<String> {
+        let Signature { parameters, returns } = writer.signature(prototype)?;
+        let mut arguments = format!("symbol = {:?}", self.symbol);
+        if self.object != VMLINUX {
+            arguments.push_str(&format!(", object = {:?}", self.object));
+        }
+        if self.sympos != 0 {
+            arguments.push_str(&format!(", sympos = {}", self.sympos));
+        }
+        let parameters: Vec<_> =
+            parameters.iter().map(|(name, ty)| (name, format!("{name}: {ty}"))).collect();
+        let names: Vec<_> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+        let lines: Vec<_> = parameters.iter().map(|(_, declared)| declared.as_str()).collect();
+        let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
+        // What rustc takes for a good name.
+        let words = self.symbol.split(|letter: char| !letter.is_ascii_alphanumeric());
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+        let name = words.join("_");
+        let has_capitals = |name: &String| name.contains(|letter: char| letter.is_ascii_uppercase());
+        let lint = if parameters.iter().any(|(name, _)| has_capitals(name) || name.contains("__")) {
+            "#[allow(non_snake_case)]\n"
+        } else {
+            ""
+        };
+        arguments.push_str(&format!(", original = original_{name}"));
+        let mut call = format!("original_{name}({})", names.join(", "));
+        if call.len() > MAX_CALL {
+            call = format!("original_{name}(\n            {},\n        )", names.join(",\n            "));
+        }
+        let call =
+            if call.len() > MAX_WIDTH - 14 { format!("\n        {call}\n    ") } else { format!(" {call} ") };
+        let head = format!("unsafe extern \"C\" fn livepatch_{name}");
+        let mut declared = lines.join(", ");
+        if head.len() + declared.len() + returns.len() > MAX_WIDTH {
+            declared = format!("\n    {},\n", lines.join(",\n    "));
+        }
+        Ok(format!(
+            "/// In place of `{}`.\n///\n/// # Safety\n///\n/// Called by the kernel with the arguments of the original.\n\
+             #[klp_func({arguments})]\n{lint}{head}({declared}){returns} {{\n    \
+             // A check before the original, or a correction after it; or what it is to do instead.\n    \
+             // SAFETY: The arguments are those that the kernel has passed.\n    \
+             unsafe {{{call}}}\n}}\n",
+            types.c_prototype(prototype)?,
+        ))
+    }
+}

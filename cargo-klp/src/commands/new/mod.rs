@@ -1,0 +1,273 @@
+//! `cargo klp new`: a patch crate that builds at once.
+
+pub mod func;
+mod name;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use func::Replacement;
+use name::Name;
+
+use crate::commands::args::TargetArgs;
+use crate::error::{Error, Result};
+use crate::host::ui;
+use crate::kbuild::rules;
+use crate::kernel::Need;
+use crate::patch::explain;
+
+/// Arguments of `cargo klp new`.
+#[derive(Debug, clap::Args)]
+#[command(mut_args(needs_func))]
+pub struct Args {
+    /// The folder to make; its last part is the patch's name.
+    path: PathBuf,
+
+    /// The klp-runtime that the patch is built with.
+    ///
+    /// Without it, the one that this cargo-klp was built with.
+    #[arg(long, value_name = "DIR")]
+    runtime: Option<PathBuf>,
+
+    /// A function that the patch is to replace: of vmlinux, or of a module as OBJECT:SYMBOL.
+    ///
+    /// The patch then starts with a replacement that has the kernel's own prototype.
+    #[arg(long, value_name = "[OBJECT:]SYMBOL")]
+    func: Option<String>,
+
+    /// Which of the functions of that name, as `cargo klp explain` lists them.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "func")]
+    sympos: u64,
+
+    /// The kernel that says the prototype, and the modules.
+    #[command(flatten)]
+    target: TargetArgs,
+}
+
+/// Which kernel is meant is asked for the sake of a function only.
+fn needs_func(arg: clap::Arg) -> clap::Arg {
+    let is_target = ["kernel", "kdir", "module_files"].iter().any(|id| arg.get_id() == id);
+    if is_target { arg.requires("func") } else { arg }
+}
+
+/// The runtime beside the sources that this program was built from: klp is not on crates.io yet.
+const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
+
+/// Makes the crate and says what to do next.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let crate_dir = std::path::absolute(&args.path).map_err(Error::io("find", &args.path))?;
+    let replacement = args.func.as_ref().map(|func| replacement(args, func)).transpose()?;
+    let patch = Patch {
+        name: Name::of_dir(&crate_dir)?,
+        author: author(),
+        runtime: runtime(args.runtime.as_deref())?,
+        replacement,
+    };
+    create(&crate_dir, &patch)?;
+    keep_alias(&crate_dir)?;
+    let does = match &patch.replacement {
+        Some(replacement) => format!("replaces {}", replacement.symbol),
+        None => "changes /proc/cmdline".into(),
+    };
+    ui::status("Created", format!("livepatch `{}`: it {does}", patch.name.package()));
+    let (dir, module, command) = (args.path.display(), patch.name.module(), patch.try_it());
+    let write =
+        if patch.replacement.is_some() { "edit src/lib.rs                       # its body\n  " } else { "" };
+    ui::note(format!(
+        "next:\n  cd {dir}\n  {write}cargo klp build                       # {module}.ko\n  \
+         {:<38}# on a real kernel, in QEMU",
+        format!("cargo klp run -- {command}"),
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The replacement of the function that was asked for.
+fn replacement(args: &Args, func: &str) -> Result<Replacement> {
+    let (kernel, modules) = args.target.find(Need::Image)?;
+    let (object, symbol) = explain::parse(func);
+    func::replacement(&kernel, object, symbol, args.sympos, &modules)
+}
+
+/// What differs from one new crate to the next.
+#[derive(Debug)]
+struct Patch {
+    name: Name,
+    author: String,
+    runtime: String,
+    replacement: Option<Replacement>,
+}
+
+/// Writes the crate into a folder that is absent or empty.
+fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
+    let taken = match fs::read_dir(crate_dir) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => crate_dir.symlink_metadata().is_ok(),
+    };
+    if taken {
+        return Err(Error::Request {
+            message: format!("`{}` exists and is not an empty folder", crate_dir.display()),
+            help: "choose another name, or an empty folder".into(),
+        });
+    }
+    for (path, text) in patch.files() {
+        let path = crate_dir.join(path);
+        let folder = path.parent().expect("a file stands in a folder");
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        fs::write(&path, text).map_err(Error::io("write", &path))?;
+    }
+    Ok(())
+}
+
+/// In a checkout of klp, `cargo klp` is an alias that only works in its own workspace, and hides an
+/// installed command: the new crate, a workspace of its own, gets one that works there.
+fn keep_alias(crate_dir: &Path) -> Result<()> {
+    let crate_dir = fs::canonicalize(crate_dir).map_err(Error::io("find", crate_dir))?;
+    let Ok(checkout) = fs::canonicalize(Path::new(RUNTIME).join("..")) else { return Ok(()) };
+    if !crate_dir.starts_with(&checkout) {
+        return Ok(());
+    }
+    // One string, as the alias that it takes the place of; `runtime` has seen that the path has no space.
+    let klp = format!(
+        "run --quiet --manifest-path {}/Cargo.toml --package cargo-klp --bin cargo-klp -- klp",
+        checkout.display()
+    );
+    let path = crate_dir.join(".cargo/config.toml");
+    fs::create_dir_all(crate_dir.join(".cargo")).map_err(Error::io("create", &crate_dir))?;
+    fs::write(&path, format!("[alias]\nklp = {klp:?}\n")).map_err(Error::io("write", &path))
+}
+
+impl Patch {
+    fn files(&self) -> [(&'static str, String); 5] {
+        [
+            ("Cargo.toml", self.fill(include_str!("template/Cargo.toml.in"))),
+            ("Kbuild", rules::for_crate(self.name.module())),
+            ("README.md", self.fill(include_str!("template/README.md.in"))),
+            (".gitignore", self.fill(include_str!("template/gitignore.in"))),
+            ("src/lib.rs", self.lib()),
+        ]
+    }
+
+    fn lib(&self) -> String {
+        let Some(Replacement { symbol, text }) = &self.replacement else {
+            return self.fill(include_str!("template/lib.rs.in"));
+        };
+        self.fill(include_str!("template/func.rs.in"))
+            .replace("{{symbol}}", symbol)
+            .replace("{{items}}", text)
+    }
+
+    /// A command that shows what the patch does.
+    fn try_it(&self) -> &'static str {
+        if self.replacement.is_some() { "dmesg" } else { "cat /proc/cmdline" }
+    }
+
+    fn fill(&self, template: &str) -> String {
+        // What JSON escapes, TOML reads.
+        let toml_path = serde_json::to_string(&self.runtime).expect("a string");
+        template
+            .replace("{{package}}", self.name.package())
+            .replace("{{module}}", self.name.module())
+            .replace("{{try}}", self.try_it())
+            .replace("{{run}}", &format!("{:<40}", format!("cargo klp run -- {}", self.try_it())))
+            .replace("{{author}}", &format!("{:?}", self.author))
+            .replace("{{runtime}}", &toml_path)
+    }
+}
+
+/// The folder of klp-runtime, made sure to be one.
+fn runtime(given: Option<&Path>) -> Result<String> {
+    let dir = given.unwrap_or(Path::new(RUNTIME));
+    let refuse = |why: &str| Error::Request {
+        message: format!("`{}` {why}", dir.display()),
+        help: "give the folder klp-runtime of a checkout of klp: `cargo klp new NAME --runtime DIR`".into(),
+    };
+    let is_runtime = fs::read_to_string(dir.join("Cargo.toml"))
+        .is_ok_and(|manifest| manifest.lines().any(|line| line == "name = \"klp-runtime\""));
+    if !is_runtime || !dir.join("kbuild/klp.mk").exists() {
+        return Err(refuse("is not the klp-runtime that a patch needs"));
+    }
+    let dir = fs::canonicalize(dir).map_err(Error::io("find", dir))?;
+    match dir.to_str() {
+        Some(path) if !path.contains(char::is_whitespace) => Ok(path.into()),
+        _ => Err(refuse("has a path that Kbuild can't use: white space, or not UTF-8")),
+    }
+}
+
+/// Who git says that the user is, else the login name.
+fn author() -> String {
+    let git = |key: &str| {
+        let output = Command::new("git").args(["config", key]).output().ok()?;
+        let value = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (!value.is_empty()).then_some(value)
+    };
+    let login = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+    match (git("user.name"), git("user.email")) {
+        (Some(name), Some(email)) => format!("{name} <{email}>"),
+        (Some(name), None) => name,
+        _ => login().unwrap_or_else(|| "unknown".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patch() -> Patch {
+        Patch {
+            name: Name::of_dir("fix-x".as_ref()).unwrap(),
+            author: "A \"B\" <a@example.org>".into(),
+            runtime: "/klp/klp-runtime".into(),
+            replacement: None,
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_to_fill_in() {
+        let replacement = Replacement { symbol: "f".into(), text: "fn f() {}\n".into() };
+        let func = Patch { replacement: Some(replacement), ..patch() };
+        for (path, text) in patch().files().into_iter().chain(func.files()) {
+            assert!(!text.contains("{{"), "{path}: {text}");
+            assert!(text.ends_with('\n'), "{path}");
+        }
+    }
+
+    #[test]
+    fn names_stand_where_they_belong() {
+        let files = patch().files();
+        let text = |name: &str| &files.iter().find(|(path, _)| *path == name).unwrap().1;
+        assert!(text("Cargo.toml").contains("name = \"fix-x\""));
+        assert!(text("Cargo.toml").contains("klp-runtime = { path = \"/klp/klp-runtime\" }"));
+        assert!(text("Kbuild").contains("obj-m := fix_x.o"));
+        assert!(text("src/lib.rs").contains(r#"authors: ["A \"B\" <a@example.org>"]"#));
+    }
+
+    #[test]
+    fn a_folder_in_use_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("mine"), "mine").unwrap();
+        let error = create(folder.path(), &patch()).unwrap_err();
+        assert!(error.to_string().contains("not an empty folder"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+
+        let file = folder.path().join("mine");
+        create(&file, &patch()).unwrap_err();
+        assert_eq!(fs::read_to_string(file).unwrap(), "mine");
+    }
+
+    #[test]
+    fn an_empty_folder_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path(), &patch()).unwrap();
+        assert!(folder.path().join("src/lib.rs").exists());
+    }
+
+    #[test]
+    fn the_runtime_is_looked_at() {
+        assert!(runtime(None).unwrap().ends_with("/klp-runtime"));
+        let error = runtime(Some("/nonexistent".as_ref())).unwrap_err();
+        assert!(error.help().unwrap().contains("--runtime"));
+        let other_crate = env!("CARGO_MANIFEST_DIR");
+        runtime(Some(other_crate.as_ref())).unwrap_err();
+    }
+}

@@ -1,0 +1,204 @@
+//! `cargo klp run`: boots a kernel, loads patches and runs a command there.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::commands::args::TargetArgs;
+use crate::error::{Error, Result, exit, last_lines};
+use crate::host::ui;
+use crate::kbuild::{self, PackageArgs};
+use crate::kernel::{Kernel, Need};
+use crate::vm::{Outcome, Vm};
+
+/// Arguments of `cargo klp run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo klp run                                 a shell with this directory's patch loaded
+  cargo klp run -- cat /proc/cmdline            what the patch makes of it
+  cargo klp run --kernel 6.1 a.ko b.ko -- sh -c 'rmmod a; dmesg | tail'
+
+The guest sees this machine's files, read-only under an overlay in memory: whatever is installed
+here can be run there, as root, and nothing is changed here. --share lets it write to a directory.
+
+Exit codes: that of the command; 125 where the kernel or the guest died, or a patch was refused.")]
+pub struct Args {
+    /// Modules to load, in this order. They come before those of packages, which may need symbols of them.
+    #[arg(value_name = "FILE.ko")]
+    modules: Vec<PathBuf>,
+
+    #[command(flatten)]
+    packages: PackageArgs,
+
+    #[command(flatten)]
+    target: TargetArgs,
+
+    /// A directory that the guest may write to. May be repeated.
+    #[arg(long, value_name = "DIR")]
+    share: Vec<PathBuf>,
+
+    /// An environment variable for the command. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    env: Vec<(String, String)>,
+
+    /// Memory of the guest in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    memory: u32,
+
+    /// Processors of the guest.
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    cpus: u32,
+
+    /// End the guest after this many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+
+    /// Write the kernel log to this file.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+
+    /// What to run; a shell if the terminal is free for it, else a summary of the loaded patches.
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((pair.0.into(), pair.1.into()))
+}
+
+/// Loads the modules given after it and then runs a command, in the guest.
+const LOAD: &str = include_str!("run/load.sh");
+
+/// Runs the command.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let (kernel, others) = args.target.find(Need::Image)?;
+    let modules = modules(args, &kernel, others)?;
+    let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+
+    let mut vm = Vm::new(&kernel).memory_mib(args.memory).cpus(args.cpus);
+    for directory in &args.share {
+        vm = vm.share(directory);
+    }
+    for (name, value) in &args.env {
+        vm = vm.env(name, value);
+    }
+    if let Some(seconds) = args.timeout {
+        vm = vm.timeout(Duration::from_secs(seconds));
+    }
+    let command = load_and_run(&modules, &args.command, on_terminal);
+    let outcome = if on_terminal { vm.run_on_terminal(&command) } else { vm.inherit_stdin().run(&command) };
+    if let Some(file) = &args.log {
+        let log = match &outcome {
+            Ok(outcome) => &outcome.kernel_log,
+            Err(Error::Guest { log, .. }) => log,
+            Err(_) => "",
+        };
+        fs::write(file, log).map_err(Error::io("write", file))?;
+    }
+    report(&outcome?)
+}
+
+/// The modules to load: files first, then what is built. Without either, the crate here is built.
+fn modules(args: &Args, kernel: &Kernel, others: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let file = |module: &PathBuf| fs::canonicalize(module).map_err(Error::io("open", module));
+    let mut modules = args.modules.iter().map(file).collect::<Result<Vec<_>>>()?;
+    if modules.is_empty() || !args.packages.packages.is_empty() {
+        let symbols_of: Vec<_> = modules.iter().cloned().chain(others).collect();
+        let built = kbuild::build(&args.packages, kernel, &symbols_of)?;
+        modules.extend(built.into_iter().map(|built| built.ko));
+    }
+    Ok(modules)
+}
+
+/// The guest's command: the script, the modules, and what to run then.
+fn load_and_run(modules: &[PathBuf], command: &[OsString], on_terminal: bool) -> Vec<OsString> {
+    let mut words: Vec<OsString> = ["/bin/sh", "-c", LOAD, "klp-run"].map(OsString::from).into();
+    words.extend(modules.iter().cloned().map(OsString::from));
+    words.push("--".into());
+    match command {
+        [] if on_terminal => words.push("/bin/sh".into()),
+        [] => {}
+        command => words.extend_from_slice(command),
+    }
+    words
+}
+
+/// Shows what went wrong in the guest and makes the exit code.
+fn report(outcome: &Outcome) -> Result<ExitCode> {
+    let log = from_last(&outcome.kernel_log, "klp-run: load ");
+    if let Some(failure) = failure(log) {
+        return Err(Error::Guest { message: failure.to_owned(), log: log.to_owned() });
+    }
+    let complaints = complaints(&outcome.kernel_log);
+    for complaint in &complaints {
+        ui::warning(format_args!("the kernel says: {complaint}"));
+    }
+    if outcome.code != 0 || !complaints.is_empty() {
+        ui::note(format_args!("the end of the kernel log:\n{}", last_lines(log, 40)));
+    }
+    let code = u8::try_from(outcome.code).unwrap_or(exit::FAILED);
+    Ok(ExitCode::from(code))
+}
+
+/// The log from the last line on that has the words in it, or all of it.
+fn from_last<'a>(log: &'a str, words: &str) -> &'a str {
+    let at = log.rfind(words).unwrap_or_default();
+    let line = log[..at].rfind('\n').map_or(0, |end| end + 1);
+    &log[line..]
+}
+
+/// What the script in the guest says when it gives up.
+fn failure(log: &str) -> Option<&str> {
+    log.lines().find_map(|line| Some(line.split_once("klp-run: failed: ")?.1))
+}
+
+/// The lines of the log, from the first load on, by which the kernel says that something is broken.
+fn complaints(log: &str) -> Vec<&str> {
+    const SIGNS: [&str; 7] =
+        ["WARNING:", "BUG:", "kernel BUG at", "Oops", "general protection fault", "INFO: task ", "INFO: rcu"];
+    let after = log.split_once("klp-run: load ").map_or("", |(_, after)| after);
+    after.lines().filter(|line| SIGNS.iter().any(|sign| line.contains(sign))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "\
+[    1.0] WARNING: at boot
+[    2.0] klp-run: load a.ko
+[    2.1] a: loading out-of-tree module taints kernel.
+[    2.2] klp-run: load b.ko
+[    2.3] BUG: kernel NULL pointer dereference
+[    2.4] klp-run: failed: the kernel refused b.ko
+";
+
+    #[test]
+    fn the_log_from_the_last_load() {
+        assert!(from_last(LOG, "klp-run: load ").starts_with("[    2.2] klp-run: load b.ko\n"));
+        assert_eq!(from_last(LOG, "no such words"), LOG);
+    }
+
+    #[test]
+    fn what_the_script_gave_up_on() {
+        assert_eq!(failure(LOG), Some("the kernel refused b.ko"));
+        assert_eq!(failure("[    1.0] all is well"), None);
+    }
+
+    #[test]
+    fn complaints_since_the_first_load() {
+        assert_eq!(complaints(LOG), ["[    2.3] BUG: kernel NULL pointer dereference"]);
+    }
+
+    #[test]
+    fn the_guests_command() {
+        let words = load_and_run(&["/a.ko".into()], &["cat".into(), "f".into()], false);
+        assert_eq!(words[3..], ["klp-run", "/a.ko", "--", "cat", "f"]);
+        assert_eq!(load_and_run(&[], &[], true).last().unwrap(), "/bin/sh");
+        assert_eq!(load_and_run(&[], &[], false).last().unwrap(), "--");
+    }
+}

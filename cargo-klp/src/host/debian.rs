@@ -1,0 +1,305 @@
+//! Packages from Debian's archive, unpacked into the cache.
+//!
+//! apt gets them with a configuration of its own: the system's package lists, its sources, `/boot`
+//! and `/lib/modules` are not touched, and no root is needed. apt verifies what it downloads, the
+//! signature of the lists against Debian's keyring and the hash of each package against the lists.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::error::{Error, Result, run_tool};
+use crate::host::cache::{self, Lock};
+use crate::host::ui;
+
+const ARCHIVE: &str = "http://deb.debian.org/debian";
+const SECURITY: &str = "http://deb.debian.org/debian-security";
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// Where kernels come from on a machine that is not Debian itself.
+const FALLBACK_CODENAME: &str = "bookworm";
+/// Where Debian's newer Rust is, for every Debian release.
+const RUST_SUITE: &str = "trixie-backports";
+
+/// apt over one set of sources.
+#[derive(Debug)]
+pub struct Apt {
+    options: Vec<OsString>,
+    _lock: Lock,
+}
+
+impl Apt {
+    /// apt over the sources of this machine's Debian release, for kernels and their sources.
+    pub fn stable() -> Result<Self> {
+        let codename = debian_codename().unwrap_or_else(|| FALLBACK_CODENAME.into());
+        let system = system_sources();
+        let security = format!("{codename}-security");
+        let archive = source_uri(&system, &codename).unwrap_or(ARCHIVE);
+        let security_archive = source_uri(&system, &security).unwrap_or(SECURITY);
+        let stanzas = [stanza(archive, &codename), stanza(security_archive, &security)];
+        Self::open(&codename, &stanzas.join("\n"))
+    }
+
+    /// apt over the suite that holds newer versions of Rust.
+    pub fn rust() -> Result<Self> {
+        Self::open(RUST_SUITE, &stanza(ARCHIVE, RUST_SUITE))
+    }
+
+    /// Writes the configuration and brings the package lists up to date.
+    fn open(name: &str, sources: &str) -> Result<Self> {
+        let root = cache::root()?.join("apt").join(name);
+        let lock = Lock::beside(&root)?;
+        let folder = |name: &str| {
+            let folder = root.join(name);
+            fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+            Ok(folder)
+        };
+        let parts = folder("sources")?;
+        folder("lists/partial")?;
+        folder("cache/archives/partial")?;
+        let file = parts.join("klp.sources");
+        fs::write(&file, sources).map_err(Error::io("write", &file))?;
+
+        let option = |name: &str, value: &OsStr| {
+            let mut option = OsString::from(format!("{name}="));
+            option.push(value);
+            ["-o".into(), option]
+        };
+        let options = [
+            option("Dir::Etc::SourceList", OsStr::new("/dev/null")),
+            option("Dir::Etc::SourceParts", parts.as_os_str()),
+            option("Dir::State::Lists", root.join("lists").as_os_str()),
+            option("Dir::Cache", root.join("cache").as_os_str()),
+            // Else apt, as root, downloads as a user that cannot write to our folders.
+            option("APT::Sandbox::User", OsStr::new("root")),
+            option("Acquire::Languages", OsStr::new("none")),
+            option("Acquire::Retries", OsStr::new("3")),
+        ];
+        let apt = Self { options: options.into_iter().flatten().collect(), _lock: lock };
+
+        let _spinner = ui::spinner("Updating", format_args!("the package lists of {name}"));
+        run_tool(apt.command("apt-get").args(["-qq", "update"]))?;
+        Ok(apt)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(&self.options).env("LC_ALL", "C");
+        command
+    }
+
+    /// The packages that the newest version of `package` depends on; none if there is no such package.
+    pub fn depends(&self, package: &str) -> Result<Vec<String>> {
+        let output = run_tool(self.command("apt-cache").args(["--no-all-versions", "show", package]));
+        match output {
+            Ok(output) => Ok(parse_depends(&String::from_utf8_lossy(&output.stdout), package)),
+            // What apt-cache ends with for a name it does not know.
+            Err(Error::Tool { status, .. }) if status.code() == Some(100) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The versions of `package` that can be downloaded, the newest first.
+    pub fn versions(&self, package: &str) -> Result<Vec<String>> {
+        let output = run_tool(self.command("apt-cache").args(["madison", package]))?;
+        Ok(parse_madison(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Downloads a package, in its newest version or the one given, and unpacks it under `dest`.
+    pub fn download_and_extract(&self, package: &str, version: Option<&str>, dest: &Path) -> Result<()> {
+        self.with_package(package, version, |deb| {
+            run_tool(Command::new("dpkg").arg("-x").arg(deb).arg(dest)).map(drop)
+        })
+    }
+
+    /// Downloads a package, in its newest version or the one given, for as long as it is worked on.
+    pub fn with_package(
+        &self,
+        package: &str,
+        version: Option<&str>,
+        work: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+        let wanted = version.map_or_else(|| package.to_owned(), |version| format!("{package}={version}"));
+        let spinner = ui::spinner("Downloading", &wanted);
+        run_tool(self.command("apt-get").args(["-qq", "download", &wanted]).current_dir(&folder))?;
+        let mut debs = fs::read_dir(&folder).map_err(Error::io("read", folder.path()))?;
+        let deb =
+            debs.next().expect("apt-get has downloaded it").map_err(Error::io("read", folder.path()))?.path();
+        drop(spinner);
+        work(&deb)
+    }
+}
+
+/// The `library` folder of the Rust sources of exactly the compiler's version: rustup's, or the one
+/// that [`fetch_rust_src`] got.
+pub fn rust_src() -> Result<PathBuf> {
+    let sysroot = run_tool(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    let installed = sysroot.join("lib/rustlib/src/rust/library");
+    let version = rustc_version()?;
+    let cached = library(&cache::root()?.join(rust_src_key(&version)), &version);
+    [installed, cached].into_iter().find(|library| library.join("core/src/lib.rs").exists()).ok_or_else(
+        || Error::Missing {
+            what: format!("the source of Rust {version}'s libraries (rust-src)"),
+            needed_for: "`core` is compiled from it for the target kernel".into(),
+        },
+    )
+}
+
+/// Gets the Rust sources of the compiler's version into the cache.
+pub fn fetch_rust_src() -> Result<PathBuf> {
+    let version = rustc_version()?;
+    let entry = cache::entry(rust_src_key(&version), |dir| {
+        let apt = Apt::rust()?;
+        let versions = apt.versions("rust-src")?;
+        let package_version =
+            versions.iter().find(|v| is_upstream(v, &version)).ok_or_else(|| Error::Request {
+                message: format!("{RUST_SUITE} has no rust-src {version}, only {}", versions.join(", ")),
+                help: "try `rustup component add rust-src`".into(),
+            })?;
+        apt.download_and_extract("rust-src", Some(package_version), dir)
+    })?;
+    Ok(library(&entry, &version))
+}
+
+fn rust_src_key(version: &str) -> PathBuf {
+    Path::new("rust-src").join(version)
+}
+
+fn library(entry: &Path, version: &str) -> PathBuf {
+    entry.join(format!("usr/src/rustc-{version}/library"))
+}
+
+/// The version of the compiler that patches are compiled with.
+pub fn rustc_version() -> Result<String> {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    if let Some(version) = VERSION.get() {
+        return Ok(version.clone());
+    }
+    let output = run_tool(Command::new("rustc").arg("--version"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = said.split_whitespace().nth(1).map(str::to_owned).ok_or_else(|| Error::Request {
+        message: format!("`rustc --version` said `{}`", said.trim()),
+        help: "check which rustc is in PATH".into(),
+    })?;
+    Ok(VERSION.get_or_init(|| version).clone())
+}
+
+/// Whether a package's version is one of this upstream version.
+fn is_upstream(package_version: &str, upstream: &str) -> bool {
+    package_version.strip_prefix(upstream).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
+}
+
+/// The code name of this machine's Debian release.
+fn debian_codename() -> Option<String> {
+    let release = fs::read_to_string("/etc/os-release").ok()?;
+    let value = |key: &str| {
+        release.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix('=')?.trim_matches('"')))
+    };
+    if value("ID") != Some("debian") {
+        return None;
+    }
+    value("VERSION_CODENAME").map(str::to_owned)
+}
+
+/// The text of the system's own apt sources, where a mirror may be named.
+fn system_sources() -> String {
+    let parts =
+        fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|part| part.path());
+    let named = |path: &PathBuf| path.extension().is_some_and(|e| e == "sources" || e == "list");
+    std::iter::once(PathBuf::from("/etc/apt/sources.list"))
+        .chain(parts.filter(named))
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
+/// The URI from which `sources`, in either of apt's formats, get the suite.
+fn source_uri<'a>(sources: &'a str, suite: &str) -> Option<&'a str> {
+    let deb822 = || {
+        sources.split("\n\n").find_map(|stanza| {
+            let field = |key: &str| stanza.lines().find_map(|line| line.strip_prefix(key));
+            field("Suites:")?.split_whitespace().find(|word| *word == suite)?;
+            field("URIs:")?.split_whitespace().next()
+        })
+    };
+    let one_line = || {
+        sources.lines().find_map(|line| {
+            let mut words =
+                line.strip_prefix("deb ")?.split_whitespace().skip_while(|word| !word.contains("://"));
+            let uri = words.next()?;
+            (words.next()? == suite).then_some(uri)
+        })
+    };
+    deb822().or_else(one_line)
+}
+
+fn stanza(uri: &str, suite: &str) -> String {
+    format!(
+        "Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: amd64\nSigned-By: {KEYRING}\n"
+    )
+}
+
+/// The dependencies of `package`, without versions, the first of alternatives.
+///
+/// apt-cache takes a name that it does not know for a pattern, as soon as it has a dot in it, and
+/// shows whatever fits.
+fn parse_depends(shown: &str, package: &str) -> Vec<String> {
+    let field = |stanza: &'_ str, key: &str| {
+        stanza.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))
+    };
+    let stanza = shown.split("\n\n").find(|stanza| field(stanza, "Package:").as_deref() == Some(package));
+    let depends = stanza.and_then(|stanza| field(stanza, "Depends:")).unwrap_or_default();
+    depends.split(',').filter_map(|part| part.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// `apt-cache madison` writes `package | version | source`.
+fn parse_madison(output: &str) -> Vec<String> {
+    output
+        .lines()
+        .filter_map(|line| line.split('|').nth(1))
+        .map(|version| version.trim().to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependencies_of_exactly_one_package() {
+        let shown = "Package: headers-6.12\nDepends: wrong\n\nPackage: headers-6.1\nVersion: 2\nDepends: linux-base (>= 1), image-a (= 2) | image-b, gcc\n";
+        assert_eq!(parse_depends(shown, "headers-6.1"), ["linux-base", "image-a", "gcc"]);
+        assert!(parse_depends(shown, "headers-6").is_empty());
+    }
+
+    #[test]
+    fn versions_in_the_order_given() {
+        let output = " rust-src | 1.95.0+dfsg1-2~bpo13+1 | http://x/debian trixie-backports/main amd64 Packages\n rust-src | 1.92.0-1 | y\n";
+        assert_eq!(parse_madison(output), ["1.95.0+dfsg1-2~bpo13+1", "1.92.0-1"]);
+    }
+
+    #[test]
+    fn upstream_version_of_a_package() {
+        assert!(is_upstream("1.95.0+dfsg1-2~bpo13+1", "1.95.0"));
+        assert!(is_upstream("1.95.0-1", "1.95.0"));
+        assert!(!is_upstream("1.95.01-1", "1.95.0"));
+        assert!(!is_upstream("1.94.0-1", "1.95.0"));
+    }
+
+    #[test]
+    fn mirror_of_a_deb822_source() {
+        let sources = "Types: deb\n# a comment\nURIs: http://mirror/debian\nSuites: bookworm bookworm-updates\n\nTypes: deb\nURIs: http://mirror/security\nSuites: bookworm-security\n";
+        assert_eq!(source_uri(sources, "bookworm"), Some("http://mirror/debian"));
+        assert_eq!(source_uri(sources, "bookworm-security"), Some("http://mirror/security"));
+        assert_eq!(source_uri(sources, "trixie"), None);
+    }
+
+    #[test]
+    fn mirror_of_a_one_line_source() {
+        let sources = "# deb http://no/debian bookworm main\ndeb [signed-by=/k.gpg] http://mirror/debian bookworm main contrib\n";
+        assert_eq!(source_uri(sources, "bookworm"), Some("http://mirror/debian"));
+    }
+}

@@ -1,0 +1,6 @@
+//! This machine: its cache, Debian's archive, and what is told to the user.
+
+pub mod cache;
+pub mod debian;
+pub(crate) mod sorted;
+pub mod ui;

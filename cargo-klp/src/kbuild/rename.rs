@@ -1,0 +1,112 @@
+//! The names of symbols that are not exported, in the linked object.
+
+use std::collections::BTreeMap;
+
+use object::build::Id;
+use object::build::elf::{Builder, SectionData, SymbolId};
+use object::elf::{R_X86_64_PC32, R_X86_64_PLT32, STB_WEAK};
+
+use crate::error::{Error, Result};
+use crate::patch::resolve::{Resolved, ResolvedSymbol};
+
+/// Gives the symbols of an object file their names, and has calls of originals skip the redirect.
+///
+/// They are weak: modpost lets only such be undefined. `cargo klp finish` makes them what the kernel
+/// resolves.
+pub fn rename(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
+    let elf = || Error::elf_build("name the symbols of the linked object");
+    let mut builder = Builder::read(data).map_err(elf())?;
+    let mut skipped = BTreeMap::new();
+    for symbol in &mut builder.symbols {
+        if let Some(target) = std::str::from_utf8(&symbol.name).ok().and_then(|name| resolved.get(name)) {
+            if target.skipped > 0 {
+                skipped.insert(symbol.id().index(), target);
+            }
+            symbol.name = target.name.clone().into_bytes().into();
+            symbol.set_st_info(STB_WEAK, symbol.st_type());
+        }
+    }
+    skip(&mut builder, &skipped)?;
+    let mut renamed = Vec::new();
+    builder.write(&mut renamed).map_err(elf())?;
+    Ok(renamed)
+}
+
+/// Moves the target of calls, by symbol. Anything but a direct call or jump would not do: behind the
+/// start of a function is no place for an indirect one to land.
+fn skip(builder: &mut Builder<'_>, targets: &BTreeMap<usize, &ResolvedSymbol>) -> Result<()> {
+    let target_of = |symbol: Option<SymbolId>| targets.get(&symbol?.index()).copied();
+    let code: Vec<Vec<u8>> = builder
+        .sections
+        .iter()
+        .map(|section| match &section.data {
+            SectionData::Data(bytes) => bytes.to_vec(),
+            _ => Vec::new(),
+        })
+        .collect();
+    for section in &mut builder.sections {
+        // Section numbers start at 1.
+        let code = (section.sh_info as usize).checked_sub(1).and_then(|index| code.get(index));
+        let SectionData::Relocation(relocations) = &mut section.data else { continue };
+        for relocation in relocations {
+            let Some(target) = target_of(relocation.symbol) else { continue };
+            let before = usize::try_from(relocation.r_offset).ok().and_then(|at| at.checked_sub(1));
+            let opcode = code.zip(before).and_then(|(code, before)| code.get(before));
+            let is_direct = matches!(opcode, Some(&(CALL | JUMP)));
+            if !is_direct || !matches!(relocation.r_type, R_X86_64_PLT32 | R_X86_64_PC32) {
+                return Err(Error::Request {
+                    message: format!("{} is used by the patch, but not called directly", target.name),
+                    help: "this is a defect of klp: report it with the version of rustc".into(),
+                });
+            }
+            relocation.r_addend += target.skipped.cast_signed();
+        }
+    }
+    Ok(())
+}
+
+/// The opcodes of direct calls and jumps, before their 4 bytes of distance.
+const CALL: u8 = 0xe8;
+const JUMP: u8 = 0xe9;
+
+#[cfg(test)]
+mod tests {
+    use object::{Object as _, ObjectSymbol as _};
+
+    use super::*;
+    use crate::kbuild::finish::tests::module;
+
+    fn resolved(skipped: u64) -> Resolved {
+        let target = ResolvedSymbol { name: ".klp.sym.vmlinux.f,0".into(), skipped };
+        [("placeholder".to_owned(), target)].into()
+    }
+
+    /// The addends of the relocations in `.text`.
+    fn addends(data: &[u8]) -> Vec<i64> {
+        use object::ObjectSection as _;
+        let file = object::File::parse(data).unwrap();
+        let text = file.section_by_name(".text").unwrap();
+        text.relocations().map(|(_, relocation)| relocation.addend()).collect()
+    }
+
+    #[test]
+    fn calls_of_an_original_skip_its_start() {
+        let data = module(&["placeholder", "printk"], &[]);
+        for (skipped, addend) in [(0, -4), (5, 1), (9, 5)] {
+            let renamed = rename(&data, &resolved(skipped)).unwrap();
+            assert_eq!(addends(&renamed), [addend, -4]);
+            let file = object::File::parse(&*renamed).unwrap();
+            let symbol = file.symbol_by_name(".klp.sym.vmlinux.f,0").unwrap();
+            assert!(symbol.is_undefined() && symbol.is_weak());
+            assert!(file.symbol_by_name("placeholder").is_none());
+        }
+    }
+
+    #[test]
+    fn an_original_is_no_pointer() {
+        let data = module(&[], &["placeholder"]);
+        let error = rename(&data, &resolved(9)).unwrap_err().to_string();
+        assert!(error.contains("not called directly"), "{error}");
+        rename(&data, &resolved(0)).unwrap();
+    }
+}

@@ -1,0 +1,59 @@
+//! `core` for the target kernel: compiled from rust-src once for each set of flags, and cached.
+//!
+//! It is compiled with rustc directly, as the kernel's own build does. cargo's build-std would
+//! resolve all dependencies of the standard library first, which needs the registry.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::flags::TARGET;
+use crate::error::{Error, Result, run_tool};
+use crate::host::{cache, debian, ui};
+
+/// Stands for the compiler's own crate of that name: what it would bring (memcpy and the like) the
+/// kernel exports.
+const COMPILER_BUILTINS: &str = "\
+#![feature(compiler_builtins)]
+#![allow(internal_features)]
+#![compiler_builtins]
+#![no_builtins]
+#![no_std]
+";
+
+/// The sysroot that has `core` for `flags`.
+pub fn sysroot(flags: &[String]) -> Result<PathBuf> {
+    let version = debian::rustc_version()?;
+    let mut hasher = DefaultHasher::new();
+    (COMPILER_BUILTINS, flags).hash(&mut hasher);
+    let key = Path::new("sysroots").join(format!("{version}-{:016x}", hasher.finish()));
+    cache::entry(key, |dir| {
+        let source = debian::rust_src()?;
+        let _spinner = ui::spinner("Compiling", format!("core {version} with the kernel's flags, once"));
+        let library = dir.join("lib/rustlib").join(TARGET).join("lib");
+        fs::create_dir_all(&library).map_err(Error::io("create", &library))?;
+        let builtins = dir.join("compiler_builtins.rs");
+        fs::write(&builtins, COMPILER_BUILTINS).map_err(Error::io("write", &builtins))?;
+        compile("core", &source.join("core/src/lib.rs"), dir, &library, flags)?;
+        compile("compiler_builtins", &builtins, dir, &library, flags)
+    })
+}
+
+/// Compiles one crate of the sysroot, to bitcode only: machine code is made when a patch is linked.
+fn compile(name: &str, source: &Path, sysroot: &Path, library: &Path, flags: &[String]) -> Result<()> {
+    run_tool(
+        Command::new("rustc")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .args(["--edition=2024", "--crate-type=rlib", "--crate-name", name, "--target", TARGET])
+            .args(["-Copt-level=2", "-Cpanic=abort", "-Ccodegen-units=1", "-Clinker-plugin-lto"])
+            .args(["-Zforce-unstable-if-unmarked", "--cap-lints=allow", "-Awarnings"])
+            .args(flags)
+            .arg("--sysroot")
+            .arg(sysroot)
+            .arg("--out-dir")
+            .arg(library)
+            .arg(source),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! The types of a kernel and its modules: their BTF, in files of the cache.
+//!
+//! `kernel_types!` reads them there: `klp-macros/src/kernel_types/source.rs`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use klp_btf::Types;
+use object::read::ReadCache;
+use object::{Object as _, ObjectSection};
+
+use crate::commands::args::TargetArgs;
+use crate::error::{Error, Result};
+use crate::host::cache;
+use crate::kernel::symbols::{self, VMLINUX};
+use crate::kernel::{Kernel, KernelArgs, Need, available};
+
+/// Arguments of `cargo klp types`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// The module's name.
+    module: String,
+}
+
+/// Puts the types of a module into the cache and prints the folder.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let kernel = args.target.kernel.find_quietly(Need::Headers)?;
+    println!("{}", module_folder(&kernel, &args.target.modules.absolute()?, &args.module)?.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command that [`main`] is, for a kernel and with these modules besides its own; the module's name is
+/// left to who runs it. Between its words is what cargo has between flags.
+pub(crate) fn command(kernel: &Kernel, modules: &[PathBuf]) -> Result<OsString> {
+    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+    let words =
+        [this.as_os_str(), "klp".as_ref(), "types".as_ref(), "--kdir".as_ref(), kernel.kdir.as_os_str()];
+    let given = modules.iter().flat_map(|module| ["--module".as_ref(), module.as_os_str()]);
+    Ok(words.into_iter().chain(given).collect::<Vec<_>>().join("\x1f".as_ref()))
+}
+
+/// The file with the BTF of a kernel; `None` where nothing on this machine has it.
+///
+/// The image has it, and so have Debian's headers from 6.12 on.
+pub fn file(kernel: &Kernel) -> Result<Option<PathBuf>> {
+    let image = match kernel.packed_image() {
+        Some(packed) => crate::kernel::image::unpacked_image(kernel, &packed)?,
+        None => None,
+    };
+    for elf in image.into_iter().chain([kernel.kdir.join("vmlinux")]) {
+        if let Some(file) = extracted(kernel, &elf)? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// The types of a kernel; `None` where nothing on this machine has them.
+pub fn of_kernel(kernel: &Kernel) -> Result<Option<Types>> {
+    file(kernel)?.map(|file| Types::open(&file).map_err(Error::btf(&kernel.release))).transpose()
+}
+
+/// The file with the BTF of an object: vmlinux, or a module.
+pub fn file_of(kernel: &Kernel, modules: &[PathBuf], object: &str) -> Result<Option<PathBuf>> {
+    if object == VMLINUX {
+        return file(kernel);
+    }
+    Ok(Some(module_folder(kernel, modules, object)?.join("btf")))
+}
+
+/// The folder of the cache with the BTF of a module, and the path of the module.
+fn module_folder(kernel: &Kernel, modules: &[PathBuf], name: &str) -> Result<PathBuf> {
+    let ko = symbols::module_file(kernel, modules, name)?;
+    let unknown = |why: &str, help: &str| Error::Request {
+        message: format!("the types of `{name}` in kernel {} are not known: {why}", kernel.release),
+        help: help.into(),
+    };
+    let Some(base) = file(kernel)? else {
+        let help = format!("install its image with `cargo klp doctor --fix --kernel {}`", kernel.release);
+        return Err(unknown("the kernel has no BTF on this machine", &help));
+    };
+    let key = base.with_file_name(format!("{name}-{}", cache::hash(&ko)));
+    cache::entry(key, |dir| {
+        let btf = symbols::module_btf(&ko)?.ok_or_else(|| {
+            unknown(
+                &format!("`{}` has no BTF on top of the kernel's", ko.display()),
+                "Kbuild makes it for a module with debug information, where the kernel's build directory has \
+                 `vmlinux` and pahole is installed",
+            )
+        })?;
+        let path = ko.as_os_str().as_encoded_bytes();
+        for (name, text) in [("btf", &*btf), ("path", path)] {
+            let file = dir.join(name);
+            fs::write(&file, text).map_err(Error::io("write", &file))?;
+        }
+        Ok(())
+    })
+}
+
+/// Puts the types of all kernels here into the cache, where `kernel_types!` finds them in an editor.
+pub fn prepare() -> Result<()> {
+    for release in available(Need::Headers)? {
+        let args = KernelArgs { kernel: Some(release), kdir: None };
+        // One that can't be patched is not looked at.
+        if let Ok(kernel) = args.find_quietly(Need::Headers) {
+            file(&kernel)?;
+        }
+    }
+    Ok(())
+}
+
+/// The types of a module on top of those of its kernel; `None` where it has none.
+pub fn of_module(module: &symbols::Object<'_>, base: &Types) -> Result<Option<Types>> {
+    let Some(data) = module.btf()? else { return Ok(None) };
+    base.module(&data).map(Some).map_err(Error::btf(&module.name))
+}
+
+/// The BTF of an ELF file, in the cache; `None` where it has none.
+fn extracted(kernel: &Kernel, elf: &Path) -> Result<Option<PathBuf>> {
+    if !elf.exists() {
+        return Ok(None);
+    }
+    let key = format!("btf/{}-{}", kernel.release, cache::hash(elf));
+    let entry = cache::entry(key, |dir| {
+        let file = dir.join("vmlinux");
+        fs::write(&file, section(elf)?).map_err(Error::io("write", &file))
+    })?;
+    let file = entry.join("vmlinux");
+    let is_empty = fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0);
+    Ok((!is_empty).then_some(file))
+}
+
+/// The section of an ELF file; empty where it has none.
+fn section(elf: &Path) -> Result<Vec<u8>> {
+    let parts = ReadCache::new(fs::File::open(elf).map_err(Error::io("open", elf))?);
+    let read = || {
+        let file = object::File::parse(&parts)?;
+        file.section_by_name(".BTF").map_or(Ok(Vec::new()), |section| section.data().map(<[u8]>::to_vec))
+    };
+    read().map_err(Error::elf("read the BTF of a kernel"))
+}

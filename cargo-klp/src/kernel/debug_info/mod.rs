@@ -1,0 +1,90 @@
+//! Where the functions of the source are in a kernel or a module: which code is theirs, and into which others they
+//! were inlined.
+//!
+//! BTF says nothing of it, DWARF does. It is large, so it is read once, and what is needed of it kept in the cache,
+//! by the object's build ID: what was found for a kernel never serves for another build of it.
+
+mod dwarf;
+mod files;
+mod index;
+mod package;
+mod sections;
+
+use std::fs;
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::kernel::symbols::{Object, Symbol};
+
+pub use files::DebugInfoArgs;
+pub(crate) use files::{help, stamp};
+pub(crate) use package::fetch;
+
+/// Where the functions of an object are.
+#[derive(Debug)]
+pub struct DebugInfo {
+    index: String,
+}
+
+/// A function of the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Where it stands, `file:line`.
+    pub place: String,
+    /// The code that is its own: none where it is inlined everywhere, several where the compiler made others of it.
+    pub copies: Vec<Code>,
+    /// The code of others that has copies of it, and how many.
+    pub inlined: Vec<(Code, u32)>,
+}
+
+/// A piece of code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Its symbol.
+    pub name: String,
+    /// Its address in vmlinux, its offset in the section of a module.
+    pub address: u64,
+}
+
+impl DebugInfo {
+    /// Of an object, if debug information of this very build is at hand.
+    pub fn of(kernel: &Kernel, object: &Object<'_>) -> Result<Option<Self>> {
+        let Some(file) = files::index_of(kernel, object)? else { return Ok(None) };
+        let index = fs::read_to_string(&file).map_err(Error::io("read", file))?;
+        Ok(Some(Self { index }))
+    }
+
+    /// Of a vmlinux or a module that has it.
+    pub fn read(elf: &[u8]) -> std::result::Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self { index: index::make(elf)? })
+    }
+
+    /// The functions of a name: several where different files have one.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Vec<Source> {
+        index::named(&self.index, name).unwrap_or_default()
+    }
+
+    /// The function that a symbol is the code of.
+    #[must_use]
+    pub fn of_symbol(&self, symbol: &Symbol) -> Option<Source> {
+        let is_its = |code: &Code| code.is(symbol);
+        self.named(stem(&symbol.name)).into_iter().find(|function| function.copies.iter().any(is_its))
+    }
+}
+
+impl Code {
+    /// Whether a symbol means this code.
+    #[must_use]
+    pub fn is(&self, symbol: &Symbol) -> bool {
+        symbol.name == self.name && symbol.address == self.address
+    }
+}
+
+/// A function's name in the source: the compiler adds `.isra.0` and the like.
+#[must_use]
+pub fn stem(symbol: &str) -> &str {
+    symbol.split_once('.').map_or(symbol, |(stem, _)| stem)
+}

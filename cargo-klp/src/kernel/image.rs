@@ -1,0 +1,132 @@
+//! The kernel image in the form that boots fastest.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use object::elf::ELFMAG;
+
+use super::Kernel;
+use crate::error::{Error, Result};
+use crate::host::cache;
+
+/// What QEMU boots: the kernel as the ELF file inside its image, by way of PVH, else the image.
+///
+/// An image unpacks itself at every boot, which takes seconds where the processor is emulated.
+/// Here it is unpacked once.
+pub fn boot_image(kernel: &Kernel, image: &Path) -> Result<PathBuf> {
+    if kernel.config("CONFIG_PVH").is_none() {
+        return Ok(image.into());
+    }
+    Ok(unpacked_image(kernel, image)?.unwrap_or_else(|| image.into()))
+}
+
+/// The kernel as the ELF file inside its image, in an entry of the cache of its own; `None` where the
+/// image has another form. An image that is an ELF file itself, as a kernel's build leaves it, is taken whole.
+pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> {
+    let data = fs::read(image).map_err(Error::io("read", image))?;
+    let Some(payload) = payload(&data) else { return Ok(None) };
+    // Two packages can have kernels of the same release; the end of the payload tells them apart.
+    let mut hasher = DefaultHasher::new();
+    payload[payload.len().saturating_sub(64 * 1024)..].hash(&mut hasher);
+    let key = format!("boot/{}-{:016x}", kernel.release, hasher.finish());
+    let entry = cache::entry(key, |dir| {
+        let file = dir.join("vmlinux");
+        let vmlinux = decompress(payload).map_err(Error::io("decompress", image))?;
+        fs::write(&file, vmlinux).map_err(Error::io("write", &file))
+    })?;
+    Ok(Some(entry.join("vmlinux")))
+}
+
+/// The kernel in an image: the image itself where it is an ELF file, else what the header of the x86 boot
+/// protocol points to, where it is in one of the formats that [`decompress`] knows.
+fn payload(image: &[u8]) -> Option<&[u8]> {
+    const SETUP_SECTORS: usize = 0x1f1;
+    const MAGIC: usize = 0x202;
+    const OFFSET: usize = 0x248;
+    const LENGTH: usize = 0x24c;
+    if image.starts_with(&ELFMAG) {
+        return Some(image);
+    }
+    if image.get(MAGIC..MAGIC + 4)? != b"HdrS" {
+        return None;
+    }
+    let field = |at: usize| {
+        let bytes = image.get(at..at + 4)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    };
+    let setup = (usize::from(image[SETUP_SECTORS]) + 1) * 512;
+    let start = setup + field(OFFSET)?;
+    // The size of the unpacked kernel may follow within the length; both decoders stop before it.
+    let payload = image.get(start..start + field(LENGTH)?)?;
+    is_known(payload).then_some(payload)
+}
+
+const XZ: &[u8] = b"\xfd7zXZ\0";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+
+fn is_known(data: &[u8]) -> bool {
+    data.starts_with(XZ) || data.starts_with(ZSTD)
+}
+
+/// Unpacks what may be compressed as Debian does it: xz or zstd, else the data itself.
+pub fn decompress(data: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    if data.starts_with(XZ) {
+        lzma_rust2::XzReader::new(data, false).read_to_end(&mut unpacked)?;
+    } else if data.starts_with(ZSTD) {
+        let mut frame = ruzstd::decoding::StreamingDecoder::new(data).map_err(std::io::Error::other)?;
+        frame.read_to_end(&mut unpacked)?;
+    } else {
+        unpacked.extend_from_slice(data);
+    }
+    Ok(unpacked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `echo livepatch | xz`, and the same with zstd.
+    const PACKED: [&str; 2] = [
+        "fd377a585a000004e6d6b4460200210116000000742fe5a30100096c69766570617463680a000000fc4787f6a092f98c0001220a151ae1671fb6f37d010000000004595a",
+        "28b52ffd04585100006c69766570617463680a1b640c58",
+    ];
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        hex.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn known_formats_are_unpacked() {
+        for packed in PACKED {
+            assert!(is_known(&bytes(packed)));
+            assert_eq!(decompress(&bytes(packed)).unwrap(), b"livepatch\n");
+        }
+        assert_eq!(decompress(b"plain").unwrap(), b"plain");
+    }
+
+    #[test]
+    fn an_elf_image_is_its_own_payload() {
+        let image = b"\x7fELF and the rest";
+        assert_eq!(payload(image).unwrap(), image);
+        assert_eq!(decompress(image).unwrap(), image);
+    }
+
+    #[test]
+    fn the_payload_is_found_by_the_header() {
+        let mut image = vec![0; 0x600];
+        image[0x1f1] = 1;
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        image[0x248..0x24c].copy_from_slice(&16u32.to_le_bytes());
+        image[0x24c..0x250].copy_from_slice(&8u32.to_le_bytes());
+        assert_eq!(payload(&image), None);
+        image[0x410..0x414].copy_from_slice(ZSTD);
+        assert_eq!(payload(&image).unwrap(), b"\x28\xb5\x2f\xfd\0\0\0\0");
+        assert_eq!(payload(&image[..0x412]), None);
+    }
+}

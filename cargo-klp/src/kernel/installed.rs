@@ -1,0 +1,481 @@
+//! The kernels that patches are built for and run on.
+//!
+//! A kernel is installed on this machine, or unpacked from its Debian packages into the cache: then
+//! one folder `kernels/RELEASE/root` holds what the packages would have put into `/`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::{Error, Result, run_tool};
+use crate::host::cache;
+use crate::host::debian::Apt;
+use crate::host::ui;
+
+/// Which kernel to work with, as given on the command line.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct KernelArgs {
+    /// A kernel release, such as 6.12.117+deb12-amd64, or a series: 6.12 is its newest release here.
+    ///
+    /// Without it, the running kernel if it can be used, else the newest one that can.
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel: Option<String>,
+
+    /// A kernel build directory, what /lib/modules/RELEASE/build points to.
+    #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
+    pub kdir: Option<PathBuf>,
+}
+
+/// What a kernel must have on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The headers, to build modules.
+    Headers,
+    /// The headers, and the image and modules to boot.
+    Image,
+}
+
+/// The series that all tests run on. What differs between them is in the glue, in `kbuild/flags.rs` and in
+/// `symbols/kallsyms.rs`.
+pub const TESTED: [&str; 2] = ["6.1", "6.12"];
+
+/// The oldest release that is known to have what the runtime needs, as two numbers.
+const OLDEST: (u32, u32) = (6, 1);
+
+/// A kernel on this machine.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What `uname -r` says on it.
+    pub release: String,
+    /// The directory that modules are built against.
+    pub kdir: PathBuf,
+    /// The image that can be booted.
+    pub image: Option<PathBuf>,
+    /// The kernel's own `lib/modules/RELEASE`.
+    pub modules: Option<PathBuf>,
+    config: BTreeMap<String, String>,
+}
+
+impl KernelArgs {
+    /// Finds the kernel that was asked for and says which it is where that was left open.
+    pub fn find(&self, need: Need) -> Result<Kernel> {
+        let kernel = self.find_quietly(need)?;
+        if self.kdir.is_none() && self.kernel.as_ref() != Some(&kernel.release) {
+            ui::status("Kernel", &kernel.release);
+        }
+        Ok(kernel)
+    }
+
+    /// Finds the kernel that was asked for.
+    pub fn find_quietly(&self, need: Need) -> Result<Kernel> {
+        if let Some(kdir) = &self.kdir {
+            return Kernel::from_kdir(kdir);
+        }
+        let mut places = places()?;
+        places.retain(|place| place.has(need));
+        let wanted = self.kernel.as_deref();
+        let running = || rustix::system::uname().release().to_string_lossy().into_owned();
+        let chosen = match wanted {
+            Some(wanted) => newest(&places, wanted),
+            None => newest(&places, &running()).or_else(|| places.iter().max_by(|a, b| a.order(b))),
+        };
+        let Some(place) = chosen else {
+            return Err(Error::NoKernel {
+                wanted: match need {
+                    Need::Headers => format!("{} with headers", wanted.unwrap_or("at all")),
+                    Need::Image => format!("{} with headers and image", wanted.unwrap_or("at all")),
+                },
+                series: wanted.unwrap_or(crate::commands::doctor::DEFAULT_SERIES).into(),
+                available: releases(&places),
+            });
+        };
+        place.open()
+    }
+}
+
+impl Kernel {
+    /// A kernel by its build directory; its image and modules where they belong to an installed or
+    /// cached kernel.
+    pub fn from_kdir(kdir: &Path) -> Result<Self> {
+        let kdir = fs::canonicalize(kdir).map_err(Error::io("open", kdir))?;
+        let release = release_of(&kdir)?;
+        let place = places()?.into_iter().find(|place| {
+            place.release == release && fs::canonicalize(&place.kdir).is_ok_and(|known| known == kdir)
+        });
+        place.unwrap_or_else(|| Place::new(release, kdir, "/".as_ref())).open()
+    }
+
+    /// Whether it is of a series that all tests run on.
+    pub fn is_tested(&self) -> bool {
+        TESTED.iter().any(|tested| matches(&self.release, tested))
+    }
+
+    /// Whether it is of this series or a newer one.
+    pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        series(&self.release).is_some_and(|series| series >= (major, minor))
+    }
+
+    /// The value of a configuration option: `y`, `m`, a number or a string without its quotes;
+    /// `None` where it is not set.
+    pub fn config(&self, option: &str) -> Option<&str> {
+        self.config.get(option).map(String::as_str)
+    }
+
+    /// The image, also where another folder has it than the headers: it is the same kernel where it
+    /// exports the same with the same checksums.
+    pub(crate) fn packed_image(&self) -> Option<PathBuf> {
+        self.image.clone().or_else(|| Some(self.twin()?.image))
+    }
+
+    /// `lib/modules/RELEASE` with the kernel's own modules, found in the same way.
+    pub(crate) fn modules_dir(&self) -> Option<PathBuf> {
+        self.modules.clone().or_else(|| Some(self.twin()?.modules))
+    }
+
+    /// Where the same kernel stands with its image.
+    fn twin(&self) -> Option<Place> {
+        let exports = |kdir: &Path| fs::read(kdir.join("Module.symvers")).ok();
+        let mine = exports(&self.kdir)?;
+        let is_twin = |place: &Place| {
+            place.release == self.release && place.has_image() && exports(&place.kdir).as_ref() == Some(&mine)
+        };
+        places().ok()?.into_iter().find(is_twin)
+    }
+
+    /// The compiler that the kernel's build asks for, where its packages name one.
+    pub fn compiler(&self) -> Option<String> {
+        let variables = fs::read_to_string(self.kdir.join(".kernelvariables")).ok()?;
+        let line = variables.lines().find(|line| line.starts_with("CC ") || line.starts_with("CC="))?;
+        let start = line.rfind("gcc")?;
+        Some(line[start..].trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+impl Kernel {
+    /// A kernel that has nothing but a configuration.
+    pub(crate) fn for_test(config: &str) -> Self {
+        Self {
+            release: "test".into(),
+            kdir: PathBuf::new(),
+            image: None,
+            modules: None,
+            config: parse_config(config),
+        }
+    }
+}
+
+/// Where one release stands on this machine; it may be incomplete.
+#[derive(Clone, Debug)]
+struct Place {
+    release: String,
+    kdir: PathBuf,
+    image: PathBuf,
+    modules: PathBuf,
+}
+
+impl Place {
+    fn new(release: String, kdir: PathBuf, root: &Path) -> Self {
+        let image = root.join(format!("boot/vmlinuz-{release}"));
+        let modules = root.join("lib/modules").join(&release);
+        Self { release, kdir, image, modules }
+    }
+
+    fn has_image(&self) -> bool {
+        self.image.exists() && self.modules.join("modules.dep").exists()
+    }
+
+    fn has(&self, need: Need) -> bool {
+        let headers = auto_conf(&self.kdir).exists();
+        headers && (need == Need::Headers || self.has_image())
+    }
+
+    /// By release; of the same release the one that can be booted.
+    fn order(&self, other: &Self) -> std::cmp::Ordering {
+        alphanumeric_sort::compare_str(&self.release, &other.release)
+            .then_with(|| self.has_image().cmp(&other.has_image()))
+    }
+
+    fn open(&self) -> Result<Kernel> {
+        if series(&self.release).is_some_and(|series| series < OLDEST) {
+            return Err(Error::TooOld { release: self.release.clone() });
+        }
+        let config = read_config(&self.kdir)?;
+        if !config.contains_key("CONFIG_X86_64") {
+            return Err(Error::Architecture { what: format!("kernel {}", self.release) });
+        }
+        for option in ["CONFIG_LIVEPATCH", "CONFIG_MODULES"] {
+            if !config.contains_key(option) {
+                return Err(Error::Unpatchable { release: self.release.clone(), option });
+            }
+        }
+        let bootable = self.has_image();
+        Ok(Kernel {
+            release: self.release.clone(),
+            kdir: self.kdir.clone(),
+            image: bootable.then(|| self.image.clone()),
+            modules: bootable.then(|| self.modules.clone()),
+            config,
+        })
+    }
+}
+
+/// The first two numbers of a release.
+fn series(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(['.', '-', '+']).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+/// Releases on this machine that have what is needed, the newest first.
+pub fn available(need: Need) -> Result<Vec<String>> {
+    let mut places = places()?;
+    places.retain(|place| place.has(need));
+    Ok(releases(&places))
+}
+
+/// Whether a release is the one wanted, or belongs to the wanted series.
+pub fn matches(release: &str, wanted: &str) -> bool {
+    release.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+', '~']))
+}
+
+fn newest<'a>(places: &'a [Place], wanted: &str) -> Option<&'a Place> {
+    places.iter().filter(|place| matches(&place.release, wanted)).max_by(|a, b| a.order(b))
+}
+
+fn releases(places: &[Place]) -> Vec<String> {
+    let mut releases: Vec<_> = places.iter().map(|place| place.release.clone()).collect();
+    releases.sort_by(|a, b| alphanumeric_sort::compare_str(b, a));
+    releases.dedup();
+    releases
+}
+
+/// The kernels installed and cached.
+fn places() -> Result<Vec<Place>> {
+    let mut places = installed(Path::new("/"));
+    places.extend(cached(&cache::root()?.join("kernels")));
+    Ok(places)
+}
+
+fn installed(root: &Path) -> Vec<Place> {
+    let modules = root.join("lib/modules");
+    names(&modules)
+        .into_iter()
+        .map(|release| Place::new(release.clone(), modules.join(release).join("build"), root))
+        .collect()
+}
+
+fn cached(kernels: &Path) -> Vec<Place> {
+    names(kernels)
+        .into_iter()
+        .map(|release| {
+            let root = kernels.join(&release).join("root");
+            Place::new(release.clone(), headers_dir(&root, &release), &root)
+        })
+        .collect()
+}
+
+/// The names in a folder but for hidden ones; none where there is no such folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect()
+}
+
+fn headers_dir(root: &Path, release: &str) -> PathBuf {
+    root.join(format!("usr/src/linux-headers-{release}"))
+}
+
+fn auto_conf(kdir: &Path) -> PathBuf {
+    kdir.join("include/config/auto.conf")
+}
+
+fn release_of(kdir: &Path) -> Result<String> {
+    // Debian's headers override the release that the source has, with which some have the file too.
+    let variables = fs::read_to_string(kdir.join(".kernelvariables")).unwrap_or_default();
+    let overridden = variables.lines().find_map(|line| line.strip_prefix("override KERNELRELEASE ="));
+    let release = match overridden {
+        Some(release) => Ok(release.to_owned()),
+        None => fs::read_to_string(kdir.join("include/config/kernel.release")),
+    };
+    release.map(|release| release.trim().to_owned()).map_err(|_| Error::NotAKernelDir {
+        path: kdir.into(),
+        why: "it has neither include/config/kernel.release nor .kernelvariables".into(),
+    })
+}
+
+fn read_config(kdir: &Path) -> Result<BTreeMap<String, String>> {
+    let file = auto_conf(kdir);
+    let text = fs::read_to_string(&file).map_err(|_| Error::NotAKernelDir {
+        path: kdir.into(),
+        why: "it has no include/config/auto.conf, so the kernel's configuration is not known".into(),
+    })?;
+    Ok(parse_config(&text))
+}
+
+fn parse_config(text: &str) -> BTreeMap<String, String> {
+    let options = text.lines().filter_map(|line| line.split_once('='));
+    options.map(|(option, value)| (option.to_owned(), value.trim_matches('"').to_owned())).collect()
+}
+
+/// Gets a kernel's headers, image and modules into the cache: a release, or the newest of a series.
+/// Returns the release.
+pub fn fetch(wanted: &str) -> Result<String> {
+    let apt = Apt::stable()?;
+    let release = newest_in_archive(&apt, wanted)?;
+    let kernels = cache::root()?.join("kernels");
+    cache::entry(kernels.join(&release), |dir| {
+        let root = dir.join("root");
+        let headers = format!("linux-headers-{release}");
+        let depends = apt.depends(&headers)?;
+        let parts = depends.iter().filter(|name| is_headers_part(name));
+        let image = format!("linux-image-{release}");
+        for package in parts.chain([&headers, &image]) {
+            apt.download_and_extract(package, None, &root)?;
+        }
+        let final_root = kernels.join(&release).join("root");
+        make_relocated(&root, &final_root, &release)
+    })?;
+    Ok(release)
+}
+
+/// The release that a series' meta package depends on, or the wanted one itself.
+fn newest_in_archive(apt: &Apt, wanted: &str) -> Result<String> {
+    let mut candidates = Vec::new();
+    if !apt.depends(&format!("linux-headers-{wanted}"))?.is_empty() {
+        candidates.push(wanted.to_owned());
+    }
+    for meta in [format!("linux-headers-{wanted}-amd64"), "linux-headers-amd64".into()] {
+        let depends = apt.depends(&meta)?;
+        candidates
+            .extend(depends.iter().filter_map(|name| name.strip_prefix("linux-headers-")).map(str::to_owned));
+    }
+    let fits = candidates.iter().find(|release| matches(release, wanted)).cloned();
+    fits.ok_or_else(|| Error::Request {
+        message: format!("Debian's archive has no kernel {wanted} for this release of Debian"),
+        help: format!("name a release or series that it has, such as {}", candidates.join(", ")),
+    })
+}
+
+/// What the headers of one release are made of, among the packages they depend on.
+fn is_headers_part(package: &str) -> bool {
+    package.starts_with("linux-headers-") || package.starts_with("linux-kbuild-")
+}
+
+/// Makes unpacked packages work where they are, and not only in `/`.
+fn make_relocated(root: &Path, final_root: &Path, release: &str) -> Result<()> {
+    // The links among the packages' folders are relative; this Makefile's one line is not.
+    let makefile = headers_dir(root, release).join("Makefile");
+    let text = fs::read_to_string(&makefile).map_err(Error::io("read", &makefile))?;
+    let text = text.replace("include /usr/src/", &format!("include {}/usr/src/", final_root.display()));
+    fs::write(&makefile, text).map_err(Error::io("write", &makefile))?;
+
+    // What installing the package would have run.
+    run_tool(Command::new("depmod").arg("-b").arg(root).arg(release).env("PATH", path_with_sbin()))?;
+    Ok(())
+}
+
+/// `PATH` with the folders of administrators' tools, which a user's may lack.
+fn path_with_sbin() -> std::ffi::OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(root: &Path, release: &str, headers: bool, image: bool) {
+        let modules = root.join("lib/modules").join(release);
+        fs::create_dir_all(modules.join("build/include/config")).unwrap();
+        fs::create_dir_all(root.join("boot")).unwrap();
+        if headers {
+            fs::write(auto_conf(&modules.join("build")), "CONFIG_X86_64=y\n").unwrap();
+        }
+        if image {
+            fs::write(root.join(format!("boot/vmlinuz-{release}")), "").unwrap();
+            fs::write(modules.join("modules.dep"), "").unwrap();
+        }
+    }
+
+    #[test]
+    fn a_series_is_no_prefix() {
+        assert!(matches("6.1.0-56-amd64", "6.1"));
+        assert!(!matches("6.12.117+deb12-amd64", "6.1"));
+        assert_eq!(series("6.12.117+deb12-amd64"), Some((6, 12)));
+        assert_eq!(series("5.10.0-30-amd64"), Some((5, 10)));
+        assert_eq!(series("7.2-rc1+"), Some((7, 2)));
+        assert_eq!(series("next"), None);
+        assert!(series("5.19.0") < Some(OLDEST) && series("10.0") > Some(OLDEST));
+        assert!(matches("6.12.117+deb12-amd64", "6.12.117"));
+        assert!(matches("6.12.117+deb12-amd64", "6.12.117+deb12-amd64"));
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let root = tempfile::tempdir().unwrap();
+        for release in ["6.12.9+deb12-amd64", "6.12.117+deb12-amd64", "6.1.0-56-amd64", "6.1.0-9-amd64"] {
+            add(root.path(), release, true, true);
+        }
+        let places = installed(root.path());
+        assert_eq!(newest(&places, "6.12").unwrap().release, "6.12.117+deb12-amd64");
+        assert_eq!(newest(&places, "6.1").unwrap().release, "6.1.0-56-amd64");
+        assert_eq!(
+            releases(&places),
+            ["6.12.117+deb12-amd64", "6.12.9+deb12-amd64", "6.1.0-56-amd64", "6.1.0-9-amd64"]
+        );
+    }
+
+    #[test]
+    fn what_a_place_has() {
+        let root = tempfile::tempdir().unwrap();
+        add(root.path(), "1", true, false);
+        add(root.path(), "2", false, true);
+        add(root.path(), "3", true, true);
+        let having = |need| {
+            let mut places = installed(root.path());
+            places.retain(|place| place.has(need));
+            releases(&places)
+        };
+        assert_eq!(having(Need::Headers), ["3", "1"]);
+        assert_eq!(having(Need::Image), ["3"]);
+    }
+
+    #[test]
+    fn the_bootable_one_of_the_same_release() {
+        let (plain, bootable) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        add(plain.path(), "6.12", true, false);
+        add(bootable.path(), "6.12", true, true);
+        for order in [[&plain, &bootable], [&bootable, &plain]] {
+            let places: Vec<_> = order.iter().flat_map(|root| installed(root.path())).collect();
+            assert!(newest(&places, "6.12").unwrap().has_image());
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_livepatch_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        add(root.path(), "6.12", true, true);
+        let error = installed(root.path())[0].open().unwrap_err();
+        assert!(error.to_string().contains("CONFIG_LIVEPATCH=y"), "{error}");
+    }
+
+    #[test]
+    fn configuration_values() {
+        let config = parse_config("CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=\"gcc 12\"\nCONFIG_D=16\n");
+        assert_eq!(config.get("CONFIG_C").unwrap(), "gcc 12");
+        assert_eq!(config.get("CONFIG_D").unwrap(), "16");
+        assert!(!config.contains_key("CONFIG_B"));
+    }
+
+    #[test]
+    fn parts_of_the_headers() {
+        assert!(is_headers_part("linux-headers-6.12.117+deb12-common"));
+        assert!(is_headers_part("linux-kbuild-6.1"));
+        assert!(!is_headers_part("linux-image-6.12.117+deb12-amd64"));
+        assert!(!is_headers_part("gcc-12"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Which of a kernel's own modules have a name: the names of all modules, read once and kept in the cache.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::Symbol;
+use super::module::{self, Module};
+use crate::error::{Error, Result};
+use crate::host::{cache, sorted, ui};
+use crate::kernel::Kernel;
+
+/// A line for each name, sorted: the name, and the modules that have it.
+#[derive(Debug)]
+pub(super) struct Index(String);
+
+/// The form of the index, in the name of the cache's entry.
+const VERSION: u32 = 1;
+
+impl Index {
+    /// Of a kernel; `None` where its modules are not on this machine. The first time for a kernel takes many
+    /// seconds, and is told.
+    pub(super) fn open(kernel: &Kernel) -> Result<Option<Self>> {
+        let Some(folder) = kernel.modules_dir() else { return Ok(None) };
+        // depmod writes it anew where a module comes or goes.
+        let build = cache::hash(&folder.join("modules.dep"));
+        let entry = cache::entry(format!("symbols/{}-{build}-modules-{VERSION}", kernel.release), |dir| {
+            let files = module::own(&folder)?;
+            let what = format!("the symbols of {} modules of {}, once", files.len(), kernel.release);
+            let progress = ui::spinner("Reading", &what);
+            let text = lines(&names(&folder, &files, |done| progress.message(format!("{what}: {done}"))));
+            let file = dir.join("names");
+            fs::write(&file, text).map_err(Error::io("write", &file))
+        })?;
+        let file = entry.join("names");
+        fs::read_to_string(&file).map(|text| Some(Self(text))).map_err(Error::io("read", file))
+    }
+
+    /// The modules that have a symbol of this name.
+    pub(super) fn modules<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let line = sorted::starting_with(&self.0, name).next().unwrap_or_default();
+        let (found, modules) = line.split_once(' ').unwrap_or_default();
+        modules.split(' ').filter(move |module| found == name && !module.is_empty())
+    }
+}
+
+/// The names that modules have, each with its modules. Files are unpacked by as many threads as there are
+/// processors.
+fn names(folder: &Path, files: &[String], progress: impl Fn(usize) + Sync) -> BTreeMap<String, Vec<String>> {
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(BTreeMap::<String, Vec<String>>::new()));
+    let read = || {
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // One that can't be read is said to be so where it is meant.
+            let Ok(module) = Module::read(&folder.join(file)) else { continue };
+            let name = module::name(file);
+            let mut all = all.lock().expect("nothing panics with it");
+            for symbol in module.symbols().iter().filter(|symbol| is_own(symbol)) {
+                let modules = all.entry(symbol.name.clone()).or_default();
+                if modules.last() != Some(&name) {
+                    modules.push(name.clone());
+                }
+            }
+            drop(all);
+            progress(next.load(Ordering::Relaxed));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(read);
+        }
+    });
+    all.into_inner().expect("nothing panics with it")
+}
+
+/// Whether someone gave the name to a function or a variable, and not the kernel's macros or the compiler.
+fn is_own(symbol: &Symbol) -> bool {
+    const MADE: [&str; 5] = ["__pfx_", "__UNIQUE_ID_", "__ksymtab_", "__kstrtab", "__crc_"];
+    let is_static = !symbol.is_code() && symbol.name.contains('.');
+    symbol.position == 1 && !is_static && !MADE.iter().any(|start| symbol.name.starts_with(start))
+}
+
+fn lines(names: &BTreeMap<String, Vec<String>>) -> String {
+    let line = |(name, modules): (&String, &Vec<String>)| {
+        let mut modules = modules.clone();
+        modules.sort();
+        format!("{name} {}\n", modules.join(" "))
+    };
+    names.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbol(name: &str, kind: char) -> Symbol {
+        Symbol { name: name.into(), kind, section: None, address: 0, position: 1, is_init: false }
+    }
+
+    #[test]
+    fn names_and_their_modules() {
+        let names = [("a", vec!["y", "x"]), ("ab", vec!["z"]), ("b.isra.0", vec!["z"])];
+        let names =
+            names.map(|(name, modules)| (name.into(), modules.into_iter().map(str::to_owned).collect()));
+        let index = Index(lines(&names.into()));
+        let modules = |name| index.modules(name).collect::<Vec<_>>();
+        assert_eq!(modules("a"), ["x", "y"]);
+        assert_eq!(modules("ab"), ["z"]);
+        for absent in ["", "b", "b.isra", "c"] {
+            assert_eq!(modules(absent), Vec::<&str>::new(), "{absent}");
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_gave() {
+        for own in [symbol("nft_do_chain", 'T'), symbol("f.isra.0", 't'), symbol("count", 'b')] {
+            assert!(is_own(&own), "{own:?}");
+        }
+        for made in [symbol("__pfx_f", 't'), symbol("__func__.12", 'r'), symbol("__ksymtab_f", 'r')] {
+            assert!(!is_own(&made), "{made:?}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The symbols of a module, as the kernel has them once it is loaded.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use object::elf::{
+    FileHeader64, R_X86_64_PC32, R_X86_64_PLT32, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_LORESERVE,
+    SHN_UNDEF, SHT_NOBITS, STB_WEAK, STT_OBJECT, SectionFlags, SectionHeader64, Sym64,
+};
+use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
+use object::{LittleEndian, SectionIndex, SymbolIndex};
+
+use super::code::Layout;
+use super::{Symbol, no_object};
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+
+/// A module's file and its symbols.
+#[derive(Debug)]
+pub(super) struct Module {
+    file: PathBuf,
+    data: Vec<u8>,
+    symbols: Vec<Symbol>,
+}
+
+/// The file of a module, by the name that the kernel has for it: one of those given, or the kernel's own.
+pub(super) fn find(kernel: &Kernel, given: &[PathBuf], name: &str) -> Result<PathBuf> {
+    if let Some(file) = given.iter().find(|file| is_module(&file.to_string_lossy(), name)) {
+        return Ok(file.clone());
+    }
+    let get = format!(
+        "`cargo klp doctor --fix --kernel {}` gets the kernel's own modules; for another, say where it is: `--module PATH`",
+        kernel.release
+    );
+    let Some(folder) = kernel.modules_dir() else {
+        return Err(no_object(kernel, name, "its modules are not on this machine", get));
+    };
+    if let Some(file) = own(&folder)?.iter().find(|file| is_module(file, name)) {
+        return Ok(folder.join(file));
+    }
+    if fs::read_to_string(folder.join("modules.builtin"))
+        .is_ok_and(|list| list.lines().any(|file| is_module(file, name)))
+    {
+        let help = "leave `object` out: its symbols are those of vmlinux".into();
+        return Err(no_object(kernel, name, "it is no module there, but built in", help));
+    }
+    let help = "for one that is not the kernel's own, say where it is: `--module PATH`, or `KLP_MODULES=PATH` with make";
+    Err(no_object(kernel, name, "it has no such module", help.into()))
+}
+
+/// The files of a kernel's own modules, in its `lib/modules/RELEASE`.
+pub(super) fn own(folder: &Path) -> Result<Vec<String>> {
+    let list = folder.join("modules.dep");
+    let text = fs::read_to_string(&list).map_err(Error::io("read", list))?;
+    Ok(text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect())
+}
+
+/// The name of the module in a file, as the kernel has it; empty where the file is none.
+pub(super) fn name(file: &str) -> String {
+    let file = file.rsplit('/').next().unwrap_or_default();
+    file.split_once(".ko").map_or_else(String::new, |(stem, _)| stem.replace('-', "_"))
+}
+
+/// Whether a file is the module of this name.
+fn is_module(file: &str, wanted: &str) -> bool {
+    name(file) == wanted
+}
+
+impl Module {
+    /// Reads a `.ko`, which may be compressed.
+    pub(super) fn read(file: &Path) -> Result<Self> {
+        let packed = fs::read(file).map_err(Error::io("read", file))?;
+        let data = crate::kernel::image::decompress(&packed).map_err(Error::io("unpack", file))?;
+        let symbols = symbols(&data).map_err(Error::elf("read the symbols of a module"))?;
+        Ok(Self { file: file.into(), data, symbols })
+    }
+
+    /// The symbols, in the order of the file, which is that of the kernel.
+    pub(super) fn symbols(&self) -> &[Symbol] {
+        &self.symbols
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// What the file has, unpacked.
+    pub(super) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The module's own BTF; `None` where it has none that continues the kernel's.
+    pub(super) fn btf(&self) -> Result<Option<Vec<u8>>> {
+        let read = || {
+            let sections = Header::parse(&*self.data)?.sections(LE, &*self.data)?;
+            // Newer tools give a module of one's own a base of its own (`distilled_base`), whose numbers of types are
+            // not those of the kernel.
+            if sections.section_by_name(LE, b".BTF.base").is_some() {
+                return Ok(None);
+            }
+            let section = sections.section_by_name(LE, b".BTF");
+            section.map(|(_, section)| section.data(LE, &*self.data).map(<[u8]>::to_vec)).transpose()
+        };
+        read().map_err(Error::elf("read a module's BTF"))
+    }
+
+    /// Whether the module exports a name.
+    pub(super) fn exports(&self, name: &str) -> bool {
+        let entry = format!("{EXPORT}{name}");
+        self.symbols.iter().any(|symbol| symbol.name == entry)
+    }
+}
+
+/// How the name of an export's own symbol starts.
+const EXPORT: &str = "__ksymtab_";
+
+type Header = FileHeader64<LittleEndian>;
+
+const LE: LittleEndian = LittleEndian;
+
+/// What the kernel keeps of a module's symbols, and shows of them: `kernel/module/kallsyms.c`.
+fn symbols(data: &[u8]) -> object::Result<Vec<Symbol>> {
+    let header = Header::parse(data)?;
+    let sections = header.sections(LE, data)?;
+    let table = sections.symbols(LE, data, object::elf::SHT_SYMTAB)?;
+    let (mut positions, mut exported) = (HashMap::new(), HashSet::new());
+    let mut symbols = Vec::new();
+    for symbol in table.iter() {
+        let index = symbol.st_shndx(LE);
+        if index == SHN_UNDEF || index.0 >= SHN_LORESERVE {
+            continue;
+        }
+        let section = sections.section(SectionIndex(index.0.into()))?;
+        let section_name = sections.section_name(LE, section)?;
+        // The loader reads the two sections, and does not keep them.
+        let is_kept =
+            section.sh_flags(LE).0 & SHF_ALLOC.0 != 0 && !matches!(section_name, b".modinfo" | b"__versions");
+        let name = String::from_utf8_lossy(table.symbol_name(LE, symbol)?).into_owned();
+        if name.is_empty() || !is_kept {
+            continue;
+        }
+        // The kernel looks at those only that are not for GPL modules alone.
+        if let (b"__ksymtab", Some(exported_name)) = (section_name, name.strip_prefix(EXPORT)) {
+            exported.insert(exported_name.to_owned());
+        }
+        let position = positions.entry(name.clone()).or_insert(0);
+        *position += 1;
+        symbols.push(Symbol {
+            kind: kind(symbol, section, section_name),
+            section: Some(index.0.into()),
+            address: symbol.st_value(LE),
+            position: *position,
+            is_init: section_name.starts_with(b".init"),
+            name,
+        });
+    }
+    for symbol in symbols.iter_mut().filter(|symbol| exported.contains(&symbol.name)) {
+        symbol.kind = symbol.kind.to_ascii_uppercase();
+    }
+    Ok(symbols)
+}
+
+/// `elf_type`.
+fn kind(symbol: &Sym64<LittleEndian>, section: &SectionHeader64<LittleEndian>, section_name: &[u8]) -> char {
+    let has = |flag: SectionFlags| section.sh_flags(LE).0 & flag.0 != 0;
+    match () {
+        () if symbol.st_bind() == STB_WEAK && symbol.st_type() == STT_OBJECT => 'v',
+        () if symbol.st_bind() == STB_WEAK => 'w',
+        () if section_name == b".data..percpu" => 'a',
+        () if has(SHF_EXECINSTR) => 't',
+        () if section.sh_type(LE) == SHT_NOBITS => 'b',
+        () if has(SHF_WRITE) => 'd',
+        () => 'r',
+    }
+}
+
+impl Layout for Module {
+    fn end(&self, function: &Symbol) -> u64 {
+        let size = || {
+            let sections = Header::parse(&*self.data).ok()?.sections(LE, &*self.data).ok()?;
+            Some(sections.section(SectionIndex(function.section?)).ok()?.sh_size(LE))
+        };
+        let same = self.symbols.iter().filter(|symbol| symbol.section == function.section);
+        let later = same.map(|symbol| symbol.address).filter(|&address| address > function.address);
+        later.min().or_else(size).unwrap_or(function.address)
+    }
+
+    fn bytes(&self, place: &Symbol, length: usize) -> Result<Vec<u8>> {
+        let read = || {
+            let sections = Header::parse(&*self.data)?.sections(LE, &*self.data)?;
+            let section = sections.section(SectionIndex(place.section.unwrap_or_default()))?;
+            let data = section.data(LE, &*self.data)?;
+            let start = usize::try_from(place.address).unwrap_or(usize::MAX);
+            Ok(data.get(start..).and_then(|data| data.get(..length)).unwrap_or_default().to_vec())
+        };
+        read().map_err(Error::elf("read the code of a module"))
+    }
+
+    /// By the relocations of the code.
+    fn refers(&self, function: &Symbol, target: &Symbol) -> Result<bool> {
+        let code = function.address..self.end(function);
+        let ends = super::code::ends(&self.bytes(function, (code.end - code.start) as usize)?);
+        let targets = target.address..self.end(target);
+        let read = || {
+            let sections = Header::parse(&*self.data)?.sections(LE, &*self.data)?;
+            let table = sections.symbols(LE, &*self.data, object::elf::SHT_SYMTAB)?;
+            for section in
+                sections.iter().filter(|section| Some(section.sh_info(LE) as usize) == function.section)
+            {
+                let Some((relocations, _)) = section.rela(LE, &*self.data)? else { continue };
+                for relocation in
+                    relocations.iter().filter(|relocation| code.contains(&relocation.r_offset(LE)))
+                {
+                    let symbol = table.symbol(SymbolIndex(relocation.r_sym(LE, false) as usize))?;
+                    if Some(usize::from(symbol.st_shndx(LE).0)) != target.section {
+                        continue;
+                    }
+                    let offset = relocation.r_offset(LE) - code.start;
+                    // The distance counts from the end of the instruction.
+                    let behind = match relocation.r_type(LE, false) {
+                        R_X86_64_PC32 | R_X86_64_PLT32 => {
+                            ends.iter().find(|&&end| end > offset).map_or(0, |end| end - offset)
+                        }
+                        _ => 0,
+                    };
+                    let named = symbol.st_value(LE).wrapping_add_signed(relocation.r_addend(LE));
+                    if targets.contains(&named.wrapping_add(behind)) {
+                        return Ok(true);
+                    }
+                }
+            }
+            Ok(false)
+        };
+        read().map_err(Error::elf("read the relocations of a module"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_modules() {
+        assert!(is_module("kernel/net/netfilter/nf-tables.ko.xz", "nf_tables"));
+        assert!(is_module("nf_tables.ko", "nf_tables"));
+        assert!(!is_module("kernel/nf_tables_x.ko", "nf_tables"));
+        assert!(!is_module("kernel/nf_tables.c", "nf_tables"));
+    }
+}

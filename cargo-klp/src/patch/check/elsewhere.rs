@@ -1,0 +1,213 @@
+//! Where the code of a function is besides its symbol: what goes on as before when that is redirected.
+
+use serde::Serialize;
+
+use super::{Loaded, obstacle};
+use crate::kernel::debug_info::{Code, Source};
+use crate::kernel::symbols::{Object, Symbol, VMLINUX};
+
+/// So many names are shown in a message.
+const MOST_SHOWN: usize = 5;
+
+/// A function of the source, and all code that it is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Whereabouts {
+    /// Where it stands in the kernel's source, `file:line`.
+    pub source: String,
+    /// Its own code: several where the compiler made others of it.
+    pub copies: Vec<Holder>,
+    /// The functions that it is inlined into.
+    pub inlined_into: Vec<Holder>,
+}
+
+/// A symbol whose code has copies of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// Its name.
+    pub symbol: String,
+    /// The `sympos` that means it; `None` where the kernel has no symbol for the code.
+    pub sympos: Option<u64>,
+    /// How many copies it has.
+    pub places: u32,
+    /// Why it can't be redirected, if it can't.
+    pub obstacle: Option<String>,
+    /// Whether it is gone, and so is what it has.
+    #[serde(skip)]
+    pub is_init: bool,
+}
+
+impl Whereabouts {
+    fn new(loaded: &Loaded<'_>, source: &Source) -> Self {
+        let mut inlined_into: Vec<Holder> =
+            source.inlined.iter().map(|(code, places)| Holder::new(loaded, code, *places)).collect();
+        let mut copies: Vec<Holder> = source.copies.iter().map(|code| Holder::new(loaded, code, 1)).collect();
+        for list in [&mut inlined_into, &mut copies] {
+            list.sort_by(|a, b| {
+                alphanumeric_sort::compare_str(&a.symbol, &b.symbol).then(a.sympos.cmp(&b.sympos))
+            });
+        }
+        Self { source: source.place.clone(), copies, inlined_into }
+    }
+
+    /// Of the function that a symbol is the code of; `None` where nothing says it.
+    #[must_use]
+    pub fn of_symbol(loaded: &Loaded<'_>, symbol: &Symbol) -> Option<Self> {
+        let source = loaded.debug_info.as_ref()?.of_symbol(symbol)?;
+        Some(Self::new(loaded, &source))
+    }
+
+    /// Of all functions of a name; `None` where there is no debug information.
+    #[must_use]
+    pub fn named(loaded: &Loaded<'_>, name: &str) -> Option<Vec<Self>> {
+        let sources = loaded.debug_info.as_ref()?.named(name);
+        Some(sources.iter().map(|source| Self::new(loaded, source)).collect())
+    }
+
+    /// What is left of the function's code when some symbols are redirected: the functions that it is inlined into,
+    /// and the others that the compiler made of it.
+    #[must_use]
+    pub fn left(&self, is_redirected: impl Fn(&Holder) -> bool) -> [Vec<&Holder>; 2] {
+        let is_left = |holder: &&Holder| !holder.is_init && !is_redirected(holder);
+        // A part that was split off is reached by way of the copies only.
+        let is_whole =
+            |holder: &&Holder| !holder.symbol.contains(".part.") && !holder.symbol.contains(".cold");
+        [
+            self.inlined_into.iter().filter(is_left).collect(),
+            self.copies.iter().filter(is_left).filter(is_whole).collect(),
+        ]
+    }
+}
+
+impl Holder {
+    fn new(loaded: &Loaded<'_>, code: &Code, places: u32) -> Self {
+        let named = loaded.object.named(&code.name);
+        let symbol = named.iter().find(|symbol| code.is(symbol));
+        Self {
+            symbol: code.name.clone(),
+            sympos: symbol.map(|symbol| if named.len() == 1 { 0 } else { symbol.position }),
+            places,
+            obstacle: match symbol {
+                Some(symbol) => obstacle(loaded, symbol),
+                None => Some("the kernel has no symbol for it".into()),
+            },
+            is_init: symbol.is_some_and(|symbol| symbol.is_init),
+        }
+    }
+
+    /// Its name, and what tells it from others.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.sympos {
+            None | Some(0) => format!("`{}`", self.symbol),
+            Some(position) => format!("`{}` (sympos = {position})", self.symbol),
+        }
+    }
+}
+
+/// What redirecting a function leaves as it is, if it does.
+#[must_use]
+pub(super) fn leaves(
+    object: &str,
+    symbol: &Symbol,
+    whereabouts: &Whereabouts,
+    is_redirected: impl Fn(&Holder) -> bool,
+) -> Option<String> {
+    let [inlined_into, copies] = whereabouts.left(is_redirected);
+    let mut parts = Vec::new();
+    if !inlined_into.is_empty() {
+        parts.push(format!("it is also inlined into {}", listed(&inlined_into)));
+    }
+    if !copies.is_empty() {
+        parts.push(format!("{} is made of the same source", listed(&copies)));
+    }
+    let all: Vec<&Holder> = [inlined_into, copies].concat();
+    let name = &symbol.name;
+    let rest = match all.iter().filter(|holder| holder.obstacle.is_some()).count() {
+        0 if all.is_empty() => return None,
+        0 => String::new(),
+        number if number == all.len() => ", which none of them can be: patch their callers".to_owned(),
+        number => format!(", which {number} of them can't be: patch their callers"),
+    };
+    let explain = if object == VMLINUX { name.clone() } else { format!("{object}:{name}") };
+    Some(format!(
+        "redirecting `{name}` leaves old code: {}; what has it must be redirected as well{rest} (`cargo klp explain {explain}` \
+         lists all)",
+        parts.join(", and ")
+    ))
+}
+
+/// What else has copies of a function that can't be redirected, behind the reason.
+#[must_use]
+pub(super) fn also_inlined(whereabouts: &Whereabouts) -> Option<String> {
+    let [inlined_into, _] = whereabouts.left(|_| false);
+    (!inlined_into.is_empty()).then(|| format!("; it is also inlined into {}", listed(&inlined_into)))
+}
+
+/// Why a function has no symbol; `None` where nothing says that there is such a function.
+#[must_use]
+pub(crate) fn absence(loaded: &Loaded<'_>, name: &str) -> Option<String> {
+    match Whereabouts::named(loaded, name) {
+        Some(all) if !all.is_empty() => Some(by_debug_info(&loaded.object.name, &all)),
+        _ => by_names(&loaded.object, name),
+    }
+}
+
+/// What became of the functions of a name.
+fn by_debug_info(object: &str, all: &[Whereabouts]) -> String {
+    let [mut inlined_into, mut copies] = [Vec::new(), Vec::new()];
+    for whereabouts in all {
+        let [inlined, own] = whereabouts.left(|_| false);
+        inlined_into.extend(inlined);
+        copies.extend(own);
+    }
+    let inlined = || format!("the compiler inlined it into {}: patch those", listed(&inlined_into));
+    match (&*inlined_into, &*copies) {
+        ([], []) => format!("the compiler left no code of it that stays in {object}"),
+        (_, []) => inlined(),
+        ([], _) => made(&listed(&copies)),
+        _ => format!("{}; and {}", inlined(), made(&listed(&copies))),
+    }
+}
+
+/// What the compiler made of a function, by the names of symbols alone.
+fn by_names(object: &Object<'_>, name: &str) -> Option<String> {
+    let mut symbols = object.starting_with(&format!("{name}."));
+    symbols.retain(|symbol| symbol.is_code() && !symbol.name.contains(".cold"));
+    symbols.dedup_by(|a, b| a.name == b.name);
+    let names: Vec<String> = symbols.iter().map(|symbol| format!("`{}`", symbol.name)).collect();
+    (!names.is_empty()).then(|| made(&enumerated(names)))
+}
+
+fn made(names: &str) -> String {
+    format!(
+        "the compiler made {names} of it, whose parameters need not be those of the source: patch its callers, or that one as its \
+         code is"
+    )
+}
+
+/// Names, and in how many places, as far as a message has room.
+fn listed(holders: &[&Holder]) -> String {
+    enumerated(
+        holders
+            .iter()
+            .map(|holder| match holder.places {
+                1 => holder.name(),
+                places => format!("{} ({places} places)", holder.name()),
+            })
+            .collect(),
+    )
+}
+
+/// `a, b and c`, or the first ones and the number of the others.
+fn enumerated(mut names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(MOST_SHOWN);
+    if more > 0 {
+        names.truncate(MOST_SHOWN);
+        names.push(format!("{more} more"));
+    }
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}

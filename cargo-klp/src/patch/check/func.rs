@@ -1,0 +1,211 @@
+//! Whether a function can be redirected to a replacement.
+
+use klp_btf::{Prototype, Types};
+
+use super::elsewhere::{self, Holder, Whereabouts};
+use super::{Fault, Loaded, Outcome};
+use crate::error::{Error, Result};
+use crate::kernel::debug_info::stem;
+use crate::kernel::symbols::{Symbol, Symbols, VMLINUX};
+use crate::patch::manifest::{Func, Passed};
+use crate::patch::resolve::listed;
+
+/// Checks one redirected function.
+pub(super) fn check(
+    symbols: &Symbols<'_>,
+    loaded: &Loaded<'_>,
+    func: &Func,
+    all: &[Func],
+    outcome: &mut Outcome,
+) -> Result<()> {
+    if func.signature.is_empty() {
+        return Ok(());
+    }
+    let fault = |message| Fault { place: func.place.clone(), message };
+    let candidates = loaded.object.named(&func.symbol);
+    let function = match choose(symbols, loaded, func, &candidates) {
+        Ok(function) => function,
+        Err(message) => {
+            outcome.faults.push(fault(message));
+            return Ok(());
+        }
+    };
+    if let Some(why) = obstacle(loaded, function) {
+        let (symbol, object) = (&func.symbol, &func.object);
+        let inlined = Whereabouts::of_symbol(loaded, function)
+            .and_then(|known| elsewhere::also_inlined(&known))
+            .unwrap_or_default();
+        outcome.faults.push(fault(format!("`{symbol}` of {object} can't be redirected: {why}{inlined}")));
+        return Ok(());
+    }
+    if let Some(known) = Whereabouts::of_symbol(loaded, function) {
+        let is_redirected = |holder: &Holder| {
+            all.iter().any(|other| {
+                let is_meant = holder.sympos.is_some_and(|sympos| sympos == 0 || sympos == other.sympos);
+                other.object == func.object && other.symbol == holder.symbol && is_meant
+            })
+        };
+        if let Some(left) = elsewhere::leaves(&func.object, function, &known, is_redirected) {
+            outcome.warnings.push(fault(left));
+        }
+    }
+    let Some(types) = &loaded.types else {
+        if func.object != VMLINUX {
+            outcome.unchecked.push(format!("{} has no BTF: prototypes are not checked", func.object));
+        }
+        return Ok(());
+    };
+    let btf = || Error::btf(&func.object);
+    let prototypes = types.prototypes(&func.symbol).map_err(btf())?;
+    let mut faults = Vec::new();
+    for prototype in &prototypes {
+        let found = fits(types, prototype, &func.signature).map_err(btf())?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        if faults.is_empty() {
+            faults = found.into_iter().map(|(place, message)| (place.to_owned(), message)).collect();
+        }
+    }
+    let name = &func.symbol;
+    match &*prototypes {
+        // A wrapper of a system call: its types are those of `#[klp_syscall]`.
+        [] if ["__x64_sys_", "__ia32_"].iter().any(|prefix| name.starts_with(prefix)) => {}
+        [] if stem(name) != name => outcome.unchecked.push(format!(
+            "`{name}` is what the compiler made of `{}`, and its parameters need not be those of the source: the types of its \
+             replacement are not checked",
+            stem(name)
+        )),
+        [] => outcome.unchecked.push(format!(
+            "BTF has no prototype of `{name}` of {}: the types of its replacement are not checked",
+            func.object
+        )),
+        // BTF may have the prototype of another one.
+        _ if candidates.len() > 1 => outcome.unchecked.push(format!(
+            "`{name}` is not unique in {}, and its replacement differs from the prototype that BTF has of one of them: {}",
+            func.object, faults[0].1
+        )),
+        _ => outcome.faults.extend(
+            faults.into_iter().map(|(place, message)| Fault { place: place_in_file(func, &place), message }),
+        ),
+    }
+    Ok(())
+}
+
+/// The place of a part of a replacement, in the file of its attribute.
+fn place_in_file(func: &Func, part: &str) -> Option<String> {
+    let whole = func.place.as_ref()?;
+    let file = whole.rsplitn(3, ':').nth(2)?;
+    Some(if part == "-" { whole.clone() } else { format!("{file}:{part}") })
+}
+
+/// The one that is meant of those of the same name.
+fn choose<'a>(
+    symbols: &Symbols<'_>,
+    loaded: &Loaded<'_>,
+    func: &Func,
+    candidates: &'a [Symbol],
+) -> Result<&'a Symbol, String> {
+    let (name, object) = (&func.symbol, &func.object);
+    match (candidates, func.sympos) {
+        ([], _) => {
+            if let Some(why) = elsewhere::absence(loaded, name) {
+                return Err(format!("`{name}` has no symbol in {object}: {why}"));
+            }
+            if let Some(elsewhere) = symbols.elsewhere(object, name) {
+                return Err(format!("`{name}` does not exist in {object}, {elsewhere}"));
+            }
+            let mut near = loaded.object.nearest(name);
+            near.retain(|name| !name.starts_with("__pfx_"));
+            let hint = match near.as_slice() {
+                [] => "nothing there has a similar name".to_owned(),
+                names => format!("the nearest names there are {}", names.join(", ")),
+            };
+            let inlined = match loaded.debug_info {
+                Some(_) => "",
+                None => "; where the compiler inlined it into its callers, patch those",
+            };
+            Err(format!("`{name}` does not exist in {object}: {hint}{inlined}"))
+        }
+        ([only], 0 | 1) => Ok(only),
+        (several, 0) => Err(format!(
+            "`{name}` is not unique in {object}: write `sympos = …` with the position of the one that is meant:{}",
+            listed(&loaded.object, several)
+        )),
+        (several, position) => several.iter().find(|symbol| symbol.position == position).ok_or_else(|| {
+            format!(
+                "`{name}` has no position {position} in {object}: write the position of one of these:{}",
+                listed(&loaded.object, several)
+            )
+        }),
+    }
+}
+
+/// Why a function can't be redirected, if it can't.
+#[must_use]
+pub fn obstacle(loaded: &Loaded<'_>, function: &Symbol) -> Option<String> {
+    if !function.is_code() {
+        return Some("it is data".into());
+    }
+    if function.is_init {
+        let end =
+            if loaded.object.name == VMLINUX { "the kernel is booted" } else { "the module is initialized" };
+        return Some(format!("it is gone once {end} (`__init`)"));
+    }
+    if loaded.sites.as_ref().is_some_and(|sites| !sites.has(function)) {
+        return Some(
+            "ftrace has no place at its start (it is `notrace`, written in assembly, or a part of a function that the \
+             compiler split off): patch its callers"
+                .into(),
+        );
+    }
+    None
+}
+
+/// Where a replacement differs from a prototype, and how; nothing where it fits. The first part is the return
+/// value.
+pub fn fits<'a>(
+    types: &Types,
+    prototype: &Prototype,
+    replacement: &'a [Passed],
+) -> klp_btf::Result<Vec<(&'a str, String)>> {
+    let Some((returns, parameters)) = replacement.split_first() else { return Ok(Vec::new()) };
+    let name = &prototype.name;
+    let whole = types.c_prototype(prototype)?;
+    let mut faults = Vec::new();
+    if prototype.is_variadic {
+        let message = format!("`{name}` is variadic, and can't be replaced: patch its callers: `{whole}`");
+        return Ok(vec![(&*returns.place, message)]);
+    }
+    let (theirs, ours) = (prototype.parameters.len(), parameters.len());
+    if theirs != ours {
+        let plural = if theirs == 1 { "" } else { "s" };
+        let message =
+            format!("`{name}` has {theirs} parameter{plural}, and its replacement {ours}: `{whole}`");
+        let place = parameters.get(theirs).map_or(&*returns.place, |extra| &*extra.place);
+        faults.push((place, message));
+    } else {
+        for (number, ((called, id), ours)) in prototype.parameters.iter().zip(parameters).enumerate() {
+            let class = types.class(*id)?;
+            if !class.accepts(ours.class) {
+                let declared = types.c_declaration(*id, called)?;
+                let message = format!(
+                    "parameter {} of `{name}` is {class}, `{declared}`, and its replacement's is {}: `{whole}`",
+                    number + 1,
+                    ours.class
+                );
+                faults.push((&*ours.place, message));
+            }
+        }
+    }
+    let class = types.class(prototype.returns)?;
+    if !class.accepts(returns.class) {
+        let declared = types.c_declaration(prototype.returns, "")?;
+        let message = format!(
+            "`{name}` returns {class}, `{declared}`, and its replacement {}: `{whole}`",
+            returns.class
+        );
+        faults.push((&*returns.place, message));
+    }
+    Ok(faults)
+}

@@ -1,0 +1,178 @@
+//! What a livepatch module does, ours or one written in C, without loading it.
+
+mod c_patch;
+mod image;
+mod klp_patch;
+mod layout;
+mod memory;
+pub mod modinfo;
+pub mod report;
+pub mod symbols;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use object::{Object, ObjectKind};
+
+use crate::error::{Error, Result};
+use crate::patch::manifest::Manifest;
+use layout::Layout;
+use modinfo::Modinfo;
+use report::{Language, Patch, Report};
+
+/// What scripts/sign-file appends last.
+const SIGNATURE_MARK: &[u8] = b"~Module signature appended~\n";
+
+/// Reads a livepatch module.
+///
+/// # Errors
+///
+/// The file is not a livepatch module, or one of ours whose tables have lost entries.
+pub fn inspect(path: &Path) -> Result<Report> {
+    let data = read(path)?;
+    let file = parse(path, &data)?;
+    let modinfo = Modinfo::read(&file)?;
+    if !modinfo.has("livepatch") && Manifest::read(&file)?.patch.is_none_or(|patch| patch.enable) {
+        return Err(not_a_livepatch(path, &modinfo));
+    }
+    let (language, patch) = patch(path, &file, &modinfo)?;
+    let (patch, unknown) = match patch {
+        Ok(patch) => (Some(patch), None),
+        Err(error) => (None, Some(with_help(&error))),
+    };
+    let owned = |key| modinfo.get(key).map(str::to_owned);
+    let depends = modinfo.get("depends").unwrap_or_default().split(',');
+    Ok(Report {
+        name: owned("name").unwrap_or_else(|| stem(path)),
+        language,
+        license: owned("license"),
+        authors: modinfo.all("author").map(str::to_owned).collect(),
+        description: owned("description"),
+        version: owned("version"),
+        release: modinfo.release().map(str::to_owned),
+        vermagic: owned("vermagic").map(|vermagic| vermagic.trim_end().to_owned()),
+        depends: depends.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        imports: modinfo.all("import_ns").map(str::to_owned).collect(),
+        intree: modinfo.has("intree"),
+        retpoline: modinfo.has("retpoline"),
+        signed: data.ends_with(SIGNATURE_MARK),
+        patch,
+        unknown,
+        parameters: modinfo.parameters(),
+        symbols: symbols::read(&file),
+        memory: memory::read(&file),
+    })
+}
+
+/// What the patch does. The inner error is for a sound module that does not say it.
+fn patch(path: &Path, file: &object::File<'_>, modinfo: &Modinfo) -> Result<(Language, Result<Patch>)> {
+    let manifest = Manifest::read(file)?;
+    // Also where the manifest itself was lost, such a module must not pass for one in C.
+    let has_tables = file.symbol_by_name("__start_klp_patch").is_some();
+    if manifest.patch.is_none() && has_tables {
+        return Err(Error::LostEntries {
+            path: path.into(),
+            what: "patch in its manifest",
+            emitted: 1,
+            found: 0,
+        });
+    }
+    if manifest.patch.is_some() {
+        return Ok((Language::Klp, Ok(klp_patch::read(path, file, manifest)?)));
+    }
+    let layout = Layout::find(file, modinfo.release());
+    Ok((Language::C, layout.and_then(|layout| c_patch::read(file, &layout))))
+}
+
+/// The file, unpacked.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let data = fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => Error::Request {
+            message: format!("there is no file `{}`", path.display()),
+            help: "give the path of a .ko file: `cargo klp build` prints that of what it builds".into(),
+        },
+        _ => Error::Io { what: "read", path: path.into(), source },
+    })?;
+    if data.starts_with(b"\x1f\x8b") {
+        return Err(Error::Request {
+            message: format!("`{}` is compressed with gzip, which is not supported", path.display()),
+            help: "unpack it with gunzip".into(),
+        });
+    }
+    crate::kernel::image::decompress(&data).map_err(Error::io("unpack", path))
+}
+
+/// The file as what it must be: a relocatable object with a `.modinfo`.
+fn parse<'a>(path: &Path, data: &'a [u8]) -> Result<object::File<'a>> {
+    let refuse = |what: &str| Error::Request {
+        message: format!("`{}` is not a kernel module: {what}", path.display()),
+        help: "give the .ko file that Kbuild or `cargo klp build` made".into(),
+    };
+    if !data.starts_with(&object::elf::ELFMAG) {
+        return Err(refuse("it is not an ELF file"));
+    }
+    let file = object::File::parse(data).map_err(|error| refuse(&format!("it is damaged ({error})")))?;
+    if file.kind() != ObjectKind::Relocatable {
+        return Err(refuse("it is a program or a library"));
+    }
+    if file.section_by_name(".modinfo").is_none() {
+        return Err(refuse("it has no .modinfo"));
+    }
+    Ok(file)
+}
+
+fn not_a_livepatch(path: &Path, modinfo: &Modinfo) -> Error {
+    let name = modinfo.get("name").unwrap_or("a module");
+    Error::Request {
+        message: format!(
+            "`{}` is not a livepatch: {name} has no livepatch=Y in its .modinfo",
+            path.display()
+        ),
+        help: "look at an ordinary module with modinfo; a livepatch in C says MODULE_INFO(livepatch, \"Y\")"
+            .into(),
+    }
+}
+
+/// The name that the kernel would give a module without one.
+fn stem(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.split('.').next().unwrap_or_default().replace('-', "_")
+}
+
+fn with_help(error: &Error) -> String {
+    match error.help() {
+        Some(help) => format!("{error}; {help}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_names_its_module() {
+        assert_eq!(stem("/x/livepatch-sample.ko.xz".as_ref()), "livepatch_sample");
+    }
+
+    #[test]
+    fn what_is_no_module_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |name: &str, data: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, data).unwrap();
+            let error = inspect(&path).unwrap_err();
+            assert!(error.help().is_some(), "{error}");
+            error.to_string()
+        };
+        assert!(said("text.ko", b"hello").contains("not an ELF file"));
+        assert!(said("empty.ko", b"").contains("not an ELF file"));
+        assert!(said("half.ko", b"\x7fELF\x02\x01\x01").contains("damaged"));
+        assert!(said("module.ko.gz", b"\x1f\x8b\x08").contains("gzip"));
+        let this = std::env::current_exe().unwrap();
+        assert!(inspect(&this).unwrap_err().to_string().contains("a program"));
+        let absent = inspect(&folder.path().join("absent.ko")).unwrap_err();
+        assert!(absent.to_string().contains("no file"));
+    }
+}

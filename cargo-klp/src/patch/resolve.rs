@@ -1,0 +1,216 @@
+//! Where the symbols are that `#[klp_symbols]` declares: found on the target, or a build error.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::kernel::symbols::{Object, Symbol, Symbols, VMLINUX};
+use crate::patch::inspect::symbols::PREFIX;
+use crate::patch::manifest::{Symbol as Wanted, Use};
+
+/// So many candidates are shown of a name that is not unique.
+const MOST_SHOWN: usize = 20;
+
+/// What the symbols are in the module, by their placeholders.
+pub type Resolved = BTreeMap<String, ResolvedSymbol>;
+
+/// What a symbol is in the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedSymbol {
+    /// The name that the kernel goes by.
+    pub name: String,
+    /// How many bytes behind the symbol the code is called; 0 where the symbol itself is meant.
+    pub skipped: u64,
+}
+
+/// What is meant, or why that can't be had.
+type Found<T> = std::result::Result<T, String>;
+
+/// Finds all symbols, or says of each that can't be used why.
+pub fn resolve(wanted: &[Wanted], kernel: &Kernel, modules: &[PathBuf]) -> Result<Resolved> {
+    let (mut resolved, mut faults) = (Resolved::new(), Vec::new());
+    if wanted.is_empty() {
+        return Ok(resolved);
+    }
+    let symbols = Symbols::of(kernel, modules)?;
+    let mut objects = BTreeMap::new();
+    for wanted in wanted {
+        if !objects.contains_key(&wanted.object) {
+            objects.insert(&wanted.object, symbols.object(&wanted.object)?);
+        }
+        match find(&symbols, &objects[&wanted.object], wanted)? {
+            Ok(target) => {
+                let taken = resolved.insert(wanted.placeholder.clone(), target.clone());
+                if taken.is_some_and(|other| other != target) {
+                    faults.push(format!(
+                        "`{}` is declared with the same `sympos` twice, which means another number each time: write numbers",
+                        wanted.symbol
+                    ));
+                }
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    faults.dedup();
+    if faults.is_empty() {
+        return Ok(resolved);
+    }
+    Err(Error::Symbols { release: kernel.release.clone(), faults })
+}
+
+/// Finds one symbol; the inner error says why there is none.
+fn find(symbols: &Symbols<'_>, object: &Object<'_>, wanted: &Wanted) -> Result<Found<ResolvedSymbol>> {
+    let symbol = match &wanted.used_as {
+        Use::StaticOf(function) => statics(object, wanted, function)?,
+        _ => choose(symbols, object, wanted, &object.named(&wanted.symbol)).cloned(),
+    };
+    let (symbol, name) = match symbol.and_then(|symbol| Ok((check(object, wanted, &symbol)?, symbol))) {
+        Ok((name, symbol)) => (symbol, name),
+        Err(fault) => return Ok(Err(fault)),
+    };
+    if wanted.used_as != Use::Original {
+        return Ok(Ok(ResolvedSymbol { name, skipped: 0 }));
+    }
+    let skipped = object.entry_length(&symbol)?.ok_or_else(|| {
+        format!(
+            "the original of `{}` of {} can't be called: it does not start as a function that ftrace can redirect",
+            symbol.name, object.name
+        )
+    });
+    Ok(skipped.map(|skipped| ResolvedSymbol { name, skipped }))
+}
+
+/// The one that is meant of those of the same name.
+fn choose<'a>(
+    symbols: &Symbols<'_>,
+    object: &Object<'_>,
+    wanted: &Wanted,
+    candidates: &'a [Symbol],
+) -> Found<&'a Symbol> {
+    let (name, place) = (&wanted.symbol, &object.name);
+    if object.name == VMLINUX
+        && wanted.used_as != Use::Original
+        && let Some(export) = object.export(name)
+    {
+        let namespace = export.namespace.map(|name| format!(", in the namespace {name}")).unwrap_or_default();
+        return Err(format!(
+            "`{name}` is exported by vmlinux{namespace}: declare it in a plain `unsafe extern \"C\"` block, without `#[klp_symbols]`"
+        ));
+    }
+    match (candidates, wanted.sympos) {
+        ([], _) => {
+            if let Some(elsewhere) = symbols.elsewhere(place, name) {
+                return Err(format!("`{name}` does not exist in {place}, {elsewhere}"));
+            }
+            let nearest = object.nearest(name);
+            let hint = match nearest.as_slice() {
+                [] => "nothing there has a similar name".to_owned(),
+                names => format!("the nearest names there are {}", names.join(", ")),
+            };
+            Err(format!("`{name}` does not exist in {place}: {hint}"))
+        }
+        ([only], 0 | 1) => Ok(only),
+        (several, 0) => Err(format!(
+            "`{name}` is not unique in {place}: write `#[klp(sympos = …)]` with the position of the one that is meant:{}",
+            listed(object, several)
+        )),
+        (several, position) => several.iter().find(|symbol| symbol.position == position).ok_or_else(|| {
+            format!(
+                "`{name}` has no position {position} in {place}: write the position of one of these:{}",
+                listed(object, several)
+            )
+        }),
+    }
+}
+
+/// Candidates, each in a line, with what stands around it: that tells which is which.
+pub(crate) fn listed(object: &Object<'_>, candidates: &[Symbol]) -> String {
+    let line = |candidate: &Symbol| {
+        let Symbol { position, kind, address, .. } = candidate;
+        let around = object.neighbours(candidate);
+        let around =
+            around.map(|[before, after]| format!(", between {before} and {after}")).unwrap_or_default();
+        format!("\n    sympos = {position}: `{kind}` at {address:#x}{around}")
+    };
+    let shown = candidates.iter().take(MOST_SHOWN).map(line).collect::<String>();
+    match candidates.len().checked_sub(MOST_SHOWN) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown}\n    and {more} more"),
+    }
+}
+
+/// Refuses a symbol that can't be used as declared; else gives its full name.
+fn check(object: &Object<'_>, wanted: &Wanted, symbol: &Symbol) -> Found<String> {
+    let (name, place) = (&symbol.name, &object.name);
+    let declared = if matches!(wanted.used_as, Use::Function | Use::Original) { "fn" } else { "static" };
+    match (symbol.is_code(), declared) {
+        (true, "static") => return Err(format!("`{name}` of {place} is code: declare it as `fn`")),
+        (false, "fn") => return Err(format!("`{name}` of {place} is data: declare it as `static`")),
+        _ => {}
+    }
+    if symbol.is_init {
+        let end = if place == VMLINUX { "the kernel is booted" } else { "the module is initialized" };
+        return Err(format!("`{name}` of {place} is gone once {end} (`__init`): it can't be used"));
+    }
+    let namesakes = object.named(name);
+    if place != VMLINUX && namesakes.iter().any(|other| other.is_init) {
+        return Err(format!(
+            "`{name}` is also a name in the init section of {place}: its position is another one once the module is initialized"
+        ));
+    }
+    let position = if namesakes.len() == 1 { 0 } else { symbol.position };
+    Ok(format!("{PREFIX}{place}.{name},{position}"))
+}
+
+/// The variable of a function: of those whose names differ by what the compiler added, the one that
+/// the function's code names.
+fn statics(object: &Object<'_>, wanted: &Wanted, function: &str) -> Result<Found<Symbol>> {
+    let (name, place) = (&wanted.symbol, &object.name);
+    let mut functions = object.named(function);
+    // Its parts, and clones of it.
+    functions.extend(object.starting_with(&format!("{function}.")));
+    functions.retain(Symbol::is_code);
+    if functions.is_empty() {
+        let nearest = object.nearest(function).join(", ");
+        return Ok(Err(format!(
+            "`{function}`, which has `{name}`, does not exist in {place}: the nearest names there are {nearest}"
+        )));
+    }
+    // gcc adds a number; clang puts the function's name in front.
+    let is_number = |rest: &str| {
+        rest.strip_prefix('.').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let own = format!("{function}.{name}");
+    let mut candidates = object.starting_with(name);
+    candidates.extend(object.starting_with(&own));
+    let fits = |symbol: &Symbol, stem: &str| {
+        symbol.name.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || is_number(rest))
+    };
+    candidates.retain(|symbol| !symbol.is_code() && (fits(symbol, name) || fits(symbol, &own)));
+    let mut named = Vec::new();
+    for candidate in &candidates {
+        for function in &functions {
+            if object.refers(function, candidate)? {
+                named.push(candidate.clone());
+                break;
+            }
+        }
+    }
+    Ok(match named.as_slice() {
+        [one] => Ok(one.clone()),
+        [] if candidates.is_empty() => Err(format!(
+            "`{name}` of `{function}` does not exist in {place}: no variable has that name with a number behind it"
+        )),
+        [] => Err(format!(
+            "`{name}` of `{function}` is not found in {place}: the function's code names none of these; where it is inlined, \
+             write `static_of` with the function that it is inlined into:{}",
+            listed(object, &candidates)
+        )),
+        several => Err(format!(
+            "`{name}` of `{function}` is not unique in {place}: the function's code names several; write \
+             `#[klp(symbol = \"…\")]` with the whole name:{}",
+            several.iter().map(|symbol| format!("\n    {}", symbol.name)).collect::<String>()
+        )),
+    })
+}
