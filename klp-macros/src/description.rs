@@ -44,8 +44,8 @@ fn class(generics: &Generics, ty: &Type) -> TokenStream {
     quote! {{
         #[allow(clippy::all, unused_imports, mismatched_lifetime_syntaxes)]
         const fn class #generics () -> u64 #clause {
-            use ::klp_runtime::__private::OfAnyKind as _;
-            <::klp_runtime::__private::Described<#ty>>::CLASS
+            use ::klp_runtime::__private::AnyType as _;
+            <::klp_runtime::__private::TypeClass<#ty>>::CLASS
         }
         class()
     }}

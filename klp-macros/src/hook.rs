@@ -23,7 +23,7 @@ pub(crate) struct Hook {
 /// `#[klp_init]`.
 pub(crate) const INIT: Hook = Hook {
     attribute: "klp_init",
-    signature: "fn init(patch: &mut PatchBuilder<'_>) -> Result",
+    signature: "fn init(patch: &mut PatchSelection<'_>) -> Result",
     parameters: 1,
     role: ("Init", "init"),
 };
@@ -93,7 +93,7 @@ fn emit(hook: &Hook, function: &ItemFn) -> TokenStream {
     } else {
         let call = quote_spanned!(name.span()=> #name(patch));
         quote_spanned!(name.span()=> impl ::klp_runtime::__private::#role for crate::#patch {
-            fn #method(patch: &mut ::klp_runtime::builder::PatchBuilder<'_>) -> ::klp_runtime::error::Result {
+            fn #method(patch: &mut ::klp_runtime::selection::PatchSelection<'_>) -> ::klp_runtime::error::Result {
                 #call
             }
         })

@@ -28,7 +28,7 @@
 #error "this kernel is built without CONFIG_LIVEPATCH"
 #endif
 
-/* klp_runtime::abi::FuncEntry */
+/* klp_runtime::module::abi::FuncEntry */
 struct klp_glue_func {
 	const char *object;
 	const char *symbol;
@@ -51,7 +51,7 @@ struct klp_glue_native {
 	unsigned int version;
 };
 
-/* klp_runtime::abi::ShadowEntry */
+/* klp_runtime::module::abi::ShadowEntry */
 struct klp_glue_shadow {
 	u64 id;
 	u64 state;
@@ -64,19 +64,19 @@ struct klp_glue_shadow {
 	void *destroy;
 };
 
-/* klp_runtime::builder::HookEntry */
+/* klp_runtime::module::selection::HookEntry */
 struct klp_glue_hook {
 	int (*init)(void *tables);
 	void (*exit)(void);
 };
 
-/* klp_runtime::abi::PatchEntry */
+/* klp_runtime::module::abi::PatchEntry */
 struct klp_glue_patch_entry {
 	u32 abi_version;
 	u32 flags;
 };
 
-/* klp_runtime::builder::PatchTables */
+/* klp_runtime::module::selection::PatchTables */
 struct klp_glue_tables {
 	u32 flags;
 #define KLP_GLUE_REPLACE	1
@@ -147,12 +147,12 @@ KLP_PARAMS
 
 #endif
 
-/* klp_runtime::builder */
+/* klp_runtime::selection */
 int klp_rt_choose(struct klp_glue_tables *tables, const struct klp_glue_hook *hooks, size_t nr_hooks);
 
 #ifdef KLP_ENGINE
 
-/* klp_runtime::entry */
+/* klp_runtime::module::entry */
 void klp_rt_init(struct module *mod, const char *name, const struct klp_glue_tables *tables);
 int klp_rt_pre_patch(struct klp_object *obj);
 void klp_rt_post_patch(struct klp_object *obj);
@@ -329,7 +329,7 @@ static __always_inline struct klp_func * __init klp_glue_funcs(const struct klp_
 /*
  * Fills the kernel's own table of states. The first entry makes the kernel
  * refuse a cumulative patch that knows nothing of our states (S14):
- * klp_runtime::abi::RESERVED_STATE_ID.
+ * klp_runtime::module::abi::RESERVED_STATE_ID.
  */
 static __always_inline void __init klp_glue_states(const struct klp_glue_tables *tables, struct klp_state *next)
 {
@@ -445,7 +445,7 @@ static int __init klp_glue_init(void)
 }
 module_init(klp_glue_init);
 
-/* For klp_runtime::sys: only what the Rust half of this patch uses. */
+/* For klp_runtime::module::sys: only what the Rust half of this patch uses. */
 
 #ifdef KLP_USES_klp_glue_gfp
 const unsigned int klp_glue_gfp[] = {

@@ -52,13 +52,13 @@ static void klp_glue_is_made(struct klp_glue_place *place, unsigned long flags)
 
 #ifdef KLP_USES_klp_glue_mutex_lock
 
-/* klp_runtime::sys::RawMutex: zeroed before it is used. */
+/* klp_runtime::module::sys::RawMutex: zeroed before it is used. */
 struct klp_glue_mutex {
 	struct klp_glue_place place;
 	struct lock_class_key key;
 	struct mutex mutex;
 };
-static_assert(sizeof(struct klp_glue_mutex) <= 256, "klp_runtime::sys::RawMutex is too small for this kernel");
+static_assert(sizeof(struct klp_glue_mutex) <= 256, "klp_runtime::module::sys::RawMutex is too small for this kernel");
 
 void klp_glue_mutex_lock(struct klp_glue_mutex *mutex);
 void klp_glue_mutex_lock(struct klp_glue_mutex *mutex)
@@ -85,14 +85,14 @@ void klp_glue_mutex_unlock(struct klp_glue_mutex *mutex)
 
 #ifdef KLP_USES_klp_glue_spin_lock
 
-/* klp_runtime::sys::RawSpinLock: zeroed before it is used. */
+/* klp_runtime::module::sys::RawSpinLock: zeroed before it is used. */
 struct klp_glue_spinlock {
 	struct klp_glue_place place;
 	struct lock_class_key key;
 	spinlock_t lock;
 };
 static_assert(sizeof(struct klp_glue_spinlock) <= 256,
-	      "klp_runtime::sys::RawSpinLock is too small for this kernel");
+	      "klp_runtime::module::sys::RawSpinLock is too small for this kernel");
 
 unsigned long klp_glue_spin_lock(struct klp_glue_spinlock *lock);
 unsigned long klp_glue_spin_lock(struct klp_glue_spinlock *lock)
@@ -120,14 +120,14 @@ void klp_glue_spin_unlock(struct klp_glue_spinlock *lock, unsigned long flags)
 
 #if defined(KLP_USES_klp_glue_work_schedule) || defined(KLP_USES_klp_glue_work_cancel_sync)
 
-/* klp_runtime::sys::RawWork: zeroed when the module is loaded. */
+/* klp_runtime::module::sys::RawWork: zeroed when the module is loaded. */
 struct klp_glue_work {
 	struct klp_glue_work *next;
 	void (*call)(const void *function);
 	const void *function;
 	struct delayed_work work;
 };
-static_assert(sizeof(struct klp_glue_work) <= 384, "klp_runtime::sys::RawWork is too small for this kernel");
+static_assert(sizeof(struct klp_glue_work) <= 384, "klp_runtime::module::sys::RawWork is too small for this kernel");
 
 /* All that were ever scheduled; the lock is also that of their making. */
 static DEFINE_RAW_SPINLOCK(klp_glue_works_lock);

@@ -4,10 +4,10 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use klp_runtime::abi::{ABI_VERSION, FuncEntry, PATCH_REPLACE, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
-use klp_runtime::builder::HookEntry;
 use klp_runtime::native::NativeEntry;
 use klp_runtime::object::ObjectEntry;
 use klp_runtime::prelude::*;
+use klp_runtime::selection::HookEntry;
 
 const REPLACE: bool = true;
 const BASE: u64 = 40;
@@ -100,7 +100,7 @@ impl Object for NfTables {
 }
 
 #[klp_init]
-fn init(patch: &mut PatchBuilder<'_>) -> Result {
+fn init(patch: &mut PatchSelection<'_>) -> Result {
     assert!(patch.replace());
     Err(EBUSY)
 }

@@ -35,7 +35,7 @@ impl Alteration {
 /// A later version of the tables.
 pub(crate) const LATER_ABI: Alteration = Alteration {
     what: "a later version of the tables",
-    file: "klp-runtime/src/abi.rs",
+    file: "klp-runtime/src/module/abi.rs",
     from: "ABI_VERSION: u32 = ",
     to: "ABI_VERSION: u32 = 1 + ",
 };

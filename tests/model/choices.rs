@@ -40,7 +40,7 @@ thread_local! {
 }
 
 #[klp_init]
-fn init(patch: &mut PatchBuilder<'_>) -> Result {
+fn init(patch: &mut PatchSelection<'_>) -> Result {
     let omit = OMIT.get();
     patch.set_replace(REPLACE.get());
     if VERSION.get() > 0 {

@@ -17,7 +17,7 @@ use super::sysfs::Folders;
 use super::work::Schedule;
 use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::alloc::{GFP_ATOMIC, GFP_NOWAIT};
-use crate::sys::{RawGfp, ShadowConstructor};
+use crate::module::sys::{RawGfp, ShadowConstructor};
 
 /// Memory, shadow variables, references to modules and the log.
 ///

@@ -20,7 +20,7 @@ use core::sync::atomic::AtomicPtr;
 use std::rc::Rc;
 
 use crate::abi::{ShadowDestructor, SleepableBox};
-use crate::sys::{RawGfp, ShadowConstructor};
+use crate::module::sys::{RawGfp, ShadowConstructor};
 
 pub(crate) use locks::{RawMutex, RawSpinLock};
 pub(crate) use machine::Machine;

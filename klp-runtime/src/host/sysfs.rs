@@ -9,7 +9,7 @@ use std::vec::Vec;
 
 use super::machine;
 use crate::error::{EACCES, EEXIST, EINVAL, ENOENT, Error, Result, to_result};
-use crate::sys::{CallShow, CallStore};
+use crate::module::sys::{CallShow, CallStore};
 
 /// The folders, by a number that stands for the address.
 #[derive(Default)]

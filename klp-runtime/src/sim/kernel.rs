@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use super::current::current;
 use crate::abi::ShadowEntry;
 use crate::engine::{Engine, Kernel, Report};
-use crate::running::Running;
+use crate::module::sys_kernel::SysKernel;
 
 /// The engine, in each module of the model.
 pub(super) static ENGINE: Engine<Modelled> = Engine::new(Modelled);
@@ -17,43 +17,43 @@ pub(super) struct Modelled;
 // SAFETY: The host's allocator and shadow store do as the trait says.
 unsafe impl Kernel for Modelled {
     fn alloc(&self, size: usize) -> *mut c_void {
-        Running.alloc(size)
+        SysKernel.alloc(size)
     }
 
     unsafe fn free(&self, memory: *mut c_void) {
         // SAFETY: By contract.
-        unsafe { Running.free(memory) }
+        unsafe { SysKernel.free(memory) }
     }
 
     fn shadow_get(&self, obj: *mut c_void, id: u64) -> *mut c_void {
-        Running.shadow_get(obj, id)
+        SysKernel.shadow_get(obj, id)
     }
 
     fn shadow_alloc(&self, obj: *mut c_void, id: u64, size: usize) -> *mut c_void {
-        Running.shadow_alloc(obj, id, size)
+        SysKernel.shadow_alloc(obj, id, size)
     }
 
     unsafe fn shadow_free(&self, obj: *mut c_void, id: u64) {
         // SAFETY: By contract.
-        unsafe { Running.shadow_free(obj, id) }
+        unsafe { SysKernel.shadow_free(obj, id) }
     }
 
     unsafe fn shadow_free_all(&self, entry: &ShadowEntry) {
         let model = current();
         let outer = model.freeing.replace(core::ptr::from_ref(entry) as usize);
         // SAFETY: By contract.
-        unsafe { Running.shadow_free_all(entry) }
+        unsafe { SysKernel.shadow_free_all(entry) }
         model.freeing.set(outer);
     }
 
     unsafe fn pin(&self, module: *mut c_void) {
         // SAFETY: By contract.
-        unsafe { Running.pin(module) }
+        unsafe { SysKernel.pin(module) }
     }
 
     unsafe fn unpin(&self, module: *mut c_void) {
         // SAFETY: By contract.
-        unsafe { Running.unpin(module) }
+        unsafe { SysKernel.unpin(module) }
         let model = current();
         let gone = model.modules.borrow().values().find_map(|loaded| {
             let is_it = core::ptr::eq(loaded.node, module.cast());
@@ -67,6 +67,6 @@ unsafe impl Kernel for Modelled {
     }
 
     fn report(&self, report: &Report) {
-        Running.report(report);
+        SysKernel.report(report);
     }
 }

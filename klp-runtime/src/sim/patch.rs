@@ -13,8 +13,8 @@ use crate::abi::{
     ABI_VERSION, DataLayout, PATCH_IDLE, PATCH_REPLACE, RESERVED_STATE_ID, SHADOW_SLEEPABLE,
     STATE_BLOCK_DISABLE, ShadowEntry, StateEntry,
 };
-use crate::builder::{ExitHook, InitHook, PatchTables};
 use crate::error::Result;
+use crate::module::selection::{ExitHook, InitHook, PatchTables};
 use crate::tables::Tables;
 
 /// A patch that the model can load.

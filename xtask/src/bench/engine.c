@@ -11,7 +11,7 @@
 #include <string.h>
 #include <valgrind/callgrind.h>
 
-/* klp_runtime::builder::PatchTables */
+/* klp_runtime::module::selection::PatchTables */
 struct table {
 	const void *entries;
 	size_t nr;
@@ -24,7 +24,7 @@ struct tables {
 
 #define REPLACE 1
 
-/* klp_runtime::entry, in each of the two */
+/* klp_runtime::module::entry, in each of the two */
 #define SIDE(side)								\
 	extern const char side##__start_klp_states[], side##__stop_klp_states[];	\
 	extern const char side##__start_klp_shadows[];				\

@@ -9,13 +9,13 @@ livepatch! {
 }
 
 #[klp_init]
-fn init(patch: &mut PatchBuilder<'_>) -> Result {
+fn init(patch: &mut PatchSelection<'_>) -> Result {
     patch.set_replace(true);
     Ok(())
 }
 
 #[klp_init]
-fn again(_patch: &mut PatchBuilder<'_>) -> Result {
+fn again(_patch: &mut PatchSelection<'_>) -> Result {
     Ok(())
 }
 

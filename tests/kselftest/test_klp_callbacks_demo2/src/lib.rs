@@ -15,7 +15,7 @@ livepatch! {
 static REPLACE: Param<c_int> = Param::new(0);
 
 #[klp_init]
-fn init(patch: &mut PatchBuilder<'_>) -> Result {
+fn init(patch: &mut PatchSelection<'_>) -> Result {
     patch.set_replace(REPLACE.get() != 0);
     Ok(())
 }

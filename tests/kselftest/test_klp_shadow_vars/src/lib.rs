@@ -169,7 +169,7 @@ fn test() -> Result {
 
 /// Tests all of it while the module is loaded: nothing is to be patched.
 #[klp_init]
-fn init(_patch: &mut PatchBuilder<'_>) -> Result {
+fn init(_patch: &mut PatchSelection<'_>) -> Result {
     let result = test();
     if result.is_err() {
         // SAFETY: Nobody uses the variables any more.

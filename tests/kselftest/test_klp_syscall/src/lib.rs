@@ -26,7 +26,7 @@ static KLP_PIDS: ParamArray<c_int, MOST> = ParamArray::new([0; MOST]);
 static PENDING: Mutex<usize> = Mutex::new(0);
 
 #[klp_init]
-fn init(_patch: &mut PatchBuilder<'_>) -> Result {
+fn init(_patch: &mut PatchSelection<'_>) -> Result {
     *PENDING.lock() = KLP_PIDS.len();
     Folder::new(c"test_klp_syscall")?.file(c"npids", show_pending)?.keep();
     Ok(())

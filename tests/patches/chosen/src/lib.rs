@@ -38,7 +38,7 @@ static SHOWN: Param<u64> = Param::new(0);
 static MASK: Param<HexInt> = Param::new(HexInt(0xab));
 
 #[klp_init]
-fn init(patch: &mut PatchBuilder<'_>) -> Result {
+fn init(patch: &mut PatchSelection<'_>) -> Result {
     pr_info!("init");
     patch.set_replace(REPLACE.get());
     for function in OMITTED.iter() {

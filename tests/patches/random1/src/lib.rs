@@ -64,7 +64,7 @@ fn configuration() -> Configuration {
 }
 
 #[klp_init]
-fn init(patch: &mut PatchBuilder<'_>) -> Result {
+fn init(patch: &mut PatchSelection<'_>) -> Result {
     let chosen = configuration();
     chosen.fails_at(Configuration::FAILS_INIT)?;
     patch.set_replace(chosen.replace);
@@ -94,7 +94,7 @@ fn init(patch: &mut PatchBuilder<'_>) -> Result {
     )
 }
 
-fn choose_state<S: State>(patch: &mut PatchBuilder<'_>, bit: u32) -> Result {
+fn choose_state<S: State>(patch: &mut PatchSelection<'_>, bit: u32) -> Result {
     if STATES.get() & 1 << bit == 0 {
         return patch.omit_state::<S>();
     }
@@ -104,12 +104,12 @@ fn choose_state<S: State>(patch: &mut PatchBuilder<'_>, bit: u32) -> Result {
     Ok(())
 }
 
-fn choose_shadow<T: shadows::Counter>(patch: &mut PatchBuilder<'_>, bit: u32) -> Result {
+fn choose_shadow<T: shadows::Counter>(patch: &mut PatchSelection<'_>, bit: u32) -> Result {
     // Those of a state that is left out are left out with it.
     if SHADOWS.get() & 1 << bit == 0 && shadows::has_state::<T>() { patch.omit_shadow::<T>() } else { Ok(()) }
 }
 
-fn choose_funcs(patch: &mut PatchBuilder<'_>, object: &CStr, bit: u32, funcs: &[(u32, &CStr)]) -> Result {
+fn choose_funcs(patch: &mut PatchSelection<'_>, object: &CStr, bit: u32, funcs: &[(u32, &CStr)]) -> Result {
     if OBJECTS.get() & bit == 0 {
         return patch.omit_object(object);
     }

@@ -9,7 +9,7 @@ livepatch! {
 }
 
 #[klp_init]
-fn init(patch: &mut PatchBuilder<'_>) -> Result {
+fn init(patch: &mut PatchSelection<'_>) -> Result {
     patch.set_enabled(!patch.replace());
     patch.omit_object(c"nf_tables")
 }

@@ -6,13 +6,14 @@ use core::ptr;
 use crate::abi::ShadowEntry;
 use crate::engine::{Kernel, Report};
 use crate::log::{self, Level};
-use crate::{shadow, sys};
+use crate::module::sys;
+use crate::shadow;
 
 /// The kernel that the code runs on; on the host, what stands for it there.
-pub(crate) struct Running;
+pub(crate) struct SysKernel;
 
 // SAFETY: The kernel's allocator and shadow store do as the trait says.
-unsafe impl Kernel for Running {
+unsafe impl Kernel for SysKernel {
     fn alloc(&self, size: usize) -> *mut c_void {
         // SAFETY: A plain allocation; the glue zeroes it.
         unsafe { sys::klp_glue_kmalloc(size, crate::alloc::GFP_KERNEL.raw()) }

@@ -11,22 +11,22 @@ pub trait PassedAs {
     const KIND: u8;
 }
 
-/// The class of a type: a constant of its own where `PassedAs` is implemented, else that of [`OfAnyKind`].
+/// The class of a type: a constant of its own where `PassedAs` is implemented, else that of [`AnyType`].
 #[derive(Debug)]
-pub struct Described<T>(PhantomData<T>);
+pub struct TypeClass<T>(PhantomData<T>);
 
-impl<T: PassedAs> Described<T> {
+impl<T: PassedAs> TypeClass<T> {
     /// The number in the manifest.
     pub const CLASS: u64 = class::<T>(T::KIND);
 }
 
 /// What is known of all other types: structures of the author's own.
-pub trait OfAnyKind {
+pub trait AnyType {
     /// The number in the manifest.
     const CLASS: u64;
 }
 
-impl<T> OfAnyKind for Described<T> {
+impl<T> AnyType for TypeClass<T> {
     const CLASS: u64 = class::<T>(b'o');
 }
 
@@ -88,9 +88,9 @@ function!(A B C D E F G H);
 
 // What the numbers are for: one of each kind.
 const _: () = {
-    assert!(<Described<*mut c_void>>::CLASS == 8 << 8 | b'p' as u64);
-    assert!(<Described<i32>>::CLASS == 4 << 8 | b'i' as u64);
-    assert!(<Described<[u8; 3]>>::CLASS == 3 << 8 | b'o' as u64);
-    assert!(<Described<Option<unsafe extern "C" fn(&u8)>>>::CLASS == 8 << 8 | b'o' as u64);
-    assert!(<Described<Option<unsafe extern "C" fn(u8)>>>::CLASS == 8 << 8 | b'p' as u64);
+    assert!(<TypeClass<*mut c_void>>::CLASS == 8 << 8 | b'p' as u64);
+    assert!(<TypeClass<i32>>::CLASS == 4 << 8 | b'i' as u64);
+    assert!(<TypeClass<[u8; 3]>>::CLASS == 3 << 8 | b'o' as u64);
+    assert!(<TypeClass<Option<unsafe extern "C" fn(&u8)>>>::CLASS == 8 << 8 | b'o' as u64);
+    assert!(<TypeClass<Option<unsafe extern "C" fn(u8)>>>::CLASS == 8 << 8 | b'p' as u64);
 };

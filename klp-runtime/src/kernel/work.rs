@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::sys;
+use crate::module::sys;
 
 /// A function that the kernel calls after a time, in process context: `struct delayed_work`, on the
 /// system's work queue.

@@ -63,7 +63,7 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
 use crate::layout::{Fingerprint, KlpData};
-use crate::sys;
+use crate::module::sys;
 
 /// A value that one task at a time may use: the kernel's `struct mutex` around it.
 ///

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use core::{fmt, ptr};
 
 use crate::error::Result;
-use crate::sys;
+use crate::module::sys;
 
 /// A part of the kernel that a patch changes, vmlinux or a module, with callbacks of its own.
 ///

@@ -90,17 +90,17 @@ pub struct PatchTables {
 /// static REPLACE: Param<bool> = Param::new(false);
 ///
 /// #[klp_init]
-/// fn init(patch: &mut PatchBuilder<'_>) -> Result {
+/// fn init(patch: &mut PatchSelection<'_>) -> Result {
 ///     patch.set_replace(REPLACE.get());
 ///     Ok(())
 /// }
 /// # fn main() {}
 /// ```
-pub struct PatchBuilder<'a> {
+pub struct PatchSelection<'a> {
     tables: &'a mut PatchTables,
 }
 
-impl PatchBuilder<'_> {
+impl PatchSelection<'_> {
     /// Whether the patch replaces all others; at first as `livepatch!` says.
     #[must_use]
     pub fn replace(&self) -> bool {
@@ -195,9 +195,9 @@ impl PatchBuilder<'_> {
     }
 }
 
-impl fmt::Debug for PatchBuilder<'_> {
+impl fmt::Debug for PatchSelection<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PatchBuilder")
+        f.debug_struct("PatchSelection")
             .field("replace", &self.replace())
             .field("funcs", &self.tables.funcs.as_slice())
             .field("states", &self.tables.states.as_slice())
@@ -205,7 +205,7 @@ impl fmt::Debug for PatchBuilder<'_> {
     }
 }
 
-/// What a patch says of one of its states: [`PatchBuilder::state`].
+/// What a patch says of one of its states: [`PatchSelection::state`].
 #[derive(Debug)]
 pub struct StateChoice<'a>(&'a mut StateEntry);
 
@@ -255,7 +255,7 @@ pub struct HookEntry {
 /// The function with `#[klp_init]`: implemented for the patch, so there is one at most.
 #[doc(hidden)]
 pub trait Init {
-    fn init(patch: &mut PatchBuilder<'_>) -> Result;
+    fn init(patch: &mut PatchSelection<'_>) -> Result;
 }
 
 /// The function with `#[klp_exit]`.
@@ -283,7 +283,7 @@ impl HookEntry {
 /// Calls `P::init`.
 unsafe extern "C" fn init<P: Init>(tables: *mut PatchTables) -> c_int {
     // SAFETY: The runtime passes copies of the patch's tables, and looks at them afterwards only.
-    match P::init(&mut PatchBuilder { tables: unsafe { &mut *tables } }) {
+    match P::init(&mut PatchSelection { tables: unsafe { &mut *tables } }) {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
     }

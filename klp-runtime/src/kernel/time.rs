@@ -2,7 +2,7 @@
 
 use core::ffi::c_ulong;
 
-use crate::sys;
+use crate::module::sys;
 
 /// The ticks since the system was booted, or a little less: `jiffies`. It wraps: compare differences
 /// (`time_after`). On the host, see [`work::advance`](crate::work::advance).

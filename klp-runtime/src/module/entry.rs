@@ -5,13 +5,13 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
 
 use crate::abi::{PATCH_REPLACE, PatchNode};
-use crate::builder::{HookEntry, PatchTables};
 use crate::engine::Engine;
 use crate::error::to_result;
+use crate::module::selection::{HookEntry, PatchTables};
+use crate::module::sys_kernel::SysKernel;
 use crate::object::ObjectEntry;
-use crate::running::Running;
 
-static ENGINE: Engine<Running> = Engine::new(Running);
+static ENGINE: Engine<SysKernel> = Engine::new(SysKernel);
 
 /// What is written in module init, then used under the livepatch mutex.
 struct Guarded<T>(UnsafeCell<T>);

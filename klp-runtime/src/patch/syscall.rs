@@ -83,7 +83,7 @@ impl SyscallResult for c_long {
 pub mod arguments {
     use core::ffi::c_void;
 
-    use crate::sys;
+    use crate::module::sys;
 
     /// Of a 64-bit program.
     ///

@@ -6,8 +6,8 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::module::sys;
 use crate::object::ObjectContext;
-use crate::sys;
 
 /// A state in the kernel's own table (`Documentation/livepatch/system-state.rst`).
 ///

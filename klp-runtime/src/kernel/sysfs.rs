@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use core::slice;
 
 use crate::error::{EFBIG, EINVAL, ENOMEM, Result, to_result};
-use crate::sys;
+use crate::module::sys;
 
 /// What a file's text is written to, when it is read: a page, no more.
 pub struct Text<'a> {

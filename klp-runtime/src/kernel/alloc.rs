@@ -6,7 +6,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use crate::error::{ENOMEM, Result};
-use crate::sys;
+use crate::module::sys;
 
 /// Allocation flags: what an allocation may do to get its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

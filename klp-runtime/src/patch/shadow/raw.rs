@@ -45,7 +45,7 @@ use super::Allocate;
 use crate::abi::{FIRST_RESERVED_ID, ShadowDestructor};
 use crate::alloc::Gfp;
 use crate::error::{EEXIST, ENOMEM, Error, Result};
-use crate::sys;
+use crate::module::sys;
 
 /// The id of a shadow variable: one name space for the whole system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

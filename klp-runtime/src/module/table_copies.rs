@@ -2,9 +2,9 @@
 
 use core::ptr;
 
-use crate::builder::{InitHook, PatchTables, Table};
 use crate::error::{ENOMEM, Result, to_result};
-use crate::sys;
+use crate::module::selection::{InitHook, PatchTables, Table};
+use crate::module::sys;
 
 impl<T: Copy> Table<T> {
     /// Copies the entries to `to`; returns where the next table's go.

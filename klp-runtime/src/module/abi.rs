@@ -167,12 +167,12 @@ impl DataSlot {
     #[inline]
     #[must_use]
     pub fn get(&self) -> *mut c_void {
-        crate::sys::load_slot(&self.0)
+        crate::module::sys::load_slot(&self.0)
     }
 
     /// Publishes the address of initialised data, or takes it back with null.
     pub(crate) fn set(&self, data: *mut c_void) {
-        crate::sys::store_slot(&self.0, data);
+        crate::module::sys::store_slot(&self.0, data);
     }
 }
 

@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
-use crate::sys;
+use crate::module::sys;
 use crate::types::task_struct;
 
 /// The task that runs this code: `current`. Any context; in an interrupt it is whoever was interrupted.

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::{ptr, slice};
 
 use crate::abi::{FuncEntry, PatchEntry, ShadowEntry, StateEntry};
-use crate::builder::HookEntry;
+use crate::module::selection::HookEntry;
 use crate::native::NativeEntry;
 use crate::object::ObjectEntry;
 

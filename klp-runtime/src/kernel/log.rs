@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_int};
 use core::fmt::{self, Write};
 
-use crate::sys;
+use crate::module::sys;
 
 /// How bad it is, as `include/linux/kern_levels.h` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::abi::{DataLayout, FIRST_RESERVED_ID, SHADOW_SLEEPABLE, ShadowEntry, S
 use crate::alloc::Gfp;
 use crate::error::{EEXIST, ENOMEM, Error, Result};
 use crate::layout::{Fingerprint, KlpData};
-use crate::sys;
+use crate::module::sys;
 
 /// A field added to each object of a kernel type, as the kernel's shadow variable API has it.
 ///
