@@ -2,11 +2,15 @@
 //!
 //! Needs a kernel 6.12: `cargo klp doctor --fix --kernel 6.12` gets it.
 
+mod support;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::SystemTime;
+
+use support::kernel;
 
 /// Runs `cargo klp build` in a folder.
 fn build(folder: &Path, arguments: &[&str]) -> Command {
@@ -383,8 +387,7 @@ fn symbols_by_plain_make() {
     let kbuild = "obj-m := symbols_by_plain_make.o\n\
                   include $(or $(shell $(CARGO_KLP) kbuild $(src)),$(error no cargo klp))\n";
     fs::write(patch.0.path().join("Kbuild"), kbuild).unwrap();
-    let kernel = cargo_klp::kernel::KernelArgs { kernel: Some("6.12".into()), kdir: None };
-    let kernel = kernel.find_quietly(cargo_klp::kernel::Need::Headers).unwrap();
+    let kernel = kernel("6.12");
     let make = |arguments: &[&str]| {
         let mut make = Command::new("make");
         make.arg("-C")
@@ -446,23 +449,17 @@ fn make_is_run_where_something_changed() {
     let probe = Probe::new(LIVEPATCH);
     let tools = tempfile::tempdir().unwrap();
     // The compiler that Debian's headers ask for, as one that can be changed.
-    let compiler = tools.path().join("x86_64-linux-gnu-gcc-12");
-    fs::write(&compiler, "#!/bin/sh\nexec /usr/bin/gcc-12 \"$@\"\n").unwrap();
+    let kernel = kernel("6.12");
+    let name = format!("x86_64-linux-gnu-{}", kernel.compiler().expect("Debian's headers name one"));
+    let real = cargo_klp::commands::doctor::find_program(&name).unwrap_or_else(|| panic!("no {name}"));
+    let compiler = tools.path().join(name);
+    fs::write(&compiler, format!("#!/bin/sh\nexec {} \"$@\"\n", real.display())).unwrap();
     fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).unwrap();
     let this = tools.path().join("cargo-klp");
     fs::copy(env!("CARGO_BIN_EXE_cargo-klp"), &this).unwrap();
     let module = tools.path().join("other.ko");
     fs::write(&module, "").unwrap();
-    // Found as the command finds it.
-    let headers = fs::read_dir("/usr/src").unwrap().map(|entry| entry.unwrap().path());
-    let mut headers: Vec<PathBuf> = headers
-        .filter(|path| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            name.starts_with("linux-headers-6.12") && name.ends_with("-amd64")
-        })
-        .collect();
-    headers.sort();
-    let kdir = like(headers.last().expect("the headers of 6.12 are installed"));
+    let kdir = like(&kernel.kdir);
     let runtime = copied_runtime(tools.path());
     let manifest = probe.0.path().join("Cargo.toml");
     let text = fs::read_to_string(&manifest).unwrap();

@@ -6,6 +6,7 @@ mod bench;
 mod command;
 mod demo;
 mod diff;
+mod hide;
 mod kselftest;
 mod mutants;
 mod test;

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: all tests, then the kernel's own selftests.
+//! `cargo xtask test`: all tests, then the kernel's own selftests, on a machine that seems to have no kernels of
+//! its own.
 
 use std::process::ExitCode;
 
@@ -7,7 +8,7 @@ use cargo_klp::error::Result;
 use cargo_klp::host::ui;
 
 use crate::command::{cargo, status};
-use crate::kselftest;
+use crate::{hide, kselftest};
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -15,10 +16,21 @@ pub(crate) struct Args {
     /// The kernels that the tests on real kernels run on: releases or series.
     #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
     kernel: Vec<String>,
+
+    /// Let the tests see the kernels installed on this machine: a test may then pass only here.
+    #[arg(long)]
+    no_hide: bool,
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    // Packages are installed while all is visible: they may have files in what is hidden.
     let mut needs = vec![Need::Build, Need::Run, kselftest::UNPACKER];
+    doctor::ensure(&needs)?;
+    if args.no_hide {
+        ui::warning("the tests see the kernels of this machine: some may pass only here");
+    } else {
+        hide::kernels_of_this_machine()?;
+    }
     needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
     // Tests of the command itself are for this series.
     needs.push(Need::Kernel(doctor::DEFAULT_SERIES.into()));

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use cargo_klp::kernel::{Kernel, KernelArgs, Need};
 
 /// The command, without arguments.
+#[allow(dead_code, reason = "not all tests do")]
 pub(crate) fn klp() -> Command {
     Command::new(env!("CARGO_BIN_EXE_cargo-klp"))
 }
