@@ -3,7 +3,7 @@
 # Included by a patch's Kbuild behind `obj-m := NAME.o`: makes NAME.ko of the
 # patch crate and the C glue.
 #
-#   KLP_CRATE   the folder of the patch crate; by default that of the Kbuild
+#   KLP_CRATE   the directory of the patch crate; by default that of the Kbuild
 #   CARGO_KLP   the command; by default `cargo klp`
 #   KLP_MODULES modules that are not the kernel's own and that the patch needs
 #               symbols of: the paths of their .ko files

@@ -208,7 +208,7 @@ unsigned long klp_glue_msecs_to_jiffies(unsigned int msecs)
 }
 #endif
 
-#ifdef KLP_USES_klp_glue_folder_new
+#ifdef KLP_USES_klp_glue_directory_new
 
 struct klp_glue_file {
 	struct kobj_attribute attribute;
@@ -219,14 +219,14 @@ struct klp_glue_file {
 	const void *store;
 };
 
-struct klp_glue_folder {
+struct klp_glue_directory {
 	struct list_head list;
 	struct kobject *kobj;
 	struct klp_glue_file *files;
 };
 
-static LIST_HEAD(klp_glue_folders);
-static DEFINE_MUTEX(klp_glue_folders_lock);
+static LIST_HEAD(klp_glue_directories);
+static DEFINE_MUTEX(klp_glue_directories_lock);
 
 static ssize_t klp_glue_file_show(struct kobject *kobj, struct kobj_attribute *attribute, char *page)
 {
@@ -243,29 +243,29 @@ static ssize_t klp_glue_file_store(struct kobject *kobj, struct kobj_attribute *
 	return file->call_store(file->store, text, len) ?: len;
 }
 
-struct klp_glue_folder *klp_glue_folder_new(const char *name);
-struct klp_glue_folder *klp_glue_folder_new(const char *name)
+struct klp_glue_directory *klp_glue_directory_new(const char *name);
+struct klp_glue_directory *klp_glue_directory_new(const char *name)
 {
-	struct klp_glue_folder *folder = kzalloc(sizeof(*folder), GFP_KERNEL);
+	struct klp_glue_directory *directory = kzalloc(sizeof(*directory), GFP_KERNEL);
 
-	if (!folder)
+	if (!directory)
 		return NULL;
-	folder->kobj = kobject_create_and_add(name, kernel_kobj);
-	if (!folder->kobj) {
-		kfree(folder);
+	directory->kobj = kobject_create_and_add(name, kernel_kobj);
+	if (!directory->kobj) {
+		kfree(directory);
 		return NULL;
 	}
-	mutex_lock(&klp_glue_folders_lock);
-	list_add(&folder->list, &klp_glue_folders);
-	mutex_unlock(&klp_glue_folders_lock);
-	return folder;
+	mutex_lock(&klp_glue_directories_lock);
+	list_add(&directory->list, &klp_glue_directories);
+	mutex_unlock(&klp_glue_directories_lock);
+	return directory;
 }
 
-/* `folder` is its owner's alone; `name` lives as long as the module. */
-int klp_glue_folder_add(struct klp_glue_folder *folder, const char *name,
+/* `directory` is its owner's alone; `name` lives as long as the module. */
+int klp_glue_directory_add(struct klp_glue_directory *directory, const char *name,
 			ssize_t (*call_show)(const void *, char *, size_t), const void *show,
 			ssize_t (*call_store)(const void *, const char *, size_t), const void *store);
-int klp_glue_folder_add(struct klp_glue_folder *folder, const char *name,
+int klp_glue_directory_add(struct klp_glue_directory *directory, const char *name,
 			ssize_t (*call_show)(const void *, char *, size_t), const void *show,
 			ssize_t (*call_store)(const void *, const char *, size_t), const void *store)
 {
@@ -283,58 +283,58 @@ int klp_glue_folder_add(struct klp_glue_folder *folder, const char *name,
 	file->show = show;
 	file->call_store = call_store;
 	file->store = store;
-	ret = sysfs_create_file(folder->kobj, &file->attribute.attr);
+	ret = sysfs_create_file(directory->kobj, &file->attribute.attr);
 	if (ret) {
 		kfree(file);
 		return ret;
 	}
-	file->next = folder->files;
-	folder->files = file;
+	file->next = directory->files;
+	directory->files = file;
 	return 0;
 }
 
-static void klp_glue_folder_free(struct klp_glue_folder *folder)
+static void klp_glue_directory_free(struct klp_glue_directory *directory)
 {
 	struct klp_glue_file *file;
 
 	/* Waits for readers and writers: whoever else has the object, the files are gone. */
-	kobject_del(folder->kobj);
-	kobject_put(folder->kobj);
-	while ((file = folder->files)) {
-		folder->files = file->next;
+	kobject_del(directory->kobj);
+	kobject_put(directory->kobj);
+	while ((file = directory->files)) {
+		directory->files = file->next;
 		kfree(file);
 	}
-	kfree(folder);
+	kfree(directory);
 }
 
-void klp_glue_folder_remove(struct klp_glue_folder *folder);
-void klp_glue_folder_remove(struct klp_glue_folder *folder)
+void klp_glue_directory_remove(struct klp_glue_directory *directory);
+void klp_glue_directory_remove(struct klp_glue_directory *directory)
 {
-	mutex_lock(&klp_glue_folders_lock);
-	list_del(&folder->list);
-	mutex_unlock(&klp_glue_folders_lock);
-	klp_glue_folder_free(folder);
+	mutex_lock(&klp_glue_directories_lock);
+	list_del(&directory->list);
+	mutex_unlock(&klp_glue_directories_lock);
+	klp_glue_directory_free(directory);
 }
 
-static void klp_glue_remove_folders(void)
+static void klp_glue_remove_directories(void)
 {
-	struct klp_glue_folder *folder;
+	struct klp_glue_directory *directory;
 
 	/* One that is made meanwhile, by who reads a file, comes after. */
 	for (;;) {
-		mutex_lock(&klp_glue_folders_lock);
-		folder = list_first_entry_or_null(&klp_glue_folders, struct klp_glue_folder, list);
-		if (folder)
-			list_del(&folder->list);
-		mutex_unlock(&klp_glue_folders_lock);
-		if (!folder)
+		mutex_lock(&klp_glue_directories_lock);
+		directory = list_first_entry_or_null(&klp_glue_directories, struct klp_glue_directory, list);
+		if (directory)
+			list_del(&directory->list);
+		mutex_unlock(&klp_glue_directories_lock);
+		if (!directory)
 			return;
-		klp_glue_folder_free(folder);
+		klp_glue_directory_free(directory);
 	}
 }
 
 #else
-static inline void klp_glue_remove_folders(void) { }
+static inline void klp_glue_remove_directories(void) { }
 #endif
 
 /*
@@ -344,7 +344,7 @@ static inline void klp_glue_remove_folders(void) { }
 static void klp_glue_stop(void)
 {
 	klp_glue_stop_works();
-	klp_glue_remove_folders();
+	klp_glue_remove_directories();
 }
 
 #ifdef KLP_USES_klp_glue_current

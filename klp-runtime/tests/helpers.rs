@@ -105,8 +105,8 @@ fn works_are_done_in_the_order_of_time() {
 #[test]
 fn files_of_sysfs_are_read_and_written() {
     static LIMIT: Mutex<u32> = Mutex::new(5);
-    let folder = sysfs::Folder::new(c"klp_test").unwrap();
-    let folder = folder
+    let directory = sysfs::Directory::new(c"klp_test").unwrap();
+    let directory = directory
         .file(c"name", |text| Ok(text.write_str("klp")?))
         .unwrap()
         .writable_file(
@@ -124,21 +124,21 @@ fn files_of_sysfs_are_read_and_written() {
     assert_eq!(sysfs::read(c"klp_test", c"limit").as_deref(), Ok("70\n"));
     assert_eq!(sysfs::write(c"klp_test", c"limit", "a lot"), Err(ERANGE));
     assert_eq!(sysfs::read(c"klp_test", c"other"), Err(ENOENT));
-    assert_eq!(sysfs::Folder::new(c"klp_test").err(), Some(ENOMEM), "as the kernel says it");
-    drop(folder);
+    assert_eq!(sysfs::Directory::new(c"klp_test").err(), Some(ENOMEM), "as the kernel says it");
+    drop(directory);
     assert_eq!(sysfs::read(c"klp_test", c"name"), Err(ENOENT));
 }
 
 #[test]
-fn a_second_file_of_a_name_takes_the_folder_with_it() {
-    let folder = sysfs::Folder::new(c"klp_test").unwrap().file(c"a", |_| Ok(())).unwrap();
-    assert_eq!(folder.file(c"a", |_| Ok(())).err(), Some(EEXIST));
+fn a_second_file_of_a_name_takes_the_directory_with_it() {
+    let directory = sysfs::Directory::new(c"klp_test").unwrap().file(c"a", |_| Ok(())).unwrap();
+    assert_eq!(directory.file(c"a", |_| Ok(())).err(), Some(EEXIST));
     assert_eq!(sysfs::read(c"klp_test", c"a"), Err(ENOENT));
 }
 
 #[test]
 fn what_a_file_shows_has_a_page() {
-    let _folder = sysfs::Folder::new(c"klp_test")
+    let _directory = sysfs::Directory::new(c"klp_test")
         .unwrap()
         .file(c"page", |text| Ok(text.write_str(&"x".repeat(4096))?))
         .unwrap()

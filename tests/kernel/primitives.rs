@@ -27,11 +27,11 @@ pub(crate) fn on_two_processors() -> Vec<crate::Test> {
 }
 
 const PRIMITIVES: Patch = Patch("primitives");
-const FOLDER: &str = "/sys/kernel/klp_test_primitives";
+const DIRECTORY: &str = "/sys/kernel/klp_test_primitives";
 const KEPT: &str = "/sys/kernel/klp_test_primitives_kept";
 
 fn read(file: &str) -> String {
-    fs::read_to_string(format!("{FOLDER}/{file}")).unwrap()
+    fs::read_to_string(format!("{DIRECTORY}/{file}")).unwrap()
 }
 
 fn locks_keep_processes_apart() {
@@ -90,7 +90,7 @@ fn locks_are_handed_on_to_the_next_patch() {
 
 fn work_is_done_cancelled_and_stopped() {
     let order =
-        |order: &str| fs::write(format!("{FOLDER}/work"), order).map_err(|error| error.raw_os_error());
+        |order: &str| fs::write(format!("{DIRECTORY}/work"), order).map_err(|error| error.raw_os_error());
     let done = || read("work").trim().parse::<u64>().unwrap();
     let mut log = Log::new();
     PRIMITIVES.enable();
@@ -123,11 +123,11 @@ fn work_is_done_cancelled_and_stopped() {
 fn files_of_sysfs_show_the_current_task() {
     let mode = |file: &str| {
         use std::os::unix::fs::PermissionsExt;
-        fs::metadata(format!("{FOLDER}/{file}")).unwrap().permissions().mode() & 0o777
+        fs::metadata(format!("{DIRECTORY}/{file}")).unwrap().permissions().mode() & 0o777
     };
     PRIMITIVES.enable();
     assert_eq!((mode("current"), mode("work")), (0o444, 0o644));
-    let too_much = fs::read(format!("{FOLDER}/too_much")).unwrap_err();
+    let too_much = fs::read(format!("{DIRECTORY}/too_much")).unwrap_err();
     assert_eq!(too_much.raw_os_error(), Some(Errno::FBIG.raw_os_error()));
 
     let (process, comm) =
@@ -141,7 +141,8 @@ fn files_of_sysfs_show_the_current_task() {
     })
     .join()
     .unwrap();
-    let leader = Command::new("cat").arg(format!("{FOLDER}/current")).stdout(Stdio::piped()).spawn().unwrap();
+    let leader =
+        Command::new("cat").arg(format!("{DIRECTORY}/current")).stdout(Stdio::piped()).spawn().unwrap();
     let id = leader.id();
     let shown = leader.wait_with_output().unwrap().stdout;
     assert_eq!(String::from_utf8_lossy(&shown), format!("({id}, {id}, {id}, {id}) cat true false\n"));
@@ -149,7 +150,7 @@ fn files_of_sysfs_show_the_current_task() {
     // One that has the file open reads no more once it is gone.
     let held = fs::File::open(format!("{KEPT}/current")).unwrap();
     PRIMITIVES.disable();
-    assert!(!Path::new(FOLDER).exists());
+    assert!(!Path::new(DIRECTORY).exists());
     assert!(Path::new(KEPT).exists());
     PRIMITIVES.remove();
     assert!(!Path::new(KEPT).exists());

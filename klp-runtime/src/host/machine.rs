@@ -13,7 +13,7 @@ use std::vec::Vec;
 use super::memory::Memory;
 use super::object::Natives;
 use super::store::Store;
-use super::sysfs::Folders;
+use super::sysfs::Directories;
 use super::work::Schedule;
 use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::alloc::{GFP_ATOMIC, GFP_NOWAIT};
@@ -37,7 +37,7 @@ pub(crate) struct Machine {
     /// The work that waits for its time.
     pub(crate) schedule: RefCell<Schedule>,
     /// What is in `/sys/kernel`.
-    pub(crate) folders: RefCell<Folders>,
+    pub(crate) directories: RefCell<Directories>,
     /// See `sys::PENDING`.
     pub(crate) pending: Cell<*mut SleepableBox>,
     /// Whether the kernel's shadow lock is held.
@@ -61,7 +61,7 @@ impl Machine {
             modules: RefCell::default(),
             natives: RefCell::default(),
             schedule: RefCell::default(),
-            folders: RefCell::default(),
+            directories: RefCell::default(),
             pending: Cell::new(ptr::null_mut()),
             locked: Cell::new(false),
             spinlocks: Cell::new(0),

@@ -11,14 +11,14 @@ use super::machine;
 use crate::error::{EACCES, EEXIST, EINVAL, ENOENT, Error, Result, to_result};
 use crate::module::sys::{CallShow, CallStore};
 
-/// The folders, by a number that stands for the address.
+/// The directories, by a number that stands for the address.
 #[derive(Default)]
-pub(crate) struct Folders {
+pub(crate) struct Directories {
     made: usize,
-    folders: BTreeMap<usize, Folder>,
+    directories: BTreeMap<usize, Directory>,
 }
 
-struct Folder {
+struct Directory {
     name: CString,
     files: BTreeMap<CString, File>,
 }
@@ -31,29 +31,30 @@ struct File {
     store: *const c_void,
 }
 
-impl Folders {
-    fn file(&self, folder: &CStr, file: &CStr) -> Result<File> {
-        let folder = self.folders.values().find(|made| made.name.as_c_str() == folder).ok_or(ENOENT)?;
-        folder.files.get(file).copied().ok_or(ENOENT)
+impl Directories {
+    fn file(&self, directory: &CStr, file: &CStr) -> Result<File> {
+        let directory =
+            self.directories.values().find(|made| made.name.as_c_str() == directory).ok_or(ENOENT)?;
+        directory.files.get(file).copied().ok_or(ENOENT)
     }
 }
 
-pub(crate) unsafe extern "C" fn klp_glue_folder_new(name: *const c_char) -> *mut c_void {
+pub(crate) unsafe extern "C" fn klp_glue_directory_new(name: *const c_char) -> *mut c_void {
     // SAFETY: A string, by contract.
     let name = unsafe { CStr::from_ptr(name) };
     let machine = machine();
-    let mut folders = machine.folders.borrow_mut();
-    if folders.folders.values().any(|made| made.name.as_c_str() == name) {
+    let mut directories = machine.directories.borrow_mut();
+    if directories.directories.values().any(|made| made.name.as_c_str() == name) {
         return core::ptr::null_mut();
     }
-    folders.made += 1;
-    let made = folders.made;
-    folders.folders.insert(made, Folder { name: name.into(), files: BTreeMap::new() });
+    directories.made += 1;
+    let made = directories.made;
+    directories.directories.insert(made, Directory { name: name.into(), files: BTreeMap::new() });
     made as *mut c_void
 }
 
-pub(crate) unsafe extern "C" fn klp_glue_folder_add(
-    folder: *mut c_void,
+pub(crate) unsafe extern "C" fn klp_glue_directory_add(
+    directory: *mut c_void,
     name: *const c_char,
     call_show: CallShow,
     show: *const c_void,
@@ -63,18 +64,20 @@ pub(crate) unsafe extern "C" fn klp_glue_folder_add(
     // SAFETY: A string, by contract.
     let name = unsafe { CStr::from_ptr(name) };
     let machine = machine();
-    let mut folders = machine.folders.borrow_mut();
-    let Some(folder) = folders.folders.get_mut(&(folder as usize)) else { return EINVAL.to_errno() };
-    if folder.files.contains_key(name) {
+    let mut directories = machine.directories.borrow_mut();
+    let Some(directory) = directories.directories.get_mut(&(directory as usize)) else {
+        return EINVAL.to_errno();
+    };
+    if directory.files.contains_key(name) {
         return EEXIST.to_errno();
     }
-    folder.files.insert(name.into(), File { call_show, show, call_store, store });
+    directory.files.insert(name.into(), File { call_show, show, call_store, store });
     0
 }
 
-pub(crate) unsafe extern "C" fn klp_glue_folder_remove(folder: *mut c_void) {
-    if machine().folders.borrow_mut().folders.remove(&(folder as usize)).is_none() {
-        machine().fault("a folder of sysfs was removed that is not there");
+pub(crate) unsafe extern "C" fn klp_glue_directory_remove(directory: *mut c_void) {
+    if machine().directories.borrow_mut().directories.remove(&(directory as usize)).is_none() {
+        machine().fault("a directory of sysfs was removed that is not there");
     }
 }
 
@@ -82,8 +85,8 @@ pub(crate) unsafe extern "C" fn klp_glue_folder_remove(folder: *mut c_void) {
 const PAGE_SIZE: usize = 4096;
 
 /// Behind [`crate::sysfs::read`].
-pub(crate) fn read(folder: &CStr, file: &CStr) -> Result<String> {
-    let file = machine().folders.borrow().file(folder, file)?;
+pub(crate) fn read(directory: &CStr, file: &CStr) -> Result<String> {
+    let file = machine().directories.borrow().file(directory, file)?;
     let mut page = vec![0; PAGE_SIZE];
     // SAFETY: The function is the file's, the page has as many bytes.
     let len = unsafe { (file.call_show)(file.show, page.as_mut_ptr(), page.len()) };
@@ -92,8 +95,8 @@ pub(crate) fn read(folder: &CStr, file: &CStr) -> Result<String> {
 }
 
 /// Behind [`crate::sysfs::write`].
-pub(crate) fn write(folder: &CStr, file: &CStr, text: &str) -> Result {
-    let file = machine().folders.borrow().file(folder, file)?;
+pub(crate) fn write(directory: &CStr, file: &CStr, text: &str) -> Result {
+    let file = machine().directories.borrow().file(directory, file)?;
     if file.store.is_null() {
         return Err(EACCES);
     }

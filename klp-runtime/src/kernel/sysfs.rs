@@ -47,7 +47,7 @@ pub type Show = fn(&mut Text<'_>) -> Result;
 /// The writer gets what it fails with; `EINVAL` for what is no UTF-8, of which it is not told.
 pub type Store = fn(&str) -> Result;
 
-/// A folder of `/sys/kernel`, with files. Removed with them when it is dropped.
+/// A directory of `/sys/kernel`, with files. Removed with them when it is dropped.
 ///
 /// What is left when the module is unloaded, or its loading fails, is removed there, after the patch's
 /// own exit function.
@@ -63,17 +63,17 @@ pub type Store = fn(&str) -> Result;
 /// use klp_runtime::sysfs;
 ///
 /// static PENDING: AtomicU32 = AtomicU32::new(3);
-/// static FOLDER: Mutex<Option<sysfs::Folder>> = Mutex::new(None);
+/// static DIRECTORY: Mutex<Option<sysfs::Directory>> = Mutex::new(None);
 ///
 /// fn start() -> Result {
-///     let folder = sysfs::Folder::new(c"livepatch_example")?
+///     let directory = sysfs::Directory::new(c"livepatch_example")?
 ///         .file(c"npids", |text| Ok(writeln!(text, "{}", PENDING.load(Relaxed))?))?;
-///     *FOLDER.lock() = Some(folder);
+///     *DIRECTORY.lock() = Some(directory);
 ///     Ok(())
 /// }
 ///
 /// fn stop() {
-///     drop(FOLDER.lock().take());
+///     drop(DIRECTORY.lock().take());
 /// }
 ///
 /// start()?;
@@ -82,30 +82,30 @@ pub type Store = fn(&str) -> Result;
 /// assert_eq!(sysfs::read(c"livepatch_example", c"npids"), Err(ENOENT));
 /// # Ok::<(), Error>(())
 /// ```
-pub struct Folder(NonNull<c_void>);
+pub struct Directory(NonNull<c_void>);
 
 // SAFETY: The kernel's functions for it may be called by any task.
-unsafe impl Send for Folder {}
+unsafe impl Send for Directory {}
 // SAFETY: As above; nothing is done through a shared reference.
-unsafe impl Sync for Folder {}
+unsafe impl Sync for Directory {}
 
-impl Folder {
-    /// Makes the folder `/sys/kernel/NAME`. May sleep: process context.
+impl Directory {
+    /// Makes the directory `/sys/kernel/NAME`. May sleep: process context.
     ///
     /// # Errors
     ///
     /// `ENOMEM`, which is also what the kernel says of a name that is in use (and logs more).
     pub fn new(name: &CStr) -> Result<Self> {
         // SAFETY: The kernel copies the name.
-        let folder = unsafe { sys::klp_glue_folder_new(name.as_ptr()) };
-        NonNull::new(folder).map(Self).ok_or(ENOMEM)
+        let directory = unsafe { sys::klp_glue_directory_new(name.as_ptr()) };
+        NonNull::new(directory).map(Self).ok_or(ENOMEM)
     }
 
     /// Adds a file that all may read.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `EEXIST` for a second file of that name. The folder is gone then.
+    /// `ENOMEM`, `EEXIST` for a second file of that name. The directory is gone then.
     pub fn file(self, name: &'static CStr, show: Show) -> Result<Self> {
         self.add(name, show, None)
     }
@@ -123,29 +123,29 @@ impl Folder {
         let store = store.map_or(ptr::null(), |store| store as *const c_void);
         let show = show as *const c_void;
         // SAFETY: The name is a constant of the module; the kernel gives each function to its own caller,
-        // while the folder is there.
+        // while the directory is there.
         to_result(unsafe {
-            sys::klp_glue_folder_add(self.0.as_ptr(), name.as_ptr(), call_show, show, call_store, store)
+            sys::klp_glue_directory_add(self.0.as_ptr(), name.as_ptr(), call_show, show, call_store, store)
         })?;
         Ok(self)
     }
 
-    /// Gives the folder up to the module: it stays until that is unloaded.
+    /// Gives the directory up to the module: it stays until that is unloaded.
     pub fn keep(self) {
         let _ = ManuallyDrop::new(self);
     }
 }
 
-impl Drop for Folder {
+impl Drop for Directory {
     fn drop(&mut self) {
-        // SAFETY: The folder is ours, and is dropped once.
-        unsafe { sys::klp_glue_folder_remove(self.0.as_ptr()) }
+        // SAFETY: The directory is ours, and is dropped once.
+        unsafe { sys::klp_glue_directory_remove(self.0.as_ptr()) }
     }
 }
 
-impl fmt::Debug for Folder {
+impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Folder").finish_non_exhaustive()
+        f.debug_struct("Directory").finish_non_exhaustive()
     }
 }
 
@@ -189,8 +189,8 @@ unsafe extern "C" fn call_store(store: *const c_void, text: *const u8, len: usiz
 ///
 /// `ENOENT` where there is none, or what its [`Show`] fails with.
 #[cfg(not(target_os = "none"))]
-pub fn read(folder: &CStr, file: &CStr) -> Result<std::string::String> {
-    crate::host::read(folder, file)
+pub fn read(directory: &CStr, file: &CStr) -> Result<std::string::String> {
+    crate::host::read(directory, file)
 }
 
 /// Writes to a file as a process would, for tests on the host.
@@ -199,6 +199,6 @@ pub fn read(folder: &CStr, file: &CStr) -> Result<std::string::String> {
 ///
 /// `ENOENT` where there is none, `EACCES` for one that is not writable, or what its [`Store`] fails with.
 #[cfg(not(target_os = "none"))]
-pub fn write(folder: &CStr, file: &CStr, text: &str) -> Result {
-    crate::host::write(folder, file, text)
+pub fn write(directory: &CStr, file: &CStr, text: &str) -> Result {
+    crate::host::write(directory, file, text)
 }

@@ -134,16 +134,16 @@ mod kernel {
         fn klp_glue_work_cancel_sync(work: *mut RawWork) -> bool;
         pub(crate) safe fn klp_glue_jiffies() -> c_ulong;
         pub(crate) safe fn klp_glue_msecs_to_jiffies(msecs: c_uint) -> c_ulong;
-        pub(crate) fn klp_glue_folder_new(name: *const c_char) -> *mut c_void;
-        pub(crate) fn klp_glue_folder_add(
-            folder: *mut c_void,
+        pub(crate) fn klp_glue_directory_new(name: *const c_char) -> *mut c_void;
+        pub(crate) fn klp_glue_directory_add(
+            directory: *mut c_void,
             name: *const c_char,
             call_show: CallShow,
             show: *const c_void,
             call_store: CallStore,
             store: *const c_void,
         ) -> c_int;
-        pub(crate) fn klp_glue_folder_remove(folder: *mut c_void);
+        pub(crate) fn klp_glue_directory_remove(directory: *mut c_void);
         pub(crate) fn klp_glue_syscall_native(registers: *const c_void, arguments: *mut [u64; 6]);
         pub(crate) fn klp_glue_syscall_compat(registers: *const c_void, arguments: *mut [u32; 6]);
         pub(crate) safe fn klp_glue_current() -> *mut task_struct;

@@ -6,7 +6,7 @@ use core::fmt::Write;
 use klp_runtime::error::EFBIG;
 use klp_runtime::prelude::*;
 use klp_runtime::sync::Mutex;
-use klp_runtime::sysfs::{Folder, Text};
+use klp_runtime::sysfs::{Directory, Text};
 use klp_runtime::task;
 
 livepatch! {
@@ -28,7 +28,7 @@ static PENDING: Mutex<usize> = Mutex::new(0);
 #[klp_init]
 fn init(_patch: &mut PatchSelection<'_>) -> Result {
     *PENDING.lock() = KLP_PIDS.len();
-    Folder::new(c"test_klp_syscall")?.file(c"npids", show_pending)?.keep();
+    Directory::new(c"test_klp_syscall")?.file(c"npids", show_pending)?.keep();
     Ok(())
 }
 

@@ -39,7 +39,7 @@ static CALLS: Mutex<Calls> = Mutex::new(Calls { count: 0, by: List::new() });
 static ADDS: SpinLock<u64> = SpinLock::new(0);
 const ADDS_OF_A_CALL: u64 = 1000;
 
-static FOLDER: Mutex<Option<sysfs::Folder>> = Mutex::new(None);
+static DIRECTORY: Mutex<Option<sysfs::Directory>> = Mutex::new(None);
 
 /// Sleeps between reading the count and writing it: without the lock some calls would not be counted.
 #[klp_func(symbol = "version_proc_show")]
@@ -131,16 +131,16 @@ struct Primitives;
 #[klp_state(id = 30, version = 1)]
 impl State for Primitives {
     fn pre_patch(_cx: &StateContext<'_>) -> Result<()> {
-        let folder = sysfs::Folder::new(c"klp_test_primitives")?
+        let directory = sysfs::Directory::new(c"klp_test_primitives")?
             .file(c"adds", |text| Ok(writeln!(text, "{}", *ADDS.lock() / ADDS_OF_A_CALL)?))?
             .file(c"callers", show_callers)?
             .file(c"current", show_current)?
             .file(c"ticks", show_ticks)?
             .file(c"too_much", show_too_much)?
             .writable_file(c"work", |text| Ok(writeln!(text, "{}", DONE.load(Relaxed))?), work)?;
-        *FOLDER.lock() = Some(folder);
+        *DIRECTORY.lock() = Some(directory);
         // Stays until the module is unloaded.
-        sysfs::Folder::new(c"klp_test_primitives_kept")?.file(c"current", show_current)?.keep();
+        sysfs::Directory::new(c"klp_test_primitives_kept")?.file(c"current", show_current)?.keep();
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl State for Primitives {
     /// `AGAIN` is left to the unloading of the module.
     fn post_unpatch(_cx: &StateContext<'_>, _data: &()) {
         pr_info!("waiting: {}", ONCE.cancel_sync());
-        drop(FOLDER.lock().take());
+        drop(DIRECTORY.lock().take());
         CALLS.lock().by.retain(|caller| caller.calls == 0);
         pr_info!("no caller is left: {}", CALLS.lock().by.is_empty());
         raw::clean_up();
