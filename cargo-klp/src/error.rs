@@ -3,10 +3,9 @@
 //! A message says what is wrong and where; [`Error::help`] adds the next command to try. Scripts
 //! can rely on the [exit codes](exit).
 
-use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output};
+use std::path::PathBuf;
+use std::process::ExitStatus;
 
 /// What the functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -303,41 +302,10 @@ impl Error {
     }
 }
 
-/// Runs a tool to its end and returns what it wrote; an error if it is absent or fails.
-pub fn run_tool(command: &mut Command) -> Result<Output> {
-    let program = command.get_program().to_owned();
-    let output = command.output().map_err(|source| not_started(&program, source))?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.push_str(&String::from_utf8_lossy(&output.stderr));
-    Err(Error::Tool { command: command_line(command), status: output.status, output: last_lines(&said, 20) })
-}
-
-/// The error for a program that could not be started.
-pub fn not_started(program: &OsStr, source: io::Error) -> Error {
-    if source.kind() == io::ErrorKind::NotFound {
-        return Error::Missing {
-            what: format!("the program `{}`", program.display()),
-            needed_for: "it is not in PATH".into(),
-        };
-    }
-    Error::Io { what: "run", path: Path::new(program).into(), source }
-}
-
 /// The last `count` lines of a text.
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
-}
-
-fn command_line(command: &Command) -> String {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 fn available_list(available: &[String]) -> String {
@@ -354,22 +322,6 @@ fn indented(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_tool_said_is_kept() {
-        let error =
-            run_tool(Command::new("sh").args(["-c", "echo this; echo that >&2; exit 7"])).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("exit status: 7)\n    this\n    that"), "{text}");
-        assert_eq!(error.exit_code(), exit::FAILED);
-    }
-
-    #[test]
-    fn an_absent_program_is_something_missing() {
-        let error = run_tool(&mut Command::new("klp-no-such-program")).unwrap_err();
-        assert_eq!(error.exit_code(), exit::MISSING);
-        assert!(error.help().unwrap().contains("doctor --fix"));
-    }
 
     #[test]
     fn last_lines_of_short_and_long_texts() {

@@ -81,7 +81,7 @@ fn kdir(config: &str) -> tempfile::TempDir {
 fn programs(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in names {
-        let path = cargo_klp::commands::doctor::find_program(name).unwrap_or_else(|| panic!("no {name}"));
+        let path = cargo_klp::host::tools::find_program(name).unwrap_or_else(|| panic!("no {name}"));
         symlink(path, folder.path().join(name)).unwrap();
     }
     folder
@@ -141,7 +141,7 @@ fn a_machine_without_rust_src() {
     // one that has kernels only.
     let (programs, cache) =
         (programs(&["cargo", "make", "gcc", "ld", "sh", "objcopy"]), tempfile::tempdir().unwrap());
-    let rustc = cargo_klp::commands::doctor::find_program("rustc").unwrap();
+    let rustc = cargo_klp::host::tools::find_program("rustc").unwrap();
     let script = format!(
         "#!/bin/sh\n[ \"$*\" = '--print sysroot' ] && echo /nowhere && exit\nexec {} \"$@\"\n",
         rustc.display()
@@ -451,7 +451,7 @@ fn make_is_run_where_something_changed() {
     // The compiler that Debian's headers ask for, as one that can be changed.
     let kernel = kernel("6.12");
     let name = format!("x86_64-linux-gnu-{}", kernel.compiler().expect("Debian's headers name one"));
-    let real = cargo_klp::commands::doctor::find_program(&name).unwrap_or_else(|| panic!("no {name}"));
+    let real = cargo_klp::host::tools::find_program(&name).unwrap_or_else(|| panic!("no {name}"));
     let compiler = tools.path().join(name);
     fs::write(&compiler, format!("#!/bin/sh\nexec {} \"$@\"\n", real.display())).unwrap();
     fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).unwrap();

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use cargo_klp::error::{Error, Result, run_tool};
+use cargo_klp::error::{Error, Result};
+use cargo_klp::host::tools::run_tool;
 use cargo_klp::kernel::{Kernel, KernelArgs, Need};
 use cargo_klp::vm::Vm;
 use libtest_mimic::Arguments;

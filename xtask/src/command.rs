@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use cargo_klp::error::{Error, Result, not_started};
+use cargo_klp::error::{Error, Result};
+use cargo_klp::host::tools::not_started;
 
 /// The top of the repository.
 pub(crate) fn root() -> &'static Path {

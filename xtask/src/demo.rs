@@ -16,7 +16,7 @@ use crate::command::build_patches;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The kernel: a release, or a series such as 6.12.
-    #[arg(long, value_name = "RELEASE", default_value = doctor::DEFAULT_SERIES)]
+    #[arg(long, value_name = "RELEASE", default_value = cargo_klp::kernel::DEFAULT_SERIES)]
     kernel: String,
 }
 

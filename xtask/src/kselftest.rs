@@ -17,8 +17,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cargo_klp::commands::doctor::{self, Need};
-use cargo_klp::error::{Error, Result, run_tool};
+use cargo_klp::error::{Error, Result};
 use cargo_klp::host::debian::Apt;
+use cargo_klp::host::tools::run_tool;
 use cargo_klp::host::{cache, ui};
 use cargo_klp::kernel::{self, Kernel, KernelArgs};
 use cargo_klp::vm::Vm;
@@ -221,7 +222,7 @@ fn index(kernel: &Kernel, side: &Path) -> Result<()> {
         let file = modules.join(name);
         fs::write(&file, "").map_err(Error::io("write", &file))?;
     }
-    let depmod = doctor::find_program("depmod").unwrap_or_else(|| "depmod".into());
+    let depmod = cargo_klp::host::tools::find_program("depmod").unwrap_or_else(|| "depmod".into());
     run_tool(Command::new(depmod).arg("-b").arg(&base).arg(&kernel.release))?;
     Ok(())
 }

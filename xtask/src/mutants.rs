@@ -23,7 +23,7 @@ pub(crate) struct Args {
     sequences: u32,
 
     /// The kernel: a release or a series.
-    #[arg(long, value_name = "RELEASE", default_value = doctor::DEFAULT_SERIES)]
+    #[arg(long, value_name = "RELEASE", default_value = cargo_klp::kernel::DEFAULT_SERIES)]
     kernel: String,
 }
 

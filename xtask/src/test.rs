@@ -33,7 +33,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     }
     needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
     // Tests of the command itself are for this series.
-    needs.push(Need::Kernel(doctor::DEFAULT_SERIES.into()));
+    needs.push(Need::Kernel(cargo_klp::kernel::DEFAULT_SERIES.into()));
     doctor::ensure(&needs)?;
 
     ui::status("Testing", "the workspace, on real kernels too; then the kernel's own selftests");

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+use crate::kbuild::workspace::PackageQuery;
 use crate::kernel::{Kernel, KernelArgs, Need};
 
 /// Arguments that say which kernel is meant, and which modules there are besides its own.
@@ -39,5 +40,27 @@ impl ModuleArgs {
     pub(crate) fn absolute(&self) -> Result<Vec<PathBuf>> {
         let absolute = |path: &PathBuf| fs::canonicalize(path).map_err(Error::io("find", path));
         self.module_files.iter().map(absolute).collect()
+    }
+}
+
+/// Arguments that choose patch crates.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PackageArgs {
+    /// A patch crate of the workspace, by its name; may be given several times.
+    ///
+    /// Without it, the crate of the current directory.
+    #[arg(short, long = "package", value_name = "NAME")]
+    pub packages: Vec<String>,
+
+    /// The Cargo.toml of the crate or workspace.
+    #[arg(long, value_name = "PATH")]
+    pub manifest_path: Option<PathBuf>,
+}
+
+impl PackageArgs {
+    /// Which crates are meant.
+    pub(crate) fn query(&self) -> PackageQuery {
+        let Self { packages, manifest_path } = self.clone();
+        PackageQuery { packages, manifest_path }
     }
 }

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use crate::commands::MessageFormat;
-use crate::commands::args::TargetArgs;
+use crate::commands::args::{PackageArgs, TargetArgs};
 use crate::error::Result;
-use crate::kbuild::{PackageArgs, build};
+use crate::kbuild::build;
 use crate::kernel::Need;
 use crate::kernel::debug_info::DebugInfoArgs;
 
@@ -30,7 +30,7 @@ pub struct Args {
 pub fn main(args: &Args) -> Result<ExitCode> {
     let (kernel, modules) = args.target.find(Need::Headers)?;
     args.debug_info.read([&kernel], &modules)?;
-    for built in build(&args.packages, &kernel, &modules)? {
+    for built in build(&args.packages.query(), &kernel, &modules)? {
         match args.message_format {
             MessageFormat::Human => println!("{}", built.ko.display()),
             MessageFormat::Json => println!("{}", serde_json::to_string(&built).expect("plain data")),

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::commands::MessageFormat;
-use crate::commands::args::ModuleArgs;
+use crate::commands::args::{ModuleArgs, PackageArgs};
 use crate::error::{Error, Result, exit};
 use crate::host::ui;
-use crate::kbuild::object::manifest_for;
-use crate::kbuild::{PackageArgs, chosen};
+use crate::kbuild::manifest_for;
+use crate::kbuild::workspace::{metadata, select_packages};
 use crate::kernel::debug_info::DebugInfoArgs;
 use crate::kernel::{Kernel, KernelArgs, Need, available};
 use crate::patch::check::{Fault, Outcome, check};
@@ -57,13 +57,15 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let modules = args.modules.absolute()?;
     args.debug_info.read(&kernels, &modules)?;
     let mut lines = Vec::new();
-    for (package, manifest_path) in chosen(&args.packages)? {
+    let packages = args.packages.query();
+    let metadata = metadata(packages.manifest_path.as_deref())?;
+    for package in select_packages(&metadata, &packages)? {
         let mut common: Option<Manifest> = None;
         for kernel in &kernels {
             let compiled = match &common {
                 // It does not depend on the kernel.
                 Some(manifest) if manifest.bindings.is_empty() => Ok(manifest.clone()),
-                _ => manifest_for(&manifest_path, kernel, &modules),
+                _ => manifest_for(package.manifest_path.as_std_path(), kernel, &modules),
             };
             let outcome = match compiled {
                 Ok(manifest) => {
@@ -79,7 +81,12 @@ pub fn main(args: &Args) -> Result<ExitCode> {
                 Err(other) => return Err(other),
             };
             let fits = outcome.faults.is_empty();
-            lines.push(Line { package: package.clone(), release: kernel.release.clone(), fits, outcome });
+            lines.push(Line {
+                package: package.name.to_string(),
+                release: kernel.release.clone(),
+                fits,
+                outcome,
+            });
         }
     }
     match args.message_format {

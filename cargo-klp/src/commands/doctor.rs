@@ -7,16 +7,14 @@ use std::process::{Command, ExitCode};
 use anstyle::{AnsiColor, Style};
 
 use crate::commands::MessageFormat;
-use crate::error::{Error, Result, run_tool};
+use crate::error::{Error, Result};
+use crate::host::tools::{find_program, run_tool};
 use crate::host::{debian, ui};
-use crate::kernel::KernelArgs;
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::symbols::{Symbols, VMLINUX};
 use crate::kernel::{self, btf, debug_info};
+use crate::kernel::{DEFAULT_SERIES, KernelArgs};
 use crate::vm;
-
-/// The series got where none is asked for.
-pub const DEFAULT_SERIES: &str = "6.12";
 
 /// Arguments of `cargo klp doctor`.
 #[derive(Debug, clap::Args)]
@@ -248,15 +246,6 @@ fn debug_info_check(wanted: &str) -> Check {
         found: found().ok().flatten(),
         fix: Fix::DebugInfo(wanted.into()),
     }
-}
-
-/// The path of a program in `PATH` or in the folders of administrators' tools.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file())
 }
 
 fn shown(path: PathBuf) -> String {

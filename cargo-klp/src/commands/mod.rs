@@ -5,9 +5,13 @@ mod build;
 mod check;
 pub mod doctor;
 mod explain;
+mod finish;
 mod inspect;
+mod kbuild;
 pub mod new;
+mod object;
 mod run;
+mod types;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -16,8 +20,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
 use crate::host::ui::{self, Verbosity};
-use crate::kbuild;
-use crate::kernel::btf;
 
 /// Livepatches for stock kernels, written in Rust.
 ///
@@ -70,16 +72,16 @@ enum Command {
     Explain(explain::Args),
     /// Put the types of a module into the cache, from within `kernel_types!`.
     #[command(hide = true)]
-    Types(btf::Args),
+    Types(types::Args),
     /// Make the Rust half of a module, from within Kbuild.
     #[command(hide = true)]
-    Object(kbuild::object::Args),
+    Object(object::Args),
     /// Make the livepatch relocations of a linked module, from within Kbuild.
     #[command(hide = true)]
-    Finish(kbuild::finish::Args),
+    Finish(finish::Args),
     /// Print the path of klp.mk, for a patch's Kbuild.
     #[command(hide = true)]
-    Kbuild(kbuild::rules::Args),
+    Kbuild(kbuild::Args),
 }
 
 /// How results are written to stdout.
@@ -115,10 +117,10 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(args) => run::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Explain(args) => explain::main(&args),
-        Command::Types(args) => btf::main(&args),
-        Command::Object(args) => kbuild::object::main(&args),
-        Command::Finish(args) => kbuild::finish::main(&args),
-        Command::Kbuild(args) => kbuild::rules::main(&args),
+        Command::Types(args) => types::main(&args),
+        Command::Object(args) => object::main(args),
+        Command::Finish(args) => finish::main(&args),
+        Command::Kbuild(args) => kbuild::main(&args),
     }
 }
 

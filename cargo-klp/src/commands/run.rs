@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::commands::args::TargetArgs;
+use crate::commands::args::{PackageArgs, TargetArgs};
 use crate::error::{Error, Result, exit, last_lines};
 use crate::host::ui;
-use crate::kbuild::{self, PackageArgs};
+use crate::kbuild;
 use crate::kernel::{Kernel, Need};
 use crate::vm::{Outcome, Vm};
 
@@ -108,7 +108,7 @@ fn modules(args: &Args, kernel: &Kernel, others: Vec<PathBuf>) -> Result<Vec<Pat
     let mut modules = args.modules.iter().map(file).collect::<Result<Vec<_>>>()?;
     if modules.is_empty() || !args.packages.packages.is_empty() {
         let symbols_of: Vec<_> = modules.iter().cloned().chain(others).collect();
-        let built = kbuild::build(&args.packages, kernel, &symbols_of)?;
+        let built = kbuild::build(&args.packages.query(), kernel, &symbols_of)?;
         modules.extend(built.into_iter().map(|built| built.ko));
     }
     Ok(modules)

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::error::{Error, Result, run_tool};
+use crate::error::{Error, Result};
 use crate::host::cache::{self, Lock};
+use crate::host::tools::run_tool;
 use crate::host::ui;
 
 const ARCHIVE: &str = "http://deb.debian.org/debian";

@@ -3,4 +3,5 @@
 pub mod cache;
 pub mod debian;
 pub(crate) mod sorted;
+pub mod tools;
 pub mod ui;

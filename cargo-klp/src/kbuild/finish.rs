@@ -1,12 +1,11 @@
-//! `cargo klp finish`: makes livepatch symbols and relocations of a module that Kbuild has linked.
+//! Makes livepatch symbols and relocations of a module that Kbuild has linked.
 //!
-//! Linkers keep neither, so it is the last step, after BTF and before any signature. Kbuild runs it as
-//! part of its own last step: `klp_final.mk`.
+//! Linkers keep neither, so it is the last step, after BTF and before any signature. Kbuild runs `cargo klp finish`
+//! as part of its own last step: `klp_final.mk`.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::Path;
 
 use object::build::Id;
 use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
@@ -20,13 +19,6 @@ use object::{LittleEndian, SymbolIndex};
 use crate::error::{Error, Result};
 use crate::patch::inspect::symbols::PREFIX;
 
-/// Arguments of `cargo klp finish`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The module.
-    ko: PathBuf,
-}
-
 /// The symbol by whose value the glue knows that all symbols were marked: how many.
 const MARK: &str = "klp_glue_symbols";
 
@@ -36,15 +28,14 @@ const SHN_LIVEPATCH: SymbolSection = SymbolSection(0xff20);
 const SHF_RELA_LIVEPATCH: SectionFlags = SectionFlags(0x0010_0000);
 
 /// Finishes a module in place.
-pub fn main(args: &Args) -> Result<ExitCode> {
-    let data = fs::read(&args.ko).map_err(Error::io("read", &args.ko))?;
+pub fn finish_file(ko: &Path) -> Result<()> {
+    let data = fs::read(ko).map_err(Error::io("read", ko))?;
     let finished = finish(&data)?;
-    check(&args.ko, &finished)?;
+    check(ko, &finished)?;
     // Whole or not at all: a file that is half of each must not be there.
-    let partial = args.ko.with_extension("ko.tmp");
+    let partial = ko.with_extension("ko.tmp");
     fs::write(&partial, finished).map_err(Error::io("write", &partial))?;
-    fs::rename(&partial, &args.ko).map_err(Error::io("write", &args.ko))?;
-    Ok(ExitCode::SUCCESS)
+    fs::rename(&partial, ko).map_err(Error::io("write", ko))
 }
 
 /// The module with its livepatch symbols and relocations.

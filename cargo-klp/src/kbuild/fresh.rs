@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::flags::TARGET;
-use super::{Crate, list, object};
-use crate::commands::doctor::find_program;
+use super::workspace::Crate;
+use super::{compile, list};
 use crate::error::{Error, Result};
+use crate::host::tools::find_program;
 use crate::kernel::Kernel;
 use crate::kernel::debug_info;
 
@@ -81,7 +82,7 @@ impl Build<'_> {
         if !self.is_unchanged(&record)? {
             return Ok(false);
         }
-        let library = object::library(self.krate, &self.kernel.kdir, self.modules)?;
+        let library = compile::library(self.krate, &self.kernel.kdir, self.modules)?;
         // It may have been made anew just now.
         Ok(library == self.library() && record.lines().any(|line| line == fact(&library)))
     }

@@ -3,15 +3,18 @@
 //! The patch is built in a folder of its own under `target/klp`, with a Kbuild of the same three
 //! lines that `cargo klp new` writes, so that plain `make` and this command do the same steps.
 
+mod compile;
 pub mod finish;
 mod flags;
 mod fresh;
+mod glue_header;
 mod hook;
 pub mod object;
 mod rename;
 pub mod rules;
 
 mod sysroot;
+pub mod workspace;
 
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -20,28 +23,18 @@ use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use anstream::adapter::strip_str;
-use cargo_metadata::{Metadata, MetadataCommand, Package};
+use cargo_metadata::{Metadata, Package};
 use serde::Serialize;
 
-use crate::error::{Error, Result, not_started, run_tool};
+use crate::error::{Error, Result};
+use crate::host::tools::not_started;
 use crate::host::ui;
 use crate::kernel::{Kernel, TESTED};
 use crate::patch::inspect;
 use crate::patch::manifest::Manifest;
-
-/// Arguments that choose patch crates.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct PackageArgs {
-    /// A patch crate of the workspace, by its name; may be given several times.
-    ///
-    /// Without it, the crate of the current directory.
-    #[arg(short, long = "package", value_name = "NAME")]
-    pub packages: Vec<String>,
-
-    /// The Cargo.toml of the crate or workspace.
-    #[arg(long, value_name = "PATH")]
-    pub manifest_path: Option<PathBuf>,
-}
+use crate::patch::tables::check_tables;
+pub(crate) use compile::manifest_for;
+use workspace::{Crate, PackageQuery, metadata, select_packages};
 
 /// A module that was built.
 #[derive(Clone, Debug, Serialize)]
@@ -64,9 +57,9 @@ pub struct Built {
 ///
 /// For the `cargo klp` program only: Kbuild calls the running program back for the Rust half. Other
 /// programs run `cargo klp build --message-format json`.
-pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel, modules: &[PathBuf]) -> Result<Vec<Built>> {
+pub(crate) fn build(packages: &PackageQuery, kernel: &Kernel, modules: &[PathBuf]) -> Result<Vec<Built>> {
     for (program, package) in [("make", "make"), ("ld", "binutils"), ("gcc", "gcc")] {
-        if crate::commands::doctor::find_program(program).is_none() {
+        if crate::host::tools::find_program(program).is_none() {
             return Err(Error::Missing {
                 what: format!("the program `{program}` (Debian package {package})"),
                 needed_for: "the target kernel's Kbuild".into(),
@@ -77,88 +70,13 @@ pub(crate) fn build(packages: &PackageArgs, kernel: &Kernel, modules: &[PathBuf]
         let tested = TESTED.join(" and ");
         ui::warning(format_args!("klp is tested on {tested}, and nobody has tried it on {}", kernel.release));
     }
-    let metadata = workspace(packages.manifest_path.as_deref())?;
+    let metadata = metadata(packages.manifest_path.as_deref())?;
     // Also made where Kbuild needs it; here, what is missing for it is an error of its own.
     sysroot::sysroot(&flags::rustflags(kernel)?)?;
-    choose(&metadata, packages)?
+    select_packages(&metadata, packages)?
         .into_iter()
         .map(|package| build_one(&metadata, package, kernel, modules))
         .collect()
-}
-
-/// A crate and where it is built.
-pub(crate) struct Crate {
-    pub(crate) package: Package,
-    pub(crate) target_directory: PathBuf,
-}
-
-/// The crate of a Cargo.toml.
-pub(crate) fn metadata(manifest_path: &Path) -> Result<Crate> {
-    let metadata = workspace(Some(manifest_path))?;
-    let path = fs::canonicalize(manifest_path).map_err(Error::io("find", manifest_path))?;
-    let package =
-        metadata.packages.iter().find(|package| package.manifest_path == path).ok_or_else(|| {
-            Error::Request {
-                message: format!("`{}` is not the Cargo.toml of a crate", path.display()),
-                help: "name the patch crate's own Cargo.toml".into(),
-            }
-        })?;
-    Ok(Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() })
-}
-
-fn workspace(manifest_path: Option<&Path>) -> Result<Metadata> {
-    let mut command = MetadataCommand::new();
-    if let Some(path) = manifest_path {
-        command.manifest_path(path);
-    }
-    let mut command = command.cargo_command();
-    let output = run_tool(&mut command)?;
-    MetadataCommand::parse(String::from_utf8_lossy(&output.stdout)).map_err(|source| Error::Request {
-        message: format!("cargo's description of the workspace can't be read: {source}"),
-        help: "use the toolchain that the patch is built with".into(),
-    })
-}
-
-/// The names of the packages that the arguments mean, each with its Cargo.toml.
-pub(crate) fn chosen(args: &PackageArgs) -> Result<Vec<(String, PathBuf)>> {
-    let metadata = workspace(args.manifest_path.as_deref())?;
-    let packages = choose(&metadata, args)?;
-    Ok(packages
-        .iter()
-        .map(|package| (package.name.to_string(), package.manifest_path.clone().into()))
-        .collect())
-}
-
-/// The packages that the arguments mean.
-fn choose<'a>(metadata: &'a Metadata, args: &PackageArgs) -> Result<Vec<&'a Package>> {
-    let patches: Vec<&Package> =
-        metadata.workspace_packages().into_iter().filter(|package| is_patch(package)).collect();
-    if args.packages.is_empty() {
-        return metadata.root_package().map(|package| vec![package]).ok_or_else(|| Error::Request {
-            message: "this is a workspace, not a patch crate".into(),
-            help: format!("name a patch with `-p`: {}", names(&patches)),
-        });
-    }
-    let named = |name: &String| {
-        metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == name).ok_or_else(
-            || Error::Request {
-                message: format!("there is no package `{name}` in this workspace"),
-                help: format!("its patches are: {}", names(&patches)),
-            },
-        )
-    };
-    args.packages.iter().map(named).collect()
-}
-
-fn is_patch(package: &Package) -> bool {
-    package.dependencies.iter().any(|dependency| dependency.name == "klp-runtime")
-}
-
-fn names(packages: &[&Package]) -> String {
-    if packages.is_empty() {
-        return "none here".into();
-    }
-    packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &[PathBuf]) -> Result<Built> {
@@ -329,7 +247,7 @@ fn check(ko: &Path, module: &str, release: &str) -> Result<Manifest> {
     let data = fs::read(ko).map_err(Error::io("read", ko))?;
     let file = ::object::File::parse(&*data).map_err(Error::elf("read the finished module"))?;
     let manifest = Manifest::read(&file)?;
-    object::check_tables(ko, &file, &manifest)?;
+    check_tables(ko, &file, &manifest)?;
     let enabled = manifest.patch.as_ref().is_none_or(|patch| patch.enable);
     inspect::modinfo::check(ko, &file, module, release, enabled)?;
     finish::check(ko, &data)?;

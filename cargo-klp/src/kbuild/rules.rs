@@ -1,19 +1,12 @@
-//! The Kbuild of a patch, and `cargo klp kbuild`, which it calls.
+//! The Kbuild of a patch, and the rules that it includes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use cargo_metadata::{Metadata, Package};
 
+use super::workspace::{crate_of, metadata};
 use crate::error::{Error, Result};
-
-/// Arguments of `cargo klp kbuild`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The folder of the patch crate.
-    crate_dir: PathBuf,
-}
 
 /// The Kbuild that `cargo klp new` writes: plain `make` finds the rules through the command.
 pub fn for_crate(module: &str) -> String {
@@ -24,13 +17,11 @@ pub fn for_crate(module: &str) -> String {
     )
 }
 
-/// Prints the path of `klp.mk` of the runtime that the crate is built with.
-pub fn main(args: &Args) -> Result<ExitCode> {
-    let manifest_path = args.crate_dir.join("Cargo.toml");
-    let metadata = super::workspace(Some(&manifest_path))?;
-    let package = super::metadata(&manifest_path)?.package;
-    println!("{}", klp_mk(&metadata, &package)?.display());
-    Ok(ExitCode::SUCCESS)
+/// `klp.mk` of the runtime that the crate in a directory is built with.
+pub fn klp_mk_of(crate_dir: &Path) -> Result<PathBuf> {
+    let manifest_path = crate_dir.join("Cargo.toml");
+    let metadata = metadata(Some(&manifest_path))?;
+    klp_mk(&metadata, &crate_of(&manifest_path)?.package)
 }
 
 /// `klp.mk` of the runtime that `package` depends on.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::flags::TARGET;
-use crate::error::{Error, Result, run_tool};
+use crate::error::{Error, Result};
+use crate::host::tools::run_tool;
 use crate::host::{cache, debian, ui};
 
 /// Stands for the compiler's own crate of that name: what it would bring (memcpy and the like) the

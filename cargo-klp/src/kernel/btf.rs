@@ -5,36 +5,18 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use klp_btf::Types;
 use object::read::ReadCache;
 use object::{Object as _, ObjectSection};
 
-use crate::commands::args::TargetArgs;
 use crate::error::{Error, Result};
 use crate::host::cache;
 use crate::kernel::symbols::{self, VMLINUX};
 use crate::kernel::{Kernel, KernelArgs, Need, available};
 
-/// Arguments of `cargo klp types`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    target: TargetArgs,
-    /// The module's name.
-    module: String,
-}
-
-/// Puts the types of a module into the cache and prints the folder.
-pub fn main(args: &Args) -> Result<ExitCode> {
-    let kernel = args.target.kernel.find_quietly(Need::Headers)?;
-    println!("{}", module_folder(&kernel, &args.target.modules.absolute()?, &args.module)?.display());
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The command that [`main`] is, for a kernel and with these modules besides its own; the module's name is
-/// left to who runs it. Between its words is what cargo has between flags.
+/// The command `cargo klp types`, for a kernel and with these modules besides its own; `kernel_types!` adds the
+/// module's name. Its words are separated as cargo separates encoded flags.
 pub(crate) fn command(kernel: &Kernel, modules: &[PathBuf]) -> Result<OsString> {
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let words =
@@ -69,11 +51,11 @@ pub fn file_of(kernel: &Kernel, modules: &[PathBuf], object: &str) -> Result<Opt
     if object == VMLINUX {
         return file(kernel);
     }
-    Ok(Some(module_folder(kernel, modules, object)?.join("btf")))
+    Ok(Some(module_directory(kernel, modules, object)?.join("btf")))
 }
 
-/// The folder of the cache with the BTF of a module, and the path of the module.
-fn module_folder(kernel: &Kernel, modules: &[PathBuf], name: &str) -> Result<PathBuf> {
+/// The directory of the cache with the BTF of a module, and the path of the module.
+pub fn module_directory(kernel: &Kernel, modules: &[PathBuf], name: &str) -> Result<PathBuf> {
     let ko = symbols::module_file(kernel, modules, name)?;
     let unknown = |why: &str, help: &str| Error::Request {
         message: format!("the types of `{name}` in kernel {} are not known: {why}", kernel.release),

@@ -8,9 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::error::{Error, Result, run_tool};
+use crate::error::{Error, Result};
 use crate::host::cache;
 use crate::host::debian::Apt;
+use crate::host::tools::run_tool;
 use crate::host::ui;
 
 /// Which kernel to work with, as given on the command line.
@@ -39,6 +40,9 @@ pub enum Need {
 /// The series that all tests run on. What differs between them is in the glue, in `kbuild/flags.rs` and in
 /// `symbols/kallsyms.rs`.
 pub const TESTED: [&str; 2] = ["6.1", "6.12"];
+
+/// The series got where none is asked for.
+pub const DEFAULT_SERIES: &str = "6.12";
 
 /// The oldest release that is known to have what the runtime needs, as two numbers.
 const OLDEST: (u32, u32) = (6, 1);
@@ -86,7 +90,7 @@ impl KernelArgs {
                     Need::Headers => format!("{} with headers", wanted.unwrap_or("at all")),
                     Need::Image => format!("{} with headers and image", wanted.unwrap_or("at all")),
                 },
-                series: wanted.unwrap_or(crate::commands::doctor::DEFAULT_SERIES).into(),
+                series: wanted.unwrap_or(DEFAULT_SERIES).into(),
                 available: releases(&places),
             });
         };

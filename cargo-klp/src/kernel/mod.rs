@@ -6,4 +6,4 @@ pub mod image;
 mod installed;
 pub mod symbols;
 
-pub use installed::{Kernel, KernelArgs, Need, TESTED, available, fetch, matches};
+pub use installed::{DEFAULT_SERIES, Kernel, KernelArgs, Need, TESTED, available, fetch, matches};

@@ -4,4 +4,5 @@ pub mod check;
 pub mod explain;
 pub mod inspect;
 pub mod manifest;
-pub(crate) mod resolve;
+pub mod resolve;
+pub mod tables;

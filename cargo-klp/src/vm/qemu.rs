@@ -14,7 +14,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Outcome, QEMU};
-use crate::error::{Error, Result, not_started};
+use crate::error::{Error, Result};
+use crate::host::tools::not_started;
 use crate::host::ui;
 
 /// A command line of QEMU, and the files that QEMU gets with it.

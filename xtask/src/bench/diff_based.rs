@@ -10,8 +10,9 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use cargo_klp::commands::doctor::Need;
-use cargo_klp::error::{Error, Result, not_started, run_tool};
+use cargo_klp::error::{Error, Result};
 use cargo_klp::host::debian::Apt;
+use cargo_klp::host::tools::{not_started, run_tool};
 use cargo_klp::host::ui;
 
 use super::build::empty_cache;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cargo_klp::commands::doctor::{self, Need};
-use cargo_klp::error::{Error, Result, run_tool};
+use cargo_klp::error::{Error, Result};
+use cargo_klp::host::tools::run_tool;
 
 use super::measure::{Chart, Curve, Figures, Goal, Measurement};
 use super::sources::Spec;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cargo_klp::error::{Error, Result, run_tool};
+use cargo_klp::error::{Error, Result};
+use cargo_klp::host::tools::run_tool;
 
 use super::build::touch;
 use super::measure::{Chart, Curve, Figures, Measurement, median, slope};

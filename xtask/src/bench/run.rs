@@ -3,7 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use cargo_klp::error::{Error, Result, not_started};
+use cargo_klp::error::{Error, Result};
+use cargo_klp::host::tools::not_started;
 
 use super::measure::median;
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use cargo_klp::error::{Error, Result, run_tool};
+use cargo_klp::error::{Error, Result};
+use cargo_klp::host::tools::run_tool;
 use object::{Object, ObjectSection, SectionFlags, elf};
 use serde_json::Value;
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cargo_klp::error::{Error, Result, run_tool};
+use cargo_klp::error::{Error, Result};
+use cargo_klp::host::tools::run_tool;
 use cargo_klp::kernel::{Kernel, KernelArgs, Need};
 
 use super::sources::Spec;

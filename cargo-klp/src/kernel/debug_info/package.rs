@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::files::{import, index_of};
-use crate::error::{Error, Result, not_started};
+use crate::error::{Error, Result};
 use crate::host::debian::Apt;
+use crate::host::tools::not_started;
 use crate::host::ui;
 use crate::kernel::Kernel;
 use crate::kernel::symbols::{Symbols, VMLINUX};

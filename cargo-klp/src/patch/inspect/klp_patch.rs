@@ -5,8 +5,8 @@ use std::path::Path;
 use super::image::{Image, Place};
 use super::report::{Callback, Patch, Redirect, State};
 use crate::error::{Error, Result};
-use crate::kbuild::object::check_tables;
 use crate::patch::manifest::{self, Manifest, Use};
+use crate::patch::tables::check_tables;
 
 /// The fields of `klp_runtime::abi::FuncEntry`, by their offsets.
 mod func_entry {

@@ -1,0 +1,23 @@
+//! `cargo klp types`: the types of a module, in the cache. Called by `kernel_types!`.
+
+use std::process::ExitCode;
+
+use crate::commands::args::TargetArgs;
+use crate::error::Result;
+use crate::kernel::{Need, btf};
+
+/// Arguments of `cargo klp types`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// The module's name.
+    module: String,
+}
+
+/// Puts the types of a module into the cache and prints the directory.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let kernel = args.target.kernel.find_quietly(Need::Headers)?;
+    println!("{}", btf::module_directory(&kernel, &args.target.modules.absolute()?, &args.module)?.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,177 @@
+//! The patch crate, compiled by cargo for a kernel, and what the macros emitted in it.
+
+use std::fs;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cargo_metadata::Message;
+use object::{Object, ObjectSymbol};
+
+use super::flags::{self, TARGET};
+use super::sysroot::sysroot;
+use super::workspace::{Crate, crate_of};
+use crate::error::{Error, Result};
+use crate::host::tools::not_started;
+use crate::kernel::{Kernel, btf};
+use crate::patch::manifest::Manifest;
+
+/// What the macros emit in a crate, for a kernel: compiled as fast as can be, and not linked.
+pub(crate) fn manifest_for(manifest_path: &Path, kernel: &Kernel, modules: &[PathBuf]) -> Result<Manifest> {
+    let rustflags = flags::rustflags(kernel)?;
+    let krate = crate_of(manifest_path)?;
+    let library = compile(&krate, kernel, modules, &rustflags, &Product::MANIFEST)?;
+    emitted(&members(&library)?)
+}
+
+/// What the crate is compiled to.
+pub(super) struct Product {
+    crate_type: &'static str,
+    extension: &'static str,
+    profile: &'static str,
+    folder: &'static str,
+    environment: &'static [(&'static str, &'static str)],
+    config: &'static [&'static str],
+}
+
+impl Product {
+    /// One object with everything, as small as the kernel's own: whatever the crate's profile says.
+    pub(super) const MODULE: Self = Self {
+        crate_type: "--crate-type=staticlib",
+        extension: "a",
+        profile: "release",
+        folder: "klp",
+        environment: &[
+            ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+            ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
+            ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
+            ("CARGO_PROFILE_RELEASE_STRIP", "none"),
+            ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
+        ],
+        // Most of it is the engine, which runs when patches come and go. What a patch's own code calls all the time
+        // is generic or inlined there, and compiled like that.
+        config: &["profile.release.package.klp-runtime.opt-level='s'"],
+    };
+    /// What has the manifest.
+    const MANIFEST: Self = Self {
+        crate_type: "--crate-type=rlib",
+        extension: "rlib",
+        profile: "dev",
+        folder: "klp/check",
+        environment: &[
+            ("CARGO_PROFILE_DEV_LTO", "off"),
+            ("CARGO_PROFILE_DEV_PANIC", "abort"),
+            ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
+            ("CARGO_PROFILE_DEV_DEBUG", "false"),
+            ("CARGO_PROFILE_DEV_INCREMENTAL", "true"),
+        ],
+        config: &[],
+    };
+}
+
+/// The library of a crate for a module of this kernel, compiled anew if cargo finds that it must be.
+pub(super) fn library(krate: &Crate, kdir: &Path, modules: &[PathBuf]) -> Result<PathBuf> {
+    let kernel = Kernel::from_kdir(kdir)?;
+    compile(krate, &kernel, modules, &flags::rustflags(&kernel)?, &Product::MODULE)
+}
+
+/// Compiles the crate and what it depends on to a library, which is as new as its sources.
+pub(super) fn compile(
+    krate: &Crate,
+    kernel: &Kernel,
+    modules: &[PathBuf],
+    rustflags: &[String],
+    product: &Product,
+) -> Result<PathBuf> {
+    let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
+    encoded.extend_from_slice(rustflags);
+    // The entries of a table have the order of the source, which is that of S2. By itself rustc sorts by symbol.
+    encoded.push("-Zcodegen-source-order".into());
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "rustc",
+            "--lib",
+            "--quiet",
+            "--profile",
+            product.profile,
+            product.crate_type,
+            "--target",
+            TARGET,
+        ])
+        .arg("--manifest-path")
+        .arg(&krate.package.manifest_path)
+        .arg("--target-dir")
+        .arg(krate.target_directory.join(product.folder))
+        .arg("--message-format=json-diagnostic-rendered-ansi")
+        .args(product.config.iter().flat_map(|setting| ["--config", setting]))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
+        .envs(product.environment.iter().copied())
+        // Kbuild's job server and variables are not for cargo.
+        .env_remove("MAKEFLAGS")
+        .env_remove("MFLAGS")
+        .stdout(Stdio::piped());
+    // For `kernel_types!`; empty where the kernel has none, which is better than another kernel's.
+    command.env("KLP_BTF", btf::file(kernel)?.unwrap_or_default());
+    command.env("KLP_TYPES", btf::command(kernel, modules)?);
+    let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
+    let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    let mut library = None;
+    for message in Message::parse_stream(messages) {
+        match message.map_err(Error::io("read from", "cargo"))? {
+            Message::CompilerMessage(message) if !is_noise(&message.message.message) => {
+                let text = message.message.rendered.unwrap_or(message.message.message);
+                anstream::eprint!("{text}");
+            }
+            Message::CompilerArtifact(artifact) if artifact.manifest_path == krate.package.manifest_path => {
+                library =
+                    artifact.filenames.into_iter().find(|name| name.extension() == Some(product.extension));
+            }
+            _ => {}
+        }
+    }
+    let status = child.wait().map_err(Error::io("run", "cargo"))?;
+    match library {
+        Some(library) if status.success() => Ok(library.into()),
+        _ => Err(Error::Compile { package: krate.package.name.to_string() }),
+    }
+}
+
+/// rustc hands these features on to LLVM, which is what is wanted, and says at each crate that it
+/// does not know them.
+fn is_noise(message: &str) -> bool {
+    message.contains("unstable feature specified for `-Ctarget-feature`: `harden-sls-")
+}
+
+/// The objects of the library, those without a symbol left out: fat LTO puts everything into one.
+pub(super) fn members(library: &Path) -> Result<Vec<Vec<u8>>> {
+    let data = fs::read(library).map_err(Error::io("read", library))?;
+    let elf = || Error::elf("read the static library of the patch");
+    let archive = object::read::archive::ArchiveFile::parse(&*data).map_err(elf())?;
+    let mut members = Vec::new();
+    for member in archive.members() {
+        let member = member.map_err(elf())?;
+        if member.name().ends_with(b".rmeta") {
+            continue;
+        }
+        let member = member.data(&*data).map_err(elf())?;
+        let file = object::File::parse(member).map_err(elf())?;
+        if file.symbols().any(|symbol| symbol.is_definition()) {
+            members.push(member.to_vec());
+        }
+    }
+    Ok(members)
+}
+
+/// What the macros emitted.
+pub(super) fn emitted(members: &[Vec<u8>]) -> Result<Manifest> {
+    let mut manifest = Manifest::default();
+    for member in members {
+        let file = object::File::parse(&**member).map_err(Error::elf("read an object of the patch"))?;
+        manifest.add_file(&file)?;
+    }
+    Ok(manifest)
+}

@@ -1,0 +1,65 @@
+//! What the glue must know of a patch: a header that is included where it is compiled.
+
+use std::fmt::Write;
+
+use object::{Object, ObjectSymbol};
+
+use super::hook;
+use crate::kernel::Kernel;
+use crate::patch::inspect;
+use crate::patch::manifest::{Manifest, Param, Table};
+
+/// How the header for the glue starts; one of another version, or for another kernel, is written anew.
+pub(super) fn start(kernel: &Kernel) -> String {
+    format!("/* Written by cargo-klp {} for {}. */\n", env!("CARGO_PKG_VERSION"), kernel.release)
+}
+
+/// What the glue must know of the patch and of what its Rust half calls.
+pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>) -> String {
+    let mut header = String::new();
+    for Table { name, emitted, entry_size, .. } in manifest.tables() {
+        let name = name.trim_start_matches("klp_").to_uppercase();
+        writeln!(header, "#define KLP_NR_{name} {emitted}").expect("a string takes everything");
+        if ["STATES", "SHADOWS"].contains(&&*name) {
+            let name = name.trim_end_matches('S');
+            writeln!(header, "#define KLP_{name}_SIZE {entry_size}").expect("a string takes everything");
+        }
+    }
+    if manifest.needs_engine() {
+        header.push_str("#define KLP_ENGINE\n");
+    }
+    if !manifest.params.is_empty() {
+        let params: Vec<String> = manifest.params.iter().map(declaration).collect();
+        writeln!(header, "#define KLP_PARAMS \\\n{}", params.join(" \\\n"))
+            .expect("a string takes everything");
+    }
+    // Of the same name, they become one when the module is linked.
+    let mut livepatch = inspect::symbols::read(linked).livepatch;
+    livepatch.dedup();
+    let livepatch = livepatch.len();
+    if livepatch > 0 {
+        header.push_str(&format!("#define {} {livepatch}\n", hook::NR_SYMBOLS));
+    }
+    for symbol in linked.symbols().filter(|symbol| symbol.is_undefined()) {
+        if let Ok(name) = symbol.name()
+            && name.starts_with("klp_glue_")
+        {
+            header.push_str(&format!("#define KLP_USES_{name}\n"));
+        }
+    }
+    header
+}
+
+/// What declares a module parameter to the glue.
+fn declaration(param: &Param) -> String {
+    let Param { name, kind, len, permissions, description } = param;
+    let mut text = match len {
+        0 => format!("\tKLP_PARAM({name}, {kind}, 0{permissions:o})"),
+        len => format!("\tKLP_PARAM_ARRAY({name}, {kind}, {len}, 0{permissions:o})"),
+    };
+    if !description.is_empty() {
+        let quoted = description.replace('\\', "\\\\").replace('"', "\\\"");
+        text.push_str(&format!(" KLP_PARAM_DESC({name}, \"{quoted}\")"));
+    }
+    text
+}

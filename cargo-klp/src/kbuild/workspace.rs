@@ -1,0 +1,84 @@
+//! Which crates are to be built: what cargo says of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{Metadata, MetadataCommand, Package};
+
+use crate::error::{Error, Result};
+use crate::host::tools::run_tool;
+
+/// Which patch crates are meant.
+#[derive(Clone, Debug, Default)]
+pub struct PackageQuery {
+    /// Their names; the crate of the current directory where there are none.
+    pub packages: Vec<String>,
+    /// The Cargo.toml of the crate or workspace, where it is not that of the current directory.
+    pub manifest_path: Option<PathBuf>,
+}
+
+/// A crate and where it is built.
+pub(crate) struct Crate {
+    pub(crate) package: Package,
+    pub(crate) target_directory: PathBuf,
+}
+
+/// The crate of a Cargo.toml.
+pub(crate) fn crate_of(manifest_path: &Path) -> Result<Crate> {
+    let metadata = metadata(Some(manifest_path))?;
+    let path = fs::canonicalize(manifest_path).map_err(Error::io("find", manifest_path))?;
+    let package =
+        metadata.packages.iter().find(|package| package.manifest_path == path).ok_or_else(|| {
+            Error::Request {
+                message: format!("`{}` is not the Cargo.toml of a crate", path.display()),
+                help: "name the patch crate's own Cargo.toml".into(),
+            }
+        })?;
+    Ok(Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() })
+}
+
+/// What cargo says of the workspace.
+pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
+    let mut command = MetadataCommand::new();
+    if let Some(path) = manifest_path {
+        command.manifest_path(path);
+    }
+    let mut command = command.cargo_command();
+    let output = run_tool(&mut command)?;
+    MetadataCommand::parse(String::from_utf8_lossy(&output.stdout)).map_err(|source| Error::Request {
+        message: format!("cargo's description of the workspace can't be read: {source}"),
+        help: "use the toolchain that the patch is built with".into(),
+    })
+}
+
+/// The packages that are meant.
+pub(crate) fn select_packages<'a>(metadata: &'a Metadata, query: &PackageQuery) -> Result<Vec<&'a Package>> {
+    let patches: Vec<&Package> =
+        metadata.workspace_packages().into_iter().filter(|package| is_patch(package)).collect();
+    if query.packages.is_empty() {
+        return metadata.root_package().map(|package| vec![package]).ok_or_else(|| Error::Request {
+            message: "this is a workspace, not a patch crate".into(),
+            help: format!("name a patch with `-p`: {}", names(&patches)),
+        });
+    }
+    let named = |name: &String| {
+        metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == name).ok_or_else(
+            || Error::Request {
+                message: format!("there is no package `{name}` in this workspace"),
+                help: format!("its patches are: {}", names(&patches)),
+            },
+        )
+    };
+    query.packages.iter().map(named).collect()
+}
+
+fn is_patch(package: &Package) -> bool {
+    package.dependencies.iter().any(|dependency| dependency.name == "klp-runtime")
+}
+
+fn names(packages: &[&Package]) -> String {
+    if packages.is_empty() {
+        return "none here".into();
+    }
+    packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ")
+}
