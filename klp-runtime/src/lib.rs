@@ -9,8 +9,7 @@
 //! `cargo test` of a patch run. With the feature `sim`, the module `sim` has the
 //! kernel's livepatch core there, for tests that load the patch.
 //!
-//! The rules of the state lifecycle that doc comments cite (S1 to S16, L1 to
-//! L16) are those of the project's lifecycle page, kept in `engine`.
+//! Doc comments cite the rules of the [state lifecycle](lifecycle), such as [S4](crate::lifecycle#s4).
 #![no_std]
 
 // The macros name this crate by its absolute path, also in its own tests.
@@ -19,6 +18,9 @@ extern crate self as klp_runtime;
 extern crate std;
 
 mod kernel;
+#[cfg(doc)]
+#[doc = include_str!("../../docs/lifecycle.md")]
+pub mod lifecycle {}
 mod module;
 mod patch;
 pub mod prelude;

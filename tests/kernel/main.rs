@@ -7,27 +7,7 @@
 //! those that take too long for every run; arguments are those of any Rust test program. With
 //! `KLP_TEST_MUTANTS` it plants faults instead (`cargo xtask mutants`).
 //!
-//! Which tests show which rule of the lifecycle on a real kernel; L1 to L16 are `l1_…` to `l16_…`:
-//!
-//! | | |
-//! | --- | --- |
-//! | S1 | `l12_…`, `l15_…`, all of `refusals` |
-//! | S2 | `l2_…`, `l5_…`, `l7_…` |
-//! | S3 | `l3_…`, `shadow_variables_of_a_failed_pre_patch` |
-//! | S4, S5 | `l6_…`, `l7_…`, `l13_…` (`take_over`), `s4_…` |
-//! | S6 | `l2_…`, `l10_…` |
-//! | S7 | `l8_…`, `l14_…`, `s4_s5_s7_…`, `reversed_both_ways_and_finished` |
-//! | S8 | `l9_…`, `s8_…`, `reversed_both_ways_and_finished` |
-//! | S9 | `shadow_variables_…`, `a_module_comes_and_goes_…`, `a_module_is_there_when_an_enable_is_reversed` |
-//! | S10 | `l16_…`, `log_level_is_raised_taken_over_and_given_back` |
-//! | S11 | `patches_come_and_go_in_parallel` |
-//! | S12 | `l11_…` |
-//! | S13 | `l15_…`, `s13_…`, `shadow_variables_of_a_held_state_…` |
-//! | S14 | all of `strangers`, `a_patch_of_a_later_table_abi` |
-//! | S15 | `shadow_variables_go_with_their_module`, `a_module_comes_and_goes_…` |
-//! | S16 | `each_allocation_fails`, `cycles_leave_no_memory_in_use`, `a_thousand_cycles`, and every test: none may leave a module or patch |
-//!
-//! `random_sequences_agree_with_the_model` shows all but S14 and S16's failed allocations, in any order.
+//! `docs/lifecycle.md` says which tests show which rule of the lifecycle.
 
 mod altered;
 mod bindings;
