@@ -74,13 +74,19 @@ struct klp_glue_hook {
 struct klp_glue_patch_entry {
 	u32 abi_version;
 	u32 flags;
+#define KLP_GLUE_IDLE		1
+	u32 replace;
+#define KLP_GLUE_REPLACE_NONE	0
+	const char *series;
+	u64 revision;
 };
 
 /* klp_runtime::module::selection::PatchTables */
 struct klp_glue_tables {
 	u32 flags;
-#define KLP_GLUE_REPLACE	1
-#define KLP_GLUE_IDLE		2
+	u32 replace;
+	const char *series;
+	u64 revision;
 	const struct klp_glue_func *funcs;
 	size_t nr_funcs;
 	const struct klp_glue_object *objects;
@@ -153,7 +159,8 @@ int klp_rt_choose(struct klp_glue_tables *tables, const struct klp_glue_hook *ho
 #ifdef KLP_ENGINE
 
 /* klp_runtime::module::entry */
-void klp_rt_init(struct module *mod, const char *name, const struct klp_glue_tables *tables);
+void klp_rt_init(struct module *mod, const char *name, const bool *forced, void (*stop)(void *node),
+		 const struct klp_glue_tables *tables);
 int klp_rt_pre_patch(struct klp_object *obj);
 void klp_rt_post_patch(struct klp_object *obj);
 void klp_rt_pre_unpatch(struct klp_object *obj);
@@ -177,7 +184,8 @@ static void klp_glue_object_gone(struct klp_object *obj)
 #else
 #define klp_glue_object_gone NULL
 static const struct klp_callbacks klp_glue_engine __initconst;
-static inline void klp_rt_init(struct module *mod, const char *name, const struct klp_glue_tables *tables) { }
+static inline void klp_rt_init(struct module *mod, const char *name, const bool *forced, void (*stop)(void *node),
+			       const struct klp_glue_tables *tables) { }
 #endif
 
 /*
@@ -189,7 +197,8 @@ static inline void klp_rt_init(struct module *mod, const char *name, const struc
 /* What the engine runs for; cargo-klp decides by the same whether it is linked in. */
 static __always_inline bool __init klp_glue_needs_engine(const struct klp_glue_tables *tables)
 {
-	return tables->nr_states || tables->nr_shadows || tables->flags & KLP_GLUE_REPLACE;
+	return tables->nr_states || tables->nr_shadows || tables->series ||
+	       tables->replace != KLP_GLUE_REPLACE_NONE;
 }
 
 /* In init memory, as all that is read once. */
@@ -371,7 +380,7 @@ static __always_inline int __init klp_glue_build(const struct klp_glue_tables *t
 	next = (struct klp_func *)(obj + nr_objs + 1);
 
 	klp_glue_patch.objs = obj;
-	klp_glue_patch.replace = tables->flags & KLP_GLUE_REPLACE;
+	klp_glue_patch.replace = tables->replace != KLP_GLUE_REPLACE_NONE;
 	for (i = 0; i < nr_objs; i++, obj++) {
 		obj->name = names[i];
 		next = klp_glue_funcs(tables, obj, next);
@@ -380,7 +389,7 @@ static __always_inline int __init klp_glue_build(const struct klp_glue_tables *t
 	if (nr_states)
 		klp_glue_states(tables, (struct klp_state *)next);
 	if (klp_glue_needs_engine(tables))
-		klp_rt_init(THIS_MODULE, klp_glue_patch.mod->name, tables);
+		klp_rt_init(THIS_MODULE, klp_glue_patch.mod->name, &klp_glue_patch.forced, NULL, tables);
 	kfree(names);
 	return 0;
 }
@@ -411,7 +420,8 @@ module_exit(klp_glue_exit);
 static int __init klp_glue_init(void)
 {
 	struct klp_glue_tables tables = {
-		.flags = __start_klp_patch->flags,
+		.flags = __start_klp_patch->flags, .replace = __start_klp_patch->replace,
+		.series = __start_klp_patch->series, .revision = __start_klp_patch->revision,
 		.funcs = __start_klp_funcs, .nr_funcs = KLP_NR_FUNCS,
 		.objects = __start_klp_objects, .nr_objects = KLP_NR_OBJECTS,
 		.natives = __start_klp_natives, .nr_natives = KLP_NR_NATIVES,

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use klp_runtime::abi::{ABI_VERSION, FuncEntry, PATCH_REPLACE, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
+use klp_runtime::abi::{ABI_VERSION, FuncEntry, Replace, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
 use klp_runtime::native::NativeEntry;
 use klp_runtime::object::ObjectEntry;
 use klp_runtime::prelude::*;
@@ -188,7 +188,7 @@ fn text(pointer: *const c_char) -> &'static str {
 #[test]
 fn patch() {
     assert_eq!(livepatch().name, c"tables");
-    assert_eq!(livepatch().patch.flags, PATCH_REPLACE);
+    assert_eq!(livepatch().patch.replace, Replace::ALL);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use core::ptr;
 
 use super::{Engine, Kernel, Reason, Report, all_claims, claims};
 use crate::abi::{
-    ABI_VERSION, CLAIM_HELD, MAGIC, PATCH_REPLACE, PatchNode, Phase, REGISTRY_SHADOW_ID, Registry,
+    ABI_VERSION, CLAIM_HELD, MAGIC, OLDEST_ABI, PATCH_ALLOW_DOWNGRADE, PatchNode, Phase, REGISTRY_SHADOW_ID,
+    Registry, Replace,
 };
 use crate::error::{EINVAL, ENOMEM, Result};
 
@@ -28,6 +29,7 @@ impl<K: Kernel> Engine<K> {
                 }
                 (*registry).magic = MAGIC;
                 (*registry).abi_version = ABI_VERSION;
+                (*registry).size = size_of::<Registry>() as u32;
             } else if let Some(refusal) = foreign(registry, node) {
                 self.kernel.report(&refusal);
                 return Err(EINVAL);
@@ -61,7 +63,7 @@ impl<K: Kernel> Engine<K> {
             (*node).older = ptr::null_mut();
             (*node).newer = ptr::null_mut();
             (*node).registry = ptr::null_mut();
-            (*node).phase = Phase::Idle;
+            (*node).phase = Phase::IDLE;
             if (*registry).newest.is_null() {
                 self.kernel.free((*registry).buckets.cast());
                 self.kernel.shadow_free(ptr::null_mut(), REGISTRY_SHADOW_ID);
@@ -87,7 +89,7 @@ impl<K: Kernel> Engine<K> {
                     self.release(claim);
                 }
             }
-            (*node).phase = Phase::Held;
+            (*node).phase = Phase::HELD;
         }
     }
 
@@ -134,7 +136,7 @@ pub(super) unsafe fn held_beside(node: *mut PatchNode) -> impl Iterator<Item = *
     // SAFETY: As above.
     let all = core::iter::once(newest).chain(unsafe { older_than(newest) });
     // SAFETY: As above.
-    all.filter(|&node| unsafe { (*node).phase } == Phase::Held)
+    all.filter(|&node| unsafe { (*node).phase } == Phase::HELD)
 }
 
 /// Why the list can't be used: something on it was not made by this version of the tables.
@@ -144,21 +146,35 @@ unsafe fn foreign(registry: *mut Registry, node: *mut PatchNode) -> Option<Repor
         if (*registry).magic != MAGIC {
             return Some(Report::of_patch(Reason::Corrupt, node, ptr::null_mut()));
         }
-        if (*registry).abi_version != ABI_VERSION {
+        if !is_understood(node, (*registry).abi_version) {
             let version = u64::from((*registry).abi_version);
             return Some(Report { theirs: version, ..Report::of_patch(Reason::Abi, node, ptr::null_mut()) });
         }
         let mut other = (*registry).newest;
         while !other.is_null() {
-            if (*other).magic != MAGIC || (*other).flags & !PATCH_REPLACE != 0 {
+            if (*other).magic != MAGIC {
                 return Some(Report::of_patch(Reason::Corrupt, node, ptr::null_mut()));
             }
-            if (*other).abi_version != ABI_VERSION {
+            if !is_understood(node, (*other).abi_version) {
                 let version = u64::from((*other).abi_version);
                 return Some(Report { theirs: version, ..Report::of_patch(Reason::Abi, node, other) });
+            }
+            if (*other).flags & !PATCH_ALLOW_DOWNGRADE != 0 || !is_known((*other).replace) {
+                return Some(Report::of_patch(Reason::Corrupt, node, ptr::null_mut()));
             }
             other = (*other).older;
         }
         None
     }
+}
+
+/// Whether the patch's runtime understands tables of a version (S23).
+unsafe fn is_understood(node: *mut PatchNode, version: u32) -> bool {
+    // SAFETY: By contract of the caller.
+    (OLDEST_ABI..=unsafe { (*node).abi_version }).contains(&version)
+}
+
+/// Whether this runtime knows what kind of replacing it is.
+fn is_known(replace: Replace) -> bool {
+    replace == Replace::NONE || replace == Replace::ALL
 }

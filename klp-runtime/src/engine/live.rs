@@ -4,6 +4,7 @@
 //! finds by a walk over all that it has: with the live states in it, each state would make the removal of
 //! every other one dearer.
 
+use core::ffi::c_void;
 use core::ptr;
 
 use super::{Engine, Kernel};
@@ -26,12 +27,18 @@ impl<K: Kernel> Engine<K> {
         // SAFETY: By contract of the caller; the allocation has room for the state and its data.
         unsafe {
             self.make_room(registry, more)?;
-            let size = LiveState::DATA_OFFSET + (*entry).layout.size;
-            let live: *mut LiveState = self.kernel.alloc(size).cast();
+            let live: *mut LiveState = self.kernel.alloc(size_of::<LiveState>()).cast();
             if live.is_null() {
                 return Err(ENOMEM);
             }
+            (*live).data = self.make_data(live, (*entry).layout.size);
+            if (*live).data.is_null() {
+                self.kernel.free(live.cast());
+                return Err(ENOMEM);
+            }
             (*live).id = (*entry).id;
+            (*live).size = size_of::<LiveState>() as u32;
+            (*live).version = (*entry).version;
             (*live).layout = (*entry).layout;
             put(registry, live);
             (*registry).nr_live += 1;
@@ -49,7 +56,21 @@ impl<K: Kernel> Engine<K> {
             }
             *at = (*live).next;
             (*registry).nr_live -= 1;
+            self.free_data(live, (*live).data);
             self.kernel.free(live.cast());
+        }
+    }
+
+    /// Memory for data of a state; null if there is none. Data of size 0 need none, and have the state's address.
+    unsafe fn make_data(&self, live: *mut LiveState, size: usize) -> *mut c_void {
+        if size == 0 { live.cast() } else { self.kernel.alloc(size) }
+    }
+
+    /// Frees what [`make_data`](Self::make_data) gave.
+    unsafe fn free_data(&self, live: *mut LiveState, data: *mut c_void) {
+        if data != live.cast() {
+            // SAFETY: By contract of the caller.
+            unsafe { self.kernel.free(data) }
         }
     }
 

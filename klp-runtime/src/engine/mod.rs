@@ -32,8 +32,8 @@ mod report;
 use core::ffi::{c_int, c_void};
 
 use crate::abi::{
-    self, CLAIM_HELD, CLAIM_INTRODUCED, CLAIM_MADE, CLAIM_REMOVING, Claim, LiveState, PATCH_REPLACE,
-    PatchNode, Phase, RawStateContext, STATE_BLOCK_DISABLE, ShadowEntry,
+    self, CLAIM_HELD, CLAIM_INTRODUCED, CLAIM_MADE, CLAIM_REMOVING, Claim, LiveState, PatchNode, Phase,
+    RawStateContext, Replace, STATE_BLOCK_DISABLE, ShadowEntry,
 };
 use crate::error::{Error, Result};
 
@@ -128,7 +128,7 @@ impl<K: Kernel> Engine<K> {
                 self.leave(node);
                 return Err(error);
             }
-            (*node).phase = Phase::Enabling;
+            (*node).phase = Phase::ENABLING;
             if let Err(error) = self.introduce(node) {
                 self.leave(node);
                 return Err(error);
@@ -148,7 +148,7 @@ impl<K: Kernel> Engine<K> {
     pub unsafe fn states_post_patch(&self, node: *mut PatchNode) {
         // SAFETY: By contract.
         unsafe {
-            if (*node).phase == Phase::Disabling {
+            if (*node).phase == Phase::DISABLING {
                 self.resume(node);
             } else {
                 if replaces(node) {
@@ -169,7 +169,7 @@ impl<K: Kernel> Engine<K> {
                     (*claim).flags &= CLAIM_MADE;
                 }
             }
-            (*node).phase = Phase::Enabled;
+            (*node).phase = Phase::ENABLED;
         }
     }
 
@@ -181,7 +181,7 @@ impl<K: Kernel> Engine<K> {
     pub unsafe fn states_pre_unpatch(&self, node: *mut PatchNode) {
         // SAFETY: By contract.
         unsafe {
-            (*node).phase = Phase::Disabling;
+            (*node).phase = Phase::DISABLING;
             for claim in claims(node).rev() {
                 if !is_only(claim) {
                     continue;
@@ -204,7 +204,7 @@ impl<K: Kernel> Engine<K> {
     pub unsafe fn states_post_unpatch(&self, node: *mut PatchNode) {
         // SAFETY: By contract.
         unsafe {
-            if (*node).phase == Phase::Enabling && replaces(node) {
+            if (*node).phase == Phase::ENABLING && replaces(node) {
                 self.states_post_patch_replaced(node);
             }
             let mut held = false;
@@ -345,7 +345,7 @@ impl<K: Kernel> Engine<K> {
 /// Whether the patch replaces all others.
 unsafe fn replaces(node: *mut PatchNode) -> bool {
     // SAFETY: By contract of the caller.
-    unsafe { (*node).flags & PATCH_REPLACE != 0 }
+    unsafe { (*node).replace != Replace::NONE }
 }
 
 /// The claims of a patch that are not given up, in table order.
@@ -357,10 +357,12 @@ unsafe fn claims(node: *mut PatchNode) -> impl DoubleEndedIterator<Item = *mut C
 /// The claims of a patch, also those that are given up, in table order.
 unsafe fn all_claims(node: *mut PatchNode) -> impl DoubleEndedIterator<Item = *mut Claim> {
     // SAFETY: A patch on the list has as many claims as states, or none.
-    let (first, count) =
-        unsafe { ((*node).claims, if (*node).claims.is_null() { 0 } else { (*node).nr_states }) };
-    // SAFETY: Within the array.
-    (0..count).map(move |index| unsafe { first.add(index) })
+    let (first, count, size) = unsafe {
+        let count = if (*node).claims.is_null() { 0 } else { (*node).nr_states };
+        ((*node).claims, count, (*node).claim_size as usize)
+    };
+    // SAFETY: Within the array, whose entries have the size that the patch's runtime gave them.
+    (0..count).map(move |index| unsafe { first.byte_add(index * size) })
 }
 
 /// Whether no other patch provides the claim's state.
@@ -377,14 +379,16 @@ unsafe fn owns(claim: *mut Claim) -> bool {
 
 /// The data of a live state.
 unsafe fn data(live: *mut LiveState) -> *mut c_void {
-    // SAFETY: The data follow the state in the same allocation.
-    unsafe { live.byte_add(LiveState::DATA_OFFSET).cast() }
+    // SAFETY: By contract of the caller.
+    unsafe { (*live).data }
 }
 
 /// Makes the data of a state that is introduced, and hands them to the patch's code.
 unsafe fn make(claim: *mut Claim) -> Result {
     // SAFETY: By contract of the caller; the storage has the layout that the entry asks for.
     unsafe {
+        // Its shadow variables may be made from now on, its data are not made yet (S18).
+        (*(*(*claim).entry).slot).set_live((*claim).live);
         if let Some(pre_patch) = (*(*claim).entry).pre_patch {
             let errno: c_int = pre_patch(&context(claim), data((*claim).live));
             if errno != 0 {
@@ -400,13 +404,17 @@ unsafe fn make(claim: *mut Claim) -> Result {
 /// Hands the state's data to the code of the claim's patch.
 unsafe fn publish(claim: *mut Claim) {
     // SAFETY: The entry and its slot are in the patch's module.
-    unsafe { (*(*(*claim).entry).slot).set(data((*claim).live)) }
+    unsafe {
+        let slot = &*(*(*claim).entry).slot;
+        slot.set_live((*claim).live);
+        slot.set(data((*claim).live));
+    }
 }
 
 /// Takes the state's data from the code of the claim's patch.
 unsafe fn withdraw(claim: *mut Claim) {
     // SAFETY: As for `publish`.
-    unsafe { (*(*(*claim).entry).slot).set(core::ptr::null_mut()) }
+    unsafe { (*(*(*claim).entry).slot).clear() }
 }
 
 /// Calls one of the owner's callbacks that can't fail, if the state has it.

@@ -19,10 +19,10 @@
 //!   owner's destructor runs, whichever patch is called; and a variable stays if its owner does not
 //!   declare that it goes with the module.
 //! * At the end of a disable (S6) or of an enable that is taken back (S7) the kernel calls the vmlinux
-//!   object first: the patch is then [off the list](Phase::Idle), and the variables, if they are still
+//!   object first: the patch is then [off the list](Phase::IDLE), and the variables, if they are still
 //!   there, are another patch's, whose module is as loaded as before.
 //!
-//! A patch that is [held](Phase::Held) (S13) is not on the kernel's list, so it is not called: another
+//! A patch that is [held](Phase::HELD) (S13) is not on the kernel's list, so it is not called: another
 //! patch that has the module as an object frees for it. Where there is none, its variables of that
 //! module's objects stay, and what takes the state on may meet them on other objects. A stock kernel has
 //! no way to be told without the livepatch mutex or a patch on the kernel's list:
@@ -108,7 +108,7 @@ impl<K: Kernel> Engine<K> {
     pub unsafe fn shadows_object_gone(&self, node: *mut PatchNode, object: &CStr) {
         // SAFETY: By contract; names are strings of loaded modules.
         unsafe {
-            if matches!((*node).phase, Phase::Idle | Phase::Held) {
+            if matches!((*node).phase, Phase::IDLE | Phase::HELD) {
                 return;
             }
             for claim in claims(node) {

@@ -4,7 +4,7 @@
 use core::ffi::{CStr, c_char};
 use core::ptr;
 
-use crate::abi::{ABI_VERSION, Claim, PatchNode, ShadowEntry};
+use crate::abi::{Claim, PatchNode, ShadowEntry};
 
 /// Why a line is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Report {
                 other_state: ptr::null(),
                 shadow: ptr::null(),
                 id: 0,
-                ours: u64::from(ABI_VERSION),
+                ours: u64::from((*node).abi_version),
                 theirs: 0,
             }
         }

@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
 
-use crate::abi::{PATCH_REPLACE, PatchNode};
+use crate::abi::{PATCH_ALLOW_DOWNGRADE, PatchNode, Stop};
 use crate::engine::Engine;
 use crate::error::to_result;
 use crate::module::selection::{HookEntry, PatchTables};
@@ -51,13 +51,25 @@ unsafe extern "C" fn klp_rt_choose(
 ///
 /// # Safety
 ///
-/// Called once, from module init; the tables are there as long as the module.
+/// Called once, from module init; the tables and the mark are there as long as the module. The mark is
+/// `klp_patch.forced` (S21), `stop` stops what runs on its own in the module (S17).
 #[unsafe(no_mangle)]
-unsafe extern "C" fn klp_rt_init(module: *mut c_void, name: *const c_char, tables: *const PatchTables) {
+unsafe extern "C" fn klp_rt_init(
+    module: *mut c_void,
+    name: *const c_char,
+    forced: *const bool,
+    stop: Option<Stop>,
+    tables: *const PatchTables,
+) {
     // SAFETY: Nobody else uses the statics yet.
     unsafe {
         let (node, tables) = (NODE.0.get(), &*tables);
-        (*node).flags = tables.flags & PATCH_REPLACE;
+        (*node).flags = tables.flags & PATCH_ALLOW_DOWNGRADE;
+        (*node).replace = tables.replace;
+        (*node).series = tables.series;
+        (*node).revision = tables.revision;
+        (*node).forced = forced;
+        (*node).stop = stop;
         (*node).module = module;
         (*node).name = name;
         ((*node).states, (*node).nr_states) = tables.states.raw();

@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{fmt, slice};
 
-use crate::abi::{FuncEntry, PATCH_IDLE, PATCH_REPLACE, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
+use crate::abi::{FuncEntry, PATCH_IDLE, Replace, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
 use crate::error::{ENOENT, Result};
 use crate::native::{NativeEntry, NativeState};
 use crate::object::ObjectEntry;
@@ -63,8 +63,14 @@ impl<T: Copy> Table<T> {
 #[repr(C)]
 #[derive(Debug)]
 pub struct PatchTables {
-    /// [`PATCH_REPLACE`] and [`PATCH_IDLE`].
+    /// [`PATCH_IDLE`] and [`PATCH_ALLOW_DOWNGRADE`](crate::abi::PATCH_ALLOW_DOWNGRADE).
     pub(crate) flags: u32,
+    /// Which others the patch replaces.
+    pub(crate) replace: Replace,
+    /// The line of cumulative patches that it belongs to, null for none (S20).
+    pub(crate) series: *const c_char,
+    /// Its number in the series.
+    pub(crate) revision: u64,
     pub(crate) funcs: Table<FuncEntry>,
     pub(crate) objects: Table<ObjectEntry>,
     pub(crate) natives: Table<NativeEntry>,
@@ -104,22 +110,19 @@ impl PatchSelection<'_> {
     /// Whether the patch replaces all others; at first as `livepatch!` says.
     #[must_use]
     pub fn replace(&self) -> bool {
-        self.tables.flags & PATCH_REPLACE != 0
+        self.tables.replace != Replace::NONE
     }
 
     /// Sets whether the patch replaces all others.
     pub fn set_replace(&mut self, replace: bool) {
-        self.set_flag(PATCH_REPLACE, replace);
+        self.tables.replace = Replace::all(replace);
     }
 
     /// Sets whether the patch is enabled; at first as `livepatch!` says. If not, the module
     /// is loaded and does nothing more: for a kernel that needs no fix, say.
     pub fn set_enabled(&mut self, enabled: bool) {
-        self.set_flag(PATCH_IDLE, !enabled);
-    }
-
-    fn set_flag(&mut self, flag: u32, set: bool) {
-        self.tables.flags = if set { self.tables.flags | flag } else { self.tables.flags & !flag };
+        let flags = self.tables.flags;
+        self.tables.flags = if enabled { flags & !PATCH_IDLE } else { flags | PATCH_IDLE };
     }
 
     /// Leaves a function of `object` (`c"vmlinux"`, or a module) as it is.

@@ -69,6 +69,9 @@ impl PatchTables {
     pub(crate) fn of(tables: &crate::tables::Tables) -> Self {
         Self {
             flags: tables.patch.flags,
+            replace: tables.patch.replace,
+            series: tables.patch.series,
+            revision: tables.patch.revision,
             funcs: tables.funcs.into(),
             objects: tables.objects.into(),
             natives: tables.natives.into(),

@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_int, c_void};
 use core::fmt;
 
-use crate::abi::{self, DataLayout, DataSlot, RawStateContext, StateEntry};
+use crate::abi::{self, DataLayout, DataSlot, Migration, RawStateContext, StateEntry};
 use crate::error::Result;
 use crate::layout::KlpData;
 
@@ -90,6 +90,28 @@ pub trait State: Sized + 'static {
     }
 }
 
+/// How a state's data are made of those of an earlier version, which had another layout (S22).
+///
+/// [`#[klp_state(…, from(version = …, data = …))]`](macro@crate::klp_state) makes it of the function
+/// `migrate` in the state's `impl` block. Without it such a state is refused (S1).
+pub trait Migrate: State {
+    /// The version that has the old data.
+    const FROM: u32;
+    /// The old data.
+    type From: KlpData;
+
+    /// The state continues in this patch, and its data get another layout; no function is redirected
+    /// yet. Makes the new data. Called instead of [`take_over`](State::take_over).
+    ///
+    /// Old code goes on with the old data, new code has the new, until the transition ends and the old
+    /// are dropped. Where the patch is taken back, the new ones are dropped.
+    ///
+    /// # Errors
+    ///
+    /// An error refuses the patch, as one of [`pre_patch`](State::pre_patch) does (S3).
+    fn migrate(cx: &StateContext<'_>, old: &Self::From) -> Result<Self::Data>;
+}
+
 /// What a callback is told about the call.
 #[derive(Clone, Copy)]
 pub struct StateContext<'a>(&'a RawStateContext);
@@ -162,6 +184,7 @@ impl StateEntry {
             } else {
                 None
             },
+            from: Migration::NONE,
             #[cfg(not(target_os = "none"))]
             position: core::panic::Location::caller(),
         }
@@ -185,6 +208,7 @@ impl StateEntry {
             post_unpatch: None,
             take_over: None,
             drop_data: None,
+            from: Migration::NONE,
             #[cfg(not(target_os = "none"))]
             position: core::panic::Location::caller(),
         }
@@ -226,6 +250,37 @@ trampoline!(post_unpatch);
 pub unsafe extern "C" fn take_over<S: State>(cx: *const RawStateContext, data: *mut c_void, from: u32) {
     // SAFETY: As for the other callbacks.
     unsafe { S::take_over(&StateContext(&*cx), &*data.cast::<S::Data>(), from) }
+}
+
+impl Migration {
+    /// That of `S`, for the field `from` of its entry.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn of<S: Migrate>() -> Self {
+        Self {
+            version: S::FROM,
+            layout: DataLayout::of::<S::From>(),
+            migrate: crate::__callback!(migrate::<S>),
+        }
+    }
+}
+
+/// Calls `S::migrate` and puts what it returns at `new`.
+unsafe extern "C" fn migrate<S: Migrate>(
+    cx: *const RawStateContext,
+    old: *const c_void,
+    new: *mut c_void,
+) -> c_int {
+    // SAFETY: The engine passes a context that lives as long as the call, and data of the layout that
+    // the entry's `from` asks for.
+    match unsafe { S::migrate(&StateContext(&*cx), &*old.cast::<S::From>()) } {
+        Ok(made) => {
+            // SAFETY: The engine passes storage of the layout that the entry asks for.
+            unsafe { new.cast::<S::Data>().write(made) };
+            0
+        }
+        Err(error) => error.to_errno(),
+    }
 }
 
 /// Drops `S::Data` in place.

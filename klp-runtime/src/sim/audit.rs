@@ -104,15 +104,15 @@ pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot
                 claimed.push(ClaimSnapshot { state: id, place: place(claim), flags: claim.flags });
             }
             let is_listed = listed.iter().any(|other| other.node == node);
-            if !is_listed && (held == 0 || at.phase != Phase::Held) {
+            if !is_listed && (held == 0 || at.phase != Phase::HELD) {
                 return Err(format!("{name} is on the list though the kernel has dropped it"));
             }
-            if at.phase == Phase::Held && module.references(&current.machine) < held {
+            if at.phase == Phase::HELD && module.references(&current.machine) < held {
                 return Err(format!("{name} holds a state and is not pinned"));
             }
             snapshot.patches.push(PatchSnapshot {
                 name: name.clone(),
-                phase: at.phase as u32,
+                phase: at.phase.number(),
                 claims: claimed,
             });
             (newer, node) = (node, at.older);
@@ -163,7 +163,7 @@ pub(super) fn live_states(current: &Current) -> Result<BTreeMap<u64, *mut LiveSt
         // SAFETY: The table is live and large enough.
         let mut live = unsafe { *registry.buckets.add(index) };
         while !live.is_null() {
-            if !memory.is_live(live.cast(), LiveState::DATA_OFFSET) {
+            if !memory.is_live(live.cast(), size_of::<LiveState>()) {
                 return Err("the table of live states has one that is gone".into());
             }
             // SAFETY: As was just seen.

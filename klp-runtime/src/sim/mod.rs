@@ -336,7 +336,9 @@ impl Sim {
 
     /// The made-up patch that made the data of a live state.
     pub fn data_made_by(&self, state: u64) -> Option<String> {
-        let data = *self.live_states().get(&state)? as usize + LiveState::DATA_OFFSET;
+        let live = *self.live_states().get(&state)?;
+        // SAFETY: The state is live.
+        let data = unsafe { (*live).data } as usize;
         self.current.data.borrow().get(&data).map(|(_, maker)| maker.clone())
     }
 

@@ -9,7 +9,7 @@ use std::vec::Vec;
 use super::object::LoadedObject;
 use super::patch::{Patch, Shadow, Source, State, text};
 use super::trace;
-use crate::abi::{DataSlot, PATCH_REPLACE, PatchNode, ShadowEntry, StateEntry};
+use crate::abi::{DataSlot, Migration, PatchNode, Replace, ShadowEntry, StateEntry};
 use crate::host::{HostState, Machine};
 
 /// A loaded module.
@@ -66,7 +66,8 @@ impl Module {
                 Source::Crate(entry) => entry.slot,
                 Source::Model(_) => place(size_of::<DataSlot>()).cast::<DataSlot>().cast_const(),
             };
-            slots.push(slot as usize);
+            // SAFETY: A static of the crate, or zeroed memory of the module.
+            slots.extend(unsafe { &*slot }.halves());
             let mut entry = StateEntry {
                 id: state.id,
                 version: state.version,
@@ -80,6 +81,7 @@ impl Module {
                 post_unpatch: None,
                 take_over: None,
                 drop_data: None,
+                from: Migration::NONE,
                 position: core::panic::Location::caller(),
             };
             trace::trace(&mut entry, &state.source);
@@ -111,7 +113,7 @@ impl Module {
         unsafe {
             node.write(PatchNode {
                 abi_version: patch.abi_version,
-                flags: if patch.replace { PATCH_REPLACE } else { 0 },
+                replace: Replace::all(patch.replace),
                 // Only its identity counts: the node's address does.
                 module: node.cast(),
                 name,

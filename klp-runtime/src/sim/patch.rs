@@ -10,8 +10,8 @@ use std::vec::Vec;
 
 use super::object::Object;
 use crate::abi::{
-    ABI_VERSION, DataLayout, PATCH_IDLE, PATCH_REPLACE, RESERVED_STATE_ID, SHADOW_SLEEPABLE,
-    STATE_BLOCK_DISABLE, ShadowEntry, StateEntry,
+    ABI_VERSION, DataLayout, PATCH_IDLE, RESERVED_STATE_ID, Replace, SHADOW_SLEEPABLE, STATE_BLOCK_DISABLE,
+    ShadowEntry, StateEntry,
 };
 use crate::error::Result;
 use crate::module::selection::{ExitHook, InitHook, PatchTables};
@@ -149,7 +149,7 @@ impl Patch {
 
     /// Takes the parts that take part from a crate's tables.
     fn fill(&mut self, tables: &PatchTables) {
-        self.replace = tables.flags & PATCH_REPLACE != 0;
+        self.replace = tables.replace != Replace::NONE;
         self.is_idle = tables.flags & PATCH_IDLE != 0;
         // The order of the source, as in a module; of several files by their names.
         let mut states = tables.states.as_slice().to_vec();

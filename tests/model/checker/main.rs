@@ -187,8 +187,8 @@ impl Model for Cases {
                 let states = &description.states;
                 ops.extend(states.iter().map(|state| Op::InsmodFailingPre(patch, state.id)));
                 ops.extend([Op::InsmodFailingPatching(patch), Op::InsmodFailingInit(patch)]);
-                // The list, the claims, room for the states, and each of them.
-                ops.extend((0..3 + states.len()).map(|nth| Op::InsmodFailingAlloc(patch, nth)));
+                // The list, the claims, room for the states, each of them and its data.
+                ops.extend((0..3 + 2 * states.len()).map(|nth| Op::InsmodFailingAlloc(patch, nth)));
             }
         }
         ops.extend(world.writable().into_iter().map(|(patch, is_on)| Op::Write(patch, !is_on)));

@@ -29,8 +29,8 @@ fn s16_no_failed_allocation_loses_anything() {
             failed += 1;
         }
         // The list, if it is the first; the claims; room for the states that are new, which an older list keeps; each
-        // of them.
-        assert_eq!(failed, if has_first { 3 } else { 6 });
+        // of them, and its data.
+        assert_eq!(failed, if has_first { 5 } else { 9 });
         if has_first {
             sim.disable("a").unwrap();
         }

@@ -31,24 +31,34 @@ MODULE_PARM_DESC(patch_flags, "of the patch on the list");
 static struct klp_test_patch {
 	u64 magic;
 	u32 abi_version;
+	u32 size;
+	u32 state_size;
+	u32 shadow_size;
+	u32 claim_size;
 	u32 flags;
+	u32 replace;
 	u32 phase;
 	struct klp_test_patch *older;
 	struct klp_test_patch *newer;
 	struct module *module;
 	const char *name;
+	const char *series;
+	u64 revision;
 	const void *states;
 	size_t nr_states;
 	const void *shadows;
 	size_t nr_shadows;
 	void *claims;
 	void *registry;
-} patch = { .phase = 2, .module = THIS_MODULE, .name = KBUILD_MODNAME };
+	const bool *forced;
+	void (*stop)(struct klp_test_patch *patch);
+} patch = { .size = sizeof(patch), .phase = 2, .module = THIS_MODULE, .name = KBUILD_MODNAME };
 
 /* klp_runtime::abi::Registry */
 struct klp_test_list {
 	u64 magic;
 	u32 abi_version;
+	u32 size;
 	struct klp_test_patch *newest;
 	void *buckets;
 	size_t nr_buckets;
@@ -64,6 +74,7 @@ static int __init klp_test_list_init(void)
 		return -ENOMEM;
 	list->magic = magic;
 	list->abi_version = version;
+	list->size = sizeof(*list);
 	list->newest = patch_magic ? &patch : (void *)8;
 	patch.magic = patch_magic;
 	patch.abi_version = patch_version;
