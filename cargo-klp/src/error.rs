@@ -272,8 +272,13 @@ impl Error {
             }
             Self::NoKernel { series, .. } => Some(format!("run `cargo klp doctor --fix --kernel {series}`")),
             Self::Missing { .. } => Some("run `cargo klp doctor --fix`".into()),
-            Self::LostEntries { .. } | Self::Unloadable { .. } => Some(
+            Self::LostEntries { .. } => Some(
                 "this is a defect of klp or of the linker: report it with the versions of rustc and ld"
+                    .into(),
+            ),
+            Self::Unloadable { .. } => Some(
+                "look for it in the patch's attributes (`#[link_section]`, `#[thread_local]`) and assembly; if it \
+                 is not from there, report it with the versions of rustc and ld"
                     .into(),
             ),
             Self::Architecture { .. }

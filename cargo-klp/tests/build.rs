@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::SystemTime;
 
+use object::elf::SHF_GNU_RETAIN;
+use object::{Object, ObjectSection};
+
 use support::kernel;
 
 /// Runs `cargo klp build` in a folder.
@@ -59,6 +62,30 @@ impl Probe {
 
     fn build(&self) -> Command {
         build(self.0.path(), &["--kernel", "6.12"])
+    }
+
+    /// A Kbuild as `cargo klp new` writes it.
+    fn write_kbuild(&self) {
+        let name = std::thread::current().name().unwrap().to_owned();
+        let kbuild = format!(
+            "obj-m := {name}.o\ninclude $(or $(shell $(CARGO_KLP) kbuild $(src)),$(error no cargo klp))\n"
+        );
+        fs::write(self.0.path().join("Kbuild"), kbuild).unwrap();
+    }
+
+    /// Plain make, for the same kernel.
+    fn make(&self, arguments: &[&str]) -> Command {
+        let kernel = cargo_klp::kernel::KernelArgs { kernel: Some("6.12".into()), kdir: None };
+        let kernel = kernel.find_quietly(cargo_klp::kernel::Need::Headers).unwrap();
+        let mut make = Command::new("make");
+        make.arg("-C")
+            .arg(&kernel.kdir)
+            .arg(format!("M={}", self.0.path().display()))
+            .arg(format!("CARGO_KLP={} klp", env!("CARGO_BIN_EXE_cargo-klp")))
+            .args(arguments)
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("build"))
+            .env_remove("MAKEFLAGS");
+        make
     }
 }
 
@@ -561,4 +588,107 @@ fn originals_that_can_not_be_called() {
         "`cmdline_proc_shaw` does not exist in vmlinux: the nearest names there are cmdline_proc_show",
     ];
     assert_refused(patch.build(), 1, &texts);
+}
+
+/// A `#[used]` item's section has a flag that the module loader reads as `SHF_RO_AFTER_INIT`: with it, all
+/// data of the module would be read-only after init, the glue's too.
+#[test]
+fn used_statics_leave_the_data_writable() {
+    let patch = Probe::new(&format!(
+        "{LIVEPATCH}
+use core::sync::atomic::AtomicU32;
+#[used]
+static MARK: AtomicU32 = AtomicU32::new(1);
+#[used]
+static ZERO: AtomicU32 = AtomicU32::new(0);
+"
+    ));
+    let output = patch.build().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ko = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+    let data = fs::read(ko).unwrap();
+    let file = object::File::parse(&*data).unwrap();
+    for name in [".data", ".bss"] {
+        let section = file.section_by_name(name).unwrap();
+        let object::SectionFlags::Elf { sh_flags, .. } = section.flags() else { panic!() };
+        assert!(!sh_flags.contains(SHF_GNU_RETAIN), "{name}");
+    }
+}
+
+/// The module loader aligns to a page at most, and says nothing. By plain make it is the same.
+#[test]
+fn a_section_that_the_loader_would_misread() {
+    let patch = Probe::new(&format!(
+        "{LIVEPATCH}
+#[repr(align(8192))]
+struct Aligned(#[expect(dead_code)] u8);
+#[used]
+static ALIGNED: Aligned = Aligned(1);
+"
+    ));
+    patch.write_kbuild();
+    for _ in 0..2 {
+        let fault = "section .rodata: the kernel can't align it to 8192";
+        assert_refused(patch.build(), 1, &[fault]);
+        assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
+        let (code, said) = result(&mut patch.make(&["modules"]));
+        assert!(code != 0 && said.contains(fault), "{said}");
+        assert!(!patch.0.path().join("a_section_that_the_loader_would_misread.ko").exists());
+    }
+}
+
+/// The module of a test's package, wherever it is.
+fn modules_of_this_test() -> Vec<PathBuf> {
+    let name = std::thread::current().name().unwrap().to_owned();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build/klp");
+    let releases = fs::read_dir(target).unwrap().map(|release| release.unwrap().path());
+    releases.map(|release| release.join(&name).join(format!("{name}.ko"))).filter(|ko| ko.exists()).collect()
+}
+
+/// Code that objtool warns of, and an undefined symbol that modpost was told to let pass: what was refused
+/// once is refused again, and leaves no module.
+#[test]
+fn what_was_refused_is_refused_again() {
+    let by_objtool = Probe::new(&format!("{LIVEPATCH}{UNSEALED}"));
+    for _ in 0..3 {
+        assert_refused(by_objtool.build(), 1, &["objtool warned of the module", "by_asm"]);
+        assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
+    }
+    let by_modpost = Probe::new(&format!(
+        "{LIVEPATCH}
+unsafe extern \"C\" {{ fn no_kernel_has_this(); }}
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ unsafe {{ no_kernel_has_this() }}; 0 }}
+"
+    ));
+    for _ in 0..3 {
+        let mut build = by_modpost.build();
+        build.env("KBUILD_MODPOST_WARN", "1");
+        assert_refused(build, 1, &["WARNING: modpost", "no_kernel_has_this"]);
+        assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
+    }
+}
+
+/// A function that is called through a pointer and does not start with `endbr64`.
+const UNSEALED: &str = "
+unsafe extern \"C\" { fn by_asm(); }
+core::arch::global_asm!(
+    \".pushsection .text\", \".globl by_asm\", \".type by_asm,@function\", \"by_asm:\", \"ret\",
+    \".size by_asm, .-by_asm\", \".popsection\"
+);
+#[used]
+static mut TABLE: [unsafe extern \"C\" fn(); 1] = [by_asm];
+";
+
+/// The same by plain make, which goes on after a tool's warning.
+#[test]
+fn what_plain_make_refused_it_refuses_again() {
+    let patch = Probe::new(&format!("{LIVEPATCH}{UNSEALED}"));
+    patch.write_kbuild();
+    for _ in 0..3 {
+        let (code, said) = result(&mut patch.make(&["modules"]));
+        assert_ne!(code, 0, "{said}");
+        assert!(said.contains("objtool warned of the module"), "{said}");
+        assert!(!patch.0.path().join("what_plain_make_refused_it_refuses_again.ko").exists());
+    }
 }

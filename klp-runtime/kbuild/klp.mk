@@ -29,6 +29,11 @@ $(obj)/$(klp-name)_rust.o: FORCE
 		--objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
 	@touch $(obj)/.$(klp-name)_rust.o.cmd
 
+# A warning of objtool is an error, each time: otherwise make would go on, and take the object for good
+# the next time.
+$(obj)/$(klp-name).o $(obj)/$(klp-name)_glue.o: private cmd_objtool = $(if $(objtool-enabled), ; \
+	$(CARGO_KLP) objtool -- $(objtool) $(objtool-args) $@)
+
 $(obj)/$(klp-name)_klp.h: $(obj)/$(klp-name)_rust.o ;
 
 # Written anew where the runtime is another one, or elsewhere, than when it was built before.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 #
-# Included where Kbuild links modules, through .NAME.ko.cmd, which `cargo klp
+# Included where Kbuild links modules, through .NAME.mod.o.cmd, which `cargo klp
 # object` writes: makes the livepatch relocations of the modules in klp-kos,
 # with the command klp-finish. It has to be the last step, so BTF is made before.
 

@@ -10,6 +10,7 @@ mod inspect;
 mod kbuild;
 pub mod new;
 mod object;
+mod objtool;
 mod run;
 mod types;
 
@@ -76,6 +77,9 @@ enum Command {
     /// Make the Rust half of a module, from within Kbuild.
     #[command(hide = true)]
     Object(object::Args),
+    /// Run objtool on a part of a module, from within Kbuild.
+    #[command(hide = true)]
+    Objtool(objtool::Args),
     /// Make the livepatch relocations of a linked module, from within Kbuild.
     #[command(hide = true)]
     Finish(finish::Args),
@@ -102,6 +106,7 @@ pub fn main() -> ExitCode {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     });
+    crate::kbuild::make::use_own_stderr();
     dispatch(cli.command).unwrap_or_else(|error| {
         ui::error(&error);
         ExitCode::from(error.exit_code())
@@ -119,6 +124,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Explain(args) => explain::main(&args),
         Command::Types(args) => types::main(&args),
         Command::Object(args) => object::main(args),
+        Command::Objtool(args) => objtool::main(&args),
         Command::Finish(args) => finish::main(&args),
         Command::Kbuild(args) => kbuild::main(&args),
     }

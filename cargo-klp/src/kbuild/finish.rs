@@ -9,33 +9,33 @@ use std::path::Path;
 
 use object::build::Id;
 use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
-use object::elf::{
-    FileHeader64, SHF_ALLOC, SHN_ABS, SHN_UNDEF, SHT_RELA, SHT_SYMTAB, STB_GLOBAL, STT_NOTYPE, SectionFlags,
-    SymbolSection,
-};
-use object::read::elf::{FileHeader, SectionHeader, Sym};
-use object::{LittleEndian, SymbolIndex};
+use object::elf::{SHF_ALLOC, SHN_ABS, SHN_UNDEF, SHT_RELA, STB_GLOBAL, STT_NOTYPE, SectionFlags};
 
 use crate::error::{Error, Result};
 use crate::patch::inspect::symbols::PREFIX;
+use crate::patch::verify::{self, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 
 /// The symbol by whose value the glue knows that all symbols were marked: how many.
 const MARK: &str = "klp_glue_symbols";
-
-/// `SHN_LIVEPATCH`: a symbol that the livepatch core finds.
-const SHN_LIVEPATCH: SymbolSection = SymbolSection(0xff20);
-/// `SHF_RELA_LIVEPATCH`: relocations that the livepatch core applies.
-const SHF_RELA_LIVEPATCH: SectionFlags = SectionFlags(0x0010_0000);
 
 /// Finishes a module in place.
 pub fn finish_file(ko: &Path) -> Result<()> {
     let data = fs::read(ko).map_err(Error::io("read", ko))?;
     let finished = finish(&data)?;
-    check(ko, &finished)?;
+    verify(ko, &finished)?;
     // Whole or not at all: a file that is half of each must not be there.
     let partial = ko.with_extension("ko.tmp");
     fs::write(&partial, finished).map_err(Error::io("write", &partial))?;
     fs::rename(&partial, ko).map_err(Error::io("write", ko))
+}
+
+/// Refuses a finished module that the kernel would read otherwise than the linker meant it.
+pub(super) fn verify(ko: &Path, data: &[u8]) -> Result<()> {
+    let faults = verify::faults(data)?;
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Unloadable { path: ko.into(), faults })
 }
 
 /// The module with its livepatch symbols and relocations.
@@ -113,7 +113,7 @@ fn move_relocations(builder: &mut Builder<'_>, objects: &BTreeMap<usize, String>
         }
         let target = target.id();
         let section = builder.sections.add();
-        section.name = format!("{PREFIX_OF_SECTIONS}{object}.{target_name}").into_bytes().into();
+        section.name = format!("{RELOCATION_PREFIX}{object}.{target_name}").into_bytes().into();
         section.sh_type = SHT_RELA;
         section.sh_flags = SectionFlags(SHF_ALLOC.0 | SHF_RELA_LIVEPATCH.0);
         section.sh_link_section = symbol_table;
@@ -125,92 +125,15 @@ fn move_relocations(builder: &mut Builder<'_>, objects: &BTreeMap<usize, String>
     Ok(())
 }
 
-/// How the names of sections of livepatch relocations start.
-const PREFIX_OF_SECTIONS: &str = ".klp.rela.";
-
-/// Looks at a finished module: the kernel will resolve all of its symbols.
-pub fn check(ko: &Path, data: &[u8]) -> Result<()> {
-    let faults = faults(data).map_err(Error::elf("read the finished module"))?;
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Unloadable { path: ko.into(), faults })
-}
-
-fn faults(data: &[u8]) -> object::Result<Vec<String>> {
-    const LE: LittleEndian = LittleEndian;
-    let sections = FileHeader64::<LittleEndian>::parse(data)?.sections(LE, data)?;
-    let symbols = sections.symbols(LE, data, SHT_SYMTAB)?;
-    let mut faults = Vec::new();
-    for symbol in symbols.iter() {
-        let name = symbols.symbol_name(LE, symbol)?;
-        if name.starts_with(PREFIX.as_bytes()) && symbol.st_shndx(LE) != SHN_LIVEPATCH {
-            let name = String::from_utf8_lossy(name);
-            faults.push(format!("{name} is not marked as a livepatch symbol: the kernel would not find it"));
-        }
-    }
-    for section in sections.iter() {
-        let Some((relocations, _)) = section.rela(LE, data)? else { continue };
-        let is_livepatch = section.sh_flags(LE).contains(SHF_RELA_LIVEPATCH);
-        for relocation in relocations {
-            let symbol = symbols.symbol(SymbolIndex(relocation.r_sym(LE, false) as usize))?;
-            if (symbol.st_shndx(LE) == SHN_LIVEPATCH) != is_livepatch {
-                let name = String::from_utf8_lossy(sections.section_name(LE, section)?).into_owned();
-                let symbol = String::from_utf8_lossy(symbols.symbol_name(LE, symbol)?).into_owned();
-                faults.push(format!("{name} has a relocation against {symbol} that belongs elsewhere"));
-            }
-        }
-    }
-    Ok(faults)
-}
-
 #[cfg(test)]
-pub(super) mod tests {
-    use object::elf::{R_X86_64_32S, R_X86_64_PLT32};
-    use object::write::{
-        Object as Written, Relocation as WrittenRelocation, Symbol as WrittenSymbol, SymbolId as Id,
-    };
-    use object::{
-        Architecture, BinaryFormat, Endianness, Object as _, ObjectSection as _, ObjectSymbol as _,
-        RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
-    };
+mod tests {
+    use object::elf::FileHeader64;
+    use object::read::elf::{FileHeader, SectionHeader};
+    use object::{LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _};
 
     use super::*;
-
-    /// A module whose code calls `called`, each of them once, and whose init data points to `in_init`.
-    pub(in crate::kbuild) fn module(called: &[&str], in_init: &[&str]) -> Vec<u8> {
-        let mut file = Written::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
-        let text = file.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
-        let init = file.add_section(Vec::new(), b".init.data".to_vec(), SectionKind::Data);
-        let undefined = |file: &mut Written<'_>, name: &str| -> Id {
-            file.add_symbol(WrittenSymbol {
-                name: name.into(),
-                value: 0,
-                size: 0,
-                kind: SymbolKind::Unknown,
-                scope: SymbolScope::Unknown,
-                weak: true,
-                section: object::write::SymbolSection::Undefined,
-                flags: SymbolFlags::None,
-            })
-        };
-        undefined(&mut file, MARK);
-        let relocate = |file: &mut Written<'_>, section, offset, symbol, r_type, addend| {
-            let flags = RelocationFlags::Elf { r_type };
-            file.add_relocation(section, WrittenRelocation { offset, symbol, addend, flags }).unwrap();
-        };
-        for name in called {
-            let symbol = undefined(&mut file, name);
-            let at = file.append_section_data(text, &[0xe8, 0, 0, 0, 0], 1);
-            relocate(&mut file, text, at + 1, symbol, R_X86_64_PLT32, -4);
-        }
-        for name in in_init {
-            let symbol = undefined(&mut file, name);
-            let at = file.append_section_data(init, &[0; 4], 4);
-            relocate(&mut file, init, at, symbol, R_X86_64_32S, 0);
-        }
-        file.write().unwrap()
-    }
+    use crate::patch::verify::faults;
+    use crate::patch::verify::tests::module;
 
     /// The sections of livepatch relocations: name, target section, number.
     fn livepatch_sections(data: &[u8]) -> Vec<(String, String, u64)> {
@@ -260,16 +183,5 @@ pub(super) mod tests {
     fn what_a_module_has_is_not_for_init_data() {
         let error = finish(&module(&[], &[".klp.sym.nf_tables.f,0"])).unwrap_err().to_string();
         assert!(error.contains("nf_tables is used in the section .init.data"), "{error}");
-    }
-
-    #[test]
-    fn relocations_that_were_left_are_seen() {
-        let finished = finish(&module(&[".klp.sym.vmlinux.f,0"], &[])).unwrap();
-        let flags = u64::from(SHF_ALLOC.0 as u32) | u64::from(SHF_RELA_LIVEPATCH.0 as u32);
-        // The section's flags, without the mark.
-        let at = finished.windows(8).rposition(|bytes| bytes == flags.to_le_bytes()).unwrap();
-        let mut lost = finished.clone();
-        lost[at..at + 8].copy_from_slice(&2u64.to_le_bytes());
-        assert_eq!(faults(&lost).unwrap().len(), 1);
     }
 }

@@ -99,10 +99,23 @@ impl Build<'_> {
             }))
     }
 
-    /// Forgets what was recorded: for as long as the module is being built, nothing is known of it.
-    pub(super) fn forget(&self) {
-        // There may be none.
-        let _ = fs::remove_file(self.dir.join(RECORD));
+    /// Forgets what was recorded, and removes the module: for as long as it is being built, nothing is
+    /// known of it.
+    pub(super) fn forget(&self) -> Result<()> {
+        for name in [RECORD, &format!("{}.ko", self.module)] {
+            remove(&self.dir.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Leaves no module of a build that failed. Where a tool has warned, make would not run it again, so
+    /// all that make has made goes.
+    pub(super) fn discard(&self, error: &Error) -> Result<()> {
+        self.forget()?;
+        if let Error::Warnings { .. } = error {
+            fs::remove_dir_all(self.dir).map_err(Error::io("remove", self.dir))?;
+        }
+        Ok(())
     }
 
     /// Writes down what went into the module, whose build began at `started`.
@@ -181,6 +194,14 @@ impl Build<'_> {
     fn library(&self) -> PathBuf {
         let folder = self.krate.target_directory.join("klp").join(TARGET).join("release");
         folder.join(format!("lib{}.a", self.module))
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 

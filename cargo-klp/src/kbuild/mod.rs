@@ -9,25 +9,22 @@ mod flags;
 mod fresh;
 mod glue_header;
 mod hook;
+mod linked;
+pub mod make;
 pub mod object;
-mod rename;
+pub mod objtool;
 pub mod rules;
-
 mod sysroot;
 pub mod workspace;
 
 use std::fs;
-use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use anstream::adapter::strip_str;
 use cargo_metadata::{Metadata, Package};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::host::tools::not_started;
 use crate::host::ui;
 use crate::kernel::{Kernel, TESTED};
 use crate::patch::inspect;
@@ -108,9 +105,12 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &
     let build = fresh::Build { krate: &krate, kernel, dir: &dir, module: &module, kbuild, modules };
     let is_fresh = build.is_fresh()?;
     if !is_fresh {
-        build.forget();
+        build.forget()?;
         let started = SystemTime::now();
-        make_one(package, kernel, &dir, modules)?;
+        if let Err(error) = make_one(package, kernel, &dir, modules) {
+            build.discard(&error)?;
+            return Err(error);
+        }
         build.record(started)?;
     }
     let warnings = object::warnings(&dir.join(format!("{module}_rust.o")))?;
@@ -126,120 +126,8 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &
 /// Has Kbuild make a module.
 fn make_one(package: &Package, kernel: &Kernel, dir: &Path, modules: &[PathBuf]) -> Result<()> {
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
-    let progress = ui::spinner("Building", format!("{} for {}", package.name, kernel.release));
-    let said = make(kernel, dir, crate_dir.as_std_path(), modules)?;
-    drop(progress);
-    said.fatal(&package.name).map_or(Ok(()), Err)
-}
-
-/// What make and the tools that it ran said, and how it ended.
-struct Said {
-    /// All that came, for the case that it failed.
-    all: Vec<String>,
-    /// Warnings of tools whose warnings are errors.
-    warnings: Vec<String>,
-    success: bool,
-}
-
-/// Runs Kbuild. What rustc says is passed on as it comes.
-fn make(kernel: &Kernel, dir: &Path, crate_dir: &Path, modules: &[PathBuf]) -> Result<Said> {
-    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
-    let mut command = Command::new("make");
-    command
-        .arg("-C")
-        .arg(&kernel.kdir)
-        .arg(format!("M={}", dir.display()))
-        .arg(format!("KLP_CRATE={}", crate_dir.display()))
-        .arg(format!("CARGO_KLP={} klp", this.display()))
-        .arg(format!("KLP_MODULES={}", list(modules)))
-        .arg("modules")
-        .env_remove("MAKEFLAGS")
-        .env_remove("MFLAGS")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if std::io::stderr().is_terminal() {
-        command.env("CLICOLOR_FORCE", "1");
-    }
-    let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
-    let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-    let quiet = std::thread::spawn(move || lines(stdout).collect::<Vec<_>>());
-    let mut said = Said { all: Vec::new(), warnings: Vec::new(), success: false };
-    for line in lines(stderr) {
-        match Line::of(&line) {
-            Line::Warning => said.warnings.push(line.clone()),
-            Line::Kbuild => {}
-            Line::Rust => anstream::eprintln!("{line}"),
-        }
-        said.all.push(line);
-    }
-    let stdout = quiet.join().expect("reading does not panic");
-    said.warnings.extend(stdout.iter().filter(|line| Line::of(line) == Line::Warning).cloned());
-    said.all.splice(0..0, stdout);
-    said.success = child.wait().map_err(Error::io("run", "make"))?.success();
-    Ok(said)
-}
-
-/// Paths as a variable of make has them.
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
-}
-
-fn lines(stream: impl std::io::Read) -> impl Iterator<Item = String> {
-    BufReader::new(stream)
-        .split(b'\n')
-        .map_while(Result::ok)
-        .map(|line| String::from_utf8_lossy(&line).into_owned())
-}
-
-/// Who said a line of make's output.
-#[derive(Debug, PartialEq, Eq)]
-enum Line {
-    /// A tool whose warnings are errors: objtool, modpost, the C compiler.
-    Warning,
-    /// Kbuild, about its own work.
-    Kbuild,
-    /// rustc and cargo, or `cargo klp object`.
-    Rust,
-}
-
-impl Line {
-    fn of(line: &str) -> Self {
-        let lower = line.to_ascii_lowercase();
-        let by_tool = lower.contains("objtool:") || lower.contains("modpost:") || lower.contains(".c:");
-        if by_tool && (lower.contains("warning:") || lower.contains("error:")) {
-            return Self::Warning;
-        }
-        let kbuild = [
-            "make",
-            "Skipping BTF generation",
-            "warning: the compiler differs",
-            "  The kernel was built by",
-            "  You are using",
-        ];
-        if kbuild.iter().any(|start| line.starts_with(start)) { Self::Kbuild } else { Self::Rust }
-    }
-}
-
-impl Said {
-    /// Why the build failed, if it did.
-    fn fatal(self, package: &str) -> Option<Error> {
-        if !self.warnings.is_empty() {
-            return Some(Error::Warnings { tool: "Kbuild's tools", lines: self.warnings.join("\n") });
-        }
-        if self.success {
-            return None;
-        }
-        // What rustc and `cargo klp object` said is on the screen already.
-        let told =
-            |line: &String| Line::of(line) == Line::Rust && strip_str(line).to_string().starts_with("error");
-        let package = package.to_owned();
-        Some(if self.all.iter().any(told) {
-            Error::NotBuilt { package }
-        } else {
-            Error::Kbuild { package, output: self.all.join("\n") }
-        })
-    }
+    let _progress = ui::spinner("Building", format!("{} for {}", package.name, kernel.release));
+    make::run(&package.name, kernel, dir, crate_dir.as_std_path(), modules)
 }
 
 /// Looks at the finished module: every table entry is there, and the kernel will know it as a livepatch.
@@ -250,33 +138,11 @@ fn check(ko: &Path, module: &str, release: &str) -> Result<Manifest> {
     check_tables(ko, &file, &manifest)?;
     let enabled = manifest.patch.as_ref().is_none_or(|patch| patch.enable);
     inspect::modinfo::check(ko, &file, module, release, enabled)?;
-    finish::check(ko, &data)?;
+    finish::verify(ko, &data)?;
     Ok(manifest)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tools_warning_is_told_from_what_rustc_says() {
-        for line in [
-            "vmlinux.o: warning: objtool: f+0x10: unreachable instruction",
-            "WARNING: modpost: missing MODULE_LICENSE() in x.o",
-            "ERROR: modpost: \"nothing\" [x.ko] undefined!",
-            "/x/klp_glue.c:12:3: warning: unused variable",
-        ] {
-            assert_eq!(Line::of(line), Line::Warning, "{line}");
-        }
-        assert_eq!(Line::of("warning: unused variable: `x`"), Line::Rust);
-        assert_eq!(Line::of("make[1]: *** [Makefile] Error 2"), Line::Kbuild);
-        assert_eq!(
-            Line::of("Skipping BTF generation for x.ko due to unavailability of vmlinux"),
-            Line::Kbuild
-        );
-        assert_eq!(
-            Line::of("warning: the compiler differs from the one used to build the kernel"),
-            Line::Kbuild
-        );
-    }
+/// Paths as a variable of make has them.
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
 }

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::compile::{Product, compile, emitted, members};
-use super::rename::rename;
 use super::workspace::crate_of;
-use super::{flags, glue_header, hook};
+use super::{flags, glue_header, hook, linked, objtool};
 use crate::error::{Error, Result};
 use crate::host::tools::run_tool;
 use crate::host::ui;
@@ -69,7 +68,7 @@ pub fn make(request: &Request) -> Result<()> {
     let debug_info = given.exists().then_some(&given);
     let inputs = [&library, &script].into_iter().chain(&request.modules).chain(debug_info);
     if is_newer(&request.output, inputs) && old.starts_with(&glue_header::start(&kernel)) {
-        hook::write(&request.ko, &request.kbuild, &old)?;
+        hook::write(&request.ko, &request.kbuild)?;
         warnings(&request.output)?.iter().for_each(ui::warning);
         return Ok(());
     }
@@ -89,19 +88,18 @@ pub fn make(request: &Request) -> Result<()> {
     let symbols = resolve(&manifest.symbols, &kernel, &request.modules)?;
     let linked = request.output.with_extension("o.tmp");
     link(&members, &script, &manifest, &linked)?;
-    if !symbols.is_empty() {
-        let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
-        fs::write(&linked, rename(&data, &symbols)?).map_err(Error::io("write", &linked))?;
-    }
     let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
+    let data = linked::adapt(&data, &symbols)?;
+    fs::write(&linked, &data).map_err(Error::io("write", &linked))?;
     let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
     check_tables(&linked, &file, &manifest)?;
-    if let Some(objtool) = request.objtool.as_deref().filter(|objtool| !objtool.trim().is_empty()) {
-        run_objtool(objtool, &linked)?;
+    let mut words = request.objtool.iter().flat_map(|objtool| objtool.split_whitespace());
+    if let Some(program) = words.next() {
+        objtool::run(Command::new(program).args(words).arg(&linked))?;
     }
     let header = glue_header::start(&kernel) + &glue_header::of(&manifest, &file);
     write_if_changed(&request.header, &header)?;
-    hook::write(&request.ko, &request.kbuild, &header)?;
+    hook::write(&request.ko, &request.kbuild)?;
     fs::rename(&linked, &request.output).map_err(Error::io("write", &request.output))
 }
 
@@ -146,18 +144,6 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
     // that it was given a whole module.
     run_tool(Command::new("objcopy").arg("--strip-debug").arg(output))?;
     Ok(())
-}
-
-/// Runs objtool, for kernels that do not run it on the module as a whole; a warning is an error.
-fn run_objtool(command_line: &str, object: &Path) -> Result<()> {
-    let mut words = command_line.split_whitespace();
-    let program = words.next().expect("the caller looked that it is not empty");
-    let output = run_tool(Command::new(program).args(words).arg(object))?;
-    let said = [output.stdout, output.stderr].concat();
-    if said.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Warnings { tool: "objtool", lines: String::from_utf8_lossy(&said).into_owned() })
 }
 
 fn is_newer<'a>(output: &Path, mut inputs: impl Iterator<Item = &'a PathBuf>) -> bool {

@@ -6,3 +6,4 @@ pub mod inspect;
 pub mod manifest;
 pub mod resolve;
 pub mod tables;
+pub mod verify;

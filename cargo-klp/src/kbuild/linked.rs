@@ -1,19 +1,21 @@
-//! The names of symbols that are not exported, in the linked object.
+//! What is changed in the linked object: the names of symbols that are not exported, and flags of sections
+//! that the kernel reads otherwise than the linker.
 
 use std::collections::BTreeMap;
 
 use object::build::Id;
 use object::build::elf::{Builder, SectionData, SymbolId};
-use object::elf::{R_X86_64_PC32, R_X86_64_PLT32, STB_WEAK};
+use object::elf::{R_X86_64_PC32, R_X86_64_PLT32, SHF_GNU_RETAIN, STB_WEAK};
 
 use crate::error::{Error, Result};
 use crate::patch::resolve::{Resolved, ResolvedSymbol};
 
-/// Gives the symbols of an object file their names, and has calls of originals skip the redirect.
+/// Gives the symbols of an object file their names, has calls of originals skip the redirect, and drops
+/// the flags that were for the linker only.
 ///
-/// They are weak: modpost lets only such be undefined. `cargo klp finish` makes them what the kernel
-/// resolves.
-pub fn rename(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
+/// The symbols are weak: modpost lets only such be undefined. `cargo klp finish` makes them what the
+/// kernel resolves.
+pub fn adapt(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
     let elf = || Error::elf_build("name the symbols of the linked object");
     let mut builder = Builder::read(data).map_err(elf())?;
     let mut skipped = BTreeMap::new();
@@ -27,9 +29,18 @@ pub fn rename(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
         }
     }
     skip(&mut builder, &skipped)?;
-    let mut renamed = Vec::new();
-    builder.write(&mut renamed).map_err(elf())?;
-    Ok(renamed)
+    release(&mut builder);
+    let mut adapted = Vec::new();
+    builder.write(&mut adapted).map_err(elf())?;
+    Ok(adapted)
+}
+
+/// Takes the flag of `#[used]` items away, which has done its work: to the module loader it is
+/// `SHF_RO_AFTER_INIT`, and would make read-only whatever Kbuild links into the same section.
+fn release(builder: &mut Builder<'_>) {
+    for section in &mut builder.sections {
+        section.sh_flags.0 &= !SHF_GNU_RETAIN.0;
+    }
 }
 
 /// Moves the target of calls, by symbol. Anything but a direct call or jump would not do: behind the
@@ -74,7 +85,7 @@ mod tests {
     use object::{Object as _, ObjectSymbol as _};
 
     use super::*;
-    use crate::kbuild::finish::tests::module;
+    use crate::patch::verify::tests::module;
 
     fn resolved(skipped: u64) -> Resolved {
         let target = ResolvedSymbol { name: ".klp.sym.vmlinux.f,0".into(), skipped };
@@ -93,7 +104,7 @@ mod tests {
     fn calls_of_an_original_skip_its_start() {
         let data = module(&["placeholder", "printk"], &[]);
         for (skipped, addend) in [(0, -4), (5, 1), (9, 5)] {
-            let renamed = rename(&data, &resolved(skipped)).unwrap();
+            let renamed = adapt(&data, &resolved(skipped)).unwrap();
             assert_eq!(addends(&renamed), [addend, -4]);
             let file = object::File::parse(&*renamed).unwrap();
             let symbol = file.symbol_by_name(".klp.sym.vmlinux.f,0").unwrap();
@@ -105,8 +116,25 @@ mod tests {
     #[test]
     fn an_original_is_no_pointer() {
         let data = module(&[], &["placeholder"]);
-        let error = rename(&data, &resolved(9)).unwrap_err().to_string();
+        let error = adapt(&data, &resolved(9)).unwrap_err().to_string();
         assert!(error.contains("not called directly"), "{error}");
-        rename(&data, &resolved(0)).unwrap();
+        adapt(&data, &resolved(0)).unwrap();
+    }
+
+    /// `SHF_GNU_RETAIN` is the module loader's `SHF_RO_AFTER_INIT`.
+    #[test]
+    fn no_section_keeps_the_flag_of_used_items() {
+        let data = module(&[], &["printk"]);
+        let mut builder = Builder::read(&*data).unwrap();
+        builder.sections.iter_mut().for_each(|section| section.sh_flags.0 |= SHF_GNU_RETAIN.0);
+        let mut retained = Vec::new();
+        builder.write(&mut retained).unwrap();
+        assert_eq!(
+            crate::patch::verify::faults(&retained).unwrap().len(),
+            2,
+            "in .init.data and this_module"
+        );
+        let adapted = adapt(&retained, &Resolved::new()).unwrap();
+        assert_eq!(crate::patch::verify::faults(&adapted).unwrap(), Vec::<String>::new());
     }
 }

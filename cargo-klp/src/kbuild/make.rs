@@ -1,0 +1,156 @@
+//! Runs Kbuild, and tells apart who says what.
+//!
+//! What rustc, cargo and this program say within make comes through a pipe of its own, and is shown as it
+//! comes. All else is of Kbuild and the tools that it runs, of which every warning is an error: a module
+//! that objtool or modpost warns of may not work.
+
+use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs, io};
+
+use anstream::adapter::strip_str;
+
+use super::list;
+use crate::error::{Error, Result};
+use crate::host::tools::not_started;
+use crate::kernel::Kernel;
+
+/// The variable with the file that stands for stderr where this program runs within make.
+const STDERR: &str = "KLP_STDERR";
+
+/// Sends what this process and its children say to the program that runs make, if there is one.
+pub fn use_own_stderr() {
+    let Some(path) = env::var_os(STDERR) else { return };
+    // Not there where make outlived the program that ran it: then make's own stderr is the place.
+    if let Ok(pipe) = fs::File::options().append(true).open(path) {
+        let _ = rustix::stdio::dup2_stderr(&pipe);
+    }
+}
+
+/// Has Kbuild make the module of a package in `dir`.
+///
+/// # Errors
+///
+/// make failed, or a tool warned.
+pub(super) fn run(
+    package: &str,
+    kernel: &Kernel,
+    dir: &Path,
+    crate_dir: &Path,
+    modules: &[PathBuf],
+) -> Result<()> {
+    let this = env::current_exe().map_err(Error::io("find", "this program"))?;
+    let pipe = || Error::io("open", "a pipe");
+    let (rust, rust_writer) = io::pipe().map_err(pipe())?;
+    let mut command = Command::new("make");
+    command
+        .arg("-C")
+        .arg(&kernel.kdir)
+        .arg(format!("M={}", dir.display()))
+        .arg(format!("KLP_CRATE={}", crate_dir.display()))
+        .arg(format!("CARGO_KLP={} klp", this.display()))
+        .arg(format!("KLP_MODULES={}", list(modules)))
+        .arg("modules")
+        .env(STDERR, format!("/proc/{}/fd/{}", std::process::id(), rust_writer.as_raw_fd()))
+        .env_remove("MAKEFLAGS")
+        .env_remove("MFLAGS")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if io::stderr().is_terminal() {
+        command.env("CLICOLOR_FORCE", "1");
+    }
+    let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
+    let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let stdout = std::thread::spawn(move || lines(stdout).collect::<Vec<_>>());
+    let stderr = std::thread::spawn(move || lines(stderr).collect::<Vec<_>>());
+    let has_told = std::thread::spawn(move || show(rust));
+    let success = child.wait().map_err(Error::io("run", "make"))?.success();
+    // The pipe ends here: the programs within make open it through this process.
+    drop(rust_writer);
+    let join = "reading does not panic";
+    let (mut output, stderr) = (stdout.join().expect(join), stderr.join().expect(join));
+    output.extend(stderr);
+    outcome(package, success, has_told.join().expect(join), &output)
+}
+
+/// Shows what comes, and returns whether an error was among it.
+fn show(stream: impl Read) -> bool {
+    let mut has_told = false;
+    for line in lines(stream) {
+        has_told |= strip_str(&line).to_string().starts_with("error");
+        anstream::eprintln!("{line}");
+    }
+    has_told
+}
+
+fn lines(stream: impl Read) -> impl Iterator<Item = String> {
+    BufReader::new(stream)
+        .split(b'\n')
+        .map_while(io::Result::ok)
+        .map(|line| String::from_utf8_lossy(&line).into_owned())
+}
+
+/// How the build ended: `has_told` where an error is on the screen already.
+fn outcome(package: &str, success: bool, has_told: bool, output: &[String]) -> Result<()> {
+    let package = package.to_owned();
+    if !success && has_told {
+        return Err(Error::NotBuilt { package });
+    }
+    let warnings: Vec<&str> = output.iter().map(String::as_str).filter(|line| is_warning(line)).collect();
+    if !warnings.is_empty() {
+        return Err(Error::Warnings { tool: "Kbuild's tools", lines: warnings.join("\n") });
+    }
+    if !success {
+        return Err(Error::Kbuild { package, output: output.join("\n") });
+    }
+    Ok(())
+}
+
+/// Whether a line is the warning or error of a tool, and not of Kbuild about its own work.
+fn is_warning(line: &str) -> bool {
+    // The compiler is another build of the same version where the kernel is a distribution's.
+    let of_kbuild = ["make", "warning: the compiler differs", "warning: pahole version differs"];
+    let lower = line.to_ascii_lowercase();
+    (lower.contains("warning:") || lower.contains("error:"))
+        && !of_kbuild.iter().any(|start| line.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tools_warning_is_told_from_what_kbuild_says() {
+        for line in [
+            "vmlinux.o: warning: objtool: f+0x10: unreachable instruction",
+            "WARNING: modpost: missing MODULE_LICENSE() in x.o",
+            "ERROR: modpost: \"nothing\" [x.ko] undefined!",
+            "/x/klp_glue.c:12:3: warning: unused variable",
+            "ld: warning: x.o: missing .note.GNU-stack section implies executable stack",
+        ] {
+            assert!(is_warning(line), "{line}");
+        }
+        for line in [
+            "make[1]: *** [Makefile] Error 2",
+            "Skipping BTF generation for x.ko due to unavailability of vmlinux",
+            "warning: the compiler differs from the one used to build the kernel",
+        ] {
+            assert!(!is_warning(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_build_fails_for_one_reason() {
+        let output = ["x.o: warning: objtool: f: no".to_owned()];
+        assert!(outcome("x", true, false, &[]).is_ok());
+        // rustc's warnings are no errors, and neither are those that were told beside an error of make's.
+        assert!(outcome("x", true, true, &[]).is_ok());
+        assert!(matches!(outcome("x", true, false, &output), Err(Error::Warnings { .. })));
+        assert!(matches!(outcome("x", false, false, &output), Err(Error::Warnings { .. })));
+        assert!(matches!(outcome("x", false, true, &output), Err(Error::NotBuilt { .. })));
+        assert!(matches!(outcome("x", false, false, &[]), Err(Error::Kbuild { .. })));
+    }
+}

@@ -1,0 +1,95 @@
+//! A last look at a finished module: everything in it is something that the kernel's module loader and
+//! livepatch core know, and read as the linker meant it.
+//!
+//! Follows `kernel/module/main.c`, `arch/x86/kernel/module.c` and `kernel/livepatch/core.c` of 6.1 to
+//! 6.12. What is not on a list here is refused by name: the loader accepts most of what it does not know,
+//! and ignores it or takes it for something else.
+
+mod relocations;
+mod sections;
+mod symbols;
+
+use object::elf::{EM_X86_64, ET_REL, FileHeader64, SHT_SYMTAB, STT_SECTION, SectionFlags, SymbolSection};
+use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTable};
+use object::{LittleEndian, SectionIndex};
+
+use crate::error::{Error, Result};
+use crate::patch::inspect::modinfo::Modinfo;
+
+const LE: LittleEndian = LittleEndian;
+
+/// `SHN_LIVEPATCH`: a symbol that the livepatch core finds.
+pub const SHN_LIVEPATCH: SymbolSection = SymbolSection(0xff20);
+/// `SHF_RELA_LIVEPATCH`: relocations that the livepatch core applies.
+pub const SHF_RELA_LIVEPATCH: SectionFlags = SectionFlags(0x0010_0000);
+/// How the names of sections of livepatch relocations start.
+pub const RELOCATION_PREFIX: &str = ".klp.rela.";
+
+/// A section of a module, as the file has it.
+type Section = object::elf::SectionHeader64<LittleEndian>;
+/// A symbol of a module, as the file has it.
+type Symbol = object::elf::Sym64<LittleEndian>;
+
+/// A module as the loader sees it.
+struct Module<'data> {
+    data: &'data [u8],
+    sections: SectionTable<'data, FileHeader64<LittleEndian>>,
+    symbols: SymbolTable<'data, FileHeader64<LittleEndian>>,
+    /// Whether its `.modinfo` says that it is a livepatch.
+    is_livepatch: bool,
+}
+
+impl Module<'_> {
+    fn name(&self, section: &Section) -> String {
+        let name = self.sections.section_name(LE, section).unwrap_or(b"(a section without a name)");
+        String::from_utf8_lossy(name).into_owned()
+    }
+
+    /// The name of a symbol; that of its section where it stands for one.
+    fn symbol_name(&self, symbol: &Symbol) -> String {
+        if symbol.st_type() == STT_SECTION
+            && let Ok(section) = self.sections.section(SectionIndex(symbol.st_shndx(LE).0.into()))
+        {
+            return self.name(section);
+        }
+        let name = self.symbols.symbol_name(LE, symbol).unwrap_or(b"(a symbol without a name)");
+        String::from_utf8_lossy(name).into_owned()
+    }
+}
+
+/// All that is wrong with a finished module: each is a reason not to load it.
+///
+/// # Errors
+///
+/// The file is not a relocatable ELF object of x86-64 that can be read.
+pub fn faults(data: &[u8]) -> Result<Vec<String>> {
+    let elf = || Error::elf("read the module");
+    let header = FileHeader64::<LittleEndian>::parse(data).map_err(elf())?;
+    if header.e_type(LE) != ET_REL || header.e_machine(LE) != EM_X86_64 {
+        return Ok(vec!["it is not a relocatable object of x86_64".into()]);
+    }
+    let sections = header.sections(LE, data).map_err(elf())?;
+    let symbols = sections.symbols(LE, data, SHT_SYMTAB).map_err(elf())?;
+    let file = object::File::parse(data).map_err(elf())?;
+    let is_livepatch = Modinfo::read(&file)?.has("livepatch");
+    let module = Module { data, sections, symbols, is_livepatch };
+    let mut faults = sections::faults(&module);
+    faults.extend(symbols::faults(&module));
+    faults.extend(relocations::faults(&module));
+    Ok(faults)
+}
+
+/// The object that a livepatch symbol is of: `.klp.sym.OBJECT.NAME,POS`.
+fn object_of(symbol: &str) -> Option<&str> {
+    let (object, name) = symbol.strip_prefix(crate::patch::inspect::symbols::PREFIX)?.split_once('.')?;
+    let (name, position) = name.rsplit_once(',')?;
+    (!object.is_empty() && !name.is_empty() && position.parse::<u64>().is_ok()).then_some(object)
+}
+
+/// Whether a section has a place in memory.
+fn is_alloc(section: &Section) -> bool {
+    section.sh_flags(LE).contains(object::elf::SHF_ALLOC)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,88 @@
+//! The relocations: of types that the loader applies, where it applies them.
+
+use std::collections::BTreeSet;
+
+use object::elf::{
+    NAMES_R_X86_64, R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_NONE, R_X86_64_PC32, R_X86_64_PC64,
+    R_X86_64_PLT32, RelocationType, SHT_NOBITS,
+};
+use object::read::elf::{Rela, SectionHeader, Sym};
+use object::{SectionIndex, SymbolIndex};
+
+use super::{LE, Module, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH, Section, is_alloc, object_of};
+
+/// What is wrong with the relocations, each kind once a section and symbol.
+pub fn faults(module: &Module<'_>) -> Vec<String> {
+    let mut faults = BTreeSet::new();
+    for section in module.sections.iter() {
+        // Others are of sections that the loader has no place for, and it leaves them.
+        let Ok(target) = module.sections.section(SectionIndex(section.sh_info(LE) as usize)) else {
+            continue;
+        };
+        let is_livepatch = section.sh_flags(LE).contains(SHF_RELA_LIVEPATCH);
+        if let Ok(Some((relocations, _))) = section.rela(LE, module.data)
+            && (is_alloc(target) || is_livepatch)
+        {
+            for relocation in relocations {
+                let at = |fault| format!("relocation of {}: {fault}", module.name(target));
+                faults.extend(fault(module, section, target, relocation).map(at));
+            }
+        }
+    }
+    faults.into_iter().collect()
+}
+
+/// How many bytes a relocation writes; none for one that the loader refuses.
+fn width(kind: RelocationType) -> Option<usize> {
+    match kind {
+        R_X86_64_NONE => Some(0),
+        R_X86_64_64 | R_X86_64_PC64 => Some(8),
+        R_X86_64_PC32 | R_X86_64_PLT32 | R_X86_64_32 | R_X86_64_32S => Some(4),
+        _ => None,
+    }
+}
+
+fn fault(
+    module: &Module<'_>,
+    section: &Section,
+    target: &Section,
+    relocation: &object::elf::Rela64<object::LittleEndian>,
+) -> Option<String> {
+    let Ok(symbol) = module.symbols.symbol(SymbolIndex(relocation.r_sym(LE, false) as usize)) else {
+        return Some("it names a symbol that the file does not have".into());
+    };
+    let name = module.symbol_name(symbol);
+    let kind = relocation.r_type(LE, false);
+    let Some(width) = width(kind) else {
+        let known = NAMES_R_X86_64.name(kind).map_or_else(|| format!("type {}", kind.0), str::to_owned);
+        let is_thread_local = ["TPOFF", "DTPMOD", "TLS"].iter().any(|part| known.contains(part));
+        let why = if is_thread_local { ": the kernel has no thread-local variables" } else { "" };
+        return Some(format!("{known} of `{name}` is not one that the kernel's module loader applies{why}"));
+    };
+    let (is_livepatch, of_livepatch) =
+        (section.sh_flags(LE).contains(SHF_RELA_LIVEPATCH), symbol.st_shndx(LE) == SHN_LIVEPATCH);
+    if is_livepatch != of_livepatch {
+        let should = if of_livepatch { "must" } else { "must not" };
+        return Some(format!("`{name}` {should} be in a section of livepatch relocations"));
+    }
+    if is_livepatch {
+        let section = module.name(section);
+        let object = section.strip_prefix(RELOCATION_PREFIX).and_then(|rest| rest.split('.').next());
+        if object != object_of(&name) {
+            return Some(format!("`{name}` stands in {section}, which is of another object"));
+        }
+    }
+    if target.sh_type(LE) == SHT_NOBITS {
+        return Some(format!("`{name}` in a section without contents"));
+    }
+    let data = target.data(LE, module.data).unwrap_or_default();
+    let start = usize::try_from(relocation.r_offset(LE)).unwrap_or(usize::MAX);
+    match start.checked_add(width).and_then(|end| data.get(start..end)) {
+        None => Some(format!("`{name}` is beyond the end of the section")),
+        // apply_relocate_add refuses it: a relocation that was applied already would be lost.
+        Some(place) if place.iter().any(|byte| *byte != 0) => {
+            Some(format!("`{name}` at {start:#x} has a value already, which the kernel refuses"))
+        }
+        Some(_) => None,
+    }
+}
