@@ -19,24 +19,30 @@ fn a_transition_is_forced() {
     A1.enable();
     let sleeper = Sleeper::opening_a_fifo("force", "fifo_open");
     B2_STALLS.insert().unwrap();
-    assert_eq!(log.callbacks(), ["a1.pre 1", "a1.post 1", "b2_stalls.pre 2", "a1.unpre 1"]);
+    assert_eq!(
+        log.callbacks(),
+        ["a1.pre_patch 1", "a1.post_patch 1", "b2_stalls.pre_patch 2", "a1.pre_unpatch 1"]
+    );
     assert!(B2_STALLS.in_transition());
     B2_STALLS.force();
     B2_STALLS.settle();
     A1.gone();
-    assert_eq!(log.callbacks(), ["a1.unpost 1", "b2_stalls.post 2"]);
+    assert_eq!(log.callbacks(), ["a1.post_unpatch 1", "b2_stalls.post_patch 2"]);
     assert_eq!(A1.try_remove(), Err(Errno::AGAIN), "pinned: a task may still run its code");
     drop(sleeper);
 
     // The states are as after any other transition: both go, and come again.
     B2_STALLS.disable();
-    assert_eq!(log.callbacks(), ["b2_stalls.unpre 2", "b2_stalls.unpost 2"]);
+    assert_eq!(log.callbacks(), ["b2_stalls.pre_unpatch 2", "b2_stalls.post_unpatch 2"]);
     // Only what was forced off: the new patch left in the ordinary way.
     B2_STALLS.remove();
     assert_eq!(A1.try_remove(), Err(Errno::AGAIN), "pinned");
     B1.enable();
     B1.end();
-    assert_eq!(log.callbacks(), ["b1.pre 1", "b1.post 1", "b1.unpre 1", "b1.unpost 1"]);
+    assert_eq!(
+        log.callbacks(),
+        ["b1.pre_patch 1", "b1.post_patch 1", "b1.pre_unpatch 1", "b1.post_unpatch 1"]
+    );
     let lines = all.lines();
     assert!(!lines.iter().any(|line| is_complaint(line)), "{lines:#?}");
 }

@@ -44,7 +44,7 @@ fn reversed_both_ways_and_finished() {
     let old = sleeper_in_old("enable-old");
     B2_SLEEPS.insert().unwrap();
     let new = sleeper_in_new("enable-new");
-    assert_eq!(log.callbacks(), ["b2_sleeps.pre 2", "a1.unpre 1"]);
+    assert_eq!(log.callbacks(), ["b2_sleeps.pre_patch 2", "a1.pre_unpatch 1"]);
     for enabled in [false, true, false, true] {
         B2_SLEEPS.set_enabled(enabled);
         assert!(B2_SLEEPS.in_transition(), "held up both ways");
@@ -53,12 +53,12 @@ fn reversed_both_ways_and_finished() {
     drop(old);
     B2_SLEEPS.settle();
     A1.gone();
-    assert_eq!(log.callbacks(), ["a1.unpost 1", "b2_sleeps.post 2"]);
+    assert_eq!(log.callbacks(), ["a1.post_unpatch 1", "b2_sleeps.post_patch 2"]);
     A1.remove();
 
     B2_SLEEPS.set_enabled(false);
     let old = sleeper_in_old("disable-old");
-    assert_eq!(log.callbacks(), ["b2_sleeps.unpre 2"]);
+    assert_eq!(log.callbacks(), ["b2_sleeps.pre_unpatch 2"]);
     for enabled in [true, false, true, false] {
         B2_SLEEPS.set_enabled(enabled);
         assert!(B2_SLEEPS.in_transition(), "held up both ways");
@@ -66,7 +66,7 @@ fn reversed_both_ways_and_finished() {
     assert_eq!(log.callbacks(), NOTHING);
     drop(new);
     B2_SLEEPS.gone();
-    assert_eq!(log.callbacks(), ["b2_sleeps.unpost 2"]);
+    assert_eq!(log.callbacks(), ["b2_sleeps.post_unpatch 2"]);
     drop(old);
     B2_SLEEPS.remove();
 }
@@ -82,7 +82,8 @@ fn signals_end_a_transition() {
     assert_eq!(sleeper.ends_by_itself(), Some(1), "the new function fails");
     let lines = log.lines();
     assert!(lines.iter().any(|line| line.contains("signaling remaining tasks")), "{lines:#?}");
-    let order = ["b2_stalls: pre 2", "a1: unpre 1", "a1: unpost 1", "b2_stalls: post 2"];
+    let order =
+        ["b2_stalls: pre_patch 2", "a1: pre_unpatch 1", "a1: post_unpatch 1", "b2_stalls: post_patch 2"];
     let mut rest = lines.iter();
     for callback in order {
         assert!(rest.any(|line| line.contains(callback)), "{callback} is not where it belongs: {lines:#?}");
@@ -96,7 +97,7 @@ fn a_module_comes_and_goes_while_enabling() {
     let mut log = Log::new();
     let old = sleeper_in_old("coming");
     MARKS.insert().unwrap();
-    assert_eq!(log.callbacks(), ["marks.pre 5"]);
+    assert_eq!(log.callbacks(), ["marks.pre_patch 5"]);
     for _ in 0..2 {
         TARGET.insert().unwrap();
         // This task has been switched, the one that sleeps has not.
@@ -109,12 +110,12 @@ fn a_module_comes_and_goes_while_enabling() {
     assert!(MARKS.in_transition());
     drop(old);
     MARKS.settle();
-    assert_eq!(log.callbacks(), ["marks.post 5"]);
+    assert_eq!(log.callbacks(), ["marks.post_patch 5"]);
     assert_eq!(looks(), "2 2 2");
     TARGET.remove();
     assert_eq!(log.callbacks(), dropped("marks", 2));
     MARKS.end();
-    assert_eq!(log.callbacks(), ["marks.unpre 5", "marks.unpost 5"]);
+    assert_eq!(log.callbacks(), ["marks.pre_unpatch 5", "marks.post_unpatch 5"]);
 }
 
 fn a_module_comes_and_goes_while_disabling() {
@@ -125,7 +126,7 @@ fn a_module_comes_and_goes_while_disabling() {
     let new = sleeper_in_new("going");
     MARKS.set_enabled(false);
     assert_eq!(looks(), "0 0 0", "this task has been switched");
-    assert_eq!(log.callbacks(), ["marks.pre 5", "marks.post 5", "marks.unpre 5"]);
+    assert_eq!(log.callbacks(), ["marks.pre_patch 5", "marks.post_patch 5", "marks.pre_unpatch 5"]);
     TARGET.remove();
     assert_eq!(log.callbacks(), dropped("marks", 1));
     for _ in 0..2 {
@@ -137,7 +138,7 @@ fn a_module_comes_and_goes_while_disabling() {
     assert!(MARKS.in_transition());
     drop(new);
     MARKS.gone();
-    assert_eq!(log.callbacks(), ["marks.unpost 5"]);
+    assert_eq!(log.callbacks(), ["marks.post_unpatch 5"]);
     TARGET.remove();
     MARKS.remove();
     assert_eq!(log.callbacks(), NOTHING);
@@ -151,7 +152,7 @@ fn a_module_is_there_when_an_enable_is_reversed() {
     assert_eq!(looks(), "1 1 1");
     log.lines();
     MARKS.disable();
-    assert_eq!(log.callbacks(), [vec!["marks.unpost 5".into()], dropped("marks", 1)].concat());
+    assert_eq!(log.callbacks(), [vec!["marks.post_unpatch 5".into()], dropped("marks", 1)].concat());
     assert_eq!(looks(), "0 0 0");
     drop(old);
     TARGET.remove();
@@ -165,11 +166,11 @@ fn shadow_variables_of_a_failed_pre_patch() {
     assert_eq!(
         log.callbacks(),
         [
-            "shadows_fail.pre 1",
-            "shadows_fail.pre 6",
+            "shadows_fail.pre_patch 1",
+            "shadows_fail.pre_patch 6",
             "shadows_fail.dropped plain 1",
             "shadows_fail.dropped sleepy 2",
-            "shadows_fail.unpost 1",
+            "shadows_fail.post_unpatch 1",
         ]
     );
 }
@@ -226,7 +227,7 @@ fn each_allocation_fails() {
         .count();
     assert_eq!(failed, 6);
     MARKS.settle();
-    assert_eq!(log.callbacks(), ["marks.pre 5", "marks.post 5"]);
+    assert_eq!(log.callbacks(), ["marks.pre_patch 5", "marks.post_patch 5"]);
 
     // Replacing it, where the list and the state are there.
     let failed = (1..20)

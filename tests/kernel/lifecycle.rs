@@ -50,23 +50,32 @@ const C1_REPLACES: Patch = Patch("c1_replaces");
 fn l1_enable_and_disable() {
     let mut log = Log::new();
     A1.enable();
-    assert_eq!(log.callbacks(), ["a1.pre 1", "a1.post 1"]);
+    assert_eq!(log.callbacks(), ["a1.pre_patch 1", "a1.post_patch 1"]);
     A1.end();
-    assert_eq!(log.callbacks(), ["a1.unpre 1", "a1.unpost 1"]);
+    assert_eq!(log.callbacks(), ["a1.pre_unpatch 1", "a1.post_unpatch 1"]);
 }
 
 fn l2_two_states() {
     let mut log = Log::new();
     A12.enable();
-    assert_eq!(log.callbacks(), ["a12.pre 1", "a12.pre 2", "a12.post 1", "a12.post 2"]);
+    assert_eq!(
+        log.callbacks(),
+        ["a12.pre_patch 1", "a12.pre_patch 2", "a12.post_patch 1", "a12.post_patch 2"]
+    );
     A12.end();
-    assert_eq!(log.callbacks(), ["a12.unpre 2", "a12.unpre 1", "a12.unpost 2", "a12.unpost 1"]);
+    assert_eq!(
+        log.callbacks(),
+        ["a12.pre_unpatch 2", "a12.pre_unpatch 1", "a12.post_unpatch 2", "a12.post_unpatch 1"]
+    );
 }
 
 fn l3_pre_patch_fails() {
     let mut log = Log::new();
     A12_FAILS.refused(Errno::BUSY);
-    assert_eq!(log.callbacks(), ["a12_fails.pre 1", "a12_fails.pre 2", "a12_fails.unpost 1"]);
+    assert_eq!(
+        log.callbacks(),
+        ["a12_fails.pre_patch 1", "a12_fails.pre_patch 2", "a12_fails.post_unpatch 1"]
+    );
 }
 
 fn l4_replace_continues() {
@@ -76,27 +85,30 @@ fn l4_replace_continues() {
     assert_eq!(log.callbacks(), NOTHING);
     A1.remove();
     B1_REPLACES.end();
-    assert_eq!(log.callbacks(), ["b1_replaces.unpre 1", "b1_replaces.unpost 1"]);
+    assert_eq!(log.callbacks(), ["b1_replaces.pre_unpatch 1", "b1_replaces.post_unpatch 1"]);
 }
 
 fn l5_replace_introduces() {
     let mut log = enabled(A1);
     B12_REPLACES.enable();
-    assert_eq!(log.callbacks(), ["b12_replaces.pre 2", "b12_replaces.post 2"]);
+    assert_eq!(log.callbacks(), ["b12_replaces.pre_patch 2", "b12_replaces.post_patch 2"]);
     end_both(A1, B12_REPLACES);
 }
 
 fn l6_downgrade() {
     let mut log = enabled(B12_REPLACES);
     A1_REPLACES.enable();
-    assert_eq!(log.callbacks(), ["b12_replaces.unpre 2", "b12_replaces.unpost 2"]);
+    assert_eq!(log.callbacks(), ["b12_replaces.pre_unpatch 2", "b12_replaces.post_unpatch 2"]);
     end_both(B12_REPLACES, A1_REPLACES);
 }
 
 fn l7_replace_removes() {
     let mut log = enabled(A1);
     B2_REPLACES.enable();
-    assert_eq!(log.callbacks(), ["b2_replaces.pre 2", "a1.unpre 1", "a1.unpost 1", "b2_replaces.post 2"]);
+    assert_eq!(
+        log.callbacks(),
+        ["b2_replaces.pre_patch 2", "a1.pre_unpatch 1", "a1.post_unpatch 1", "b2_replaces.post_patch 2"]
+    );
     end_both(A1, B2_REPLACES);
 }
 
@@ -105,14 +117,14 @@ fn l8_reversed_enable() {
     let sleeper = Sleeper::opening_a_fifo("l8", "fifo_open");
     B2_STALLS.insert().unwrap();
     assert!(B2_STALLS.in_transition());
-    assert_eq!(log.callbacks(), ["b2_stalls.pre 2", "a1.unpre 1"]);
+    assert_eq!(log.callbacks(), ["b2_stalls.pre_patch 2", "a1.pre_unpatch 1"]);
     B2_STALLS.set_enabled(false);
     B2_STALLS.gone();
-    assert_eq!(log.callbacks(), ["a1.post 1", "b2_stalls.unpost 2"]);
+    assert_eq!(log.callbacks(), ["a1.post_patch 1", "b2_stalls.post_unpatch 2"]);
     drop(sleeper);
     B2_STALLS.remove();
     A1.end();
-    assert_eq!(log.callbacks(), ["a1.unpre 1", "a1.unpost 1"]);
+    assert_eq!(log.callbacks(), ["a1.pre_unpatch 1", "a1.post_unpatch 1"]);
 }
 
 fn l9_reversed_disable() {
@@ -120,13 +132,13 @@ fn l9_reversed_disable() {
     let sleeper = Sleeper::opening_a_fifo("l9", "msleep_interruptible");
     A1_SLEEPS.set_enabled(false);
     assert!(A1_SLEEPS.in_transition());
-    assert_eq!(log.callbacks(), ["a1_sleeps.unpre 1"]);
+    assert_eq!(log.callbacks(), ["a1_sleeps.pre_unpatch 1"]);
     A1_SLEEPS.set_enabled(true);
     A1_SLEEPS.settle();
-    assert_eq!(log.callbacks(), ["a1_sleeps.post 1"]);
+    assert_eq!(log.callbacks(), ["a1_sleeps.post_patch 1"]);
     drop(sleeper);
     A1_SLEEPS.end();
-    assert_eq!(log.callbacks(), ["a1_sleeps.unpre 1", "a1_sleeps.unpost 1"]);
+    assert_eq!(log.callbacks(), ["a1_sleeps.pre_unpatch 1", "a1_sleeps.post_unpatch 1"]);
 }
 
 fn l10_two_patches_share() {
@@ -135,14 +147,14 @@ fn l10_two_patches_share() {
     A1.end();
     assert_eq!(log.callbacks(), NOTHING);
     B1.end();
-    assert_eq!(log.callbacks(), ["b1.unpre 1", "b1.unpost 1"]);
+    assert_eq!(log.callbacks(), ["b1.pre_unpatch 1", "b1.post_unpatch 1"]);
 }
 
 fn l11_shared_and_replaced() {
     let mut log = enabled(A1);
     B1.enable();
     C_REPLACES.enable();
-    assert_eq!(log.callbacks(), ["b1.unpre 1", "b1.unpost 1"]);
+    assert_eq!(log.callbacks(), ["b1.pre_unpatch 1", "b1.post_unpatch 1"]);
     A1.gone();
     A1.remove();
     end_both(B1, C_REPLACES);
@@ -172,10 +184,15 @@ fn l14_later_failure() {
     B2_UNPATCHABLE.refused(Errno::INVAL);
     assert_eq!(
         log.callbacks(),
-        ["b2_unpatchable.pre 2", "a1.unpre 1", "a1.post 1", "b2_unpatchable.unpost 2"]
+        [
+            "b2_unpatchable.pre_patch 2",
+            "a1.pre_unpatch 1",
+            "a1.post_patch 1",
+            "b2_unpatchable.post_unpatch 2"
+        ]
     );
     A1.end();
-    assert_eq!(log.callbacks(), ["a1.unpre 1", "a1.unpost 1"]);
+    assert_eq!(log.callbacks(), ["a1.pre_unpatch 1", "a1.post_unpatch 1"]);
 }
 
 fn l15_block_disable() {
@@ -188,7 +205,7 @@ fn l15_block_disable() {
     C1_REPLACES.enable();
     assert_eq!(log.callbacks(), NOTHING);
     end_both(A1_BLOCKS, C1_REPLACES);
-    assert_eq!(log.callbacks(), ["c1_replaces.unpre 1", "c1_replaces.unpost 1"]);
+    assert_eq!(log.callbacks(), ["c1_replaces.pre_unpatch 1", "c1_replaces.post_unpatch 1"]);
 
     // S13: a disable can't be refused; the state stays, and with it the module.
     A1_BLOCKS.enable();
@@ -203,7 +220,7 @@ fn l15_block_disable() {
     assert_eq!(log.callbacks(), NOTHING);
     A1_BLOCKS.remove();
     C1_REPLACES.end();
-    assert_eq!(log.callbacks(), ["c1_replaces.unpre 1", "c1_replaces.unpost 1"]);
+    assert_eq!(log.callbacks(), ["c1_replaces.pre_unpatch 1", "c1_replaces.post_unpatch 1"]);
 }
 
 fn l16_data_outlive_their_module() {
@@ -213,7 +230,10 @@ fn l16_data_outlive_their_module() {
     A1.remove();
     assert!(!A1.is_loaded());
     B1_REPLACES.end();
-    assert_eq!(log.of_patches(), ["b1_replaces.unpre 1 (klp_test_a1)", "b1_replaces.unpost 1 (klp_test_a1)"]);
+    assert_eq!(
+        log.of_patches(),
+        ["b1_replaces.pre_unpatch 1 (klp_test_a1)", "b1_replaces.post_unpatch 1 (klp_test_a1)"]
+    );
 }
 
 fn s4_s5_s7_orders_among_several_patches() {
@@ -222,16 +242,16 @@ fn s4_s5_s7_orders_among_several_patches() {
     log.lines();
     let sleeper = Sleeper::opening_a_fifo("s7", "msleep_interruptible");
     B2_STALLS.insert().unwrap();
-    let s4 = ["b2_stalls.pre 2", "marks.unpre 5", "a1.unpre 1"];
+    let s4 = ["b2_stalls.pre_patch 2", "marks.pre_unpatch 5", "a1.pre_unpatch 1"];
     assert_eq!(log.callbacks(), s4);
     B2_STALLS.set_enabled(false);
     B2_STALLS.gone();
-    assert_eq!(log.callbacks(), ["a1.post 1", "marks.post 5", "b2_stalls.unpost 2"]);
+    assert_eq!(log.callbacks(), ["a1.post_patch 1", "marks.post_patch 5", "b2_stalls.post_unpatch 2"]);
     drop(sleeper);
     B2_STALLS.remove();
 
     B2_STALLS.enable();
-    let s5 = ["marks.unpost 5", "a1.unpost 1", "b2_stalls.post 2"];
+    let s5 = ["marks.post_unpatch 5", "a1.post_unpatch 1", "b2_stalls.post_patch 2"];
     assert_eq!(log.callbacks(), [s4, s5].concat());
     A1.gone();
     A1.remove();
@@ -241,7 +261,10 @@ fn s4_s5_s7_orders_among_several_patches() {
 fn s4_s5_order_of_several_states() {
     let mut log = enabled(A12);
     C_REPLACES.enable();
-    assert_eq!(log.callbacks(), ["a12.unpre 2", "a12.unpre 1", "a12.unpost 2", "a12.unpost 1"]);
+    assert_eq!(
+        log.callbacks(),
+        ["a12.pre_unpatch 2", "a12.pre_unpatch 1", "a12.post_unpatch 2", "a12.post_unpatch 1"]
+    );
     end_both(A12, C_REPLACES);
 }
 
@@ -249,10 +272,10 @@ fn s8_order_of_several_states() {
     let mut log = enabled(A12_SLEEPS);
     let sleeper = Sleeper::opening_a_fifo("s8", "msleep_interruptible");
     A12_SLEEPS.set_enabled(false);
-    assert_eq!(log.callbacks(), ["a12_sleeps.unpre 2", "a12_sleeps.unpre 1"]);
+    assert_eq!(log.callbacks(), ["a12_sleeps.pre_unpatch 2", "a12_sleeps.pre_unpatch 1"]);
     A12_SLEEPS.set_enabled(true);
     A12_SLEEPS.settle();
-    assert_eq!(log.callbacks(), ["a12_sleeps.post 1", "a12_sleeps.post 2"], "in table order");
+    assert_eq!(log.callbacks(), ["a12_sleeps.post_patch 1", "a12_sleeps.post_patch 2"], "in table order");
     drop(sleeper);
     A12_SLEEPS.end();
 }
@@ -262,7 +285,7 @@ fn s13_a_state_that_stayed_is_removed_by_its_next_owner() {
     A1_BLOCKS.disable();
     let mut log = enabled(B1);
     C_REPLACES.enable();
-    assert_eq!(log.callbacks(), ["b1.unpre 1", "b1.unpost 1"]);
+    assert_eq!(log.callbacks(), ["b1.pre_unpatch 1", "b1.post_unpatch 1"]);
     A1_BLOCKS.remove();
     end_both(B1, C_REPLACES);
 }

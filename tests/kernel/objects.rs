@@ -45,7 +45,7 @@ fn shadow_variables_go_with_their_module() {
     assert_eq!(looks(), "0 0 0");
     MARKS.enable();
     assert_eq!((looks(), looks()), ("1 1 1".into(), "2 2 2".into()));
-    assert_eq!(log.callbacks(), ["marks.pre 5", "marks.post 5"]);
+    assert_eq!(log.callbacks(), ["marks.pre_patch 5", "marks.post_patch 5"]);
 
     for _ in 0..3 {
         TARGET.remove();
@@ -56,7 +56,7 @@ fn shadow_variables_go_with_their_module() {
 
     assert_eq!(looks(), "3 3 3");
     MARKS.end();
-    let end = ["marks.unpre 5", "marks.unpost 5"].map(str::to_owned);
+    let end = ["marks.pre_unpatch 5", "marks.post_unpatch 5"].map(str::to_owned);
     assert_eq!(log.callbacks(), [&end[..], &dropped("marks", 3)].concat());
     assert_eq!(looks(), "0 0 0");
     TARGET.remove();

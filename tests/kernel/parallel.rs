@@ -81,13 +81,16 @@ fn assert_symmetric(callbacks: &[String]) {
         if call == "dropped" {
             continue;
         }
-        let before = last.insert(state, call).unwrap_or("unpost");
+        let before = last.insert(state, call).unwrap_or("post_unpatch");
         let fits = matches!(
             (before, call),
-            ("unpost", "pre") | ("pre", "post" | "unpost") | ("post", "unpre") | ("unpre", "post" | "unpost")
+            ("post_unpatch", "pre_patch")
+                | ("pre_patch", "post_patch" | "post_unpatch")
+                | ("post_patch", "pre_unpatch")
+                | ("pre_unpatch", "post_patch" | "post_unpatch")
         );
         assert!(fits, "{call} of state {state} after {before}: {callbacks:#?}");
     }
     assert_eq!(last.keys().copied().collect::<Vec<_>>(), ["1", "2", "5"]);
-    assert!(last.values().all(|last| *last == "unpost"), "{last:?}");
+    assert!(last.values().all(|last| *last == "post_unpatch"), "{last:?}");
 }

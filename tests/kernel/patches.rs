@@ -86,7 +86,7 @@ fn shadow_variables_are_freed_once() {
     let (mut freed, rest): (Vec<_>, Vec<_>) =
         log.of_patches().into_iter().partition(|line| line.contains("dropped"));
     freed.sort();
-    assert_eq!(rest, ["shadows.unpost"]);
+    assert_eq!(rest, ["shadows.post_unpatch"]);
     assert_eq!(
         freed,
         [

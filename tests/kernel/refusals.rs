@@ -40,7 +40,8 @@ fn assert_refused(patch: Patch, why: &str) {
 fn assert_goes_on(patch: Patch, state: u64) {
     let mut log = Log::new();
     patch.end();
-    let ends = ["unpre", "unpost"].map(|call| format!("{}.{call} {state} ({})", patch.0, patch.module()));
+    let ends = ["pre_unpatch", "post_unpatch"]
+        .map(|call| format!("{}.{call} {state} ({})", patch.0, patch.module()));
     assert_eq!(log.of_patches(), ends);
 }
 

@@ -51,7 +51,7 @@ fn beside_marks(what: impl FnOnce()) {
     assert_eq!(looks(), "2 2 2");
     let mut log = Log::new();
     MARKS.end();
-    assert_eq!(log.callbacks()[..2], ["marks.unpre 5", "marks.unpost 5"]);
+    assert_eq!(log.callbacks()[..2], ["marks.pre_unpatch 5", "marks.post_unpatch 5"]);
     TARGET.remove();
 }
 
@@ -105,7 +105,7 @@ fn s14_a_c_patch_that_was_there_first_is_replaced() {
         assert!(!is_patched_in_c());
         C_PATCH.remove();
         MARKS_REPLACES.end();
-        let calls = ["pre", "post", "unpre", "unpost"];
+        let calls = ["pre_patch", "post_patch", "pre_unpatch", "post_unpatch"];
         assert_eq!(log.callbacks(), calls.map(|call| format!("marks_replaces.{call} 5")));
     }
 }

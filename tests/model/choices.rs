@@ -138,16 +138,16 @@ fn loaded(omit: u32, replace: bool, version: u32) -> Result<(Sim, std::sync::Mut
 #[test]
 fn all_takes_part_unless_it_is_left_out() {
     let (sim, _guard) = loaded(0, false, 0).unwrap();
-    assert_eq!(sim.take_calls(), ["choices.post 1", "choices.post vmlinux"]);
+    assert_eq!(sim.take_calls(), ["choices.post_patch 1", "choices.post_patch vmlinux"]);
     let states: Vec<_> = sim.snapshot().unwrap().patches.iter().map(|patch| patch.claims.len()).collect();
     assert_eq!(states.iter().sum::<usize>(), 3);
     sim.load_target("target").unwrap();
     assert_eq!(
         (sim.take_calls(), STATE.get()),
-        (vec!["choices.pre target".to_owned()], Some(ModuleState::Coming))
+        (vec!["choices.pre_patch target".to_owned()], Some(ModuleState::Coming))
     );
     sim.disable("choices").unwrap();
-    assert_eq!(sim.take_calls(), ["choices.unpre 1"]);
+    assert_eq!(sim.take_calls(), ["choices.pre_unpatch 1"]);
     assert_eq!(EXITS.get(), 0);
     sim.rmmod("choices").unwrap();
     assert_eq!(EXITS.get(), 1);
@@ -156,7 +156,7 @@ fn all_takes_part_unless_it_is_left_out() {
 #[test]
 fn what_is_left_out_is_as_if_it_were_not_there() {
     let (sim, _guard) = loaded(FIRST | SECOND | TARGET, false, 0).unwrap();
-    assert_eq!(sim.take_calls(), ["choices.post vmlinux"]);
+    assert_eq!(sim.take_calls(), ["choices.post_patch vmlinux"]);
     sim.load_target("target").unwrap();
     assert_eq!(sim.take_calls(), [""; 0]);
     sim.disable("choices").unwrap();

@@ -29,18 +29,21 @@ fn end(sim: &Sim, patch: &str) {
 fn l1_enable_and_disable() {
     let sim = Sim::new();
     sim.insmod(patch("a", [1])).unwrap();
-    assert_eq!(sim.take_calls(), ["a.pre 1", "a.post 1"]);
+    assert_eq!(sim.take_calls(), ["a.pre_patch 1", "a.post_patch 1"]);
     end(&sim, "a");
-    assert_eq!(sim.take_calls(), ["a.unpre 1", "a.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["a.pre_unpatch 1", "a.post_unpatch 1"]);
 }
 
 #[test]
 fn l2_two_states() {
     let sim = Sim::new();
     sim.insmod(patch("a", [1, 2])).unwrap();
-    assert_eq!(sim.take_calls(), ["a.pre 1", "a.pre 2", "a.post 1", "a.post 2"]);
+    assert_eq!(sim.take_calls(), ["a.pre_patch 1", "a.pre_patch 2", "a.post_patch 1", "a.post_patch 2"]);
     end(&sim, "a");
-    assert_eq!(sim.take_calls(), ["a.unpre 2", "a.unpre 1", "a.unpost 2", "a.unpost 1"]);
+    assert_eq!(
+        sim.take_calls(),
+        ["a.pre_unpatch 2", "a.pre_unpatch 1", "a.post_unpatch 2", "a.post_unpatch 1"]
+    );
 }
 
 #[test]
@@ -48,7 +51,7 @@ fn l3_pre_patch_fails() {
     let sim = Sim::new();
     sim.fail_pre_patch("a", 2, EBUSY);
     assert_eq!(sim.insmod(patch("a", [1, 2])), Err(EBUSY));
-    assert_eq!(sim.take_calls(), ["a.pre 1", "a.pre 2", "a.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["a.pre_patch 1", "a.pre_patch 2", "a.post_unpatch 1"]);
     assert!(!sim.is_loaded("a"));
     sim.assert_clean();
 }
@@ -60,14 +63,14 @@ fn l4_replace_continues() {
     assert_eq!(sim.take_calls(), NOTHING);
     sim.rmmod("a").unwrap();
     end(&sim, "b");
-    assert_eq!(sim.take_calls(), ["b.unpre 1", "b.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["b.pre_unpatch 1", "b.post_unpatch 1"]);
 }
 
 #[test]
 fn l5_replace_introduces() {
     let sim = enabled(patch("a", [1]));
     sim.insmod(patch("b", [1, 2]).replace()).unwrap();
-    assert_eq!(sim.take_calls(), ["b.pre 2", "b.post 2"]);
+    assert_eq!(sim.take_calls(), ["b.pre_patch 2", "b.post_patch 2"]);
     end(&sim, "b");
 }
 
@@ -75,7 +78,7 @@ fn l5_replace_introduces() {
 fn l6_downgrade() {
     let sim = enabled(patch("b", [1, 2]));
     sim.insmod(patch("a", [1]).replace()).unwrap();
-    assert_eq!(sim.take_calls(), ["b.unpre 2", "b.unpost 2"]);
+    assert_eq!(sim.take_calls(), ["b.pre_unpatch 2", "b.post_unpatch 2"]);
     end(&sim, "a");
 }
 
@@ -84,9 +87,9 @@ fn l7_replace_removes() {
     let sim = enabled(patch("a", [1]));
     sim.stall();
     sim.insmod(patch("b", [2]).replace()).unwrap();
-    assert_eq!(sim.take_calls(), ["b.pre 2", "a.unpre 1"]);
+    assert_eq!(sim.take_calls(), ["b.pre_patch 2", "a.pre_unpatch 1"]);
     sim.resume();
-    assert_eq!(sim.take_calls(), ["a.unpost 1", "b.post 2"]);
+    assert_eq!(sim.take_calls(), ["a.post_unpatch 1", "b.post_patch 2"]);
     end(&sim, "b");
 }
 
@@ -95,14 +98,14 @@ fn l8_reversed_enable() {
     let sim = enabled(patch("a", [1]));
     sim.stall();
     sim.insmod(patch("b", [2]).replace()).unwrap();
-    assert_eq!(sim.take_calls(), ["b.pre 2", "a.unpre 1"]);
+    assert_eq!(sim.take_calls(), ["b.pre_patch 2", "a.pre_unpatch 1"]);
     sim.disable("b").unwrap();
     assert_eq!(sim.take_calls(), NOTHING);
     sim.resume();
-    assert_eq!(sim.take_calls(), ["a.post 1", "b.unpost 2"]);
+    assert_eq!(sim.take_calls(), ["a.post_patch 1", "b.post_unpatch 2"]);
     sim.rmmod("b").unwrap();
     end(&sim, "a");
-    assert_eq!(sim.take_calls(), ["a.unpre 1", "a.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["a.pre_unpatch 1", "a.post_unpatch 1"]);
 }
 
 #[test]
@@ -110,26 +113,26 @@ fn l9_reversed_disable() {
     let sim = enabled(patch("a", [1]));
     sim.stall();
     sim.disable("a").unwrap();
-    assert_eq!(sim.take_calls(), ["a.unpre 1"]);
+    assert_eq!(sim.take_calls(), ["a.pre_unpatch 1"]);
     sim.write_enabled("a", true).unwrap();
     sim.resume();
-    assert_eq!(sim.take_calls(), ["a.post 1"]);
+    assert_eq!(sim.take_calls(), ["a.post_patch 1"]);
     end(&sim, "a");
-    assert_eq!(sim.take_calls(), ["a.unpre 1", "a.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["a.pre_unpatch 1", "a.post_unpatch 1"]);
 }
 
 #[test]
 fn l10_two_patches_share() {
     let sim = Sim::new();
     sim.insmod(patch("a", [1])).unwrap();
-    assert_eq!(sim.take_calls(), ["a.pre 1", "a.post 1"]);
+    assert_eq!(sim.take_calls(), ["a.pre_patch 1", "a.post_patch 1"]);
     sim.insmod(patch("b", [1])).unwrap();
     assert_eq!(sim.take_calls(), NOTHING);
     sim.disable("a").unwrap();
     sim.rmmod("a").unwrap();
     assert_eq!(sim.take_calls(), NOTHING);
     end(&sim, "b");
-    assert_eq!(sim.take_calls(), ["b.unpre 1", "b.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["b.pre_unpatch 1", "b.post_unpatch 1"]);
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn l11_shared_and_replaced() {
     let sim = enabled(patch("a", [1]));
     sim.insmod(patch("b", [1])).unwrap();
     sim.insmod(patch("c", []).replace()).unwrap();
-    assert_eq!(sim.take_calls(), ["b.unpre 1", "b.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["b.pre_unpatch 1", "b.post_unpatch 1"]);
     sim.rmmod("a").unwrap();
     sim.rmmod("b").unwrap();
     end(&sim, "c");
@@ -172,7 +175,7 @@ fn l14_later_failure() {
     let sim = enabled(patch("a", [1]));
     sim.fail_patching("b", None);
     assert_eq!(sim.insmod(patch("b", [2]).replace()), Err(EINVAL));
-    assert_eq!(sim.take_calls(), ["b.pre 2", "a.unpre 1", "a.post 1", "b.unpost 2"]);
+    assert_eq!(sim.take_calls(), ["b.pre_patch 2", "a.pre_unpatch 1", "a.post_patch 1", "b.post_unpatch 2"]);
     assert!(!sim.is_loaded("b"));
     end(&sim, "a");
 }
@@ -188,7 +191,7 @@ fn l15_block_disable() {
     assert_eq!(sim.take_calls(), NOTHING);
     sim.rmmod("a").unwrap();
     end(&sim, "c");
-    assert_eq!(sim.take_calls(), ["c.unpre 1", "c.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["c.pre_unpatch 1", "c.post_unpatch 1"]);
 
     // S13: a disable can't be refused; the state stays, and with it the module.
     sim.insmod(blocking()).unwrap();
@@ -203,7 +206,7 @@ fn l15_block_disable() {
     assert_eq!(sim.take_calls(), NOTHING);
     sim.rmmod("a").unwrap();
     end(&sim, "c");
-    assert_eq!(sim.take_calls(), ["c.unpre 1", "c.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["c.pre_unpatch 1", "c.post_unpatch 1"]);
 }
 
 #[test]
@@ -214,5 +217,5 @@ fn l16_data_outlive_their_module() {
     // That they are intact in each callback, the model sees to.
     assert_eq!(sim.data_made_by(1).as_deref(), Some("a"));
     end(&sim, "b");
-    assert_eq!(sim.take_calls(), ["b.unpre 1", "b.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["b.pre_unpatch 1", "b.post_unpatch 1"]);
 }

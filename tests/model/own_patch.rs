@@ -212,7 +212,7 @@ fn what_sleeps_under_the_lock_is_seen() {
 fn a_replace_patch_without_the_state_removes_it() {
     let sim = booted();
     sim.insmod(Patch::new("other").replace()).unwrap();
-    assert_eq!(sim.take_calls(), ["own_patch.pre 1", "own_patch.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["own_patch.pre_patch 1", "own_patch.post_unpatch 1"]);
     assert!(!sim.is_live(1));
     sim.disable("other").unwrap();
     sim.assert_clean();

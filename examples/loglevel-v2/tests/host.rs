@@ -29,14 +29,17 @@ fn level() -> i32 {
 fn version_2_takes_over_what_version_1_saved() {
     let (_one, sim) = boot();
     sim.insmod(livepatch_loglevel_v1::livepatch()).unwrap();
-    assert_eq!((level(), sim.take_calls()), (8, vec![format!("{V1}.pre 1"), format!("{V1}.post 1")]));
+    assert_eq!(
+        (level(), sim.take_calls()),
+        (8, vec![format!("{V1}.pre_patch 1"), format!("{V1}.post_patch 1")])
+    );
 
     sim.insmod(livepatch_loglevel_v2::livepatch()).unwrap();
     assert_eq!((level(), sim.take_calls()), (7, vec![format!("{V2}.take_over 1 from 1")]));
     sim.rmmod(V1).unwrap();
 
     sim.disable(V2).unwrap();
-    assert_eq!((level(), sim.take_calls()), (4, vec![format!("{V2}.unpre 1")]));
+    assert_eq!((level(), sim.take_calls()), (4, vec![format!("{V2}.pre_unpatch 1")]));
     assert_eq!(sim.take_log().last().unwrap(), "livepatch_loglevel_v2: console log level back to 4");
     sim.rmmod(V2).unwrap();
     sim.assert_clean();

@@ -27,15 +27,15 @@
 //! let patch = Patch::from(livepatch()); // `livepatch!` has made the function
 //! let name = patch.name().to_owned();
 //! sim.insmod(patch)?;
-//! assert_eq!(sim.take_calls(), [format!("{name}.post 1")]);
+//! assert_eq!(sim.take_calls(), [format!("{name}.post_patch 1")]);
 //!
 //! // A later patch, made up here, that lacks the state: it gets stuck, and is taken back.
 //! sim.stall();
 //! sim.insmod(Patch::new("later").replace())?;
-//! assert_eq!(sim.take_calls(), [format!("{name}.unpre 1")]);
+//! assert_eq!(sim.take_calls(), [format!("{name}.pre_unpatch 1")]);
 //! sim.disable("later")?;
 //! sim.resume();
-//! assert_eq!(sim.take_calls(), [format!("{name}.post 1")]);
+//! assert_eq!(sim.take_calls(), [format!("{name}.post_patch 1")]);
 //!
 //! sim.disable(&name)?;
 //! sim.rmmod(&name)?;
@@ -348,7 +348,7 @@ impl Sim {
     }
 
     /// The callbacks of states that were called since, as the lifecycle page
-    /// writes them: `a.pre 1`, `b.take_over 1 from 1`; and those of objects: `a.pre vmlinux`.
+    /// writes them: `a.pre_patch 1`, `b.take_over 1 from 1`; and those of objects: `a.pre_patch vmlinux`.
     pub fn take_calls(&self) -> Vec<String> {
         let is_call = |event: &Event| matches!(event, Event::Call { .. } | Event::Object { .. });
         let calls = self.take_events().into_iter().filter(is_call);

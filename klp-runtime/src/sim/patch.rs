@@ -228,10 +228,10 @@ impl fmt::Display for Callback {
     /// As the lifecycle page abbreviates it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::PrePatch => "pre",
-            Self::PostPatch => "post",
-            Self::PreUnpatch => "unpre",
-            Self::PostUnpatch => "unpost",
+            Self::PrePatch => "pre_patch",
+            Self::PostPatch => "post_patch",
+            Self::PreUnpatch => "pre_unpatch",
+            Self::PostUnpatch => "post_unpatch",
             Self::TakeOver(_) => "take_over",
         })
     }

@@ -49,7 +49,7 @@ pub enum Event {
 }
 
 impl fmt::Display for Event {
-    /// As the lifecycle page writes it: `a.pre 1`.
+    /// As the lifecycle page writes it: `a.pre_patch 1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call { patch, callback: callback @ Callback::TakeOver(from), state } => {

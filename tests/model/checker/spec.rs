@@ -189,10 +189,10 @@ impl World {
             if !self.providers(set, state.id).is_empty() {
                 continue;
             }
-            calls.push(call(patch, "pre", state.id));
+            calls.push(call(patch, "pre_patch", state.id));
             if failing == Some(state.id) {
                 for id in introduced.iter().rev() {
-                    calls.push(call(patch, "unpost", *id));
+                    calls.push(call(patch, "post_unpatch", *id));
                     calls.push(format!("drop {id}"));
                 }
                 return Err(EBUSY);
@@ -201,7 +201,7 @@ impl World {
         }
         // S4.
         for (owner, id) in &removed {
-            calls.push(call(*owner, "unpre", *id));
+            calls.push(call(*owner, "pre_unpatch", *id));
         }
         self.order.push(patch);
         self.going = Some(Going { patch, enabling: true, patched: true, introduced, removing: removed });
@@ -247,7 +247,7 @@ impl World {
             if state.block {
                 held.insert(state.id);
             } else {
-                calls.push(call(patch, "unpre", state.id));
+                calls.push(call(patch, "pre_unpatch", state.id));
                 removing.push((patch, state.id));
             }
         }
@@ -275,7 +275,7 @@ impl World {
             (false, true) => {
                 // S8.
                 for (owner, id) in going.removing.iter().rev() {
-                    calls.push(call(*owner, "post", *id));
+                    calls.push(call(*owner, "post_patch", *id));
                 }
                 self.going = None;
             }
@@ -285,12 +285,12 @@ impl World {
     /// S5.
     fn finish_enable(&mut self, set: &PatchSet, going: &Going, calls: &mut Vec<String>) {
         for (owner, id) in &going.removing {
-            calls.push(call(*owner, "unpost", *id));
+            calls.push(call(*owner, "post_unpatch", *id));
             calls.push(format!("drop {id}"));
             self.free(set, *id, &self.providers(set, *id), calls);
         }
         for id in &going.introduced {
-            calls.push(call(going.patch, "post", *id));
+            calls.push(call(going.patch, "post_patch", *id));
         }
         for state in &set[going.patch].states {
             let providers = self.providers(set, state.id);
@@ -314,10 +314,10 @@ impl World {
     fn go_back_on_enable(&mut self, set: &PatchSet, calls: &mut Vec<String>) {
         let Some(going) = self.going.take() else { return };
         for (owner, id) in going.removing.iter().rev() {
-            calls.push(call(*owner, "post", *id));
+            calls.push(call(*owner, "post_patch", *id));
         }
         for id in going.introduced.iter().rev() {
-            calls.push(call(going.patch, "unpost", *id));
+            calls.push(call(going.patch, "post_unpatch", *id));
             calls.push(format!("drop {id}"));
             self.free(set, *id, &[going.patch], calls);
         }
@@ -327,7 +327,7 @@ impl World {
     /// The end of S6.
     fn finish_disable(&mut self, set: &PatchSet, going: &Going, calls: &mut Vec<String>) {
         for (owner, id) in &going.removing {
-            calls.push(call(*owner, "unpost", *id));
+            calls.push(call(*owner, "post_unpatch", *id));
             calls.push(format!("drop {id}"));
             self.free(set, *id, &[*owner], calls);
         }

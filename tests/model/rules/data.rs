@@ -18,7 +18,10 @@ fn s9_variables_are_freed_once_by_the_owner() {
         assert_eq!(events(&sim), NOTHING);
         sim.disable(last).unwrap();
         let mut freed = events(&sim);
-        assert_eq!(freed[..3], [format!("{last}.unpre 1"), format!("{last}.unpost 1"), "drop 1".into()]);
+        assert_eq!(
+            freed[..3],
+            [format!("{last}.pre_unpatch 1"), format!("{last}.post_unpatch 1"), "drop 1".into()]
+        );
         freed.drain(..3);
         freed.sort();
         let destroyed = |shadow, object| format!("{last}.destroy shadow{shadow} of {object}");
@@ -36,7 +39,7 @@ fn s9_a_replaced_owner_frees() {
     let sim = enabled([with("a"), with("b")]);
     sim.attach("a", 10, 0x10).unwrap();
     sim.insmod(Patch::new("c").replace()).unwrap();
-    assert_eq!(events(&sim), ["b.unpre 1", "b.unpost 1", "drop 1", "b.destroy shadow10 of 0x10"]);
+    assert_eq!(events(&sim), ["b.pre_unpatch 1", "b.post_unpatch 1", "drop 1", "b.destroy shadow10 of 0x10"]);
     end(&sim, "c");
 }
 
@@ -49,7 +52,7 @@ fn s9_a_variable_that_a_later_patch_does_not_know_goes_with_the_patch_that_does(
     sim.insmod(patch("b", [1]).shadow(Shadow::new(11, 1)).replace()).unwrap();
     assert_eq!(events(&sim), ["a.destroy shadow10 of 0x10"]);
     end(&sim, "b");
-    assert_eq!(events(&sim), ["b.unpre 1", "b.unpost 1", "drop 1", "b.destroy shadow11 of 0x10"]);
+    assert_eq!(events(&sim), ["b.pre_unpatch 1", "b.post_unpatch 1", "drop 1", "b.destroy shadow11 of 0x10"]);
 }
 
 #[test]
@@ -59,5 +62,5 @@ fn s10_data_are_made_by_the_introducer_and_dropped_after_post_unpatch() {
     assert_eq!(sim.data_made_by(1).as_deref(), Some("a"));
     assert_eq!(events(&sim), NOTHING);
     end(&sim, "b");
-    assert_eq!(events(&sim), ["b.unpre 1", "b.unpost 1", "drop 1"]);
+    assert_eq!(events(&sim), ["b.pre_unpatch 1", "b.post_unpatch 1", "drop 1"]);
 }

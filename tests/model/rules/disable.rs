@@ -12,12 +12,19 @@ fn s8_is_in_table_order_and_forgotten() {
     sim.disable("a").unwrap();
     sim.write_enabled("a", true).unwrap();
     sim.resume();
-    let calls = ["a.unpre 3", "a.unpre 1", "a.unpre 2", "a.post 2", "a.post 1", "a.post 3"];
+    let calls = [
+        "a.pre_unpatch 3",
+        "a.pre_unpatch 1",
+        "a.pre_unpatch 2",
+        "a.post_patch 2",
+        "a.post_patch 1",
+        "a.post_patch 3",
+    ];
     assert_eq!(sim.take_calls(), calls);
     // What passes to another patch now is not removed for having been once.
     sim.insmod(patch("b", [1, 2])).unwrap();
     sim.disable("a").unwrap();
-    assert_eq!(sim.take_calls(), ["a.unpre 3", "a.unpost 3"]);
+    assert_eq!(sim.take_calls(), ["a.pre_unpatch 3", "a.post_unpatch 3"]);
     end(&sim, "b");
 }
 
@@ -30,13 +37,13 @@ fn a_reversal_is_reversed() {
     sim.write_enabled("a", true).unwrap();
     assert_eq!(sim.insmod(patch("b", [2])), Err(EBUSY));
     sim.resume();
-    assert_eq!(sim.take_calls(), ["a.pre 1", "a.post 1"]);
+    assert_eq!(sim.take_calls(), ["a.pre_patch 1", "a.post_patch 1"]);
     sim.stall();
     sim.disable("a").unwrap();
     sim.write_enabled("a", true).unwrap();
     sim.write_enabled("a", false).unwrap();
     sim.resume();
-    assert_eq!(sim.take_calls(), ["a.unpre 1", "a.unpost 1"]);
+    assert_eq!(sim.take_calls(), ["a.pre_unpatch 1", "a.post_unpatch 1"]);
     sim.assert_clean();
 }
 
@@ -56,11 +63,11 @@ fn s13_a_state_that_stays_pins_its_module_until_it_is_taken_on() {
     assert_eq!(sim.take_log(), [stays(3), stays(1)]);
     sim.write_enabled("a", true).unwrap();
     sim.resume();
-    assert_eq!(events(&sim), ["a.unpre 2", "a.post 2"]);
+    assert_eq!(events(&sim), ["a.pre_unpatch 2", "a.post_patch 2"]);
 
     sim.disable("a").unwrap();
     assert_eq!(sim.take_log(), [stays(3), stays(1)]);
-    assert_eq!(events(&sim), ["a.unpre 2", "a.unpost 2", "drop 2"]);
+    assert_eq!(events(&sim), ["a.pre_unpatch 2", "a.post_unpatch 2", "drop 2"]);
     assert_eq!(sim.rmmod("a"), Err(EAGAIN));
     assert_eq!(sim.objects_with(10), 1, "nothing is freed");
 
@@ -88,7 +95,7 @@ fn s13_a_state_that_stayed_is_removed_by_its_next_owner() {
     sim.disable("a").unwrap();
     sim.insmod(patch("b", [1])).unwrap();
     sim.insmod(patch("c", [2]).replace()).unwrap();
-    assert_eq!(events(&sim), ["b.unpre 1", "b.unpost 1", "drop 1"]);
+    assert_eq!(events(&sim), ["b.pre_unpatch 1", "b.post_unpatch 1", "drop 1"]);
     sim.rmmod("a").unwrap();
     end(&sim, "c");
 }

@@ -30,10 +30,10 @@ fn s3_variables_that_were_made_until_it_failed_are_freed() {
     assert_eq!(
         events(&sim),
         [
-            "a.pre 1",
-            "a.pre 2",
+            "a.pre_patch 1",
+            "a.pre_patch 2",
             "a.destroy shadow20 of 0x10",
-            "a.unpost 1",
+            "a.post_unpatch 1",
             "drop 1",
             "a.destroy shadow10 of 0x10"
         ]
@@ -48,7 +48,15 @@ fn s3_is_in_reverse_order() {
     assert_eq!(sim.insmod(patch("a", [2, 4, 3, 1])), Err(EIO));
     assert_eq!(
         sim.take_calls(),
-        ["a.pre 2", "a.pre 4", "a.pre 3", "a.pre 1", "a.unpost 3", "a.unpost 4", "a.unpost 2"]
+        [
+            "a.pre_patch 2",
+            "a.pre_patch 4",
+            "a.pre_patch 3",
+            "a.pre_patch 1",
+            "a.post_unpatch 3",
+            "a.post_unpatch 4",
+            "a.post_unpatch 2"
+        ]
     );
     sim.assert_clean();
 }
@@ -58,18 +66,39 @@ fn s4_s5_s7_orders_among_several_patches() {
     let sim = enabled([patch("a", [1, 2]), patch("b", [3, 4])]);
     sim.stall();
     sim.insmod(patch("c", [5, 6]).replace()).unwrap();
-    let s4 = ["c.pre 5", "c.pre 6", "b.unpre 4", "b.unpre 3", "a.unpre 2", "a.unpre 1"];
+    let s4 = [
+        "c.pre_patch 5",
+        "c.pre_patch 6",
+        "b.pre_unpatch 4",
+        "b.pre_unpatch 3",
+        "a.pre_unpatch 2",
+        "a.pre_unpatch 1",
+    ];
     assert_eq!(sim.take_calls(), s4);
     sim.disable("c").unwrap();
     sim.resume();
     assert_eq!(
         sim.take_calls(),
-        ["a.post 1", "a.post 2", "b.post 3", "b.post 4", "c.unpost 6", "c.unpost 5"]
+        [
+            "a.post_patch 1",
+            "a.post_patch 2",
+            "b.post_patch 3",
+            "b.post_patch 4",
+            "c.post_unpatch 6",
+            "c.post_unpatch 5"
+        ]
     );
     sim.rmmod("c").unwrap();
 
     sim.insmod(patch("c", [5, 6]).replace()).unwrap();
-    let s5 = ["b.unpost 4", "b.unpost 3", "a.unpost 2", "a.unpost 1", "c.post 5", "c.post 6"];
+    let s5 = [
+        "b.post_unpatch 4",
+        "b.post_unpatch 3",
+        "a.post_unpatch 2",
+        "a.post_unpatch 1",
+        "c.post_patch 5",
+        "c.post_patch 6",
+    ];
     assert_eq!(sim.take_calls(), [s4, s5].concat());
     end(&sim, "c");
 }
@@ -81,7 +110,10 @@ fn s5_take_over_comes_last_and_by_version() {
     let b =
         Patch::new("b").state(version(3, 4)).state(version(4, 1)).state(version(2, 5)).state(version(1, 2));
     sim.insmod(b.replace()).unwrap();
-    assert_eq!(sim.take_calls(), ["b.pre 4", "b.post 4", "b.take_over 3 from 2", "b.take_over 1 from 1"]);
+    assert_eq!(
+        sim.take_calls(),
+        ["b.pre_patch 4", "b.post_patch 4", "b.take_over 3 from 2", "b.take_over 1 from 1"]
+    );
     end(&sim, "b");
 }
 
@@ -105,7 +137,7 @@ fn s7_an_object_that_cannot_be_patched_takes_all_back() {
     sim.load_target("target").unwrap();
     sim.fail_patching("b", Some("target"));
     assert_eq!(sim.insmod(patch("b", [2]).object("target").replace()), Err(EINVAL));
-    assert_eq!(sim.take_calls(), ["b.pre 2", "a.unpre 1", "a.post 1", "b.unpost 2"]);
+    assert_eq!(sim.take_calls(), ["b.pre_patch 2", "a.pre_unpatch 1", "a.post_patch 1", "b.post_unpatch 2"]);
     end(&sim, "a");
 }
 
@@ -127,8 +159,8 @@ fn states_are_found_however_many_there_are() {
 
     sim.insmod(last()).unwrap();
     let calls = sim.take_calls();
-    assert_eq!(calls.iter().filter(|call| call.starts_with("last.pre ")).count(), 2, "{calls:?}");
-    assert_eq!(calls.iter().filter(|call| call.starts_with("many.unpost ")).count(), 87, "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| call.starts_with("last.pre_patch ")).count(), 2, "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| call.starts_with("many.post_unpatch ")).count(), 87, "{calls:?}");
     let live: Vec<u64> = (1..=71).chain((1..=21).map(|n| n * FAR)).filter(|id| sim.is_live(*id)).collect();
     assert_eq!(live, [2, 70, 71, 20 * FAR, 21 * FAR]);
     end(&sim, "last");

@@ -44,7 +44,7 @@ fn s16_what_was_forced_stays_loaded_and_nothing_else_is_left() {
     sim.stall();
     sim.insmod(patch("b", [2]).replace()).unwrap();
     sim.force();
-    assert_eq!(sim.take_calls(), ["b.pre 2", "a.unpre 1", "a.unpost 1", "b.post 2"]);
+    assert_eq!(sim.take_calls(), ["b.pre_patch 2", "a.pre_unpatch 1", "a.post_unpatch 1", "b.post_patch 2"]);
     assert_eq!(sim.rmmod("a"), Err(EAGAIN));
     sim.disable("b").unwrap();
     sim.resume();

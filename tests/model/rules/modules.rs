@@ -49,9 +49,9 @@ fn s9_disabling_does_not_free_for_a_module_that_stays() {
     sim.stall();
     sim.disable("b").unwrap();
     sim.unload_target("target").unwrap();
-    assert_eq!(events(&sim), ["b.unpre 1", "b.destroy shadow10 of 0x10"]);
+    assert_eq!(events(&sim), ["b.pre_unpatch 1", "b.destroy shadow10 of 0x10"]);
     sim.resume();
-    assert_eq!(events(&sim), ["b.unpost 1", "drop 1"]);
+    assert_eq!(events(&sim), ["b.post_unpatch 1", "drop 1"]);
     sim.assert_clean();
 }
 
@@ -91,7 +91,7 @@ fn s9_s13_another_patch_frees_for_one_that_is_held() {
         sim.load_target("target").unwrap();
         sim.attach("a", 10, 0x10).unwrap();
         sim.disable("b").unwrap();
-        assert_eq!(events(&sim), ["b.unpre 2", "b.unpost 2", "drop 2"]);
+        assert_eq!(events(&sim), ["b.pre_unpatch 2", "b.post_unpatch 2", "drop 2"]);
         assert_eq!(sim.objects_with(10), 1);
         sim.insmod(rescue.clone()).unwrap();
         sim.rmmod("a").unwrap();

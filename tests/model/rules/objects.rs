@@ -17,9 +17,15 @@ fn with_objects(name: &str) -> klp_runtime::sim::Patch {
 fn s15_callbacks_of_vmlinux_are_within_the_states() {
     let sim = Sim::new();
     sim.insmod(with_objects("a")).unwrap();
-    assert_eq!(sim.take_calls(), ["a.pre 1", "a.pre vmlinux", "a.post 1", "a.post vmlinux"]);
+    assert_eq!(
+        sim.take_calls(),
+        ["a.pre_patch 1", "a.pre_patch vmlinux", "a.post_patch 1", "a.post_patch vmlinux"]
+    );
     sim.disable("a").unwrap();
-    assert_eq!(sim.take_calls(), ["a.unpre vmlinux", "a.unpre 1", "a.unpost vmlinux", "a.unpost 1"]);
+    assert_eq!(
+        sim.take_calls(),
+        ["a.pre_unpatch vmlinux", "a.pre_unpatch 1", "a.post_unpatch vmlinux", "a.post_unpatch 1"]
+    );
     sim.rmmod("a").unwrap();
     sim.assert_clean();
 }
@@ -28,21 +34,21 @@ fn s15_callbacks_of_vmlinux_are_within_the_states() {
 fn s15_modules_come_and_go_as_the_kernel_has_it() {
     let sim = enabled([with_objects("a")]);
     sim.load_target("target").unwrap();
-    assert_eq!(sim.take_calls(), ["a.pre target", "a.post target"]);
+    assert_eq!(sim.take_calls(), ["a.pre_patch target", "a.post_patch target"]);
     sim.unload_target("target").unwrap();
-    assert_eq!(sim.take_calls(), ["a.unpre target", "a.unpost target"]);
+    assert_eq!(sim.take_calls(), ["a.pre_unpatch target", "a.post_unpatch target"]);
     sim.load_target("target").unwrap();
     sim.take_calls();
     sim.disable("a").unwrap();
     assert_eq!(
         sim.take_calls(),
         [
-            "a.unpre vmlinux",
-            "a.unpre 1",
-            "a.unpre target",
-            "a.unpost vmlinux",
-            "a.unpost 1",
-            "a.unpost target"
+            "a.pre_unpatch vmlinux",
+            "a.pre_unpatch 1",
+            "a.pre_unpatch target",
+            "a.post_unpatch vmlinux",
+            "a.post_unpatch 1",
+            "a.post_unpatch target"
         ]
     );
     sim.rmmod("a").unwrap();
@@ -65,7 +71,10 @@ fn s7_an_object_that_refuses_takes_the_states_back() {
         _ => Ok(()),
     });
     assert_eq!(sim.insmod(patch("b", [2]).replace().callbacks(refuses)), Err(ENODEV));
-    assert_eq!(sim.take_calls(), ["b.pre 2", "a.unpre 1", "b.pre vmlinux", "a.post 1", "b.unpost 2"]);
+    assert_eq!(
+        sim.take_calls(),
+        ["b.pre_patch 2", "a.pre_unpatch 1", "b.pre_patch vmlinux", "a.post_patch 1", "b.post_unpatch 2"]
+    );
     end(&sim, "a");
 }
 
@@ -80,7 +89,13 @@ fn s7_a_module_that_refuses_takes_all_back() {
     assert_eq!(sim.insmod(patch("a", [1]).callbacks(Object::vmlinux()).callbacks(refuses)), Err(ENODEV));
     assert_eq!(
         sim.take_calls(),
-        ["a.pre 1", "a.pre vmlinux", "a.pre target", "a.unpost vmlinux", "a.unpost 1"]
+        [
+            "a.pre_patch 1",
+            "a.pre_patch vmlinux",
+            "a.pre_patch target",
+            "a.post_unpatch vmlinux",
+            "a.post_unpatch 1"
+        ]
     );
     sim.assert_clean();
 }
@@ -98,7 +113,13 @@ fn s15_a_module_that_is_refused_is_not_loaded() {
     // The patch that had agreed is told that the module goes.
     assert_eq!(
         sim.take_calls(),
-        ["a.pre target", "a.post target", "b.pre target", "a.unpre target", "a.unpost target"]
+        [
+            "a.pre_patch target",
+            "a.post_patch target",
+            "b.pre_patch target",
+            "a.pre_unpatch target",
+            "a.post_unpatch target"
+        ]
     );
     refuse.set(false);
     sim.load_target("target").unwrap();
@@ -114,14 +135,17 @@ fn s15_a_reversed_transition_calls_what_the_kernel_calls() {
     sim.disable("a").unwrap();
     sim.write_enabled("a", true).unwrap();
     sim.resume();
-    assert_eq!(sim.take_calls(), ["a.unpre vmlinux", "a.unpre 1", "a.post 1", "a.post vmlinux"]);
+    assert_eq!(
+        sim.take_calls(),
+        ["a.pre_unpatch vmlinux", "a.pre_unpatch 1", "a.post_patch 1", "a.post_patch vmlinux"]
+    );
     // A module that comes during a transition gets its `post_patch` at the end of it.
     sim.stall();
     sim.disable("a").unwrap();
     sim.load_target("target").unwrap();
-    assert_eq!(sim.take_calls(), ["a.unpre vmlinux", "a.unpre 1", "a.pre target"]);
+    assert_eq!(sim.take_calls(), ["a.pre_unpatch vmlinux", "a.pre_unpatch 1", "a.pre_patch target"]);
     sim.resume();
-    assert_eq!(sim.take_calls(), ["a.unpost vmlinux", "a.unpost 1", "a.unpost target"]);
+    assert_eq!(sim.take_calls(), ["a.post_unpatch vmlinux", "a.post_unpatch 1", "a.post_unpatch target"]);
     sim.rmmod("a").unwrap();
     sim.assert_clean();
 }
@@ -130,6 +154,6 @@ fn s15_a_reversed_transition_calls_what_the_kernel_calls() {
 fn s15_a_patch_without_states_has_callbacks_too() {
     let sim = Sim::new();
     sim.insmod(klp_runtime::sim::Patch::new("a").callbacks(Object::vmlinux())).unwrap();
-    assert_eq!(sim.take_calls(), ["a.pre vmlinux", "a.post vmlinux"]);
+    assert_eq!(sim.take_calls(), ["a.pre_patch vmlinux", "a.post_patch vmlinux"]);
     end(&sim, "a");
 }

@@ -14,7 +14,7 @@ impl State for State1 {
     type Data = u64;
 
     fn pre_patch(cx: &StateContext<'_>) -> Result<u64> {
-        pr_info!("pre {}", cx.id());
+        pr_info!("pre_patch {}", cx.id());
         Ok(0)
     }
 }

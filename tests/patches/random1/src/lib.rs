@@ -130,20 +130,20 @@ struct Vmlinux;
 #[klp_object(name = "vmlinux")]
 impl Object for Vmlinux {
     fn pre_patch(_object: &ObjectContext<'_>) -> Result {
-        pr_info!("pre vmlinux");
+        pr_info!("pre_patch vmlinux");
         configuration().fails_at(Configuration::FAILS_VMLINUX)
     }
 
     fn post_patch(_object: &ObjectContext<'_>) {
-        pr_info!("post vmlinux");
+        pr_info!("post_patch vmlinux");
     }
 
     fn pre_unpatch(_object: &ObjectContext<'_>) {
-        pr_info!("unpre vmlinux");
+        pr_info!("pre_unpatch vmlinux");
     }
 
     fn post_unpatch(_object: &ObjectContext<'_>) {
-        pr_info!("unpost vmlinux");
+        pr_info!("post_unpatch vmlinux");
     }
 }
 
@@ -153,20 +153,20 @@ struct Target;
 #[klp_object(name = "klp_test_target")]
 impl Object for Target {
     fn pre_patch(object: &ObjectContext<'_>) -> Result {
-        pr_info!("pre target {:?}", object.module_state());
+        pr_info!("pre_patch target {:?}", object.module_state());
         configuration().fails_at(Configuration::FAILS_TARGET)
     }
 
     fn post_patch(object: &ObjectContext<'_>) {
-        pr_info!("post target {:?}", object.module_state());
+        pr_info!("post_patch target {:?}", object.module_state());
     }
 
     fn pre_unpatch(object: &ObjectContext<'_>) {
-        pr_info!("unpre target {:?}", object.module_state());
+        pr_info!("pre_unpatch target {:?}", object.module_state());
     }
 
     fn post_unpatch(object: &ObjectContext<'_>) {
-        pr_info!("unpost target {:?}", object.module_state());
+        pr_info!("post_unpatch target {:?}", object.module_state());
     }
 }
 

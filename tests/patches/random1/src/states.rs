@@ -15,21 +15,21 @@ macro_rules! state {
             type Data = Made;
 
             fn pre_patch(cx: &StateContext<'_>) -> Result<Made> {
-                pr_info!("pre {} v{}", cx.id(), cx.version());
+                pr_info!("pre_patch {} v{}", cx.id(), cx.version());
                 introduce(cx.id())?;
                 Ok(Made::by(cx))
             }
 
             fn post_patch(cx: &StateContext<'_>, data: &Made) {
-                pr_info!("post {} ({})", cx.id(), data.maker());
+                pr_info!("post_patch {} ({})", cx.id(), data.maker());
             }
 
             fn pre_unpatch(cx: &StateContext<'_>, data: &Made) {
-                pr_info!("unpre {} ({})", cx.id(), data.maker());
+                pr_info!("pre_unpatch {} ({})", cx.id(), data.maker());
             }
 
             fn post_unpatch(cx: &StateContext<'_>, data: &Made) {
-                pr_info!("unpost {} ({})", cx.id(), data.maker());
+                pr_info!("post_unpatch {} ({})", cx.id(), data.maker());
             }
 
             fn take_over(cx: &StateContext<'_>, data: &Made, from: u32) {

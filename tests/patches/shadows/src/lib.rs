@@ -19,7 +19,7 @@ impl State for Owner {
     }
 
     fn post_unpatch(_cx: &StateContext<'_>, _data: &()) {
-        pr_info!("unpost");
+        pr_info!("post_unpatch");
     }
 }
 

@@ -14,7 +14,7 @@ struct Half;
 #[klp_state(id = 6, version = 1)]
 impl State for Half {
     fn pre_patch(cx: &StateContext<'_>) -> Result {
-        pr_info!("pre {}", cx.id());
+        pr_info!("pre_patch {}", cx.id());
         let [made, sleepy, failing] = &OBJECTS;
         Plain::alloc(made, GFP_KERNEL, || Ok(Plain { number: 1 }))?;
         Sleepy::alloc(sleepy, GFP_KERNEL, || Ok(Sleepy { number: 2 }))?;

@@ -60,7 +60,7 @@ macro_rules! logged_state {
             type Data = $crate::Made;
 
             fn pre_patch(cx: &StateContext<'_>) -> Result<$crate::Made> {
-                pr_info!("pre {}", cx.id());
+                pr_info!("pre_patch {}", cx.id());
                 $(
                     let failed: Result<$crate::Made> = Err($error);
                     return failed;
@@ -70,15 +70,15 @@ macro_rules! logged_state {
             }
 
             fn post_patch(cx: &StateContext<'_>, data: &$crate::Made) {
-                pr_info!("post {} ({})", cx.id(), data.maker());
+                pr_info!("post_patch {} ({})", cx.id(), data.maker());
             }
 
             fn pre_unpatch(cx: &StateContext<'_>, data: &$crate::Made) {
-                pr_info!("unpre {} ({})", cx.id(), data.maker());
+                pr_info!("pre_unpatch {} ({})", cx.id(), data.maker());
             }
 
             fn post_unpatch(cx: &StateContext<'_>, data: &$crate::Made) {
-                pr_info!("unpost {} ({})", cx.id(), data.maker());
+                pr_info!("post_unpatch {} ({})", cx.id(), data.maker());
             }
 
             fn take_over(cx: &StateContext<'_>, data: &$crate::Made, from: u32) {
