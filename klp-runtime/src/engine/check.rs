@@ -1,10 +1,9 @@
 //! S1: what is refused before anything is called.
 
-use core::ffi::CStr;
-
 use super::claim::Declared;
-use super::{Engine, Kernel, Reason, Report, claims, list, owns, replaces};
-use crate::abi::{Claim, PatchNode, STATE_BLOCK_DISABLE, ShadowEntry};
+use super::refs::{ClaimRef, PatchRef};
+use super::{Engine, Kernel, Reason, Report};
+use crate::abi::{STATE_BLOCK_DISABLE, ShadowEntry};
 use crate::error::{EINVAL, Result};
 
 impl<K: Kernel> Engine<K> {
@@ -14,10 +13,8 @@ impl<K: Kernel> Engine<K> {
     /// # Errors
     ///
     /// `EINVAL`, after one line in the log.
-    pub(super) unsafe fn check(&self, node: *mut PatchNode) -> Result {
-        // SAFETY: By contract of the caller.
-        let refusal = unsafe { refused_state(node).or_else(|| refused_removal(node)) };
-        match refusal {
+    pub(super) fn check(&self, patch: PatchRef<'_>) -> Result {
+        match mismatched_state(patch).or_else(|| refused_removal(patch)) {
             Some(report) => {
                 self.kernel.report(&report);
                 Err(EINVAL)
@@ -28,45 +25,29 @@ impl<K: Kernel> Engine<K> {
 }
 
 /// The first continuing state that does not fit its owner's.
-unsafe fn refused_state(node: *mut PatchNode) -> Option<Report> {
-    // SAFETY: By contract of the caller; the older claim is that of the owner so far.
-    unsafe {
-        claims(node)
-            .filter(|&claim| !(*claim).older.is_null())
-            .find_map(|claim| misfit(claim, (*claim).older))
-    }
+fn mismatched_state(patch: PatchRef<'_>) -> Option<Report<'_>> {
+    patch.claims().find_map(|claim| mismatch(claim, claim.older()?))
 }
 
-unsafe fn misfit(claim: *mut Claim, owner: *mut Claim) -> Option<Report> {
-    // SAFETY: By contract of the caller; names are strings of loaded modules.
-    unsafe {
-        let (ours, theirs) = (&*(*claim).entry, &*(*owner).entry);
-        let report = |reason| Some(Report::of_claim(reason, claim, owner));
-        if CStr::from_ptr(ours.name) != CStr::from_ptr(theirs.name) {
-            return report(Reason::Name);
-        }
-        if ours.version < theirs.version {
-            return report(Reason::Version);
-        }
-        if ours.layout != (*(*claim).live).layout {
-            return report(Reason::Layout);
-        }
-        let mut declared = Declared::in_one(owner);
-        let mut link = (*claim).shadows;
-        while !link.is_null() {
-            let shadow = (*link).entry;
-            if let Some(other) = declared.find((*shadow).id)
-                && !same_variable(&*shadow, &*other)
-            {
-                return Some(Report {
-                    shadow: (*shadow).name,
-                    ..Report::of_claim(Reason::Shadow, claim, owner)
-                });
-            }
-            link = (*link).next;
-        }
-        None
+/// What keeps the claim's patch from going on with the state of its owner so far.
+fn mismatch<'lock>(claim: ClaimRef<'lock>, owner: ClaimRef<'lock>) -> Option<Report<'lock>> {
+    let (ours, theirs) = (claim.entry(), owner.entry());
+    let report = |reason| Report::of_claim(reason, claim, Some(owner));
+    if claim.title() != owner.title() {
+        return Some(report(Reason::Name));
     }
+    if ours.version < theirs.version {
+        return Some(report(Reason::Version));
+    }
+    if ours.layout != claim.live().layout() {
+        return Some(report(Reason::Layout));
+    }
+    let mut declared = Declared::in_one(owner);
+    let other = claim.links().find(|link| {
+        let other = declared.find(link.entry().id);
+        other.is_some_and(|other| !same_variable(link.entry(), other.entry()))
+    });
+    other.map(|link| Report { shadow: link.title(), ..report(Reason::Shadow) })
 }
 
 /// Whether one patch can go on with the variables of another.
@@ -74,18 +55,13 @@ fn same_variable(ours: &ShadowEntry, theirs: &ShadowEntry) -> bool {
     ours.layout == theirs.layout && ours.flags == theirs.flags
 }
 
-/// The first state that a replace patch would remove though it is marked `block_disable`.
-unsafe fn refused_removal(node: *mut PatchNode) -> Option<Report> {
-    // SAFETY: By contract of the caller. What the new patch provides it has claimed
-    // already, so a state that an older patch still owns is one that would go.
-    unsafe {
-        if !replaces(node) {
-            return None;
-        }
-        list::older_than(node).find_map(|other| {
-            claims(other)
-                .find(|&claim| owns(claim) && (*(*claim).entry).flags & STATE_BLOCK_DISABLE != 0)
-                .map(|claim| Report::removal(node, claim))
-        })
+/// The first state that a replace patch would remove though it is marked `block_disable`. What the
+/// patch provides it has claimed already, so a state that an older patch still owns is one that would go.
+fn refused_removal(patch: PatchRef<'_>) -> Option<Report<'_>> {
+    if !patch.replaces() {
+        return None;
     }
+    let blocked = |claim: &ClaimRef<'_>| claim.is_owner() && claim.entry().flags & STATE_BLOCK_DISABLE != 0;
+    let owned = patch.older_ones().find_map(|other| other.claims().find(blocked));
+    owned.map(|claim| Report::removal(patch, claim))
 }

@@ -2,177 +2,198 @@
 
 use core::ptr;
 
-use super::live::find;
-use super::{Engine, Kernel, Reason, Report, claims, withdraw};
-use crate::abi::{CLAIM_INTRODUCED, CLAIM_MADE, Claim, LiveState, PatchNode, ShadowEntry, ShadowLink};
+use super::refs::{ClaimRef, LinkRef, ListRef, LiveRef, PatchRef};
+use super::{Engine, Kernel, Reason, Report};
+use crate::abi::{CLAIM_INTRODUCED, CLAIM_MADE, Claim, ShadowLink};
 use crate::error::{EINVAL, ENOMEM, Result};
 
 impl<K: Kernel> Engine<K> {
-    /// Claims every state of the patch, making live the ones that no other
-    /// patch provides. Nothing is called yet.
+    /// Claims every state of the patch, which is on the list, making live the
+    /// ones that no other patch provides. Nothing is called yet.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EINVAL` for a table that contradicts itself.
-    pub(super) unsafe fn claim_states(&self, node: *mut PatchNode) -> Result {
-        // SAFETY: By contract of the caller; one allocation holds all claims,
-        // then all links, both aligned to 8 bytes and zeroed.
-        unsafe {
-            let (states, shadows) = ((*node).nr_states, (*node).nr_shadows);
-            let size = states * size_of::<Claim>() + shadows * size_of::<ShadowLink>();
-            if size == 0 {
-                return Ok(());
-            }
-            let claims: *mut Claim = self.kernel.alloc(size).cast();
-            if claims.is_null() {
-                return Err(ENOMEM);
-            }
-            (*node).claims = claims;
-            for index in 0..states {
-                let claim = claims.add(index);
-                (*claim).patch = node;
-                (*claim).entry = (*node).states.add(index);
-                self.claim_state(claim, states - index)?;
-            }
-            let links: *mut ShadowLink = claims.add(states).cast();
-            // Backwards, so that each claim's list is in table order.
-            for index in (0..shadows).rev() {
-                let link = links.add(index);
-                (*link).entry = (*node).shadows.add(index);
-                let live = find((*node).registry, (*(*link).entry).state);
-                if live.is_null() || (*(*live).claims).patch != node {
-                    self.kernel.report(&Report::of_shadow(Reason::NoState, node, (*link).entry));
-                    return Err(EINVAL);
-                }
-                let claim = (*live).claims;
-                (*link).next = (*claim).shadows;
-                (*claim).shadows = link;
-            }
+    pub(super) fn claim_states<'lock>(&self, patch: PatchRef<'lock>, list: ListRef<'lock>) -> Result {
+        let (states, shadows) = (patch.nr_states(), patch.nr_shadows());
+        let size = states * size_of::<Claim>() + shadows * size_of::<ShadowLink>();
+        if size == 0 {
+            return Ok(());
+        }
+        let claims: *mut Claim = self.kernel.alloc(size).cast();
+        if claims.is_null() {
+            return Err(ENOMEM);
+        }
+        patch.set_claim_array(claims);
+        for index in 0..states {
+            // SAFETY: There are as many states, and room for as many claims.
+            unsafe { self.claim_state(patch, list, index, claims.add(index))? };
+        }
+        // SAFETY: The links follow the claims, in the same memory.
+        let links: *mut ShadowLink = unsafe { claims.add(states).cast() };
+        // Backwards, so that each claim's list is in table order.
+        for index in (0..shadows).rev() {
+            // SAFETY: There are as many shadow variables, and room for as many links.
+            unsafe { self.link_shadow(patch, list, index, links.add(index))? };
         }
         Ok(())
     }
 
-    /// Puts one claim on its state, as the newest; so many will be put, this one included.
-    unsafe fn claim_state(&self, claim: *mut Claim, claims: usize) -> Result {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            let (entry, registry) = ((*claim).entry, (*(*claim).patch).registry);
-            let mut live = find(registry, (*entry).id);
-            if live.is_null() {
-                live = self.make_live(registry, entry, claims)?;
-                (*claim).flags = CLAIM_INTRODUCED;
-            } else {
-                if (*(*live).claims).patch == (*claim).patch {
-                    self.kernel.report(&Report::of_claim(Reason::Duplicate, claim, ptr::null_mut()));
-                    return Err(EINVAL);
-                }
-                (*claim).flags = CLAIM_MADE;
-            }
-            (*claim).live = live;
-            (*claim).older = (*live).claims;
-            (*live).claims = claim;
+    /// Puts the claim on one state of the patch, as the newest.
+    ///
+    /// # Safety
+    ///
+    /// The patch is the one that is called, and has a state at `index`. `claim` is zeroed memory, the
+    /// entry at `index` of its array.
+    unsafe fn claim_state<'lock>(
+        &self,
+        patch: PatchRef<'lock>,
+        list: ListRef<'lock>,
+        index: usize,
+        claim: *mut Claim,
+    ) -> Result {
+        // SAFETY: The patch is of this runtime, and has the state.
+        let entry = unsafe { patch.state(index) };
+        // SAFETY: An entry of the patch's table.
+        let id = unsafe { (*entry).id };
+        let (live, flags) = match list.find(id) {
+            // SAFETY: As before.
+            None => (self.make_live(list, unsafe { &*entry }, patch.nr_states() - index)?, CLAIM_INTRODUCED),
+            Some(live) => (live, CLAIM_MADE),
+        };
+        if let Some(twice) = live.claims().filter(|newest| newest.patch() == patch) {
+            self.kernel.report(&Report::of_claim(Reason::Duplicate, twice, None));
+            return Err(EINVAL);
         }
+        // SAFETY: The memory is the claim's. It is in place once it is filled.
+        let claim = unsafe {
+            (*claim).patch = patch.as_ptr();
+            (*claim).entry = entry;
+            (*claim).live = live.as_ptr();
+            ClaimRef::follow(claim)
+        };
+        if let Some(claim) = claim {
+            claim.set_flags(flags);
+            claim.set_older(live.claims());
+        }
+        live.set_claims(claim);
+        Ok(())
+    }
+
+    /// Adds one of the patch's shadow variables at the head of its claim's.
+    ///
+    /// # Safety
+    ///
+    /// The patch is the one that is called, and has a shadow variable at `index`. `link` is zeroed memory
+    /// that goes with the patch's claims.
+    unsafe fn link_shadow<'lock>(
+        &self,
+        patch: PatchRef<'lock>,
+        list: ListRef<'lock>,
+        index: usize,
+        link: *mut ShadowLink,
+    ) -> Result {
+        // SAFETY: The patch is of this runtime, and has the variable. The memory is the link's, which is in
+        // place once it has its entry.
+        let link = unsafe {
+            (*link).entry = patch.shadow(index);
+            LinkRef::follow(link).ok_or(ENOMEM)?
+        };
+        let claim = list.find(link.entry().state).and_then(LiveRef::claims);
+        let Some(claim) = claim.filter(|newest| newest.patch() == patch) else {
+            self.kernel.report(&Report::stateless(patch, link));
+            return Err(EINVAL);
+        };
+        link.set_next(claim.shadows());
+        claim.set_shadows(Some(link));
         Ok(())
     }
 
     /// Gives up one claim. Shadow variables that no other patch declares for
     /// the state are freed: nobody could do it later (S16).
-    pub(super) unsafe fn release(&self, claim: *mut Claim) {
-        // SAFETY: By contract of the caller.
+    ///
+    /// # Safety
+    ///
+    /// No reference to the claim is used any more, nor a variable that only this claim's patch declares.
+    pub(super) unsafe fn release(&self, claim: ClaimRef<'_>) {
+        let live = claim.live();
+        let newer = live.providers().find(|newer| newer.older() == Some(claim));
+        match newer {
+            Some(newer) => newer.set_older(claim.older()),
+            None => live.set_claims(claim.older()),
+        }
+        claim.slot().clear();
+        let mut declared = Declared::in_any(live.claims());
+        for link in claim.links() {
+            if declared.find(link.entry().id).is_none() {
+                // SAFETY: Nobody else declares the variable, and of this patch nobody uses it.
+                unsafe { self.kernel.shadow_free_all(link.entry()) };
+            }
+        }
+        // SAFETY: The memory stays as long as the patch is on the list.
         unsafe {
-            let live = (*claim).live;
-            let mut at = &raw mut (*live).claims;
-            while *at != claim {
-                at = &raw mut (**at).older;
-            }
-            *at = (*claim).older;
-            (*claim).live = ptr::null_mut();
-            (*claim).older = ptr::null_mut();
-            withdraw(claim);
-            let mut declared = Declared::in_any((*live).claims);
-            let mut link = (*claim).shadows;
-            while !link.is_null() {
-                if declared.find((*(*link).entry).id).is_none() {
-                    self.kernel.shadow_free_all(&*(*link).entry);
-                }
-                link = (*link).next;
-            }
+            (*claim.as_ptr()).older = ptr::null_mut();
+            (*claim.as_ptr()).live = ptr::null_mut();
         }
     }
 
-    /// Gives up all claims of a patch. States that it alone provides must not
-    /// have been made: there is nobody left to remove them.
-    pub(super) unsafe fn release_all(&self, node: *mut PatchNode) {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            for claim in claims(node) {
-                let live = (*claim).live;
-                self.release(claim);
-                if (*live).claims.is_null() {
-                    self.free_live((*node).registry, live);
-                }
+    /// Gives up all claims of a patch.
+    ///
+    /// # Safety
+    ///
+    /// No reference to one of the claims is used any more, nor what only this patch has of the states:
+    /// of one that it alone provides, the data have not been made.
+    pub(super) unsafe fn release_all<'lock>(&self, patch: PatchRef<'lock>, list: ListRef<'lock>) {
+        for claim in patch.claims() {
+            let live = claim.live();
+            // SAFETY: The claim is not looked at again.
+            unsafe { self.release(claim) };
+            if live.claims().is_none() {
+                // SAFETY: Nobody provides the state.
+                unsafe { self.free_live(list, live) };
             }
-            self.kernel.free((*node).claims.cast());
-            (*node).claims = ptr::null_mut();
         }
+        // SAFETY: None of the claims is in place any more.
+        unsafe { self.kernel.free(patch.claim_array().cast()) };
+        patch.set_claim_array(ptr::null_mut());
     }
-}
-
-/// The claims of the patches that provide `live`, newest first.
-pub(super) unsafe fn of_state(live: *mut LiveState) -> impl Iterator<Item = *mut Claim> {
-    // SAFETY: By contract of the caller; the claims are not changed while they are walked.
-    let newest = unsafe { (*live).claims };
-    let some = |claim: *mut Claim| Some(claim).filter(|claim| !claim.is_null());
-    // SAFETY: As above.
-    core::iter::successors(some(newest), move |&claim| some(unsafe { (*claim).older }))
 }
 
 /// Looks shadow variables up among those that claims declare.
 ///
 /// Two versions of a patch list theirs in nearly the same order, so each search
 /// starts where the one before ended: all of them together are linear.
-pub(super) struct Declared {
-    claims: *mut Claim,
+pub(super) struct Declared<'lock> {
+    claims: Option<ClaimRef<'lock>>,
     in_one: bool,
-    next: *mut ShadowLink,
+    next: Option<LinkRef<'lock>>,
 }
 
-impl Declared {
+impl<'lock> Declared<'lock> {
     /// Searches `claim` and all older ones of its state.
-    pub(super) const unsafe fn in_any(claim: *mut Claim) -> Self {
-        Self { claims: claim, in_one: false, next: ptr::null_mut() }
+    pub(super) fn in_any(claim: Option<ClaimRef<'lock>>) -> Self {
+        Self { claims: claim, in_one: false, next: None }
     }
 
     /// Searches `claim` only.
-    pub(super) const unsafe fn in_one(claim: *mut Claim) -> Self {
-        Self { claims: claim, in_one: true, next: ptr::null_mut() }
+    pub(super) fn in_one(claim: ClaimRef<'lock>) -> Self {
+        Self { claims: Some(claim), in_one: true, next: None }
     }
 
-    /// The entry of the shadow variable `id`, if it is declared.
-    pub(super) unsafe fn find(&mut self, id: u64) -> Option<*const ShadowEntry> {
-        // SAFETY: Claims and links stay in place while their state is looked at.
-        unsafe {
-            let mut found = search(self.next, id);
-            let mut claim = self.claims;
-            while found.is_null() && !claim.is_null() {
-                found = search((*claim).shadows, id);
-                claim = if self.in_one { ptr::null_mut() } else { (*claim).older };
-            }
-            if found.is_null() {
-                return None;
-            }
-            self.next = (*found).next;
-            Some((*found).entry)
+    /// The link of the shadow variable `id`, if it is declared.
+    pub(super) fn find(&mut self, id: u64) -> Option<LinkRef<'lock>> {
+        let mut found = search(self.next, id);
+        let mut claim = self.claims;
+        while let (None, Some(at)) = (found, claim) {
+            found = search(at.shadows(), id);
+            claim = if self.in_one { None } else { at.older() };
         }
+        self.next = found?.next();
+        found
     }
 }
 
-unsafe fn search(mut link: *mut ShadowLink, id: u64) -> *mut ShadowLink {
-    // SAFETY: As above.
-    unsafe {
-        while !link.is_null() && (*(*link).entry).id != id {
-            link = (*link).next;
-        }
-    }
-    link
+/// The first link of a variable, from one link of a claim on.
+fn search(first: Option<LinkRef<'_>>, id: u64) -> Option<LinkRef<'_>> {
+    core::iter::successors(first, |link| link.next()).find(|link| link.entry().id == id)
 }

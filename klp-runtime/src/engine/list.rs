@@ -2,10 +2,11 @@
 
 use core::ptr;
 
-use super::{Engine, Kernel, Reason, Report, all_claims, claims};
+use super::refs::{ListRef, PatchRef};
+use super::{Engine, Kernel, Reason, Report};
 use crate::abi::{
-    ABI_VERSION, CLAIM_HELD, MAGIC, OLDEST_ABI, PATCH_ALLOW_DOWNGRADE, PatchNode, Phase, REGISTRY_SHADOW_ID,
-    Registry, Replace,
+    ABI_VERSION, CLAIM_HELD, MAGIC, OLDEST_ABI, PATCH_ALLOW_DOWNGRADE, Phase, REGISTRY_SHADOW_ID, Registry,
+    Replace,
 };
 use crate::error::{EINVAL, ENOMEM, Result};
 
@@ -14,164 +15,153 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EINVAL` where something on the list is not of this version.
-    pub(super) unsafe fn link(&self, node: *mut PatchNode) -> Result {
-        // SAFETY: The registry is ours by its reserved id, and its magic and
-        // version are looked at before what depends on them.
-        unsafe {
-            let mut registry: *mut Registry =
-                self.kernel.shadow_get(ptr::null_mut(), REGISTRY_SHADOW_ID).cast();
-            if registry.is_null() {
-                let size = size_of::<Registry>();
-                registry = self.kernel.shadow_alloc(ptr::null_mut(), REGISTRY_SHADOW_ID, size).cast();
-                if registry.is_null() {
-                    return Err(ENOMEM);
+    /// `ENOMEM`; `EINVAL` where something on the list can't be understood (S23).
+    pub(super) fn link<'lock>(&self, patch: PatchRef<'lock>) -> Result<ListRef<'lock>> {
+        let found: *mut Registry = self.kernel.shadow_get(ptr::null_mut(), REGISTRY_SHADOW_ID).cast();
+        // SAFETY: What has our reserved id starts as our list does, and until it was looked at nothing
+        // else of it is followed.
+        let list = match unsafe { ListRef::follow(found) } {
+            Some(list) => {
+                if let Some(refusal) = incompatible_list(list, patch) {
+                    self.kernel.report(&refusal);
+                    return Err(EINVAL);
                 }
-                (*registry).magic = MAGIC;
-                (*registry).abi_version = ABI_VERSION;
-                (*registry).size = size_of::<Registry>() as u32;
-            } else if let Some(refusal) = foreign(registry, node) {
-                self.kernel.report(&refusal);
-                return Err(EINVAL);
+                list
             }
-            let newest = (*registry).newest;
-            (*node).older = newest;
-            (*node).newer = ptr::null_mut();
-            if !newest.is_null() {
-                (*newest).newer = node;
-            }
-            (*registry).newest = node;
-            (*node).registry = registry;
+            None => self.make_list().ok_or(ENOMEM)?,
+        };
+        let newest = list.newest();
+        patch.set_older(newest);
+        patch.set_newer(None);
+        if let Some(newest) = newest {
+            newest.set_newer(Some(patch));
         }
-        Ok(())
+        list.set_newest(Some(patch));
+        patch.set_registry(Some(list));
+        Ok(list)
+    }
+
+    /// An empty list; none if there is no memory.
+    fn make_list<'lock>(&self) -> Option<ListRef<'lock>> {
+        let size = size_of::<Registry>();
+        let list: *mut Registry = self.kernel.shadow_alloc(ptr::null_mut(), REGISTRY_SHADOW_ID, size).cast();
+        if list.is_null() {
+            return None;
+        }
+        // SAFETY: The memory is the list's, zeroed.
+        unsafe {
+            (*list).magic = MAGIC;
+            (*list).abi_version = ABI_VERSION;
+            (*list).size = size as u32;
+            ListRef::follow(list)
+        }
     }
 
     /// Takes the patch, whose claims are given up, off the list; the last one frees the list.
-    pub(super) unsafe fn unlink(&self, node: *mut PatchNode) {
-        // SAFETY: The patch is on the list, so the list is there and of this version.
-        unsafe {
-            let registry = (*node).registry;
-            let (older, newer) = ((*node).older, (*node).newer);
-            if !older.is_null() {
-                (*older).newer = newer;
-            }
-            if newer.is_null() {
-                (*registry).newest = older;
-            } else {
-                (*newer).older = older;
-            }
-            (*node).older = ptr::null_mut();
-            (*node).newer = ptr::null_mut();
-            (*node).registry = ptr::null_mut();
-            (*node).phase = Phase::IDLE;
-            if (*registry).newest.is_null() {
-                self.kernel.free((*registry).buckets.cast());
+    fn unlink<'lock>(&self, patch: PatchRef<'lock>, list: ListRef<'lock>) {
+        let (older, newer) = (patch.older(), patch.newer());
+        if let Some(older) = older {
+            older.set_newer(newer);
+        }
+        match newer {
+            Some(newer) => newer.set_older(older),
+            None => list.set_newest(older),
+        }
+        patch.set_older(None);
+        patch.set_newer(None);
+        patch.set_registry(None);
+        patch.set_phase(Phase::IDLE);
+        if list.newest().is_none() {
+            // SAFETY: No patch is on it, and a patch without a list looks at none.
+            unsafe {
+                self.kernel.free(list.buckets().cast());
                 self.kernel.shadow_free(ptr::null_mut(), REGISTRY_SHADOW_ID);
             }
         }
     }
 
     /// Gives up what the patch still claims and takes it off the list.
-    pub(super) unsafe fn leave(&self, node: *mut PatchNode) {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            self.release_all(node);
-            self.unlink(node);
+    ///
+    /// # Safety
+    ///
+    /// As for [`release_all`](Self::release_all); the list may be gone after it.
+    pub(super) unsafe fn release_and_unlink(&self, patch: PatchRef<'_>) {
+        if let Some(list) = patch.registry() {
+            // SAFETY: The caller uses none of it again.
+            unsafe { self.release_all(patch, list) };
+            self.unlink(patch, list);
         }
     }
 
     /// S13: the disabled patch stays on the list for the states that it holds.
-    pub(super) unsafe fn stay(&self, node: *mut PatchNode) {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            for claim in claims(node) {
-                if (*claim).flags & CLAIM_HELD == 0 {
-                    self.release(claim);
-                }
-            }
-            (*node).phase = Phase::HELD;
+    ///
+    /// # Safety
+    ///
+    /// No reference to another claim of the patch is used any more.
+    pub(super) unsafe fn keep_held(&self, patch: PatchRef<'_>) {
+        for claim in patch.claims().filter(|claim| !claim.has(CLAIM_HELD)) {
+            // SAFETY: Another patch provides the state, or it would be held or removed.
+            unsafe { self.release(claim) };
         }
+        patch.set_phase(Phase::HELD);
     }
 
     /// S5: takes every other patch off the list. Their modules may be unloaded
     /// once the calling patch returns to the kernel, held ones (S13) at once.
-    pub(super) unsafe fn release_replaced(&self, node: *mut PatchNode) {
-        // SAFETY: By contract of the caller; a patch is not looked at after it was unpinned.
-        unsafe {
-            while !(*node).older.is_null() {
-                let other = (*node).older;
-                let module = (*other).module;
-                // Also of states that another patch has taken on meanwhile, and which are removed now.
-                let pins = all_claims(other).filter(|&claim| (*claim).flags & CLAIM_HELD != 0).count();
-                self.leave(other);
-                for _ in 0..pins {
-                    self.kernel.unpin(module);
-                }
+    ///
+    /// # Safety
+    ///
+    /// No reference to another patch, or to what is its, is used any more, and no task runs its code.
+    pub(super) unsafe fn release_replaced(&self, patch: PatchRef<'_>) {
+        while let Some(other) = patch.older() {
+            let (module, pins) = (other.module(), other.held_claims());
+            // SAFETY: The states that it alone provided are removed; the others continue in the calling patch.
+            unsafe { self.release_and_unlink(other) };
+            for _ in 0..pins {
+                // SAFETY: Each state that was held has pinned the module, and the patch is on no list.
+                unsafe { self.kernel.unpin(module) };
             }
         }
     }
 }
 
-/// The patches enabled before `node`, newest first.
-pub(super) unsafe fn older_than(node: *mut PatchNode) -> impl Iterator<Item = *mut PatchNode> {
-    // SAFETY: The list is not changed while it is walked.
-    let next = |node: *mut PatchNode| Some(unsafe { (*node).older }).filter(|older| !older.is_null());
-    core::iter::successors(next(node), move |&node| next(node))
+/// The patches on the list of `patch` that are held (S13), newest first.
+pub(super) fn held_beside<'lock>(patch: PatchRef<'lock>) -> impl Iterator<Item = PatchRef<'lock>> {
+    let newest = patch.registry().and_then(ListRef::newest);
+    let all = core::iter::successors(newest, |patch| patch.older());
+    all.filter(|patch| patch.phase() == Phase::HELD)
 }
 
-/// The patches enabled before `node`, oldest first.
-pub(super) unsafe fn oldest_until(node: *mut PatchNode) -> impl Iterator<Item = *mut PatchNode> {
-    // SAFETY: As above.
-    let oldest = unsafe { older_than(node).last().unwrap_or(node) };
-    // SAFETY: As above; `node` is the newest.
-    core::iter::successors(Some(oldest), |&node| Some(unsafe { (*node).newer }))
-        .take_while(move |&other| other != node)
-}
-
-/// The patches on the list of `node` that are held (S13), newest first.
-pub(super) unsafe fn held_beside(node: *mut PatchNode) -> impl Iterator<Item = *mut PatchNode> {
-    // SAFETY: The list is not changed while it is walked.
-    let newer = |&node: &*mut PatchNode| Some(unsafe { (*node).newer }).filter(|newer| !newer.is_null());
-    let newest = core::iter::successors(Some(node), newer).last().unwrap_or(node);
-    // SAFETY: As above.
-    let all = core::iter::once(newest).chain(unsafe { older_than(newest) });
-    // SAFETY: As above.
-    all.filter(|&node| unsafe { (*node).phase } == Phase::HELD)
-}
-
-/// Why the list can't be used: something on it was not made by this version of the tables.
-unsafe fn foreign(registry: *mut Registry, node: *mut PatchNode) -> Option<Report> {
-    // SAFETY: The magic comes first, and a version is looked at only behind the right magic.
-    unsafe {
-        if (*registry).magic != MAGIC {
-            return Some(Report::of_patch(Reason::Corrupt, node, ptr::null_mut()));
-        }
-        if !is_understood(node, (*registry).abi_version) {
-            let version = u64::from((*registry).abi_version);
-            return Some(Report { theirs: version, ..Report::of_patch(Reason::Abi, node, ptr::null_mut()) });
-        }
-        let mut other = (*registry).newest;
-        while !other.is_null() {
-            if (*other).magic != MAGIC {
-                return Some(Report::of_patch(Reason::Corrupt, node, ptr::null_mut()));
-            }
-            if !is_understood(node, (*other).abi_version) {
-                let version = u64::from((*other).abi_version);
-                return Some(Report { theirs: version, ..Report::of_patch(Reason::Abi, node, other) });
-            }
-            if (*other).flags & !PATCH_ALLOW_DOWNGRADE != 0 || !is_known((*other).replace) {
-                return Some(Report::of_patch(Reason::Corrupt, node, ptr::null_mut()));
-            }
-            other = (*other).older;
-        }
-        None
+/// Why the list can't be used: something on it was not made by a version of the tables that the
+/// patch's runtime understands.
+fn incompatible_list<'lock>(list: ListRef<'lock>, patch: PatchRef<'lock>) -> Option<Report<'lock>> {
+    let corrupt = || Some(Report::of_patch(Reason::Corrupt, patch, None));
+    // A version counts only behind the right magic, all else only behind a version that is understood.
+    if list.magic() != MAGIC {
+        return corrupt();
     }
+    if !is_understood(patch, list.abi_version()) {
+        let theirs = u64::from(list.abi_version());
+        return Some(Report { theirs, ..Report::of_patch(Reason::AbiOfList, patch, None) });
+    }
+    for other in list.patches() {
+        if other.magic() != MAGIC {
+            return corrupt();
+        }
+        if !is_understood(patch, other.abi_version()) {
+            let theirs = u64::from(other.abi_version());
+            return Some(Report { theirs, ..Report::of_patch(Reason::Abi, patch, Some(other)) });
+        }
+        if other.flags() & !PATCH_ALLOW_DOWNGRADE != 0 || !is_known(other.replace()) {
+            return corrupt();
+        }
+    }
+    None
 }
 
 /// Whether the patch's runtime understands tables of a version (S23).
-unsafe fn is_understood(node: *mut PatchNode, version: u32) -> bool {
-    // SAFETY: By contract of the caller.
-    (OLDEST_ABI..=unsafe { (*node).abi_version }).contains(&version)
+fn is_understood(patch: PatchRef<'_>, version: u32) -> bool {
+    (OLDEST_ABI..=patch.abi_version()).contains(&version)
 }
 
 /// Whether this runtime knows what kind of replacing it is.

@@ -7,12 +7,12 @@
 //!
 //! | the kernel calls | while the patch is | the engine runs |
 //! | --- | --- | --- |
-//! | `pre_patch` | not on the list | S1, S2 (S3), S4: [`Engine::states_pre_patch`] |
-//! | `post_patch` | being enabled | S5: [`Engine::states_post_patch`] |
-//! | `post_unpatch` | being enabled | S7: [`Engine::states_post_unpatch`] |
-//! | `pre_unpatch` | enabled | S6: [`Engine::states_pre_unpatch`] |
-//! | `post_unpatch` | being disabled | S6: [`Engine::states_post_unpatch`] |
-//! | `post_patch` | being disabled | S8: [`Engine::states_post_patch`] |
+//! | `pre_patch` | not on the list | S1, S2 (S3), S4: `states_pre_patch` |
+//! | `post_patch` | being enabled | S5: `states_post_patch` |
+//! | `post_unpatch` | being enabled | S7: `states_post_unpatch` |
+//! | `pre_unpatch` | enabled | S6: `states_pre_unpatch` |
+//! | `post_unpatch` | being disabled | S6: `states_post_unpatch` |
+//! | `post_patch` | being disabled | S8: `states_post_patch` |
 //! | a module's `post_unpatch` | on the list | S9: [`Engine::shadows_object_gone`] |
 //!
 //! A replaced patch gets no callback from the kernel: what is to be done for it
@@ -27,16 +27,19 @@ mod claim;
 mod list;
 mod live;
 mod object;
+mod refs;
 mod report;
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_void;
 
 use crate::abi::{
-    self, CLAIM_HELD, CLAIM_INTRODUCED, CLAIM_MADE, CLAIM_REMOVING, Claim, LiveState, PatchNode, Phase,
-    RawStateContext, Replace, STATE_BLOCK_DISABLE, ShadowEntry,
+    CLAIM_HELD, CLAIM_INTRODUCED, CLAIM_MADE, CLAIM_REMOVING, Callback, Phase, STATE_BLOCK_DISABLE,
+    ShadowEntry,
 };
 use crate::error::{Error, Result};
+use refs::{ClaimRef, PatchRef};
 
+pub use refs::Text;
 pub use report::{Reason, Report};
 
 /// What the engine needs of the kernel it runs on.
@@ -93,7 +96,7 @@ pub unsafe trait Kernel {
     unsafe fn unpin(&self, module: *mut c_void);
 
     /// Logs one line at level err.
-    fn report(&self, report: &Report);
+    fn report(&self, report: &Report<'_>);
 }
 
 /// The engine, on a kernel.
@@ -114,334 +117,234 @@ impl<K: Kernel> Engine<K> {
     ///
     /// `EINVAL` where S1 refuses the patch, `ENOMEM`, or what a `pre_patch`
     /// failed with (S3). The system is then as it was before the call.
-    ///
-    /// # Safety
-    ///
-    /// For this and all other functions: `node` is the calling patch, true and
-    /// in place until it is off the list; the livepatch mutex is held; calls
-    /// come in an order that the kernel makes.
-    pub unsafe fn states_pre_patch(&self, node: *mut PatchNode) -> Result {
-        // SAFETY: By contract.
-        unsafe {
-            self.link(node)?;
-            if let Err(error) = self.claim_states(node).and_then(|()| self.check(node)) {
-                self.leave(node);
-                return Err(error);
-            }
-            (*node).phase = Phase::ENABLING;
-            if let Err(error) = self.introduce(node) {
-                self.leave(node);
-                return Err(error);
-            }
-            if replaces(node) {
-                self.states_pre_unpatch_replaced(node);
-            }
+    fn states_pre_patch(&self, patch: PatchRef<'_>) -> Result {
+        let list = self.link(patch)?;
+        let claimed = self.claim_states(patch, list).and_then(|()| self.check(patch));
+        patch.set_phase(Phase::ENABLING);
+        if let Err(error) = claimed.and_then(|()| self.introduce(patch)) {
+            // SAFETY: What was made is removed again, and nothing else of the patch runs yet.
+            unsafe { self.release_and_unlink(patch) };
+            return Err(error);
+        }
+        if patch.replaces() {
+            self.states_pre_unpatch_replaced(patch);
         }
         Ok(())
     }
 
     /// S5, or S8 where a disable is taken back.
-    ///
-    /// # Safety
-    ///
-    /// As for [`states_pre_patch`](Self::states_pre_patch).
-    pub unsafe fn states_post_patch(&self, node: *mut PatchNode) {
-        // SAFETY: By contract.
-        unsafe {
-            if (*node).phase == Phase::DISABLING {
-                self.resume(node);
-            } else {
-                if replaces(node) {
-                    self.states_post_unpatch_replaced(node);
-                }
-                for claim in claims(node) {
-                    if (*claim).flags & CLAIM_INTRODUCED != 0 {
-                        call(claim, (*(*claim).entry).post_patch);
-                    }
-                }
-                for claim in claims(node) {
-                    take_over(claim);
-                }
-                if replaces(node) {
-                    self.release_replaced(node);
-                }
-                for claim in claims(node) {
-                    (*claim).flags &= CLAIM_MADE;
-                }
+    fn states_post_patch(&self, patch: PatchRef<'_>) {
+        if patch.phase() == Phase::DISABLING {
+            self.resume(patch);
+        } else {
+            if patch.replaces() {
+                self.states_post_unpatch_replaced(patch);
             }
-            (*node).phase = Phase::ENABLED;
+            for claim in patch.claims().filter(|claim| claim.has(CLAIM_INTRODUCED)) {
+                call(claim, claim.entry().post_patch);
+            }
+            for claim in patch.claims() {
+                take_over(claim);
+            }
+            if patch.replaces() {
+                // SAFETY: Every task runs the new code, and the loops over others are done.
+                unsafe { self.release_replaced(patch) };
+            }
+            for claim in patch.claims() {
+                claim.set_flags(CLAIM_MADE);
+            }
         }
+        patch.set_phase(Phase::ENABLED);
     }
 
     /// S6: the patch is being disabled, while every task still runs its code.
-    ///
-    /// # Safety
-    ///
-    /// As for [`states_pre_patch`](Self::states_pre_patch).
-    pub unsafe fn states_pre_unpatch(&self, node: *mut PatchNode) {
-        // SAFETY: By contract.
-        unsafe {
-            (*node).phase = Phase::DISABLING;
-            for claim in claims(node).rev() {
-                if !is_only(claim) {
-                    continue;
-                }
-                if (*(*claim).entry).flags & STATE_BLOCK_DISABLE != 0 {
-                    self.hold(claim);
-                } else {
-                    call(claim, (*(*claim).entry).pre_unpatch);
-                    (*claim).flags |= CLAIM_REMOVING;
-                }
+    fn states_pre_unpatch(&self, patch: PatchRef<'_>) {
+        patch.set_phase(Phase::DISABLING);
+        for claim in patch.claims().rev().filter(|claim| claim.is_only()) {
+            if claim.entry().flags & STATE_BLOCK_DISABLE != 0 {
+                self.hold(claim);
+            } else {
+                call(claim, claim.entry().pre_unpatch);
+                claim.mark(CLAIM_REMOVING);
             }
         }
     }
 
     /// The end of S6, or S7 where an enable is taken back.
-    ///
-    /// # Safety
-    ///
-    /// As for [`states_pre_patch`](Self::states_pre_patch).
-    pub unsafe fn states_post_unpatch(&self, node: *mut PatchNode) {
-        // SAFETY: By contract.
+    fn states_post_unpatch(&self, patch: PatchRef<'_>) {
+        if patch.phase() == Phase::ENABLING && patch.replaces() {
+            self.states_post_patch_replaced(patch);
+        }
+        let mut held = false;
+        for claim in patch.claims().rev() {
+            held |= claim.has(CLAIM_HELD);
+            if claim.has(CLAIM_REMOVING | CLAIM_INTRODUCED) {
+                call(claim, claim.entry().post_unpatch);
+                // SAFETY: No task runs the patch's code, nor another patch's that provides the state: there
+                // is none. The claim is not looked at again.
+                unsafe { self.remove_state(claim) };
+            }
+        }
+        // SAFETY: The loop over the claims is done, and no task runs the patch's code.
         unsafe {
-            if (*node).phase == Phase::ENABLING && replaces(node) {
-                self.states_post_patch_replaced(node);
-            }
-            let mut held = false;
-            for claim in claims(node).rev() {
-                held |= (*claim).flags & CLAIM_HELD != 0;
-                if (*claim).flags & (CLAIM_REMOVING | CLAIM_INTRODUCED) != 0 {
-                    call(claim, (*(*claim).entry).post_unpatch);
-                    self.end(claim);
-                }
-            }
             if held {
-                self.stay(node);
+                self.keep_held(patch);
             } else {
-                self.leave(node);
+                self.release_and_unlink(patch);
             }
         }
     }
 
     /// S4: the states that will be removed when the transition finishes.
-    unsafe fn states_pre_unpatch_replaced(&self, node: *mut PatchNode) {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            for other in list::older_than(node) {
-                for claim in claims(other).rev() {
-                    if owns(claim) {
-                        call(claim, (*(*claim).entry).pre_unpatch);
-                        (*claim).flags |= CLAIM_REMOVING;
-                    }
-                }
+    fn states_pre_unpatch_replaced(&self, patch: PatchRef<'_>) {
+        for other in patch.older_ones() {
+            for claim in other.claims().rev().filter(|claim| claim.is_owner()) {
+                call(claim, claim.entry().pre_unpatch);
+                claim.mark(CLAIM_REMOVING);
             }
         }
     }
 
     /// S5: the removed states are gone, in the order of S4.
-    unsafe fn states_post_unpatch_replaced(&self, node: *mut PatchNode) {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            for other in list::older_than(node) {
-                for claim in claims(other).rev() {
-                    if (*claim).flags & CLAIM_REMOVING != 0 {
-                        call(claim, (*(*claim).entry).post_unpatch);
-                        self.end(claim);
-                    }
-                }
+    fn states_post_unpatch_replaced(&self, patch: PatchRef<'_>) {
+        for other in patch.older_ones() {
+            for claim in other.claims().rev().filter(|claim| claim.has(CLAIM_REMOVING)) {
+                call(claim, claim.entry().post_unpatch);
+                // SAFETY: No task runs code of the replaced patches. The claim is not looked at again.
+                unsafe { self.remove_state(claim) };
             }
         }
     }
 
     /// S7: the states that S4 began to remove stay, in reverse order.
-    unsafe fn states_post_patch_replaced(&self, node: *mut PatchNode) {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            for other in list::oldest_until(node) {
-                for claim in claims(other) {
-                    if (*claim).flags & CLAIM_REMOVING != 0 {
-                        call(claim, (*(*claim).entry).post_patch);
-                        (*claim).flags &= !CLAIM_REMOVING;
-                    }
-                }
+    fn states_post_patch_replaced(&self, patch: PatchRef<'_>) {
+        for other in patch.oldest_until() {
+            for claim in other.claims().filter(|claim| claim.has(CLAIM_REMOVING)) {
+                call(claim, claim.entry().post_patch);
+                claim.unmark(CLAIM_REMOVING);
             }
         }
     }
 
     /// S2, and S3 where a `pre_patch` fails.
-    unsafe fn introduce(&self, node: *mut PatchNode) -> Result {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            for claim in claims(node) {
-                if (*claim).flags & CLAIM_INTRODUCED == 0 {
-                    publish(claim);
-                    continue;
-                }
-                if let Err(error) = make(claim) {
-                    self.end(claim);
-                    for earlier in claims(node).rev() {
-                        if (*earlier).flags & CLAIM_MADE != 0 && (*earlier).flags & CLAIM_INTRODUCED != 0 {
-                            call(earlier, (*(*earlier).entry).post_unpatch);
-                            self.end(earlier);
-                        }
-                    }
-                    return Err(error);
-                }
+    fn introduce(&self, patch: PatchRef<'_>) -> Result {
+        for claim in patch.claims() {
+            if !claim.has(CLAIM_INTRODUCED) {
+                publish(claim);
+                continue;
+            }
+            if let Err(error) = make(claim) {
+                self.take_back(patch, claim);
+                return Err(error);
             }
         }
         Ok(())
     }
 
-    /// S8: the disable is taken back.
-    unsafe fn resume(&self, node: *mut PatchNode) {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            for claim in claims(node) {
-                if (*claim).flags & CLAIM_REMOVING != 0 {
-                    call(claim, (*(*claim).entry).post_patch);
-                }
-                if (*claim).flags & CLAIM_HELD != 0 {
-                    self.kernel.unpin((*node).module);
-                }
-                (*claim).flags &= CLAIM_MADE;
+    /// S3: removes the states that are introduced already, and what the failed one had made.
+    fn take_back(&self, patch: PatchRef<'_>, failed: ClaimRef<'_>) {
+        // SAFETY: No code of the patch runs. The claim is not looked at again.
+        unsafe { self.remove_state(failed) };
+        for earlier in patch.claims().rev().filter(|claim| claim.has(CLAIM_MADE)) {
+            if earlier.has(CLAIM_INTRODUCED) {
+                call(earlier, earlier.entry().post_unpatch);
+                // SAFETY: As before.
+                unsafe { self.remove_state(earlier) };
             }
+        }
+    }
+
+    /// S8: the disable is taken back.
+    fn resume(&self, patch: PatchRef<'_>) {
+        for claim in patch.claims() {
+            if claim.has(CLAIM_REMOVING) {
+                call(claim, claim.entry().post_patch);
+            }
+            if claim.has(CLAIM_HELD) {
+                // SAFETY: `hold` has pinned it; the kernel has a reference as well.
+                unsafe { self.kernel.unpin(patch.module()) };
+            }
+            claim.set_flags(CLAIM_MADE);
         }
     }
 
     /// S13: the state stays though its last patch is disabled.
-    unsafe fn hold(&self, claim: *mut Claim) {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            (*claim).flags |= CLAIM_HELD;
-            self.kernel.pin((*(*claim).patch).module);
-            self.kernel.report(&Report::held(claim));
-        }
+    fn hold(&self, claim: ClaimRef<'_>) {
+        claim.mark(CLAIM_HELD);
+        // SAFETY: The patch is on the list, so its module is loaded.
+        unsafe { self.kernel.pin(claim.patch().module()) };
+        self.kernel.report(&Report::of_claim(Reason::Held, claim, None));
     }
 
     /// Drops the data and frees the shadow variables of a state that is over,
     /// and takes it from every patch that provides it (S9, S10, S12).
-    unsafe fn end(&self, claim: *mut Claim) {
-        // SAFETY: By contract of the caller; the state's callbacks have run.
-        unsafe {
-            let (live, entry) = ((*claim).live, (*claim).entry);
-            // First out of reach: dropping them may run code that asks for them.
-            for provider in claim::of_state(live) {
-                withdraw(provider);
-            }
-            if (*claim).flags & CLAIM_MADE != 0
-                && let Some(drop_data) = (*entry).drop_data
-            {
-                drop_data(data(live));
-            }
-            // Oldest first, so that the owner's destructors run.
-            while let Some(oldest) = claim::of_state(live).last() {
-                self.release(oldest);
-            }
-            self.free_live((*(*claim).patch).registry, live);
+    ///
+    /// # Safety
+    ///
+    /// The state's callbacks have run, no task runs code of a patch that provides it, and no reference
+    /// to the state or a claim on it is used any more.
+    unsafe fn remove_state(&self, claim: ClaimRef<'_>) {
+        let (live, list) = (claim.live(), claim.patch().registry());
+        let drop_data = if claim.has(CLAIM_MADE) { claim.entry().drop_data } else { None };
+        // First out of reach: dropping them may run code that asks for them.
+        for provider in live.providers() {
+            provider.slot().clear();
+        }
+        if let Some(drop_data) = drop_data {
+            // SAFETY: The data are made, and dropped here alone.
+            unsafe { drop_data(live.data()) };
+        }
+        // Oldest first, so that the owner's destructors run.
+        while let Some(oldest) = live.providers().last() {
+            // SAFETY: The state is over: nobody uses its variables.
+            unsafe { self.release(oldest) };
+        }
+        if let Some(list) = list {
+            // SAFETY: All claims are given up, and the data are dropped.
+            unsafe { self.free_live(list, live) };
         }
     }
-}
-
-/// Whether the patch replaces all others.
-unsafe fn replaces(node: *mut PatchNode) -> bool {
-    // SAFETY: By contract of the caller.
-    unsafe { (*node).replace != Replace::NONE }
-}
-
-/// The claims of a patch that are not given up, in table order.
-unsafe fn claims(node: *mut PatchNode) -> impl DoubleEndedIterator<Item = *mut Claim> {
-    // SAFETY: By contract of the caller, and within the array.
-    unsafe { all_claims(node).filter(|claim| !(**claim).live.is_null()) }
-}
-
-/// The claims of a patch, also those that are given up, in table order.
-unsafe fn all_claims(node: *mut PatchNode) -> impl DoubleEndedIterator<Item = *mut Claim> {
-    // SAFETY: A patch on the list has as many claims as states, or none.
-    let (first, count, size) = unsafe {
-        let count = if (*node).claims.is_null() { 0 } else { (*node).nr_states };
-        ((*node).claims, count, (*node).claim_size as usize)
-    };
-    // SAFETY: Within the array, whose entries have the size that the patch's runtime gave them.
-    (0..count).map(move |index| unsafe { first.byte_add(index * size) })
-}
-
-/// Whether no other patch provides the claim's state.
-unsafe fn is_only(claim: *mut Claim) -> bool {
-    // SAFETY: By contract of the caller.
-    unsafe { (*(*claim).live).claims == claim && (*claim).older.is_null() }
-}
-
-/// Whether the claim's patch owns the state.
-unsafe fn owns(claim: *mut Claim) -> bool {
-    // SAFETY: By contract of the caller.
-    unsafe { (*(*claim).live).claims == claim }
-}
-
-/// The data of a live state.
-unsafe fn data(live: *mut LiveState) -> *mut c_void {
-    // SAFETY: By contract of the caller.
-    unsafe { (*live).data }
 }
 
 /// Makes the data of a state that is introduced, and hands them to the patch's code.
-unsafe fn make(claim: *mut Claim) -> Result {
-    // SAFETY: By contract of the caller; the storage has the layout that the entry asks for.
-    unsafe {
-        // Its shadow variables may be made from now on, its data are not made yet (S18).
-        (*(*(*claim).entry).slot).set_live((*claim).live);
-        if let Some(pre_patch) = (*(*claim).entry).pre_patch {
-            let errno: c_int = pre_patch(&context(claim), data((*claim).live));
-            if errno != 0 {
-                return Err(Error::from_errno(errno));
-            }
+fn make(claim: ClaimRef<'_>) -> Result {
+    // Its shadow variables may be made from now on, its data are not made yet (S18).
+    claim.slot().set_live(claim.live().as_ptr());
+    if let Some(pre_patch) = claim.entry().pre_patch {
+        // SAFETY: The patch is called, so its module is loaded; the storage has the layout that the entry
+        // asks for.
+        let errno = unsafe { pre_patch(&claim.context(), claim.live().data()) };
+        if errno != 0 {
+            return Err(Error::from_errno(errno));
         }
-        (*claim).flags |= CLAIM_MADE;
-        publish(claim);
     }
+    claim.mark(CLAIM_MADE);
+    publish(claim);
     Ok(())
 }
 
 /// Hands the state's data to the code of the claim's patch.
-unsafe fn publish(claim: *mut Claim) {
-    // SAFETY: The entry and its slot are in the patch's module.
-    unsafe {
-        let slot = &*(*(*claim).entry).slot;
-        slot.set_live((*claim).live);
-        slot.set(data((*claim).live));
-    }
+fn publish(claim: ClaimRef<'_>) {
+    claim.slot().set_live(claim.live().as_ptr());
+    claim.slot().set(claim.live().data());
 }
 
-/// Takes the state's data from the code of the claim's patch.
-unsafe fn withdraw(claim: *mut Claim) {
-    // SAFETY: As for `publish`.
-    unsafe { (*(*(*claim).entry).slot).clear() }
-}
-
-/// Calls one of the owner's callbacks that can't fail, if the state has it.
-unsafe fn call(claim: *mut Claim, callback: Option<abi::Callback>) {
+/// Calls one of the claim's callbacks that can't fail, if the state has it.
+fn call(claim: ClaimRef<'_>, callback: Option<Callback>) {
     if let Some(callback) = callback {
         // SAFETY: The claim's patch is on the list, so its module is loaded; the
         // data were made by a `pre_patch` of the same layout (S1).
-        unsafe { callback(&context(claim), data((*claim).live)) }
+        unsafe { callback(&claim.context(), claim.live().data()) }
     }
 }
 
 /// S5: `take_over` where a state continues and its version grew.
-unsafe fn take_over(claim: *mut Claim) {
-    // SAFETY: As for `call`; the older claim is that of the state's owner so far.
-    unsafe {
-        let (entry, owner) = ((*claim).entry, (*claim).older);
-        if owner.is_null() || (*(*owner).entry).version >= (*entry).version {
-            return;
-        }
-        if let Some(take_over) = (*entry).take_over {
-            take_over(&context(claim), data((*claim).live), (*(*owner).entry).version);
-        }
+fn take_over(claim: ClaimRef<'_>) {
+    let Some(from) = claim.older().map(|owner| owner.entry().version) else { return };
+    if let Some(take_over) = claim.entry().take_over
+        && from < claim.entry().version
+    {
+        // SAFETY: As in `call`.
+        unsafe { take_over(&claim.context(), claim.live().data(), from) }
     }
-}
-
-/// What a callback of the claim's patch is told.
-unsafe fn context(claim: *mut Claim) -> RawStateContext {
-    // SAFETY: By contract of the caller.
-    unsafe { RawStateContext { patch: (*(*claim).patch).name, state: (*claim).entry } }
 }

@@ -35,11 +35,13 @@
 //! * When the next patch takes the state on, variables of objects that are there are not told from those
 //!   of objects that were at the same place before.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::CStr;
 
 use super::claim::Declared;
-use super::{Engine, Kernel, claims, list};
-use crate::abi::{Claim, PatchNode, Phase};
+use super::list::held_beside;
+use super::refs::{LinkRef, LivepatchLock, PatchRef};
+use super::{Engine, Kernel};
+use crate::abi::{PatchNode, Phase};
 use crate::error::Result;
 
 impl<K: Kernel> Engine<K> {
@@ -47,21 +49,24 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Errors
     ///
-    /// Those of [`states_pre_patch`](Self::states_pre_patch), or that of `own`, after which the states are
-    /// taken back (S7): for the kernel no `post_unpatch` is due.
+    /// `EINVAL` where S1 refuses the patch, `ENOMEM`, what a `pre_patch` failed with (S3), or that of
+    /// `own`, after which the states are taken back (S7): for the kernel no `post_unpatch` is due.
     ///
     /// # Safety
     ///
-    /// For this and the other three: as for [`states_pre_patch`](Self::states_pre_patch).
+    /// The kernel calls it, with its livepatch mutex held and in the order that it has for callbacks.
+    /// `node` is the calling module's, filled in truly, and in place as long as the module.
     pub unsafe fn vmlinux_pre_patch(&self, node: *mut PatchNode, own: impl FnOnce() -> Result) -> Result {
-        // SAFETY: By contract.
+        // SAFETY: The kernel calls, with the module's node.
         unsafe {
-            self.states_pre_patch(node)?;
-            let result = own();
-            if result.is_err() {
-                self.states_post_unpatch(node);
-            }
-            result
+            called(node, |patch| {
+                self.states_pre_patch(patch)?;
+                let result = own();
+                if result.is_err() {
+                    self.states_post_unpatch(patch);
+                }
+                result
+            })
         }
     }
 
@@ -69,10 +74,10 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Safety
     ///
-    /// As above.
+    /// As for [`vmlinux_pre_patch`](Self::vmlinux_pre_patch).
     pub unsafe fn vmlinux_post_patch(&self, node: *mut PatchNode, own: impl FnOnce()) {
-        // SAFETY: By contract.
-        unsafe { self.states_post_patch(node) };
+        // SAFETY: The kernel calls, with the module's node.
+        unsafe { called(node, |patch| self.states_post_patch(patch)) };
         own();
     }
 
@@ -80,22 +85,22 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Safety
     ///
-    /// As above.
+    /// As for [`vmlinux_pre_patch`](Self::vmlinux_pre_patch).
     pub unsafe fn vmlinux_pre_unpatch(&self, node: *mut PatchNode, own: impl FnOnce()) {
         own();
-        // SAFETY: By contract.
-        unsafe { self.states_pre_unpatch(node) };
+        // SAFETY: The kernel calls, with the module's node.
+        unsafe { called(node, |patch| self.states_pre_unpatch(patch)) };
     }
 
     /// The `post_unpatch` of vmlinux.
     ///
     /// # Safety
     ///
-    /// As above.
+    /// As for [`vmlinux_pre_patch`](Self::vmlinux_pre_patch).
     pub unsafe fn vmlinux_post_unpatch(&self, node: *mut PatchNode, own: impl FnOnce()) {
         own();
-        // SAFETY: By contract.
-        unsafe { self.states_post_unpatch(node) };
+        // SAFETY: The kernel calls, with the module's node.
+        unsafe { called(node, |patch| self.states_post_unpatch(patch)) };
     }
 
     /// S9: frees the shadow variables that go with the module `object`, which goes, if the patch is enabled
@@ -103,46 +108,51 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Safety
     ///
-    /// As for [`states_pre_patch`](Self::states_pre_patch); no object of the module is used any more if the
-    /// patch is on the kernel's list.
+    /// As for [`vmlinux_pre_patch`](Self::vmlinux_pre_patch); no object of the module is used any more if
+    /// the patch is on the kernel's list.
     pub unsafe fn shadows_object_gone(&self, node: *mut PatchNode, object: &CStr) {
-        // SAFETY: By contract; names are strings of loaded modules.
-        unsafe {
-            if matches!((*node).phase, Phase::IDLE | Phase::HELD) {
+        let gone = |patch: PatchRef<'_>| {
+            if matches!(patch.phase(), Phase::IDLE | Phase::HELD) {
                 return;
             }
-            for claim in claims(node) {
-                self.shadows_of_object_gone(claim, object);
+            self.shadows_of_object_gone(patch, object);
+            for held in held_beside(patch) {
+                self.shadows_of_object_gone(held, object);
             }
-            for held in list::held_beside(node) {
-                for claim in claims(held) {
-                    self.shadows_of_object_gone(claim, object);
-                }
-            }
-        }
+        };
+        // SAFETY: The kernel calls, with the module's node.
+        unsafe { called(node, gone) }
     }
 
-    unsafe fn shadows_of_object_gone(&self, claim: *mut Claim, object: &CStr) {
-        // SAFETY: By contract of the caller; names are strings of loaded modules.
-        unsafe {
-            let mut declared = Declared::in_any((*(*claim).live).claims);
-            let mut link = (*claim).shadows;
-            while !link.is_null() {
-                let entry = &*(*link).entry;
-                link = (*link).next;
-                if is_named(entry.object, object)
-                    && let Some(owners) = declared.find(entry.id)
-                    && is_named((*owners).object, object)
+    /// Frees those of the patch's shadow variables that go with the object.
+    fn shadows_of_object_gone(&self, patch: PatchRef<'_>, object: &CStr) {
+        for claim in patch.claims() {
+            let mut declared = Declared::in_any(claim.live().claims());
+            for link in claim.links().filter(|link| goes_with(*link, object)) {
+                if let Some(owners) = declared.find(link.entry().id)
+                    && goes_with(owners, object)
                 {
-                    self.kernel.shadow_free_all(&*owners);
+                    // SAFETY: The objects are used no more, so neither are their variables.
+                    unsafe { self.kernel.shadow_free_all(owners.entry()) };
                 }
             }
         }
     }
 }
 
-/// Whether `name`, which may be null, is that of the object.
-unsafe fn is_named(name: *const c_char, object: &CStr) -> bool {
-    // SAFETY: By contract of the caller null or a string.
-    !name.is_null() && unsafe { CStr::from_ptr(name) } == object
+/// Calls `f` with the patch that the kernel calls.
+///
+/// # Safety
+///
+/// The kernel has called with its livepatch mutex held, and `node` is the calling module's.
+unsafe fn called<R>(node: *mut PatchNode, f: impl FnOnce(PatchRef<'_>) -> R) -> R {
+    // SAFETY: The mutex is held until the call returns, and so beyond this function.
+    let lock = unsafe { LivepatchLock::held() };
+    // SAFETY: The node is the calling module's.
+    f(unsafe { PatchRef::called(&lock, node) })
+}
+
+/// Whether the variables go with the module `object`.
+fn goes_with(link: LinkRef<'_>, object: &CStr) -> bool {
+    link.object().is_some_and(|name| name.as_c_str() == object)
 }

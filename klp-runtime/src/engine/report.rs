@@ -1,10 +1,7 @@
 //! What the engine says in the log: one line a time, without `core::fmt`,
 //! whose code would be most of a small patch.
 
-use core::ffi::{CStr, c_char};
-use core::ptr;
-
-use crate::abi::{Claim, PatchNode, ShadowEntry};
+use super::refs::{ClaimRef, LinkRef, PatchRef, Text};
 
 /// Why a line is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +20,10 @@ pub enum Reason {
     Duplicate,
     /// A shadow variable belongs to a state that the patch does not list.
     NoState,
-    /// What is on the list was made by another version of the tables.
+    /// A patch on the list was made by a version of the tables that is not understood (S23).
     Abi,
+    /// The list was.
+    AbiOfList,
     /// What is on the list can't be read.
     Corrupt,
     /// A state marked `block_disable` stays though its last patch is disabled (S13).
@@ -33,19 +32,19 @@ pub enum Reason {
 
 /// One line for the log.
 #[derive(Clone, Copy, Debug)]
-pub struct Report {
+pub struct Report<'lock> {
     /// Why.
     pub reason: Reason,
     /// The patch that calls.
-    pub patch: *const c_char,
+    pub patch: Option<Text<'lock>>,
     /// The other patch, null where there is none.
-    pub other: *const c_char,
+    pub other: Option<Text<'lock>>,
     /// The state's name, null where it is not about a state.
-    pub state: *const c_char,
+    pub state: Option<Text<'lock>>,
     /// The state's name in the other patch, or null.
-    pub other_state: *const c_char,
+    pub other_state: Option<Text<'lock>>,
     /// The shadow variable's name, or null.
-    pub shadow: *const c_char,
+    pub shadow: Option<Text<'lock>>,
     /// The state's id.
     pub id: u64,
     /// The version here.
@@ -54,171 +53,110 @@ pub struct Report {
     pub theirs: u64,
 }
 
-impl Report {
+impl<'lock> Report<'lock> {
     /// About a patch as a whole.
-    pub(super) unsafe fn of_patch(reason: Reason, node: *mut PatchNode, other: *mut PatchNode) -> Self {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            Self {
-                reason,
-                patch: (*node).name,
-                other: if other.is_null() { ptr::null() } else { (*other).name },
-                state: ptr::null(),
-                other_state: ptr::null(),
-                shadow: ptr::null(),
-                id: 0,
-                ours: u64::from((*node).abi_version),
-                theirs: 0,
-            }
+    pub(super) fn of_patch(reason: Reason, patch: PatchRef<'lock>, other: Option<PatchRef<'lock>>) -> Self {
+        Self {
+            reason,
+            patch: patch.title(),
+            other: other.and_then(PatchRef::title),
+            state: None,
+            other_state: None,
+            shadow: None,
+            id: 0,
+            ours: u64::from(patch.abi_version()),
+            theirs: 0,
         }
     }
 
-    /// About a state that the calling patch provides, and another patch's claim on it or null.
-    pub(super) unsafe fn of_claim(reason: Reason, claim: *mut Claim, other: *mut Claim) -> Self {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            let entry = &*(*claim).entry;
-            let mut report = Self {
-                state: entry.name,
-                id: entry.id,
-                ours: u64::from(entry.version),
-                ..Self::of_patch(reason, (*claim).patch, ptr::null_mut())
-            };
-            if !other.is_null() {
-                report.other = (*(*other).patch).name;
-                report.other_state = (*(*other).entry).name;
-                report.theirs = u64::from((*(*other).entry).version);
-            }
-            report
+    /// About a state that the calling patch provides, and another patch's claim on it.
+    pub(super) fn of_claim(reason: Reason, claim: ClaimRef<'lock>, other: Option<ClaimRef<'lock>>) -> Self {
+        let entry = claim.entry();
+        let mut report = Self {
+            state: claim.title(),
+            id: entry.id,
+            ours: u64::from(entry.version),
+            ..Self::of_patch(reason, claim.patch(), other.map(ClaimRef::patch))
+        };
+        if let Some(other) = other {
+            report.other_state = other.title();
+            report.theirs = u64::from(other.entry().version);
         }
+        report
     }
 
-    /// About a shadow variable of the calling patch.
-    pub(super) unsafe fn of_shadow(reason: Reason, node: *mut PatchNode, entry: *const ShadowEntry) -> Self {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            Self {
-                shadow: (*entry).name,
-                id: (*entry).state,
-                ..Self::of_patch(reason, node, ptr::null_mut())
-            }
-        }
+    /// About a shadow variable whose state the calling patch does not list.
+    pub(super) fn stateless(patch: PatchRef<'lock>, link: LinkRef<'lock>) -> Self {
+        let about = Self::of_patch(Reason::NoState, patch, None);
+        Self { shadow: link.title(), id: link.entry().state, ..about }
     }
 
     /// About another patch's state that the calling patch would remove.
-    pub(super) unsafe fn removal(node: *mut PatchNode, claim: *mut Claim) -> Self {
-        // SAFETY: By contract of the caller.
-        unsafe {
-            Self {
-                state: (*(*claim).entry).name,
-                id: (*(*claim).entry).id,
-                ..Self::of_patch(Reason::Blocked, node, (*claim).patch)
-            }
-        }
-    }
-
-    /// About a state that stays (S13).
-    pub(super) unsafe fn held(claim: *mut Claim) -> Self {
-        // SAFETY: By contract of the caller.
-        unsafe { Self::of_claim(Reason::Held, claim, ptr::null_mut()) }
+    pub(super) fn removal(patch: PatchRef<'lock>, claim: ClaimRef<'lock>) -> Self {
+        let entry = claim.entry();
+        let about = Self::of_patch(Reason::Blocked, patch, Some(claim.patch()));
+        Self { state: claim.title(), id: entry.id, ..about }
     }
 
     /// Gives the line to `out` in pieces, without a newline.
     pub fn write_to(&self, out: &mut dyn FnMut(&[u8])) {
-        // SAFETY: The names are strings of loaded modules; the line is written before any goes.
-        unsafe {
-            name(out, self.patch);
-            out(b": ");
-            match self.reason {
-                Reason::Version => {
-                    self.refused(out);
-                    out(b" has version ");
-                    number(out, self.ours);
-                    out(b", which is lower than version ");
-                    number(out, self.theirs);
-                    out(b" of ");
-                    name(out, self.other);
-                }
-                Reason::Layout => {
-                    self.refused(out);
-                    out(b" has another data layout than in ");
-                    name(out, self.other);
-                }
-                Reason::Name => {
-                    self.refused(out);
-                    out(b" has the id of state ");
-                    name(out, self.other_state);
-                    out(b" of ");
-                    name(out, self.other);
-                }
-                Reason::Shadow => {
-                    self.refused(out);
-                    out(b" has shadow variable ");
-                    name(out, self.shadow);
-                    out(b" with another layout than in ");
-                    name(out, self.other);
-                }
-                Reason::Blocked => {
-                    out(b"refused: it lacks ");
-                    self.state(out);
-                    out(b", which ");
-                    name(out, self.other);
-                    out(b" marks block_disable");
-                }
-                Reason::Duplicate => {
-                    self.refused(out);
-                    out(b" is listed twice");
-                }
-                Reason::NoState => {
-                    out(b"refused: shadow variable ");
-                    name(out, self.shadow);
-                    out(b" belongs to state ");
-                    number(out, self.id);
-                    out(b", which the patch does not list");
-                }
-                Reason::Abi => {
-                    out(b"refused: built for table ABI ");
-                    number(out, self.ours);
-                    if !self.other.is_null() {
-                        out(b", but ");
-                        name(out, self.other);
-                        out(b" is enabled, built for ");
-                    } else {
-                        out(b", but the list of patches is of ");
-                    }
-                    number(out, self.theirs);
-                }
-                Reason::Corrupt => out(b"refused: the list of patches is corrupt"),
-                Reason::Held => {
-                    self.state(out);
-                    out(b" is marked block_disable: it stays, and the module stays loaded");
-                }
+        name(out, self.patch);
+        out(b": ");
+        for (index, piece) in self.reason.text().split(|byte| *byte == b'%').enumerate() {
+            let (letter, rest) = match piece.split_first() {
+                Some((letter, rest)) if index > 0 => (*letter, rest),
+                _ => (0, piece),
+            };
+            match letter {
+                b's' => self.state(out),
+                b'o' => name(out, self.other),
+                b'S' => name(out, self.other_state),
+                b'v' => name(out, self.shadow),
+                b'i' => number(out, self.id),
+                b'n' => number(out, self.ours),
+                b't' => number(out, self.theirs),
+                _ => {}
             }
+            out(rest);
         }
     }
 
-    unsafe fn refused(&self, out: &mut dyn FnMut(&[u8])) {
-        out(b"refused: ");
-        // SAFETY: By contract of the caller.
-        unsafe { self.state(out) }
-    }
-
-    #[inline(never)]
-    unsafe fn state(&self, out: &mut dyn FnMut(&[u8])) {
+    fn state(&self, out: &mut dyn FnMut(&[u8])) {
         out(b"state ");
-        // SAFETY: By contract of the caller.
-        unsafe { name(out, self.state) }
+        name(out, self.state);
         out(b" (id ");
         number(out, self.id);
         out(b")");
     }
 }
 
+impl Reason {
+    /// The line behind the patch's name, with a letter behind `%` for what is in the report: the
+    /// `s`tate, its name in the `o`ther patch (`S`), that patch, the shadow `v`ariable, the state's `i`d,
+    /// the `n`umber here and `t`here.
+    const fn text(self) -> &'static [u8] {
+        match self {
+            Self::Version => b"refused: %s has version %n, which is lower than version %t of %o",
+            Self::Layout => b"refused: %s has another data layout than in %o",
+            Self::Name => b"refused: %s has the id of state %S of %o",
+            Self::Shadow => b"refused: %s has shadow variable %v with another layout than in %o",
+            Self::Blocked => b"refused: it lacks %s, which %o marks block_disable",
+            Self::Duplicate => b"refused: %s is listed twice",
+            Self::NoState => {
+                b"refused: shadow variable %v belongs to state %i, which the patch does not list"
+            }
+            Self::Abi => b"refused: built for table ABI %n, but %o is enabled, built for %t",
+            Self::AbiOfList => b"refused: built for table ABI %n, but the list of patches is of %t",
+            Self::Corrupt => b"refused: the list of patches is corrupt",
+            Self::Held => b"%s is marked block_disable: it stays, and the module stays loaded",
+        }
+    }
+}
+
 #[inline(never)]
-unsafe fn name(out: &mut dyn FnMut(&[u8]), name: *const c_char) {
-    if !name.is_null() {
-        // SAFETY: By contract of the caller.
-        out(unsafe { CStr::from_ptr(name) }.to_bytes());
+fn name(out: &mut dyn FnMut(&[u8]), name: Option<Text<'_>>) {
+    if let Some(name) = name {
+        out(name.as_c_str().to_bytes());
     }
 }
 

@@ -55,7 +55,7 @@ unsafe impl Kernel for SysKernel {
         unsafe { sys::klp_glue_module_put(module) }
     }
 
-    fn report(&self, report: &Report) {
+    fn report(&self, report: &Report<'_>) {
         log::print_pieces(Level::Err, |out| report.write_to(out));
     }
 }

@@ -66,7 +66,7 @@ unsafe impl Kernel for Modelled {
         }
     }
 
-    fn report(&self, report: &Report) {
+    fn report(&self, report: &Report<'_>) {
         SysKernel.report(report);
     }
 }

@@ -1,0 +1,370 @@
+//! References to what crosses modules, for who holds the livepatch mutex.
+//!
+//! The structures of [`crate::abi`] point to each other across modules and change under whoever walks
+//! them, which Rust's references forbid. So the engine has thin references of its own. There are two
+//! ways to one: from the pointer that the kernel's call comes with, and by following another one. Each
+//! lasts as long as the [`LivepatchLock`].
+//!
+//! # Invariant
+//!
+//! What a reference points to is in place: a patch that is on the list or is called, a claim of such a
+//! patch that is not given up, a state in the table, a link of such a claim. Pointers between them are
+//! null or lead to another one that is in place. What takes something away is `unsafe` to call.
+
+use core::ffi::{CStr, c_char, c_void};
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
+
+use crate::abi::{
+    CLAIM_HELD, Claim, DataLayout, DataSlot, LiveState, PatchNode, Phase, RawStateContext, Registry, Replace,
+    ShadowEntry, ShadowLink, StateEntry,
+};
+
+/// Proof that the kernel's livepatch mutex is held, so that nobody else looks at the structures.
+#[derive(Debug)]
+pub(super) struct LivepatchLock(PhantomData<*mut ()>);
+
+impl LivepatchLock {
+    /// The proof, for as long as the value lives.
+    ///
+    /// # Safety
+    ///
+    /// The kernel has called with its livepatch mutex held, and the value does not outlive the call.
+    pub(super) const unsafe fn held() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// Declares a reference: a `value` is read and written as it is, a `link` is followed.
+macro_rules! reference {
+    (
+        $(#[$doc:meta])*
+        $reference:ident to $target:ty {
+            $(value $value:ident $(/ $set_value:ident)?: $type:ty,)*
+            $(link $link:ident $(/ $set_link:ident)?: $to:ident,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) struct $reference<'lock>(NonNull<$target>, PhantomData<&'lock LivepatchLock>);
+
+        impl<'lock> $reference<'lock> {
+            /// The reference to where `pointer` leads; none for null.
+            ///
+            /// # Safety
+            ///
+            /// The pointer is null or leads to what is in place (invariant), and the livepatch mutex is
+            /// held for `'lock`.
+            pub(super) unsafe fn follow(pointer: *mut $target) -> Option<Self> {
+                NonNull::new(pointer).map(|pointer| Self(pointer, PhantomData))
+            }
+
+            /// The pointer itself.
+            pub(super) fn as_ptr(self) -> *mut $target {
+                self.0.as_ptr()
+            }
+
+            $(
+                pub(super) fn $value(self) -> $type {
+                    // SAFETY: The target is in place (invariant), and the mutex is held.
+                    unsafe { (*self.as_ptr()).$value }
+                }
+
+                $(
+                    pub(super) fn $set_value(self, value: $type) {
+                        // SAFETY: The target is in place (invariant), and the mutex is held.
+                        unsafe { (*self.as_ptr()).$value = value }
+                    }
+                )?
+            )*
+
+            $(
+                pub(super) fn $link(self) -> Option<$to<'lock>> {
+                    // SAFETY: The target is in place, and so is what it points to (invariant).
+                    unsafe { $to::follow((*self.as_ptr()).$link) }
+                }
+
+                $(
+                    pub(super) fn $set_link(self, to: Option<$to<'lock>>) {
+                        // SAFETY: The target is in place (invariant), and the mutex is held.
+                        unsafe { (*self.as_ptr()).$link = to.map_or(ptr::null_mut(), $to::as_ptr) }
+                    }
+                )?
+            )*
+        }
+    };
+}
+
+reference! {
+    /// A patch.
+    PatchRef to PatchNode {
+        value magic: u64,
+        value abi_version: u32,
+        value flags: u32,
+        value replace: Replace,
+        value phase / set_phase: Phase,
+        value module: *mut c_void,
+        value name: *const c_char,
+        value nr_states: usize,
+        value nr_shadows: usize,
+        link older / set_older: PatchRef,
+        link newer / set_newer: PatchRef,
+        link registry / set_registry: ListRef,
+    }
+}
+
+impl<'lock> PatchRef<'lock> {
+    /// The patch whose callback the kernel calls.
+    ///
+    /// # Safety
+    ///
+    /// `node` is that of a loaded module, filled in, and what it points to is true.
+    pub(super) unsafe fn called(_: &'lock LivepatchLock, node: *mut PatchNode) -> Self {
+        // SAFETY: A module's node has an address.
+        Self(unsafe { NonNull::new_unchecked(node) }, PhantomData)
+    }
+
+    /// The module's name.
+    pub(super) fn title(self) -> Option<Text<'lock>> {
+        // SAFETY: The module of a patch in place is loaded.
+        unsafe { Text::at(self.name()) }
+    }
+
+    /// Whether the patch replaces all others.
+    pub(super) fn replaces(self) -> bool {
+        self.replace() != Replace::NONE
+    }
+
+    /// The array of claims; null while the patch is not on the list, or claims nothing.
+    pub(super) fn claim_array(self) -> *mut Claim {
+        // SAFETY: The patch is in place (invariant).
+        unsafe { (*self.as_ptr()).claims }
+    }
+
+    pub(super) fn set_claim_array(self, claims: *mut Claim) {
+        // SAFETY: The patch is in place (invariant), and the mutex is held.
+        unsafe { (*self.as_ptr()).claims = claims }
+    }
+
+    /// The claims, also those that are given up, in table order.
+    fn all_claims(self) -> impl DoubleEndedIterator<Item = *mut Claim> {
+        let claims = self.claim_array();
+        let count = if claims.is_null() { 0 } else { self.nr_states() };
+        // SAFETY: The patch is in place (invariant).
+        let size = unsafe { (*self.as_ptr()).claim_size } as usize;
+        // SAFETY: The array has a claim for each state, of the size that they have in the patch's runtime.
+        (0..count).map(move |index| unsafe { claims.byte_add(index * size) })
+    }
+
+    /// The claims that are not given up, in table order.
+    pub(super) fn claims(self) -> impl DoubleEndedIterator<Item = ClaimRef<'lock>> {
+        // SAFETY: The claims of a patch are in place while it is; those that are given up are left out.
+        self.all_claims().filter_map(|claim| unsafe {
+            if (*claim).live.is_null() { None } else { ClaimRef::follow(claim) }
+        })
+    }
+
+    /// How many of its states were held (S13), also of those that another patch has taken on since.
+    pub(super) fn held_claims(self) -> usize {
+        // SAFETY: The claims of a patch are in place while it is, also those that are given up.
+        self.all_claims().filter(|&claim| unsafe { (*claim).flags } & CLAIM_HELD != 0).count()
+    }
+
+    /// The patches enabled before this one, newest first.
+    pub(super) fn older_ones(self) -> impl Iterator<Item = Self> {
+        core::iter::successors(self.older(), |patch| patch.older())
+    }
+
+    /// The patches enabled before this one, oldest first.
+    pub(super) fn oldest_until(self) -> impl Iterator<Item = Self> {
+        let oldest = self.older_ones().last();
+        core::iter::successors(oldest, |patch| patch.newer()).take_while(move |&patch| patch != self)
+    }
+
+    /// The state at `index` of the table.
+    ///
+    /// # Safety
+    ///
+    /// The patch is of this very runtime, and has so many states.
+    pub(super) unsafe fn state(self, index: usize) -> *const StateEntry {
+        // SAFETY: Within the table, whose entries are as large as here.
+        unsafe { (*self.as_ptr()).states.add(index) }
+    }
+
+    /// The shadow variable at `index` of the table.
+    ///
+    /// # Safety
+    ///
+    /// The patch is of this very runtime, and has so many shadow variables.
+    pub(super) unsafe fn shadow(self, index: usize) -> *const ShadowEntry {
+        // SAFETY: Within the table, whose entries are as large as here.
+        unsafe { (*self.as_ptr()).shadows.add(index) }
+    }
+}
+
+reference! {
+    /// The list of patches and the table of live states.
+    ListRef to Registry {
+        value magic: u64,
+        value abi_version: u32,
+        value buckets / set_buckets: *mut *mut LiveState,
+        value nr_buckets / set_nr_buckets: usize,
+        value nr_live / set_nr_live: usize,
+        link newest / set_newest: PatchRef,
+    }
+}
+
+impl<'lock> ListRef<'lock> {
+    /// All patches, newest first.
+    pub(super) fn patches(self) -> impl Iterator<Item = PatchRef<'lock>> {
+        core::iter::successors(self.newest(), |patch| patch.older())
+    }
+}
+
+reference! {
+    /// A state that is live.
+    LiveRef to LiveState {
+        value id: u64,
+        value layout: DataLayout,
+        value data: *mut c_void,
+        link next / set_next: LiveRef,
+        link claims / set_claims: ClaimRef,
+    }
+}
+
+impl<'lock> LiveRef<'lock> {
+    /// The claims of the patches that provide the state, newest first: the first is the owner's.
+    pub(super) fn providers(self) -> impl Iterator<Item = ClaimRef<'lock>> {
+        core::iter::successors(self.claims(), |claim| claim.older())
+    }
+}
+
+reference! {
+    /// That a patch provides a state.
+    ClaimRef to Claim {
+        value flags / set_flags: u32,
+        link older / set_older: ClaimRef,
+        link shadows / set_shadows: LinkRef,
+    }
+}
+
+impl<'lock> ClaimRef<'lock> {
+    /// The patch.
+    pub(super) fn patch(self) -> PatchRef<'lock> {
+        // SAFETY: A claim is one of a patch in place (invariant).
+        unsafe { PatchRef(NonNull::new_unchecked((*self.as_ptr()).patch), PhantomData) }
+    }
+
+    /// The state.
+    pub(super) fn live(self) -> LiveRef<'lock> {
+        // SAFETY: The claim is not given up, so its state is in place (invariant).
+        unsafe { LiveRef(NonNull::new_unchecked((*self.as_ptr()).live), PhantomData) }
+    }
+
+    /// The state as the patch lists it.
+    pub(super) fn entry(self) -> &'lock StateEntry {
+        // SAFETY: An entry of the patch's table, which does not change while the patch is in place.
+        unsafe { &*(*self.as_ptr()).entry }
+    }
+
+    /// By what the patch's code reaches the state.
+    pub(super) fn slot(self) -> &'lock DataSlot {
+        // SAFETY: A static of the patch's module, which is loaded while the patch is in place.
+        unsafe { &*self.entry().slot }
+    }
+
+    /// The shadow variables that the patch declares for the state, in table order.
+    pub(super) fn links(self) -> impl Iterator<Item = LinkRef<'lock>> {
+        core::iter::successors(self.shadows(), |link| link.next())
+    }
+
+    /// Whether one of the flags is set.
+    pub(super) fn has(self, flags: u32) -> bool {
+        self.flags() & flags != 0
+    }
+
+    /// Sets flags.
+    pub(super) fn mark(self, flags: u32) {
+        self.set_flags(self.flags() | flags);
+    }
+
+    /// Takes flags back.
+    pub(super) fn unmark(self, flags: u32) {
+        self.set_flags(self.flags() & !flags);
+    }
+
+    /// Whether the claim's patch owns the state.
+    pub(super) fn is_owner(self) -> bool {
+        self.live().claims() == Some(self)
+    }
+
+    /// Whether no other patch provides the state.
+    pub(super) fn is_only(self) -> bool {
+        self.is_owner() && self.older().is_none()
+    }
+
+    /// The state's name in the patch.
+    pub(super) fn title(self) -> Option<Text<'lock>> {
+        // SAFETY: The table of a patch in place, whose module is loaded.
+        unsafe { Text::at(self.entry().name) }
+    }
+
+    /// What a callback of the claim's patch is told.
+    pub(super) fn context(self) -> RawStateContext {
+        RawStateContext { patch: self.patch().name(), state: self.entry() }
+    }
+}
+
+reference! {
+    /// A shadow variable that a claim's patch declares for the state.
+    LinkRef to ShadowLink {
+        link next / set_next: LinkRef,
+    }
+}
+
+impl<'lock> LinkRef<'lock> {
+    /// The variable as the patch lists it.
+    pub(super) fn entry(self) -> &'lock ShadowEntry {
+        // SAFETY: An entry of the patch's table, which does not change while the patch is in place.
+        unsafe { &*(*self.as_ptr()).entry }
+    }
+
+    /// The variable's name.
+    pub(super) fn title(self) -> Option<Text<'lock>> {
+        // SAFETY: The table of a patch in place, whose module is loaded.
+        unsafe { Text::at(self.entry().name) }
+    }
+
+    /// The module whose objects have the variable; none where it goes with no module.
+    pub(super) fn object(self) -> Option<Text<'lock>> {
+        // SAFETY: The table of a patch in place, whose module is loaded.
+        unsafe { Text::at(self.entry().object) }
+    }
+}
+
+/// A name in a table of a module that is loaded for `'lock`.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'lock>(NonNull<c_char>, PhantomData<&'lock LivepatchLock>);
+
+impl<'lock> Text<'lock> {
+    /// The name at `text`; none for null.
+    ///
+    /// # Safety
+    ///
+    /// `text` is null or a string, in a module that is loaded for `'lock`.
+    unsafe fn at(text: *const c_char) -> Option<Self> {
+        NonNull::new(text.cast_mut()).map(|text| Self(text, PhantomData))
+    }
+
+    /// The string.
+    pub(super) fn as_c_str(self) -> &'lock CStr {
+        // SAFETY: A string, which stays as long as the module is loaded.
+        unsafe { CStr::from_ptr(self.0.as_ptr()) }
+    }
+}
+
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_c_str() == other.as_c_str()
+    }
+}
