@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use klp_btf::{Layout, Types, Writer, identifier};
+use klp_format::env;
 use support::{kernel, klp, shuffle, succeed, write_crate};
 use tempfile::TempDir;
 
@@ -33,10 +34,10 @@ fn check(name: &str, items: &str, btf: Option<&Path>) -> Output {
     let folder = patch(name, items);
     let mut cargo = Command::new("cargo");
     cargo.arg("check").current_dir(&folder).env("RUSTFLAGS", "");
-    cargo.env_remove("KLP_BTF").env_remove("KLP_TYPES");
+    cargo.env_remove(env::BTF).env_remove(env::TYPES);
     cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings"));
     if let Some(btf) = btf {
-        cargo.env("KLP_BTF", btf);
+        cargo.env(env::BTF, btf);
     }
     cargo.output().unwrap()
 }

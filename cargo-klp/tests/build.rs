@@ -254,7 +254,7 @@ fn an_entry_that_was_lost() {
         "{LIVEPATCH}
 core::arch::global_asm!(
     \".pushsection klp_manifest,\\\"\\\",@progbits\",
-    \".asciz \\\"func\\\\tvmlinux\\\\tlost\\\\t0\\\"\",
+    \".asciz \\\"func\\\\tvmlinux\\\\tlost\\\\t0\\\\t-\\\"\",
     \".popsection\"
 );
 "

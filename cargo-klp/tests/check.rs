@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use cargo_klp::commands::new::func::Target;
 use cargo_klp::kernel::symbols::{Symbols, VMLINUX};
 use cargo_klp::patch::check::{Loaded, fits};
-use cargo_klp::patch::manifest::Passed;
-use klp_btf::{Class, Kind, Prototype, RUNTIME_TYPES, Types, Writer};
+use klp_btf::{Prototype, RUNTIME_TYPES, Types, Writer};
+use klp_format::manifest::Passed;
+use klp_format::{Class, ClassKind};
 use serde_json::Value;
 use support::{kernel, klp, shuffle, succeed, write_crate};
 
@@ -52,10 +53,10 @@ fn exact(types: &Types, prototype: &Prototype) -> Vec<Passed> {
 }
 
 fn passed(class: Class) -> Passed {
-    Passed { class, place: "1:1".into() }
+    Passed { class: class.encode(), place: Some("1:1".into()) }
 }
 
-fn class(kind: Kind, size: u64) -> Passed {
+fn class(kind: ClassKind, size: u64) -> Passed {
     passed(Class { kind, size })
 }
 
@@ -67,25 +68,27 @@ fn mistakes(signature: &[Passed]) -> Vec<(&'static str, Vec<Passed>, &'static st
         changed[index] = part;
         changed
     };
-    all.push(("added", [signature, &[class(Kind::Signed, 4)]].concat(), "and its replacement"));
-    let returned = match signature[0].class.kind {
-        Kind::Pointer => class(Kind::Signed, 4),
-        Kind::Void => class(Kind::Pointer, 8),
-        _ => class(Kind::Void, 0),
+    all.push(("added", [signature, &[class(ClassKind::Signed, 4)]].concat(), "and its replacement"));
+    let returned = match signature[0].class().kind {
+        ClassKind::Pointer => class(ClassKind::Signed, 4),
+        ClassKind::Void => class(ClassKind::Pointer, 8),
+        _ => class(ClassKind::Void, 0),
     };
     all.push(("returns", with(0, returned), "returns"));
     if signature.len() > 1 {
         all.push(("dropped", signature[..signature.len() - 1].to_vec(), "and its replacement"));
     }
     let find =
-        |wanted: fn(&Class) -> bool| (1..signature.len()).find(|&index| wanted(&signature[index].class));
-    if let Some(index) = find(|class| matches!(class.kind, Kind::Signed | Kind::Unsigned) && class.size > 1) {
-        let Class { kind, size } = signature[index].class;
+        |wanted: fn(&Class) -> bool| (1..signature.len()).find(|&index| wanted(&signature[index].class()));
+    if let Some(index) =
+        find(|class| matches!(class.kind, ClassKind::Signed | ClassKind::Unsigned) && class.size > 1)
+    {
+        let Class { kind, size } = signature[index].class();
         all.push(("narrowed", with(index, class(kind, size / 2)), "parameter"));
-        all.push(("pointer for integer", with(index, class(Kind::Pointer, 8)), "parameter"));
+        all.push(("pointer for integer", with(index, class(ClassKind::Pointer, 8)), "parameter"));
     }
-    if let Some(index) = find(|class| class.kind == Kind::Pointer) {
-        all.push(("integer for pointer", with(index, class(Kind::Unsigned, 8)), "parameter"));
+    if let Some(index) = find(|class| class.kind == ClassKind::Pointer) {
+        all.push(("integer for pointer", with(index, class(ClassKind::Unsigned, 8)), "parameter"));
     }
     all
 }

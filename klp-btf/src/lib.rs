@@ -2,7 +2,6 @@
 //! people to read and in Rust for patches to use.
 
 mod c;
-mod class;
 mod layout;
 mod names;
 mod rust;
@@ -10,9 +9,9 @@ mod rust;
 use std::path::Path;
 
 use btf_rs::{Backend, Btf, BtfType, Func, FuncProto, Type};
+use klp_format::{Class, ClassKind};
 
 pub use btf_rs::Error;
-pub use class::{Class, Kind};
 pub use layout::{Field, Layout};
 pub use names::identifier;
 pub use rust::{Signature, Writer};
@@ -210,20 +209,20 @@ impl Types {
 
     /// How a value of a type is passed.
     pub fn class(&self, id: u32) -> Result<Class> {
-        let class = |kind, size: usize| Class { kind, size: size as u64 };
+        let class = |kind, size: usize| Class::new(kind, size as u64);
         Ok(match self.get(self.bare(id)?)? {
-            Type::Void => class(Kind::Void, 0),
+            Type::Void => class(ClassKind::Void, 0),
             Type::Int(int) if int.is_bool() || self.btf.resolve_name(&int)? == "_Bool" => {
-                class(Kind::Bool, int.size())
+                class(ClassKind::Bool, int.size())
             }
-            Type::Int(int) if self.btf.resolve_name(&int)? == "char" => class(Kind::Char, int.size()),
-            Type::Int(int) if int.is_signed() => class(Kind::Signed, int.size()),
-            Type::Int(int) => class(Kind::Unsigned, int.size()),
-            Type::Enum(list) => class(Kind::Enum, list.size()),
-            Type::Enum64(list) => class(Kind::Enum, list.size()),
-            Type::Ptr(_) => class(Kind::Pointer, 8),
-            Type::Float(float) => class(Kind::Float, float.size()),
-            _ => class(Kind::Other, self.size(id)?),
+            Type::Int(int) if self.btf.resolve_name(&int)? == "char" => class(ClassKind::Char, int.size()),
+            Type::Int(int) if int.is_signed() => class(ClassKind::Signed, int.size()),
+            Type::Int(int) => class(ClassKind::Unsigned, int.size()),
+            Type::Enum(list) => class(ClassKind::Enum, list.size()),
+            Type::Enum64(list) => class(ClassKind::Enum, list.size()),
+            Type::Ptr(_) => class(ClassKind::Pointer, 8),
+            Type::Float(float) => class(ClassKind::Float, float.size()),
+            _ => class(ClassKind::Other, self.size(id)?),
         })
     }
 

@@ -1,41 +1,35 @@
 //! The signature of a replacement, as constants that the compiler evaluates for the manifest.
 
+use klp_format::ClassKind;
+use klp_format::manifest::Passed;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{FnArg, Generics, ReturnType, Signature, Type};
 
 use crate::place;
 
-/// What the return value and the parameters are, in this order.
-pub(crate) struct Description {
-    /// Constant expressions, one for each.
-    pub(crate) classes: Vec<TokenStream>,
-    /// Where each stands, with commas between them.
-    pub(crate) places: String,
+/// What a replacement returns, and what its parameters are, in this order.
+pub(crate) fn describe(signature: &Signature) -> Vec<Passed<TokenStream>> {
+    let generics = &signature.generics;
+    let returned = match &signature.output {
+        ReturnType::Default => passed(&signature.ident, number(ClassKind::Void)),
+        ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)) => passed(ty, number(ClassKind::Never)),
+        ReturnType::Type(_, ty) => passed(ty, class(generics, ty)),
+    };
+    let parameters = signature.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(parameter) => Some(passed(parameter, class(generics, &parameter.ty))),
+        FnArg::Receiver(_) => None,
+    });
+    [returned].into_iter().chain(parameters).collect()
 }
 
-impl Description {
-    /// Of a signature.
-    pub(crate) fn of(signature: &Signature) -> Self {
-        let generics = &signature.generics;
-        let (returned, place) = match &signature.output {
-            ReturnType::Default => (letter(b'v'), place::in_file(&signature.ident)),
-            ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)) => (letter(b'n'), place::in_file(ty)),
-            ReturnType::Type(_, ty) => (class(generics, ty), place::in_file(ty)),
-        };
-        let (mut classes, mut places) = (vec![returned], vec![place]);
-        for input in &signature.inputs {
-            if let FnArg::Typed(parameter) = input {
-                classes.push(class(generics, &parameter.ty));
-                places.push(place::in_file(parameter));
-            }
-        }
-        Self { classes, places: places.join(",") }
-    }
+fn passed(at: impl ToTokens, class: TokenStream) -> Passed<TokenStream> {
+    Passed { place: place::in_file(at), class }
 }
 
-fn letter(letter: u8) -> TokenStream {
-    u64::from(letter).into_token_stream()
+/// The class of something without a size.
+fn number(kind: ClassKind) -> TokenStream {
+    (kind as u64).into_token_stream()
 }
 
 /// The class of a type, which may name lifetimes of the function.

@@ -2,6 +2,8 @@
 
 use std::ffi::CString;
 
+use klp_format::Table;
+use klp_format::manifest::{self, Column, Line};
 use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Attribute;
@@ -27,21 +29,40 @@ pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<&Attribute> {
 
 /// The section of a table on the host: each crate's is its own there, as one
 /// test may have several patches. The linker bounds it by symbols of its name.
-pub(crate) fn host_section(section: &str) -> String {
-    let name = std::env::var("CARGO_CRATE_NAME").unwrap_or_default();
-    format!("{section}_of_{name}")
+pub(crate) fn host_section(table: Table) -> String {
+    host_symbol(table.section())
 }
 
-/// One entry of a table: a static in the link section `section`.
-pub(crate) fn entry(section: &str, kind: &str, value: &TokenStream) -> TokenStream {
-    let kind = Ident::new(kind, Span::call_site());
-    let host = host_section(section);
+/// A name for the linker that is this crate's own on the host.
+pub(crate) fn host_symbol(name: &str) -> String {
+    format!("{name}_of_{}", std::env::var("CARGO_CRATE_NAME").unwrap_or_default())
+}
+
+/// One entry of a table: a static in its link section.
+pub(crate) fn entry(table: Table, value: &TokenStream) -> TokenStream {
+    let (section, host) = (table.section(), host_section(table));
+    let kind = entry_type(table);
     quote! {
         #[used]
         #[cfg_attr(target_os = "none", unsafe(link_section = #section))]
         #[cfg_attr(not(target_os = "none"), unsafe(link_section = #host))]
-        static __KLP_ENTRY: ::klp_runtime::__private::#kind = #value;
+        static __KLP_ENTRY: #kind = #value;
     }
+}
+
+/// The type of a table's entries.
+pub(crate) fn entry_type(table: Table) -> TokenStream {
+    let name = match table {
+        Table::Patch => "PatchEntry",
+        Table::Funcs => "FuncEntry",
+        Table::States => "StateEntry",
+        Table::Shadows => "ShadowEntry",
+        Table::Objects => "ObjectEntry",
+        Table::Natives => "NativeEntry",
+        Table::Hooks => "HookEntry",
+    };
+    let name = Ident::new(name, Span::call_site());
+    quote!(::klp_runtime::__private::#name)
 }
 
 /// Generated items that need no name, with the item's `#[cfg]`s.
@@ -54,40 +75,33 @@ pub(crate) fn hidden(cfgs: &[&Attribute], items: &TokenStream) -> TokenStream {
     }
 }
 
-/// A part of a line of the manifest.
-pub(crate) enum Part<'a> {
-    /// Text.
-    Text(&'a str),
-    /// A constant expression of an integer type.
-    Number(TokenStream),
-}
-
-/// One line of the manifest: what the build tool compares the tables with.
+/// One line of the manifest, whose numbers are constant expressions of integer types.
 ///
-/// It goes another way than the entry, an assembler directive, so that what
-/// makes one of them vanish does not take the other with it. `global_asm!`, by
-/// a name that says what is wrong where it can't stand: rustc's error shows it.
-pub(crate) fn manifest(cfgs: &[&Attribute], parts: &[Part<'_>]) -> TokenStream {
-    let mut line = String::from(".asciz \"");
+/// It goes another way than the entry, an assembler directive, so that whatever drops one of them
+/// keeps the other. `global_asm!` by a name that says what is wrong where it can't stand: rustc's
+/// error shows it.
+pub(crate) fn manifest(cfgs: &[&Attribute], line: Line<TokenStream>) -> TokenStream {
+    let section = format!(".pushsection {},\"\",@progbits", manifest::SECTION);
+    let mut directive = String::from(".asciz \"");
     let mut operands = Vec::new();
-    for (i, part) in parts.iter().enumerate() {
+    for (i, column) in manifest::write(line).into_iter().enumerate() {
         if i > 0 {
-            line.push_str("\\t");
+            directive.push_str("\\t");
         }
-        match part {
-            Part::Text(text) => line.push_str(&asm_text(text)),
-            Part::Number(number) => {
-                line.push_str("{}");
+        match column {
+            Column::Text(text) => directive.push_str(&asm_text(&text)),
+            Column::Number(number) => {
+                directive.push_str("{}");
                 operands.push(number);
             }
         }
     }
-    line.push('"');
+    directive.push('"');
     quote! {
         #(#cfgs)*
         ::klp_runtime::__private::this_item_belongs_in_a_module_not_in_a_function_or_impl!(
-            ".pushsection klp_manifest,\"\",@progbits",
-            #line,
+            #section,
+            #directive,
             ".popsection",
             #(const #operands,)*
         );

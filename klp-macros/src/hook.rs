@@ -1,11 +1,13 @@
 //! `#[klp_init]` and `#[klp_exit]`.
 
+use klp_format::Table;
+use klp_format::manifest::{self, Line};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{ItemFn, Safety, Signature};
+use syn::{Ident, ItemFn, Safety, Signature};
 
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{Part, cfgs, entry, hidden, manifest, patch_type};
+use crate::emit::{self, cfgs, entry, hidden, patch_type};
 use crate::item;
 
 /// One of the two.
@@ -16,8 +18,10 @@ pub(crate) struct Hook {
     signature: &'static str,
     /// How many parameters it has.
     parameters: usize,
-    /// The trait that stands for it, and its only function.
-    role: (&'static str, &'static str),
+    /// The trait that stands for it.
+    role: &'static str,
+    /// What the manifest calls it; also the trait's only function.
+    kind: manifest::Hook,
 }
 
 /// `#[klp_init]`.
@@ -25,12 +29,18 @@ pub(crate) const INIT: Hook = Hook {
     attribute: "klp_init",
     signature: "fn init(patch: &mut PatchSelection<'_>) -> Result",
     parameters: 1,
-    role: ("Init", "init"),
+    role: "Init",
+    kind: manifest::Hook::Init,
 };
 
 /// `#[klp_exit]`.
-pub(crate) const EXIT: Hook =
-    Hook { attribute: "klp_exit", signature: "fn exit()", parameters: 0, role: ("Exit", "exit") };
+pub(crate) const EXIT: Hook = Hook {
+    attribute: "klp_exit",
+    signature: "fn exit()",
+    parameters: 0,
+    role: "Exit",
+    kind: manifest::Hook::Exit,
+};
 
 pub(crate) fn expand(hook: &Hook, args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
@@ -81,9 +91,8 @@ fn check_signature(diagnostics: &mut Diagnostics, hook: &Hook, sig: &Signature) 
 fn emit(hook: &Hook, function: &ItemFn) -> TokenStream {
     let cfgs = cfgs(&function.attrs);
     let name = &function.sig.ident;
-    let (role, method) = hook.role;
-    let role = syn::Ident::new(role, Span::call_site());
-    let method = syn::Ident::new(method, Span::call_site());
+    let role = Ident::new(hook.role, Span::call_site());
+    let method = Ident::new(hook.kind.name(), Span::call_site());
     let patch = patch_type();
     // A second hook is a second implementation, an error at both functions.
     let implementation = if hook.parameters == 0 {
@@ -98,12 +107,8 @@ fn emit(hook: &Hook, function: &ItemFn) -> TokenStream {
             }
         })
     };
-    let entry = entry(
-        "klp_hooks",
-        "HookEntry",
-        &quote!(::klp_runtime::__private::HookEntry::#method::<crate::#patch>()),
-    );
+    let entry = entry(Table::Hooks, &quote!(::klp_runtime::__private::HookEntry::#method::<crate::#patch>()));
     let hidden = hidden(&cfgs, &quote!(#implementation #entry));
-    let manifest = manifest(&cfgs, &[Part::Text("hook"), Part::Text(hook.role.1)]);
+    let manifest = emit::manifest(&cfgs, Line::Hook(hook.kind));
     quote!(#hidden #manifest)
 }

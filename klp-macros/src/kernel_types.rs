@@ -5,6 +5,8 @@ mod source;
 use std::collections::BTreeSet;
 
 use klp_btf::{Field, Prototype, RUNTIME_TYPES, Types, Writer};
+use klp_format::manifest::{self, Line};
+use klp_format::{VMLINUX, env};
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -14,8 +16,8 @@ use syn::{Attribute, Expr, Meta, MetaNameValue, Token, braced};
 
 use crate::args::Text;
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
-use crate::emit::{Part, manifest};
-use crate::klp_func::{VMLINUX, check_object};
+use crate::emit;
+use crate::klp_func::check_object;
 use source::Source;
 
 /// The key for a module.
@@ -176,9 +178,12 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
         .collect();
     let (object, btf) = (module.as_ref().map_or_else(|| VMLINUX.into(), Text::value), source.btf());
     let lines = wanted.iter().map(|item| {
-        let (name, btf) = (item.name.unraw().to_string(), btf.to_string_lossy());
-        let parts = [Part::Text("binding"), Part::Text(&name), Part::Text(&object), Part::Text(&btf)];
-        manifest(&[], &parts)
+        let line = manifest::Binding {
+            name: item.name.unraw().to_string(),
+            object: object.clone(),
+            btf: btf.to_string_lossy().into_owned(),
+        };
+        emit::manifest(&[], Line::Binding(line))
     });
     let declared = located(declared, &names);
     // Another module makes other types, too; for the same file the command may find another one.
@@ -189,14 +194,16 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
                 const _: &[u8] = ::core::include_bytes!(#file);
             )
         });
+        let types = env::TYPES;
         quote! {
-            const _: ::core::option::Option<&str> = ::core::option_env!("KLP_TYPES");
+            const _: ::core::option::Option<&str> = ::core::option_env!(#types);
             #file
         }
     });
+    let btf = env::BTF;
     Ok(quote! {
         // Another kernel makes other types.
-        const _: ::core::option::Option<&str> = ::core::option_env!("KLP_BTF");
+        const _: ::core::option::Option<&str> = ::core::option_env!(#btf);
         #of_module
         #declared
         #functions

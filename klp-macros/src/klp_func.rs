@@ -1,6 +1,8 @@
 //! `#[klp_func]`.
 
 use darling::FromMeta;
+use klp_format::manifest::{self, Line, SymbolKind};
+use klp_format::{Table, VMLINUX};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
@@ -8,18 +10,15 @@ use syn::visit::Visit;
 use syn::{Attribute, FnArg, GenericParam, Generics, Ident, Safety, Signature, Visibility};
 
 use crate::args::{self, Arguments, Flag, Name, Number, Parsed, Text};
-use crate::description::Description;
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{Part, c_string, cfgs, entry, hidden, manifest, unique};
-use crate::klp_symbols::{Use, Wanted, link_name};
-use crate::{item, place};
+use crate::emit::{self, c_string, cfgs, entry, hidden, unique};
+use crate::klp_symbols::{SymbolRequest, link_name};
+use crate::{description, item, place};
 
 /// `KSYM_NAME_LEN`, without the NUL.
 const MAX_SYMBOL: usize = 511;
 /// `MODULE_NAME_LEN`, without the NUL.
 const MAX_OBJECT: usize = 55;
-/// The object that is the kernel itself.
-pub(crate) const VMLINUX: &str = "vmlinux";
 
 #[derive(FromMeta)]
 struct Args {
@@ -290,8 +289,7 @@ pub(crate) fn redirection(
     };
     let symbol_literal = c_string(symbol);
     let entry = entry(
-        "klp_funcs",
-        "FuncEntry",
+        Table::Funcs,
         &quote! {
             ::klp_runtime::__private::FuncEntry {
                 object: #object_pointer,
@@ -315,14 +313,14 @@ pub(crate) fn redirection(
             #unique
         },
     );
-    let described = signature.map(|signature| (place::of(symbol_at), Description::of(signature)));
-    let mut parts =
-        vec![Part::Text("func"), Part::Text(object), Part::Text(symbol), Part::Number(sympos.clone())];
-    if let Some((place, Description { places, classes })) = &described {
-        parts.extend([Part::Text(place), Part::Text(places)]);
-        parts.extend(classes.iter().cloned().map(Part::Number));
-    }
-    let manifest = manifest(cfgs, &parts);
+    let line = manifest::Func {
+        object: (*object).to_owned(),
+        symbol: (*symbol).to_owned(),
+        sympos: sympos.clone(),
+        place: place::of(symbol_at),
+        signature: signature.map(description::describe).unwrap_or_default(),
+    };
+    let manifest = emit::manifest(cfgs, Line::Func(line));
     quote!(#hidden #manifest)
 }
 
@@ -358,15 +356,15 @@ fn replacement(sig: &Signature) -> TokenStream {
 /// A function that calls the original, past the redirect.
 fn call_original(redirect: &Redirect<'_>, original: &Name, cfgs: &[&Attribute]) -> TokenStream {
     let (name, sig) = (&original.0, &redirect.function.sig);
-    let wanted = Wanted {
+    let request = SymbolRequest {
         object: &redirect.object,
         symbol: &redirect.symbol.0,
         sympos: redirect.sympos,
-        used_as: Use::Original,
+        kind: SymbolKind::Original,
     };
-    let manifest = wanted.manifest(cfgs);
+    let manifest = request.manifest(cfgs);
     let declared = Ident::new("__klp_original", Span::call_site());
-    let link_name = link_name(&wanted, &declared);
+    let link_name = link_name(&request, &declared);
     let Call { generics, parameters, names, output } = Call::of(sig);
     let docs = format!("`{}`, as it is without the redirect.", redirect.symbol.0);
     quote! {

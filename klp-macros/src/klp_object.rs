@@ -1,6 +1,8 @@
 //! `#[klp_object]`.
 
 use darling::FromMeta;
+use klp_format::manifest::{self, Line};
+use klp_format::{Table, VMLINUX};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -9,9 +11,9 @@ use syn::{ImplItem, ItemImpl};
 use crate::args::{self, Arguments, Parsed, Text};
 use crate::callback::{Callback, Owner};
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{Part, c_string, cfgs, entry, hidden, manifest, unique};
+use crate::emit::{self, c_string, cfgs, entry, hidden, unique};
 use crate::item;
-use crate::klp_func::{VMLINUX, check_object};
+use crate::klp_func::check_object;
 
 #[derive(FromMeta)]
 struct Args {
@@ -168,15 +170,11 @@ fn emit(block: &ItemImpl, name: &Text, callbacks: &[&'static str]) -> TokenStrea
         quote!(#field: ::klp_runtime::__callback!(::klp_runtime::__private::#trampoline::<#ty>),)
     });
     let of = quote_spanned!(ty.span()=> ::klp_runtime::__private::ObjectEntry::of::<#ty>());
-    let entry = entry(
-        "klp_objects",
-        "ObjectEntry",
-        &quote!(::klp_runtime::__private::ObjectEntry { #(#fields)* ..#of }),
-    );
+    let entry = entry(Table::Objects, &quote!(::klp_runtime::__private::ObjectEntry { #(#fields)* ..#of }));
     let value = name.value();
     let unique = unique("DuplicateObject", &quote!(::klp_runtime::__private::name_key(#value)), name);
     let hidden = hidden(&cfgs, &quote!(#entry #unique));
-    let present = if callbacks.is_empty() { "-".to_owned() } else { callbacks.join(",") };
-    let manifest = manifest(&cfgs, &[Part::Text("object"), Part::Text(&value), Part::Text(&present)]);
+    let callbacks = callbacks.iter().map(ToString::to_string).collect();
+    let manifest = emit::manifest(&cfgs, Line::Object(manifest::Object { name: value, callbacks }));
     quote!(#hidden #manifest)
 }

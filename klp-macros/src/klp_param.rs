@@ -1,6 +1,7 @@
 //! `#[klp_param]`.
 
 use darling::FromMeta;
+use klp_format::manifest::{self, Line};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -9,7 +10,7 @@ use syn::{Attribute, Expr, ExprLit, ItemStatic, Lit, Meta, StaticMutability};
 
 use crate::args::{self, Arguments, Number, Parsed, Text};
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{Part, assertion, cfgs, hidden, manifest, unique};
+use crate::emit::{self, assertion, cfgs, hidden, unique};
 use crate::item;
 
 #[derive(FromMeta)]
@@ -138,17 +139,14 @@ fn emit(param: &Param<'_>) -> (TokenStream, TokenStream) {
     );
     let unique = unique("DuplicateParam", &quote!(::klp_runtime::__private::name_key(#name)), named);
     let hidden = hidden(&cfgs, &quote!(#valid #writable #unique));
-    let manifest = manifest(
-        &cfgs,
-        &[
-            Part::Text("param"),
-            Part::Text(name),
-            Part::Number(quote!(#of_type::KIND)),
-            Part::Number(quote!(#parameter::LEN)),
-            Part::Number(permissions_value),
-            Part::Text(description),
-        ],
-    );
+    let line = manifest::Param {
+        name: name.clone(),
+        kind: quote!(#of_type::KIND as u32),
+        len: quote!(#parameter::LEN),
+        permissions: permissions_value,
+        description: description.clone(),
+    };
+    let manifest = emit::manifest(&cfgs, Line::Param(line));
     (export, quote!(#hidden #manifest))
 }
 

@@ -1,6 +1,8 @@
 //! `#[klp_state]`.
 
 use darling::FromMeta;
+use klp_format::manifest::{self, Line};
+use klp_format::{FIRST_RESERVED_ID, Table};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -10,11 +12,8 @@ use syn::{ImplItem, ItemImpl, ItemStruct, Type};
 use crate::args::{self, Arguments, Flag, Number, Parsed, Text};
 use crate::callback::{Callback, Owner, is_unit};
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{Part, assertion, c_string, cfgs, check_name, entry, hidden, manifest, unique};
+use crate::emit::{self, assertion, c_string, cfgs, check_name, entry, hidden, unique};
 use crate::item;
-
-/// First of the ids that are the runtime's (`FIRST_RESERVED_ID` of klp-runtime).
-pub(crate) const FIRST_RESERVED_ID: u64 = 1 << 63;
 
 #[derive(FromMeta)]
 struct Args {
@@ -362,8 +361,7 @@ fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
         quote!(#name: ::klp_runtime::__callback!(::klp_runtime::__private::#name::<#ty>),)
     });
     let entry = entry(
-        "klp_states",
-        "StateEntry",
+        Table::States,
         &quote! {
             ::klp_runtime::__private::StateEntry {
                 #(#callbacks)*
@@ -375,18 +373,14 @@ fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
     let unique = unique("DuplicateStateId", &id, state.id);
     let assertions = id_assertions(&id, state.id);
     let hidden = hidden(&cfgs, &quote!(#entry #unique #assertions));
-    let present = if state.callbacks.is_empty() { "-".to_owned() } else { state.callbacks.join(",") };
-    let manifest = manifest(
-        &cfgs,
-        &[
-            Part::Text("state"),
-            Part::Number(id.clone()),
-            Part::Number(quote!(#as_state::VERSION)),
-            Part::Text(&state.name),
-            Part::Number(flags),
-            Part::Text(&present),
-        ],
-    );
+    let line = manifest::State {
+        id,
+        version: quote!(#as_state::VERSION),
+        name: state.name.clone(),
+        flags,
+        callbacks: state.callbacks.iter().map(ToString::to_string).collect(),
+    };
+    let manifest = emit::manifest(&cfgs, Line::State(line));
     quote!(#hidden #manifest)
 }
 
@@ -414,8 +408,7 @@ fn native(
     };
     let (ty, cfgs) = (&item.ident, cfgs(&item.attrs));
     let as_native = quote!(<#ty as ::klp_runtime::native::NativeState>);
-    let entry =
-        entry("klp_natives", "NativeEntry", &quote!(::klp_runtime::__private::NativeEntry::of::<#ty>()));
+    let entry = entry(Table::Natives, &quote!(::klp_runtime::__private::NativeEntry::of::<#ty>()));
     let own_id = quote!(#as_native::ID);
     let unique = unique("DuplicateNativeId", &own_id, id);
     let assertions = id_assertions(&own_id, id);
@@ -431,10 +424,8 @@ fn native(
             #assertions
         },
     );
-    let manifest = manifest(
-        &cfgs,
-        &[Part::Text("native"), Part::Number(own_id), Part::Number(quote!(#as_native::VERSION))],
-    );
+    let line = manifest::Native { id: own_id, version: quote!(#as_native::VERSION) };
+    let manifest = emit::manifest(&cfgs, Line::Native(line));
     Ok(quote!(#hidden #manifest))
 }
 

@@ -1,6 +1,8 @@
 //! `#[klp_symbols]`.
 
 use darling::FromMeta;
+use klp_format::VMLINUX;
+use klp_format::manifest::{self, Line, SymbolKind};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -9,9 +11,9 @@ use syn::{Attribute, ForeignItem, Ident, ItemForeignMod, Meta, Safety, Token};
 
 use crate::args::{self, Arguments, Number, Parsed, Text};
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{Part, cfgs, hidden, manifest};
+use crate::emit::{self, cfgs, hidden};
 use crate::item;
-use crate::klp_func::{VMLINUX, check_object, check_symbol};
+use crate::klp_func::{check_object, check_symbol};
 
 #[derive(FromMeta)]
 struct Args {
@@ -38,40 +40,15 @@ impl Arguments for ItemArgs {
     ];
 }
 
-/// What a symbol is used as.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// A function is called.
-    Function,
-    /// A variable is read or written.
-    Variable,
-    /// A variable in a function: its symbol has a suffix that the compiler chose.
-    StaticOf(String),
-    /// The code of a function that is redirected is called, past the redirect.
-    Original,
-}
-
-impl Use {
-    /// As the manifest has it: `cargo_klp::patch::manifest::Use`.
-    fn text(&self) -> String {
-        match self {
-            Self::Function => "function".into(),
-            Self::Variable => "variable".into(),
-            Self::StaticOf(function) => format!("static_of:{function}"),
-            Self::Original => "original".into(),
-        }
-    }
-}
-
-/// A symbol that the build is to find.
-pub(crate) struct Wanted<'a> {
+/// A symbol that the build must find.
+pub(crate) struct SymbolRequest<'a> {
     pub(crate) object: &'a str,
     pub(crate) symbol: &'a str,
     pub(crate) sympos: Option<&'a Number>,
-    pub(crate) used_as: Use,
+    pub(crate) kind: SymbolKind,
 }
 
-impl Wanted<'_> {
+impl SymbolRequest<'_> {
     /// The name that stands for it until the build knows where it is: on the target, for the linker.
     /// The same for all that ask for the same.
     pub(crate) fn placeholder(&self) -> String {
@@ -79,24 +56,19 @@ impl Wanted<'_> {
             None => String::new(),
             Some(sympos) => sympos.to_token_stream().to_string(),
         };
-        format!("__klp_symbol:{}:{}:{}:{sympos}", self.used_as.text(), self.object, self.symbol)
+        format!("__klp_symbol:{}:{}:{}:{sympos}", self.kind, self.object, self.symbol)
     }
 
     /// Its line of the manifest.
     pub(crate) fn manifest(&self, cfgs: &[&Attribute]) -> TokenStream {
-        let sympos = self.sympos.map_or_else(|| quote!(0), ToTokens::to_token_stream);
-        let (used_as, placeholder) = (self.used_as.text(), self.placeholder());
-        manifest(
-            cfgs,
-            &[
-                Part::Text("symbol"),
-                Part::Text(self.object),
-                Part::Text(self.symbol),
-                Part::Number(sympos),
-                Part::Text(&used_as),
-                Part::Text(&placeholder),
-            ],
-        )
+        let line = manifest::Symbol {
+            object: self.object.to_owned(),
+            symbol: self.symbol.to_owned(),
+            sympos: self.sympos.map_or_else(|| quote!(0), ToTokens::to_token_stream),
+            kind: self.kind.clone(),
+            placeholder: self.placeholder(),
+        };
+        emit::manifest(cfgs, Line::Symbol(line))
     }
 }
 
@@ -106,7 +78,7 @@ struct Declared<'a> {
     attrs: &'a [Attribute],
     symbol: String,
     sympos: Option<Number>,
-    used_as: Use,
+    kind: SymbolKind,
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -217,13 +189,13 @@ fn check_item<'a>(diagnostics: &mut Diagnostics, item: &'a ForeignItem) -> Resul
             );
         }
     }
-    let used_as = match (&args.static_of, is_function) {
-        (Some(function), _) => Use::StaticOf(function.value()),
-        (None, true) => Use::Function,
-        (None, false) => Use::Variable,
+    let kind = match (&args.static_of, is_function) {
+        (Some(function), _) => SymbolKind::StaticOf(function.value()),
+        (None, true) => SymbolKind::Function,
+        (None, false) => SymbolKind::Variable,
     };
     diagnostics.check()?;
-    Ok(Declared { ident, attrs, symbol, sympos: args.sympos, used_as })
+    Ok(Declared { ident, attrs, symbol, sympos: args.sympos, kind })
 }
 
 /// The arguments of an item's `#[klp(…)]`s, all of them together.
@@ -244,25 +216,25 @@ fn item_args(diagnostics: &mut Diagnostics, attrs: &[Attribute]) -> Result<ItemA
 }
 
 impl Declared<'_> {
-    fn wanted<'a>(&'a self, object: &'a str) -> Wanted<'a> {
-        let Self { symbol, sympos, used_as, .. } = self;
-        Wanted { object, symbol, sympos: sympos.as_ref(), used_as: used_as.clone() }
+    fn request<'a>(&'a self, object: &'a str) -> SymbolRequest<'a> {
+        let Self { symbol, sympos, kind, .. } = self;
+        SymbolRequest { object, symbol, sympos: sympos.as_ref(), kind: kind.clone() }
     }
 }
 
 /// The attributes that give each item its name for the linker.
 fn link_names(object: &str, declared: &[Declared<'_>]) -> Vec<Vec<Attribute>> {
-    declared.iter().map(|item| link_name(&item.wanted(object), item.ident)).collect()
+    declared.iter().map(|item| link_name(&item.request(object), item.ident)).collect()
 }
 
 /// The attributes that give an item its name for the linker.
 ///
 /// On the host that is the symbol itself: a test that wants to may define it.
-pub(crate) fn link_name(wanted: &Wanted<'_>, ident: &Ident) -> Vec<Attribute> {
-    let placeholder = wanted.placeholder();
+pub(crate) fn link_name(request: &SymbolRequest<'_>, ident: &Ident) -> Vec<Attribute> {
+    let placeholder = request.placeholder();
     let mut attributes = vec![syn::parse_quote!(#[cfg_attr(target_os = "none", link_name = #placeholder)])];
-    if ident.unraw() != wanted.symbol {
-        let symbol = wanted.symbol;
+    if ident.unraw() != request.symbol {
+        let symbol = request.symbol;
         attributes.push(syn::parse_quote!(#[cfg_attr(not(target_os = "none"), link_name = #symbol)]));
     }
     attributes
@@ -271,14 +243,14 @@ pub(crate) fn link_name(wanted: &Wanted<'_>, ident: &Ident) -> Vec<Attribute> {
 fn emit(object: &str, block: &ItemForeignMod, declared: &[Declared<'_>]) -> TokenStream {
     let items = declared.iter().map(|item| {
         let cfgs: Vec<_> = cfgs(&block.attrs).into_iter().chain(cfgs(item.attrs)).collect();
-        let line = item.wanted(object).manifest(&cfgs);
+        let line = item.request(object).manifest(&cfgs);
         let check = item.sympos.as_ref().map(|sympos| {
             hidden(&cfgs, &quote!(const __KLP_SYMPOS: ::core::ffi::c_ulong = #sympos; let _ = __KLP_SYMPOS;))
         });
         quote!(#check #line)
     });
     // A patch is missed here as with the other macros.
-    let patch = crate::emit::patch_type();
+    let patch = emit::patch_type();
     let cfgs = cfgs(&block.attrs);
     let belongs = hidden(&cfgs, &quote!(let _ = ::core::mem::size_of::<crate::#patch>();));
     quote!(#belongs #(#items)*)

@@ -1,6 +1,7 @@
 //! `#[klp_syscall]`.
 
 use darling::FromMeta;
+use klp_format::VMLINUX;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{FnArg, Meta, ReturnType, Signature};
@@ -8,7 +9,7 @@ use syn::{FnArg, Meta, ReturnType, Signature};
 use crate::args::{self, Arguments, Parsed, Text};
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::cfgs;
-use crate::klp_func::{self, Function, Target, VMLINUX, redirection};
+use crate::klp_func::{self, Function, Target, redirection};
 
 /// As many registers hold arguments.
 const MAX_ARGUMENTS: usize = 6;

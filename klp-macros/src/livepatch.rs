@@ -2,15 +2,19 @@
 
 use darling::FromMeta;
 use darling::ast::NestedMeta;
+use klp_format::Table;
+use klp_format::manifest::{self, Line};
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Ident, Meta, MetaNameValue, Token, token};
 
 use crate::args::{self, Arguments, Parsed, Switch, Text, Texts};
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
-use crate::emit::{Part, c_string, entry, hidden, host_section, manifest, modinfo, patch_type};
+use crate::emit::{
+    self, c_string, entry, entry_type, hidden, host_section, host_symbol, modinfo, patch_type,
+};
 
 /// What the kernel's `license_is_gpl_compatible` accepts.
 const LICENSES: &[&str] =
@@ -183,31 +187,22 @@ fn emit(patch: &Patch) -> TokenStream {
     let modinfo = patch.modinfo.iter().map(|(key, value)| modinfo(key, value));
     let (name, replace, enable) = (patch_type(), &patch.replace, patch.enable);
     let entry = entry(
-        "klp_patch",
-        "PatchEntry",
+        Table::Patch,
         &quote!(::klp_runtime::__private::PatchEntry::new(#name::Replace as u8 != 0, #enable)),
     );
     let hidden = hidden(&[], &entry);
-    // The sizes let the build tool count the entries of a table without knowing this runtime's.
-    let size = |entry: &str| {
-        let entry = format_ident!("{entry}");
-        Part::Number(quote!(::core::mem::size_of::<::klp_runtime::__private::#entry>()))
+    // The sizes let the build count the entries of a table without knowing this runtime's.
+    let entry_sizes = Table::COUNTED.map(|table| {
+        let entry = entry_type(table);
+        quote!(::core::mem::size_of::<#entry>())
+    });
+    let line = manifest::Patch {
+        replace: quote!(#name::Replace as u8),
+        enable,
+        abi_version: quote!(::klp_runtime::__private::ABI_VERSION),
+        entry_sizes,
     };
-    let manifest = manifest(
-        &[],
-        &[
-            Part::Text("patch"),
-            Part::Number(quote!(#name::Replace as u8)),
-            Part::Text(if enable { "1" } else { "0" }),
-            Part::Number(quote!(::klp_runtime::__private::ABI_VERSION)),
-            size("FuncEntry"),
-            size("StateEntry"),
-            size("ShadowEntry"),
-            size("ObjectEntry"),
-            size("NativeEntry"),
-            size("HookEntry"),
-        ],
-    );
+    let manifest = emit::manifest(&[], Line::Patch(line));
     let declaration = declare(replace);
     let tables = host_tables();
     quote! {
@@ -223,7 +218,7 @@ fn emit(patch: &Patch) -> TokenStream {
 ///
 /// The bounds are put down by the assembler, which can say that a table may be absent.
 fn host_tables() -> TokenStream {
-    let symbol = host_section("__klp_tables");
+    let symbol = host_symbol("__klp_tables");
     let mut lines = vec![
         ".pushsection .data.rel.ro,\"aw\",@progbits".to_owned(),
         ".balign 8".to_owned(),
@@ -231,9 +226,7 @@ fn host_tables() -> TokenStream {
         format!("{symbol}:"),
     ];
     // In the order of `Bounds`.
-    for table in
-        ["klp_patch", "klp_funcs", "klp_states", "klp_shadows", "klp_objects", "klp_natives", "klp_hooks"]
-    {
+    for table in Table::ALL {
         for end in ["start", "stop"] {
             let bound = format!("__{end}_{}", host_section(table));
             lines.push(format!(".weak {bound}"));

@@ -3,15 +3,14 @@
 use proc_macro2::Span;
 use quote::ToTokens;
 
-/// `file:line:column`; `-` where no compiler is at work.
-pub(crate) fn of(tokens: impl ToTokens) -> String {
-    start(tokens)
-        .map_or_else(|| "-".into(), |span| format!("{}:{}:{}", span.file(), span.line(), span.column()))
+/// `file:line:column`; `None` where no compiler is at work.
+pub(crate) fn of(tokens: impl ToTokens) -> Option<String> {
+    start(tokens).map(|span| format!("{}:{}:{}", span.file(), span.line(), span.column()))
 }
 
 /// `line:column`, in the same file as something else.
-pub(crate) fn in_file(tokens: impl ToTokens) -> String {
-    start(tokens).map_or_else(|| "-".into(), |span| format!("{}:{}", span.line(), span.column()))
+pub(crate) fn in_file(tokens: impl ToTokens) -> Option<String> {
+    start(tokens).map(|span| format!("{}:{}", span.line(), span.column()))
 }
 
 fn start(tokens: impl ToTokens) -> Option<proc_macro::Span> {

@@ -1,6 +1,8 @@
 //! `#[shadow]`.
 
 use darling::FromMeta;
+use klp_format::manifest::{self, Line};
+use klp_format::{Table, VMLINUX};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -9,9 +11,9 @@ use syn::{Attribute, Data, DeriveInput};
 
 use crate::args::{self, Arguments, Flag, Number, Parsed, Text, TypeName};
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{Part, assertion, c_string, cfgs, check_name, entry, hidden, manifest, unique};
+use crate::emit::{self, assertion, c_string, cfgs, check_name, entry, hidden, unique};
 use crate::klp_data::check_generics;
-use crate::klp_func::{VMLINUX, check_object};
+use crate::klp_func::check_object;
 use crate::klp_state::{check_id, id_assertions};
 use crate::{item, place};
 
@@ -217,8 +219,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
         }
         Owner::Own { id, .. } => (quote!(#id), quote!(Self::ID)),
     };
-    let entry_tokens =
-        entry("klp_shadows", "ShadowEntry", &quote!(::klp_runtime::__private::ShadowEntry::of::<#ty>()));
+    let entry_tokens = entry(Table::Shadows, &quote!(::klp_runtime::__private::ShadowEntry::of::<#ty>()));
     let alignment = assertion(
         &quote!(::core::mem::align_of::<#ty>() <= 8),
         "a shadow variable is aligned to 8 bytes at most: the kernel's allocation gives no more",
@@ -251,19 +252,16 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
             #uniqueness
         },
     );
-    let manifest = manifest(
-        &cfgs,
-        &[
-            Part::Text("shadow"),
-            Part::Number(own_id.clone()),
-            Part::Number(quote!(#as_shadow::STATE)),
-            Part::Text(name),
-            Part::Text(&of_name),
-            Part::Text(if *sleepable { "1" } else { "0" }),
-            Part::Text(object.as_deref().unwrap_or("-")),
-            Part::Text(&place::of(of)),
-        ],
-    );
+    let line = manifest::Shadow {
+        id: own_id,
+        state: quote!(#as_shadow::STATE),
+        name: name.clone(),
+        of: of_name,
+        sleepable: *sleepable,
+        object: object.clone(),
+        place: place::of(of),
+    };
+    let manifest = emit::manifest(&cfgs, Line::Shadow(line));
     quote!(#hidden #own_state #manifest)
 }
 
@@ -277,8 +275,7 @@ fn implicit_state(
 ) -> TokenStream {
     let literal = c_string(name);
     let entry = entry(
-        "klp_states",
-        "StateEntry",
+        Table::States,
         &quote! {{
             static SLOT: ::klp_runtime::__private::DataSlot = ::klp_runtime::__private::DataSlot::new();
             ::klp_runtime::__private::StateEntry::implicit(#id, #version, #literal, &raw const SLOT)
@@ -286,16 +283,13 @@ fn implicit_state(
     );
     let assertions = id_assertions(id, at);
     let hidden = hidden(cfgs, &quote!(#entry #assertions));
-    let manifest = manifest(
-        cfgs,
-        &[
-            Part::Text("state"),
-            Part::Number(id.clone()),
-            Part::Number(version.clone()),
-            Part::Text(name),
-            Part::Text("0"),
-            Part::Text("-"),
-        ],
-    );
+    let line = manifest::State {
+        id: id.clone(),
+        version: version.clone(),
+        name: name.to_owned(),
+        flags: quote!(0),
+        callbacks: Vec::new(),
+    };
+    let manifest = emit::manifest(cfgs, Line::State(line));
     quote!(#hidden #manifest)
 }

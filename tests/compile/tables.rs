@@ -265,7 +265,7 @@ fn without_places(line: &str) -> String {
         part.split_once(':')
             .is_some_and(|(line, column)| line.parse::<u32>().and(column.parse::<u32>()).is_ok())
     };
-    let place_or = |field| if str::split(field, ',').all(is_place) { "@" } else { field };
+    let place_or = |field| if is_place(field) { "@" } else { field };
     line.split('\t').map(place_or).collect::<Vec<_>>().join("\t")
 }
 
@@ -275,7 +275,7 @@ fn manifest() {
     let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let file = object::File::parse(&*file).unwrap();
     use object::{Object, ObjectSection};
-    let manifest = file.section_by_name("klp_manifest").unwrap().data().unwrap();
+    let manifest = file.section_by_name(klp_format::manifest::SECTION).unwrap().data().unwrap();
     let manifest = std::str::from_utf8(manifest).unwrap();
     let mut lines: Vec<String> = manifest.split_terminator('\0').map(without_places).collect();
     lines.sort_unstable();
@@ -294,7 +294,7 @@ fn manifest() {
         lines,
         [
             "func\tnf_tables\tnft_do_chain\t2\t@\t@\t118",
-            "func\tvmlinux\tcmdline_proc_show\t0\t@\t@\t1129\t2160\t2160",
+            "func\tvmlinux\tcmdline_proc_show\t0\t@\t@\t1129\t@\t2160\t@\t2160",
             "func\tvmlinux\tother\t0\t@\t@\t118",
             "hook\texit",
             "hook\tinit",

@@ -13,12 +13,12 @@ use crate::error::{Error, Result};
 /// The cache folder; it may not exist yet.
 pub fn root() -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let root = set("KLP_CACHE")
+    let root = set(klp_format::env::CACHE)
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("klp")))
         .or_else(|| Some(env::home_dir()?.join(".cache/klp")))
         .ok_or_else(|| Error::Request {
             message: "there is no home directory to keep the cache in".into(),
-            help: "set KLP_CACHE to a directory".into(),
+            help: format!("set {} to a directory", klp_format::env::CACHE),
         })?;
     std::path::absolute(&root).map_err(Error::io("find", root))
 }

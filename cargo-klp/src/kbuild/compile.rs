@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cargo_metadata::Message;
+use klp_format::env;
 use object::{Object, ObjectSymbol};
 
 use super::flags::{self, TARGET};
@@ -115,8 +116,8 @@ pub(super) fn compile(
         .env_remove("MFLAGS")
         .stdout(Stdio::piped());
     // For `kernel_types!`; empty where the kernel has none, which is better than another kernel's.
-    command.env("KLP_BTF", btf::file(kernel)?.unwrap_or_default());
-    command.env("KLP_TYPES", btf::command(kernel, modules)?);
+    command.env(env::BTF, btf::file(kernel)?.unwrap_or_default());
+    command.env(env::TYPES, btf::command(kernel, modules)?);
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let mut library = None;

@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
+use klp_format::Table;
+use klp_format::manifest::Param;
 use object::{Object, ObjectSymbol};
 
 use super::hook;
 use crate::kernel::Kernel;
 use crate::patch::inspect;
-use crate::patch::manifest::{Manifest, Param, Table};
+use crate::patch::manifest::{Count, Manifest};
 
 /// How the header for the glue starts; one of another version, or for another kernel, is written anew.
 pub(super) fn start(kernel: &Kernel) -> String {
@@ -17,10 +19,10 @@ pub(super) fn start(kernel: &Kernel) -> String {
 /// What the glue must know of the patch and of what its Rust half calls.
 pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>) -> String {
     let mut header = String::new();
-    for Table { name, emitted, entry_size, .. } in manifest.tables() {
-        let name = name.trim_start_matches("klp_").to_uppercase();
+    for Count { table, emitted, entry_size } in manifest.counts() {
+        let name = table.section().trim_start_matches("klp_").to_uppercase();
         writeln!(header, "#define KLP_NR_{name} {emitted}").expect("a string takes everything");
-        if ["STATES", "SHADOWS"].contains(&&*name) {
+        if [Table::States, Table::Shadows].contains(&table) {
             let name = name.trim_end_matches('S');
             writeln!(header, "#define KLP_{name}_SIZE {entry_size}").expect("a string takes everything");
         }
@@ -52,7 +54,8 @@ pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>) -> String {
 
 /// What declares a module parameter to the glue.
 fn declaration(param: &Param) -> String {
-    let Param { name, kind, len, permissions, description } = param;
+    let Param { name, len, permissions, description, .. } = param;
+    let kind = param.kind().name();
     let mut text = match len {
         0 => format!("\tKLP_PARAM({name}, {kind}, 0{permissions:o})"),
         len => format!("\tKLP_PARAM_ARRAY({name}, {kind}, {len}, 0{permissions:o})"),

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use klp_format::Table;
+
 use super::compile::{Product, compile, emitted, members};
 use super::workspace::crate_of;
 use super::{flags, glue_header, hook, linked, objtool};
@@ -19,7 +21,7 @@ use crate::kernel::debug_info;
 use crate::patch::check;
 use crate::patch::manifest::Manifest;
 use crate::patch::resolve::resolve;
-use crate::patch::tables::check_tables;
+use crate::patch::tables::{self, check_tables};
 
 /// What the Rust half of a module is made of and written to.
 #[derive(Clone, Debug)]
@@ -124,7 +126,7 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
     let mut command = Command::new("ld");
     command.args(["-r", "--gc-sections", "-T"]).arg(script).arg("-o").arg(output);
     // ld wants a root; the tables are roots too.
-    command.args(["-u", "__start_klp_patch"]);
+    command.arg("-u").arg(tables::start(Table::Patch));
     if manifest.needs_engine() {
         command.args(ENGINE_ENTRIES.iter().flat_map(|entry| ["-u", entry]));
     }

@@ -2,11 +2,12 @@
 //!
 //! `kernel_types!` reads them there: `klp-macros/src/kernel_types/source.rs`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use klp_btf::Types;
+use klp_format::env;
 use object::read::ReadCache;
 use object::{Object as _, ObjectSection};
 
@@ -22,7 +23,11 @@ pub(crate) fn command(kernel: &Kernel, modules: &[PathBuf]) -> Result<OsString> 
     let words =
         [this.as_os_str(), "klp".as_ref(), "types".as_ref(), "--kdir".as_ref(), kernel.kdir.as_os_str()];
     let given = modules.iter().flat_map(|module| ["--module".as_ref(), module.as_os_str()]);
-    Ok(words.into_iter().chain(given).collect::<Vec<_>>().join("\x1f".as_ref()))
+    Ok(words
+        .into_iter()
+        .chain(given)
+        .collect::<Vec<_>>()
+        .join(OsStr::new(&env::COMMAND_SEPARATOR.to_string())))
 }
 
 /// The file with the BTF of a kernel; `None` where nothing on this machine has it.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use klp_format::manifest::{Symbol as Wanted, SymbolKind};
+
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::kernel::symbols::{Object, Symbol, Symbols, VMLINUX};
 use crate::patch::inspect::symbols::PREFIX;
-use crate::patch::manifest::{Symbol as Wanted, Use};
 
 /// So many candidates are shown of a name that is not unique.
 const MOST_SHOWN: usize = 20;
@@ -61,15 +62,15 @@ pub fn resolve(wanted: &[Wanted], kernel: &Kernel, modules: &[PathBuf]) -> Resul
 
 /// Finds one symbol; the inner error says why there is none.
 fn find(symbols: &Symbols<'_>, object: &Object<'_>, wanted: &Wanted) -> Result<Found<ResolvedSymbol>> {
-    let symbol = match &wanted.used_as {
-        Use::StaticOf(function) => statics(object, wanted, function)?,
+    let symbol = match &wanted.kind {
+        SymbolKind::StaticOf(function) => statics(object, wanted, function)?,
         _ => choose(symbols, object, wanted, &object.named(&wanted.symbol)).cloned(),
     };
     let (symbol, name) = match symbol.and_then(|symbol| Ok((check(object, wanted, &symbol)?, symbol))) {
         Ok((name, symbol)) => (symbol, name),
         Err(fault) => return Ok(Err(fault)),
     };
-    if wanted.used_as != Use::Original {
+    if wanted.kind != SymbolKind::Original {
         return Ok(Ok(ResolvedSymbol { name, skipped: 0 }));
     }
     let skipped = object.entry_length(&symbol)?.ok_or_else(|| {
@@ -90,7 +91,7 @@ fn choose<'a>(
 ) -> Found<&'a Symbol> {
     let (name, place) = (&wanted.symbol, &object.name);
     if object.name == VMLINUX
-        && wanted.used_as != Use::Original
+        && wanted.kind != SymbolKind::Original
         && let Some(export) = object.export(name)
     {
         let namespace = export.namespace.map(|name| format!(", in the namespace {name}")).unwrap_or_default();
@@ -143,7 +144,8 @@ pub(crate) fn listed(object: &Object<'_>, candidates: &[Symbol]) -> String {
 /// Refuses a symbol that can't be used as declared; else gives its full name.
 fn check(object: &Object<'_>, wanted: &Wanted, symbol: &Symbol) -> Found<String> {
     let (name, place) = (&symbol.name, &object.name);
-    let declared = if matches!(wanted.used_as, Use::Function | Use::Original) { "fn" } else { "static" };
+    let declared =
+        if matches!(wanted.kind, SymbolKind::Function | SymbolKind::Original) { "fn" } else { "static" };
     match (symbol.is_code(), declared) {
         (true, "static") => return Err(format!("`{name}` of {place} is code: declare it as `fn`")),
         (false, "fn") => return Err(format!("`{name}` of {place} is data: declare it as `static`")),

@@ -6,13 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use klp_btf::Types;
-
-/// What `cargo klp` sets for a build: the file of BTF, or nothing where the kernel has none.
-const VARIABLE: &str = "KLP_BTF";
-
-/// What `cargo klp` sets for a build: the words of its own command that gets a module's types, to which the
-/// name of the module is added. Between them is what cargo has between flags.
-const COMMAND: &str = "KLP_TYPES";
+use klp_format::env as names;
 
 /// The file of BTF in a folder of the cache that is a module's.
 const BTF: &str = "btf";
@@ -38,7 +32,7 @@ struct Module {
 impl Source {
     /// The one to take, or what to do where there is none.
     pub(super) fn find() -> Result<Self, String> {
-        match env::var_os(VARIABLE) {
+        match env::var_os(names::BTF) {
             Some(none) if none.is_empty() => Err(
                 "the kernel has no BTF on this machine, which would say its types: install its image with \
                  `cargo klp doctor --fix --kernel RELEASE`"
@@ -62,8 +56,8 @@ impl Source {
             let module = Module { name: name.into(), btf: folder.join(BTF), file };
             Self { file: folder.with_file_name("vmlinux"), module: Some(module) }
         };
-        if let Ok(command) = env::var(COMMAND) {
-            return asked(command.split('\x1f'), name).map(in_folder);
+        if let Ok(command) = env::var(names::TYPES) {
+            return asked(command.split(names::COMMAND_SEPARATOR), name).map(in_folder);
         }
         // Here is no build: what is at hand will do, else `cargo-klp` is asked, if it is installed.
         let running = self.file.with_file_name(name);
@@ -162,7 +156,7 @@ fn without_hash(folder: &Path) -> Option<String> {
 /// The newest kernel's in the cache of `cargo klp`, else that of the kernel that runs.
 fn newest() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("KLP_CACHE")
+    let cache = set(names::CACHE)
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("klp")))
         .or_else(|| Some(set("HOME")?.join(".cache/klp")));
     let folders =

@@ -4,6 +4,8 @@ use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_uint};
 use core::fmt;
 
+use klp_format::ParamKind;
+
 /// A module parameter of one value.
 ///
 /// A `static` with [`#[klp_param]`](macro@crate::klp_param):
@@ -148,26 +150,26 @@ impl<T: ParamType + fmt::Debug, const N: usize> fmt::Debug for ParamArray<T, N> 
     note = "it has `bool`, `InvBool`, `u8`, `i16`, `u16`, `i32`, `u32`, `HexInt`, `i64`, `u64` and `CharP`"
 )]
 pub unsafe trait ParamType: Copy + 'static {
-    /// Which of the kernel's types, as the build tool knows them.
+    /// Which of the kernel's types.
     #[doc(hidden)]
-    const KIND: u32;
+    const KIND: ParamKind;
     /// Whether sysfs may write to it while code reads it.
     #[doc(hidden)]
     const WRITABLE: bool = true;
 }
 
 macro_rules! kinds {
-    ($($ty:ty = $kind:literal,)*) => {$(
+    ($($ty:ty = $kind:ident,)*) => {$(
         // SAFETY: On the architectures that there are these are the C types.
         unsafe impl ParamType for $ty {
-            const KIND: u32 = $kind;
+            const KIND: ParamKind = ParamKind::$kind;
         }
     )*};
 }
 
-// The numbers are the indices of `cargo_klp::patch::manifest::PARAM_TYPES`.
 kinds! {
-    u8 = 0, i16 = 1, u16 = 2, i32 = 3, u32 = 4, i64 = 5, u64 = 6, bool = 7, InvBool = 8, HexInt = 9,
+    u8 = Byte, i16 = Short, u16 = UnsignedShort, i32 = Int, u32 = UnsignedInt, i64 = Long,
+    u64 = UnsignedLong, bool = Bool, InvBool = InvBool, HexInt = HexInt,
 }
 
 /// The kernel's `hexint`: a `u32` that sysfs shows in base 16.
@@ -190,7 +192,7 @@ pub struct CharP(*const c_char);
 
 // SAFETY: A pointer, as `char *` is.
 unsafe impl ParamType for CharP {
-    const KIND: u32 = 10;
+    const KIND: ParamKind = ParamKind::CharP;
     const WRITABLE: bool = false;
 }
 

@@ -1,14 +1,16 @@
-//! What a replacement's parameters and its return value are, for the build to compare with the kernel's
-//! own types: a letter for the kind, and the size above it. `klp_btf::Class` reads it.
+//! What a replacement's parameters and its return value are, as numbers of [`Class`]: the build compares
+//! them with the kernel's own types.
 
 use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
+use klp_format::{Class, ClassKind};
+
 /// A type whose values are passed in a way that is known.
 pub trait PassedAs {
-    /// The letter of the kind.
-    const KIND: u8;
+    /// The kind.
+    const KIND: ClassKind;
 }
 
 /// The class of a type: a constant of its own where `PassedAs` is implemented, else that of [`AnyType`].
@@ -27,42 +29,42 @@ pub trait AnyType {
 }
 
 impl<T> AnyType for TypeClass<T> {
-    const CLASS: u64 = class::<T>(b'o');
+    const CLASS: u64 = class::<T>(ClassKind::Other);
 }
 
-const fn class<T>(kind: u8) -> u64 {
-    (size_of::<T>() as u64) << 8 | kind as u64
+const fn class<T>(kind: ClassKind) -> u64 {
+    Class::new(kind, size_of::<T>() as u64).encode()
 }
 
 macro_rules! passed_as {
-    ($($kind:literal: $($type:ty),+;)*) => {$($(
-        impl PassedAs for $type { const KIND: u8 = $kind; }
+    ($($kind:ident: $($type:ty),+;)*) => {$($(
+        impl PassedAs for $type { const KIND: ClassKind = ClassKind::$kind; }
     )+)*};
 }
 
 passed_as! {
-    b'v': ();
-    b'b': bool;
-    b'i': i8, i16, i32, i64, i128, isize;
-    b'u': u8, u16, u32, u64, u128, usize;
-    b'f': f32, f64;
+    Void: ();
+    Bool: bool;
+    Signed: i8, i16, i32, i64, i128, isize;
+    Unsigned: u8, u16, u32, u64, u128, usize;
+    Float: f32, f64;
 }
 
 macro_rules! pointer {
     ($($type:ty),+) => {$(
-        impl<T> PassedAs for $type { const KIND: u8 = b'p'; }
-        impl<T> PassedAs for Option<$type> { const KIND: u8 = b'p'; }
+        impl<T> PassedAs for $type { const KIND: ClassKind = ClassKind::Pointer; }
+        impl<T> PassedAs for Option<$type> { const KIND: ClassKind = ClassKind::Pointer; }
     )+};
 }
 
 pointer!(&T, &mut T, NonNull<T>);
 
 impl<T> PassedAs for *const T {
-    const KIND: u8 = b'p';
+    const KIND: ClassKind = ClassKind::Pointer;
 }
 
 impl<T> PassedAs for *mut T {
-    const KIND: u8 = b'p';
+    const KIND: ClassKind = ClassKind::Pointer;
 }
 
 macro_rules! function {
@@ -71,8 +73,8 @@ macro_rules! function {
         function!(@ ($($parameter)*) unsafe extern "C" fn($($parameter),*) -> R);
     };
     (@ ($($parameter:ident)*) $type:ty) => {
-        impl<$($parameter,)* R> PassedAs for $type { const KIND: u8 = b'p'; }
-        impl<$($parameter,)* R> PassedAs for Option<$type> { const KIND: u8 = b'p'; }
+        impl<$($parameter,)* R> PassedAs for $type { const KIND: ClassKind = ClassKind::Pointer; }
+        impl<$($parameter,)* R> PassedAs for Option<$type> { const KIND: ClassKind = ClassKind::Pointer; }
     };
 }
 
@@ -88,9 +90,12 @@ function!(A B C D E F G H);
 
 // What the numbers are for: one of each kind.
 const _: () = {
-    assert!(<TypeClass<*mut c_void>>::CLASS == 8 << 8 | b'p' as u64);
-    assert!(<TypeClass<i32>>::CLASS == 4 << 8 | b'i' as u64);
-    assert!(<TypeClass<[u8; 3]>>::CLASS == 3 << 8 | b'o' as u64);
-    assert!(<TypeClass<Option<unsafe extern "C" fn(&u8)>>>::CLASS == 8 << 8 | b'o' as u64);
-    assert!(<TypeClass<Option<unsafe extern "C" fn(u8)>>>::CLASS == 8 << 8 | b'p' as u64);
+    const fn is(class: u64, kind: ClassKind, size: u64) -> bool {
+        class == Class::new(kind, size).encode()
+    }
+    assert!(is(<TypeClass<*mut c_void>>::CLASS, ClassKind::Pointer, 8));
+    assert!(is(<TypeClass<i32>>::CLASS, ClassKind::Signed, 4));
+    assert!(is(<TypeClass<[u8; 3]>>::CLASS, ClassKind::Other, 3));
+    assert!(is(<TypeClass<Option<unsafe extern "C" fn(&u8)>>>::CLASS, ClassKind::Other, 8));
+    assert!(is(<TypeClass<Option<unsafe extern "C" fn(u8)>>>::CLASS, ClassKind::Pointer, 8));
 };

@@ -263,7 +263,6 @@ mod tests {
             of: "task_struct".into(),
             sleepable,
             object: object.map(str::to_owned),
-            place: None,
         };
         let needed = |symbol: &str, sympos, resolved| LivepatchSymbol {
             object: "vmlinux".into(),

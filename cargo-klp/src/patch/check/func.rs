@@ -1,13 +1,13 @@
 //! Whether a function can be redirected to a replacement.
 
 use klp_btf::{Prototype, Types};
+use klp_format::manifest::{Func, Passed};
 
 use super::elsewhere::{self, Holder, Whereabouts};
 use super::{Fault, Loaded, Outcome};
 use crate::error::{Error, Result};
 use crate::kernel::debug_info::stem;
 use crate::kernel::symbols::{Symbol, Symbols, VMLINUX};
-use crate::patch::manifest::{Func, Passed};
 use crate::patch::resolve::listed;
 
 /// Checks one redirected function.
@@ -64,7 +64,7 @@ pub(super) fn check(
             return Ok(());
         }
         if faults.is_empty() {
-            faults = found.into_iter().map(|(place, message)| (place.to_owned(), message)).collect();
+            faults = found;
         }
     }
     let name = &func.symbol;
@@ -86,17 +86,17 @@ pub(super) fn check(
             func.object, faults[0].1
         )),
         _ => outcome.faults.extend(
-            faults.into_iter().map(|(place, message)| Fault { place: place_in_file(func, &place), message }),
+            faults.into_iter().map(|(place, message)| Fault { place: place_in_file(func, place), message }),
         ),
     }
     Ok(())
 }
 
 /// The place of a part of a replacement, in the file of its attribute.
-fn place_in_file(func: &Func, part: &str) -> Option<String> {
+fn place_in_file(func: &Func, part: Option<&str>) -> Option<String> {
     let whole = func.place.as_ref()?;
     let file = whole.rsplitn(3, ':').nth(2)?;
-    Some(if part == "-" { whole.clone() } else { format!("{file}:{part}") })
+    Some(part.map_or_else(|| whole.clone(), |part| format!("{file}:{part}")))
 }
 
 /// The one that is meant of those of the same name.
@@ -168,44 +168,44 @@ pub fn fits<'a>(
     types: &Types,
     prototype: &Prototype,
     replacement: &'a [Passed],
-) -> klp_btf::Result<Vec<(&'a str, String)>> {
+) -> klp_btf::Result<Vec<(Option<&'a str>, String)>> {
     let Some((returns, parameters)) = replacement.split_first() else { return Ok(Vec::new()) };
     let name = &prototype.name;
     let whole = types.c_prototype(prototype)?;
     let mut faults = Vec::new();
     if prototype.is_variadic {
         let message = format!("`{name}` is variadic, and can't be replaced: patch its callers: `{whole}`");
-        return Ok(vec![(&*returns.place, message)]);
+        return Ok(vec![(returns.place.as_deref(), message)]);
     }
     let (theirs, ours) = (prototype.parameters.len(), parameters.len());
     if theirs != ours {
         let plural = if theirs == 1 { "" } else { "s" };
         let message =
             format!("`{name}` has {theirs} parameter{plural}, and its replacement {ours}: `{whole}`");
-        let place = parameters.get(theirs).map_or(&*returns.place, |extra| &*extra.place);
+        let place = parameters.get(theirs).unwrap_or(returns).place.as_deref();
         faults.push((place, message));
     } else {
         for (number, ((called, id), ours)) in prototype.parameters.iter().zip(parameters).enumerate() {
             let class = types.class(*id)?;
-            if !class.accepts(ours.class) {
+            if !class.accepts(ours.class()) {
                 let declared = types.c_declaration(*id, called)?;
                 let message = format!(
                     "parameter {} of `{name}` is {class}, `{declared}`, and its replacement's is {}: `{whole}`",
                     number + 1,
-                    ours.class
+                    ours.class()
                 );
-                faults.push((&*ours.place, message));
+                faults.push((ours.place.as_deref(), message));
             }
         }
     }
     let class = types.class(prototype.returns)?;
-    if !class.accepts(returns.class) {
+    if !class.accepts(returns.class()) {
         let declared = types.c_declaration(prototype.returns, "")?;
         let message = format!(
             "`{name}` returns {class}, `{declared}`, and its replacement {}: `{whole}`",
-            returns.class
+            returns.class()
         );
-        faults.push((&*returns.place, message));
+        faults.push((returns.place.as_deref(), message));
     }
     Ok(faults)
 }

@@ -9,15 +9,16 @@ mod object;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use klp_format::manifest::{Binding, Shadow};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::kernel::btf;
 use crate::kernel::symbols::{Symbols, VMLINUX};
-use crate::patch::manifest::{Binding, Manifest, Shadow};
+use crate::patch::manifest::Manifest;
 
 pub(crate) use elsewhere::absence;
 pub use elsewhere::{Holder, Whereabouts};
@@ -113,10 +114,9 @@ fn check_bindings(
         if !files.contains_key(object) {
             files.insert(object, btf::file_of(kernel, modules, object)?);
         }
-        if files[object].as_ref() == Some(btf) {
+        if files[object].as_deref() == Some(Path::new(btf)) {
             continue;
         }
-        let btf = btf.display();
         let message =
             format!("`{name}` is that of another kernel, by `{btf}`: build the patch with `cargo klp`");
         outcome.faults.push(Fault { place: None, message });

@@ -122,6 +122,7 @@ impl Reader<'_> {
                 return Some(states);
             }
             let version = self.image.int(state.plus(layout.version)).ok()?;
+            let version = version.into();
             states.push(State { id, version, name: None, flags: Vec::new(), callbacks: Vec::new() });
             state = state.plus(layout.size);
         }

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use klp_format::manifest::{self, SymbolKind};
+use klp_format::{STATE_BLOCK_DISABLE, Table, VMLINUX};
+
 use super::image::{Image, Place};
-use super::report::{Callback, Patch, Redirect, State};
+use super::report::{Callback, Patch, Redirect, Shadow, State};
 use crate::error::{Error, Result};
-use crate::patch::manifest::{self, Manifest, Use};
-use crate::patch::tables::check_tables;
+use crate::patch::manifest::Manifest;
+use crate::patch::tables::{check_tables, start};
 
 /// The fields of `klp_runtime::abi::FuncEntry`, by their offsets.
 mod func_entry {
@@ -15,9 +18,6 @@ mod func_entry {
     pub const REPLACEMENT: u64 = 16;
     pub const SYMPOS: u64 = 24;
 }
-
-/// `klp_runtime::abi::STATE_BLOCK_DISABLE`.
-const STATE_BLOCK_DISABLE: u32 = 1;
 
 /// Reads a module that has a manifest.
 ///
@@ -42,7 +42,7 @@ pub fn read(path: &Path, file: &object::File<'_>, manifest: Manifest) -> Result<
         });
     }
     Ok(Patch {
-        replace: manifest.patch.as_ref().is_some_and(|patch| patch.replace),
+        replace: manifest.patch.as_ref().is_some_and(|patch| patch.replace != 0),
         enable: manifest.patch.as_ref().is_none_or(|patch| patch.enable),
         redirects,
         callbacks: manifest.objects.into_iter().flat_map(callbacks).collect(),
@@ -52,20 +52,20 @@ pub fn read(path: &Path, file: &object::File<'_>, manifest: Manifest) -> Result<
             .map(state)
             .chain(manifest.natives.into_iter().map(native))
             .collect(),
-        hooks: manifest.hooks,
-        shadows: manifest.shadows,
+        hooks: manifest.hooks.into_iter().map(|hook| hook.name().into()).collect(),
+        shadows: manifest.shadows.into_iter().map(shadow).collect(),
     })
 }
 
 fn redirects(image: &Image<'_>, manifest: &Manifest) -> Result<Vec<Redirect>> {
-    let (Some(start), Some(patch)) = (image.symbol("__start_klp_funcs"), &manifest.patch) else {
+    let (Some(start), Some(patch)) = (image.symbol(&start(Table::Funcs)), &manifest.patch) else {
         return Ok(Vec::new());
     };
     let entry = |index: usize| redirect(image, start.plus(index as u64 * patch.entry_sizes[0]));
     let mut redirects: Vec<_> = (0..manifest.funcs.len()).map(entry).collect::<Result<_>>()?;
     for redirect in &mut redirects {
         redirect.calls_original = manifest.symbols.iter().any(|symbol| {
-            symbol.used_as == Use::Original
+            symbol.kind == SymbolKind::Original
                 && (&symbol.object, &symbol.symbol, symbol.sympos)
                     == (&redirect.object, &redirect.symbol, redirect.sympos)
         });
@@ -77,7 +77,7 @@ fn redirect(image: &Image<'_>, entry: Place) -> Result<Redirect> {
     Ok(Redirect {
         calls_original: false,
         // Null for vmlinux.
-        object: image.string(entry.plus(func_entry::OBJECT)).unwrap_or_else(|| "vmlinux".into()),
+        object: image.string(entry.plus(func_entry::OBJECT)).unwrap_or_else(|| VMLINUX.into()),
         symbol: image.string(entry.plus(func_entry::SYMBOL)).unwrap_or_default(),
         sympos: image.long(entry.plus(func_entry::SYMPOS))?,
         replacement: image.function(entry.plus(func_entry::REPLACEMENT)),
@@ -85,7 +85,7 @@ fn redirect(image: &Image<'_>, entry: Place) -> Result<Redirect> {
 }
 
 fn state(state: manifest::State) -> State {
-    let block_disable = state.flags & STATE_BLOCK_DISABLE != 0;
+    let block_disable = state.flags & u64::from(STATE_BLOCK_DISABLE) != 0;
     State {
         id: state.id,
         version: state.version,
@@ -99,6 +99,11 @@ fn state(state: manifest::State) -> State {
 fn native(state: manifest::Native) -> State {
     let manifest::Native { id, version } = state;
     State { id, version, name: None, flags: vec!["native".into()], callbacks: Vec::new() }
+}
+
+fn shadow(shadow: manifest::Shadow) -> Shadow {
+    let manifest::Shadow { id, state, name, of, sleepable, object, place: _ } = shadow;
+    Shadow { id, state, name, of, sleepable, object }
 }
 
 fn callbacks(object: manifest::Object) -> impl Iterator<Item = Callback> {
@@ -119,6 +124,5 @@ mod tests {
         assert_eq!(func_entry::SYMBOL, offset_of!(abi::FuncEntry, symbol) as u64);
         assert_eq!(func_entry::REPLACEMENT, offset_of!(abi::FuncEntry, replacement) as u64);
         assert_eq!(func_entry::SYMPOS, offset_of!(abi::FuncEntry, sympos) as u64);
-        assert_eq!(STATE_BLOCK_DISABLE, abi::STATE_BLOCK_DISABLE);
     }
 }

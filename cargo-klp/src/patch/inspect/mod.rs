@@ -13,10 +13,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use klp_format::Table;
 use object::{Object, ObjectKind};
 
 use crate::error::{Error, Result};
 use crate::patch::manifest::Manifest;
+use crate::patch::tables::start;
 use layout::Layout;
 use modinfo::Modinfo;
 use report::{Language, Patch, Report};
@@ -69,7 +71,7 @@ pub fn inspect(path: &Path) -> Result<Report> {
 fn patch(path: &Path, file: &object::File<'_>, modinfo: &Modinfo) -> Result<(Language, Result<Patch>)> {
     let manifest = Manifest::read(file)?;
     // Also where the manifest itself was lost, such a module must not pass for one in C.
-    let has_tables = file.symbol_by_name("__start_klp_patch").is_some();
+    let has_tables = file.symbol_by_name(&start(Table::Patch)).is_some();
     if manifest.patch.is_none() && has_tables {
         return Err(Error::LostEntries {
             path: path.into(),

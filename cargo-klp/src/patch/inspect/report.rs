@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-pub use crate::patch::manifest::Shadow;
-
 /// A livepatch module. With `--message-format json` this is the line on stdout; its names are
 /// stable, and fields may be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -108,13 +106,30 @@ pub struct State {
     /// Its id.
     pub id: u64,
     /// The patch's version of it.
-    pub version: u32,
+    pub version: u64,
     /// Its name; C has none.
     pub name: Option<String>,
     /// What is special about it: `block_disable`; `native` for one of the kernel's own table.
     pub flags: Vec<String>,
     /// The callbacks that are written.
     pub callbacks: Vec<String>,
+}
+
+/// A shadow variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shadow {
+    /// The id in the kernel's shadow store.
+    pub id: u64,
+    /// The state that it lives as long as.
+    pub state: u64,
+    /// The type's name.
+    pub name: String,
+    /// The kernel type that it hangs on.
+    pub of: String,
+    /// Whether its destructor may sleep.
+    pub sleepable: bool,
+    /// The module with which it goes, if it hangs on a module's objects.
+    pub object: Option<String>,
 }
 
 /// A module parameter.

@@ -24,6 +24,8 @@ use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::AtomicPtr;
 
+pub use klp_format::{FIRST_RESERVED_ID, STATE_BLOCK_DISABLE};
+
 pub use list::*;
 pub use tables::*;
 
@@ -36,9 +38,6 @@ pub const ABI_VERSION: u32 = 3;
 
 /// The oldest version of the tables that this runtime understands (S23).
 pub const OLDEST_ABI: u32 = 3;
-
-/// First of the ids that patches may not use: it and all above are the runtime's.
-pub const FIRST_RESERVED_ID: u64 = 1 << 63;
 
 /// Id of the entry that a patch lists in the kernel's `klp_patch.states` (S14).
 pub const RESERVED_STATE_ID: u64 = FIRST_RESERVED_ID;

@@ -132,9 +132,6 @@ impl Migration {
         Self { version: 0, layout: DataLayout { size: 0, align: 0, fingerprint: 0 }, migrate: None };
 }
 
-/// The state refuses to be removed (S13): [`StateEntry::flags`].
-pub const STATE_BLOCK_DISABLE: u32 = 1 << 0;
-
 /// One state: what `#[klp_state]` leaves in the section `klp_states`.
 ///
 /// The data pointer of every callback is to storage of the size of
@@ -147,7 +144,7 @@ pub struct StateEntry {
     pub id: u64,
     /// The patch's version of the state.
     pub version: u32,
-    /// [`STATE_BLOCK_DISABLE`] or 0.
+    /// [`STATE_BLOCK_DISABLE`](super::STATE_BLOCK_DISABLE) or 0.
     pub flags: u32,
     /// The state's name: one id under two names is refused (S1).
     pub name: *const c_char,

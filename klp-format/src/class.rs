@@ -1,13 +1,13 @@
 //! How a value is passed, as far as it can be compared: its kind and its size.
 
-use std::fmt;
+use core::fmt;
 
-/// What a value is to the calling convention and to who uses it.
+/// How the calling convention and the callee see a value.
 ///
-/// As numbers they are the letters that the manifest of a patch has.
+/// As numbers they are letters, as the manifest has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum ClassKind {
     /// No value.
     Void = b'v',
     /// A signed integer.
@@ -34,16 +34,28 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Class {
     /// The kind.
-    pub kind: Kind,
+    pub kind: ClassKind,
     /// The size in bytes.
     pub size: u64,
 }
 
 impl Class {
-    /// The class that a number of the manifest stands for: the letter of the kind, and the size above it.
+    /// The class of a type of this size.
+    #[must_use]
+    pub const fn new(kind: ClassKind, size: u64) -> Self {
+        Self { kind, size }
+    }
+
+    /// The number that stands for the class in the manifest: the letter of the kind, and the size above it.
+    #[must_use]
+    pub const fn encode(self) -> u64 {
+        self.size << 8 | self.kind as u64
+    }
+
+    /// The class that a number of the manifest stands for.
     #[must_use]
     pub fn decode(number: u64) -> Option<Self> {
-        use Kind::{Bool, Char, Enum, Float, Never, Other, Pointer, Signed, Unsigned, Void};
+        use ClassKind::{Bool, Char, Enum, Float, Never, Other, Pointer, Signed, Unsigned, Void};
         let kinds = [Void, Signed, Unsigned, Char, Enum, Bool, Pointer, Float, Other, Never];
         let kind = kinds.into_iter().find(|&kind| kind as u64 == number & 0xff)?;
         Some(Self { kind, size: number >> 8 })
@@ -52,7 +64,7 @@ impl Class {
     /// Whether a replacement may have `other` where the kernel has this.
     #[must_use]
     pub fn accepts(self, other: Self) -> bool {
-        use Kind::{Bool, Char, Enum, Never, Other, Signed, Unsigned, Void};
+        use ClassKind::{Bool, Char, Enum, Never, Other, Signed, Unsigned, Void};
         let kinds = match (self.kind, other.kind) {
             (_, Never) => return true,
             (Void, kind) => return kind == Void,
@@ -71,16 +83,18 @@ impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bits = 8 * self.size;
         match self.kind {
-            Kind::Void => f.write_str("nothing"),
-            Kind::Signed => write!(f, "a signed integer of {bits} bits"),
-            Kind::Unsigned => write!(f, "an unsigned integer of {bits} bits"),
-            Kind::Char => f.write_str("a char"),
-            Kind::Enum => write!(f, "an enumeration of {bits} bits"),
-            Kind::Bool => f.write_str("a bool"),
-            Kind::Pointer => f.write_str("a pointer"),
-            Kind::Float => write!(f, "a floating-point number of {bits} bits"),
-            Kind::Other => write!(f, "a value of {} bytes that is neither integer nor pointer", self.size),
-            Kind::Never => f.write_str("never anything"),
+            ClassKind::Void => f.write_str("nothing"),
+            ClassKind::Signed => write!(f, "a signed integer of {bits} bits"),
+            ClassKind::Unsigned => write!(f, "an unsigned integer of {bits} bits"),
+            ClassKind::Char => f.write_str("a char"),
+            ClassKind::Enum => write!(f, "an enumeration of {bits} bits"),
+            ClassKind::Bool => f.write_str("a bool"),
+            ClassKind::Pointer => f.write_str("a pointer"),
+            ClassKind::Float => write!(f, "a floating-point number of {bits} bits"),
+            ClassKind::Other => {
+                write!(f, "a value of {} bytes that is neither integer nor pointer", self.size)
+            }
+            ClassKind::Never => f.write_str("never anything"),
         }
     }
 }
@@ -89,20 +103,20 @@ impl fmt::Display for Class {
 mod tests {
     use super::*;
 
-    const fn class(kind: Kind, size: u64) -> Class {
+    const fn class(kind: ClassKind, size: u64) -> Class {
         Class { kind, size }
     }
 
     #[test]
     fn numbers_of_the_manifest() {
-        assert_eq!(Class::decode(4 << 8 | u64::from(b'i')), Some(class(Kind::Signed, 4)));
-        assert_eq!(Class::decode(u64::from(b'v')), Some(class(Kind::Void, 0)));
+        assert_eq!(Class::decode(4 << 8 | u64::from(b'i')), Some(class(ClassKind::Signed, 4)));
+        assert_eq!(Class::decode(u64::from(b'v')), Some(class(ClassKind::Void, 0)));
         assert_eq!(Class::decode(4 << 8 | u64::from(b'x')), None);
     }
 
     #[test]
     fn what_fits() {
-        use Kind::*;
+        use ClassKind::*;
         for (kernel, replacement) in [
             (class(Signed, 4), class(Signed, 4)),
             (class(Enum, 4), class(Unsigned, 4)),

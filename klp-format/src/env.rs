@@ -1,0 +1,20 @@
+//! Environment variables that one part of klp sets and another one reads.
+
+/// The file with the BTF of the kernel that the build is for; empty where that kernel has none.
+///
+/// `cargo klp` sets it for rustc, `kernel_types!` reads it.
+pub const BTF: &str = "KLP_BTF";
+
+/// The command that finds the types of a module, to which the module's name is added: words with
+/// [`COMMAND_SEPARATOR`] between them.
+///
+/// `cargo klp` sets it for rustc, `kernel_types!` runs it.
+pub const TYPES: &str = "KLP_TYPES";
+
+/// What separates the words of [`TYPES`]; cargo separates encoded flags the same way.
+pub const COMMAND_SEPARATOR: char = '\x1f';
+
+/// The directory of the cache, in place of the user's own.
+///
+/// A user sets it, `cargo klp` and `kernel_types!` read it.
+pub const CACHE: &str = "KLP_CACHE";

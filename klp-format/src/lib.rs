@@ -1,0 +1,29 @@
+//! What the macros, the runtime and the command of klp agree on.
+//!
+//! Whatever two of them must spell the same way is defined here, once: the lines of a patch's
+//! [`manifest`], reserved ids, and the names of link sections and environment variables. A patch
+//! is linked with this crate, so outside of [`manifest`] it has constants only.
+#![no_std]
+
+#[cfg(feature = "manifest")]
+extern crate alloc;
+
+mod class;
+pub mod env;
+#[cfg(feature = "manifest")]
+pub mod manifest;
+mod param;
+mod table;
+
+pub use class::{Class, ClassKind};
+pub use param::ParamKind;
+pub use table::Table;
+
+/// The object that is the kernel itself.
+pub const VMLINUX: &str = "vmlinux";
+
+/// First of the ids that patches may not use: the runtime owns it and all above.
+pub const FIRST_RESERVED_ID: u64 = 1 << 63;
+
+/// The state refuses to be removed (S13): a bit of a state's flags.
+pub const STATE_BLOCK_DISABLE: u32 = 1 << 0;
