@@ -1,4 +1,5 @@
-//! What the developers of klp run: `cargo xtask demo`, `test`, `diff`, `mutants`, `kselftest` and `bench`.
+//! What the developers of klp run: `cargo xtask demo`, `test`, `fresh`, `diff`, `mutants`, `kselftest`
+//! and `bench`.
 //!
 //! All set up what is missing on the machine first, as `cargo klp doctor --fix` does.
 
@@ -6,6 +7,7 @@ mod bench;
 mod command;
 mod demo;
 mod diff;
+mod fresh;
 mod hide;
 mod kselftest;
 mod mutants;
@@ -29,6 +31,8 @@ enum Command {
     Demo(demo::Args),
     /// Run all tests, those on real kernels too.
     Test(test::Args),
+    /// Run the README's commands on a fresh machine: a bare Debian 12 in a directory.
+    Fresh(fresh::Args),
     /// Compare the model and real kernels on random patches and random operations on them.
     Diff(diff::Args),
     /// Run the kernel's own livepatch selftests with modules written with klp.
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Fresh(args) => fresh::main(&args),
         Command::Diff(args) => diff::main(&args),
         Command::Kselftest(args) => kselftest::main(&args),
         Command::Mutants(args) => mutants::main(&args),

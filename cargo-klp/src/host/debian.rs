@@ -34,12 +34,7 @@ impl Apt {
     /// apt over the sources of this machine's Debian release, for kernels and their sources.
     pub fn stable() -> Result<Self> {
         let codename = debian_codename().unwrap_or_else(|| FALLBACK_CODENAME.into());
-        let system = system_sources();
-        let security = format!("{codename}-security");
-        let archive = source_uri(&system, &codename).unwrap_or(ARCHIVE);
-        let security_archive = source_uri(&system, &security).unwrap_or(SECURITY);
-        let stanzas = [stanza(archive, &codename), stanza(security_archive, &security)];
-        Self::open(&codename, &stanzas.join("\n"))
+        Self::open(&codename, &sources(&codename))
     }
 
     /// apt over the suite that holds newer versions of Rust.
@@ -131,6 +126,19 @@ impl Apt {
         drop(spinner);
         work(&deb)
     }
+}
+
+/// The address of a Debian release's archive: the mirror that this machine's own sources name, else Debian's.
+pub fn archive(codename: &str) -> String {
+    source_uri(&system_sources(), codename).unwrap_or(ARCHIVE).to_owned()
+}
+
+/// apt's sources for a Debian release and its security updates, from this machine's mirrors.
+pub fn sources(codename: &str) -> String {
+    let system = system_sources();
+    let security = format!("{codename}-security");
+    let security_archive = source_uri(&system, &security).unwrap_or(SECURITY);
+    [stanza(&archive(codename), codename), stanza(security_archive, &security)].join("\n")
 }
 
 /// The `library` folder of the Rust sources of exactly the compiler's version: rustup's, or the one
