@@ -20,7 +20,7 @@ kernel_types! {
     fn skip_atoi;
 }
 
-/// In place of `fs/proc/version.c`: who reads it, and where the fields are.
+/// In place of `fs/proc/version.c`: who reads it.
 ///
 /// # Safety
 ///
@@ -37,14 +37,13 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_i
         let session = __task_pid_nr_ns(this, PIDTYPE_SID, core::ptr::null_mut());
         seq_printf(
             m,
-            c"%d %d %d %d %u %s %lu %d\n".as_ptr(),
+            c"%d %d %d %d %u %s %d\n".as_ptr(),
             (*this).pid,
             (*this).tgid,
             (*leader).pid,
             session,
             (*(*this).cred).uid.val,
             (&raw const (*this).comm).cast::<c_char>(),
-            core::mem::offset_of!(task_struct, pid),
             skip_atoi(&raw mut text),
         );
     }
