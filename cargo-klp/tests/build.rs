@@ -692,3 +692,63 @@ fn what_plain_make_refused_it_refuses_again() {
         assert!(!patch.0.path().join("what_plain_make_refused_it_refuses_again.ko").exists());
     }
 }
+
+/// The same source makes the same module, bit for bit, wherever it is built; another source has another
+/// build ID and srcversion. No path of this machine is in it.
+#[test]
+fn a_module_is_the_same_from_two_directories() {
+    let source = |text: &str| {
+        format!(
+            "#![no_std]
+use klp_runtime::prelude::*;
+livepatch! {{ license: \"GPL\", authors: [\"a\"], description: \"d\", version: \"1\" }}
+struct Counted;
+#[klp_state(id = 1, version = 1)]
+impl State for Counted {{
+    type Data = u64;
+    fn pre_patch(_cx: &StateContext<'_>) -> Result<u64> {{ Ok(1) }}
+    fn post_patch(_cx: &StateContext<'_>, data: &u64) {{ pr_info!({text:?}, [1, 2][*data as usize]); }}
+}}
+"
+        )
+    };
+    // Of two directories, with a target directory each; behind links, so that what all patches share is
+    // compiled once.
+    let (long, short) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let long = long.path().join("a/directory/with/a/long/name");
+    fs::create_dir_all(&long).unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build");
+    fs::create_dir_all(&target).unwrap();
+    let built = |directory: &Path, text: &str| {
+        let patch = Probe::new(&source(text));
+        let (krate, link) = (directory.join("patch"), directory.join("target"));
+        let _ = (fs::remove_dir_all(&krate), fs::remove_file(&link));
+        fs::rename(patch.0.path(), &krate).unwrap();
+        symlink(&target, &link).unwrap();
+        let output = build(&krate, &["--kernel", "6.12"]).env("CARGO_TARGET_DIR", &link).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let ko = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+        (fs::read(&ko).unwrap(), ko)
+    };
+    let (first, ko) = built(short.path(), "first {}");
+    assert!(ko.starts_with(short.path()), "{}", ko.display());
+    assert!(first == built(&long, "first {}").0, "two directories make two modules");
+    let (second, _) = built(&long, "second {}");
+    let id = |data: &[u8]| object::File::parse(data).unwrap().build_id().unwrap().unwrap().to_vec();
+    assert_ne!(id(&first), id(&second));
+    let srcversion = |data: &[u8]| {
+        let modinfo =
+            cargo_klp::patch::inspect::modinfo::Modinfo::read(&object::File::parse(data).unwrap()).unwrap();
+        modinfo.get("srcversion").unwrap().to_owned()
+    };
+    assert_ne!(srcversion(&first), srcversion(&second));
+
+    let kernel = cargo_klp::kernel::KernelArgs { kernel: Some("6.12".into()), kdir: None };
+    let kernel = kernel.find_quietly(cargo_klp::kernel::Need::Headers).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for path in [short.path(), &*long, &target, root, &kernel.kdir, &cargo_klp::host::cache::root().unwrap()]
+    {
+        let path = path.to_str().unwrap();
+        assert!(!first.windows(path.len()).any(|bytes| bytes == path.as_bytes()), "{path} is in the module");
+    }
+}

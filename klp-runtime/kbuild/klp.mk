@@ -21,13 +21,15 @@ $(klp-name)-y := $(klp-name)_rust.o $(klp-name)_glue.o
 # which cargo would build an alias for `cargo klp` anew, and its libraries in place.
 # objtool sees a module as a whole where the kernel asks for that (delay-objtool),
 # else the object here.
+# modpost makes a module's srcversion of the sources that the .cmd files name. For the Rust half that is a
+# file with the digest of its object.
 $(obj)/$(klp-name)_rust.o: private objtool-enabled = $(if $(delay-objtool),,y)
 $(obj)/$(klp-name)_rust.o: FORCE
 	+$(Q)env -u RUSTC_BOOTSTRAP $(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml --kdir $(abspath $(objtree)) \
 		--kbuild $(klp-dir) --kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/$(klp-name)_klp.h \
 		$(addprefix --module ,$(abspath $(KLP_MODULES))) --ko $(abspath $(obj)/$(klp-name).ko) \
 		--objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
-	@touch $(obj)/.$(klp-name)_rust.o.cmd
+	@echo 'source_$@ := $(@:.o=.id)' > $(obj)/.$(klp-name)_rust.o.cmd
 
 # A warning of objtool is an error, each time: otherwise make would go on, and take the object for good
 # the next time.
@@ -36,12 +38,13 @@ $(obj)/$(klp-name).o $(obj)/$(klp-name)_glue.o: private cmd_objtool = $(if $(obj
 
 $(obj)/$(klp-name)_klp.h: $(obj)/$(klp-name)_rust.o ;
 
-# Written anew where the runtime is another one, or elsewhere, than when it was built before.
-filechk_klp_glue = echo '\#include "$(klp-dir)/klp_glue.c"'
+filechk_klp_glue = echo '\#include "klp_glue.c"'
 $(obj)/$(klp-name)_glue.c: FORCE
 	$(call filechk,klp_glue)
 
 $(obj)/$(klp-name)_glue.o: $(obj)/$(klp-name)_klp.h $(klp-dir)/klp_glue.c
-CFLAGS_$(klp-name)_glue.o := -include $(obj)/$(klp-name)_klp.h
+# No path of this machine in the names of files that the glue itself has.
+CFLAGS_$(klp-name)_glue.o := -I $(klp-dir) -include $(obj)/$(klp-name)_klp.h -fmacro-prefix-map=$(klp-dir)/= \
+	-fmacro-prefix-map=$(obj)/=
 
-clean-files := $(klp-name)_rust.o $(klp-name)_rust.warnings $(klp-name)_glue.c $(klp-name)_klp.h
+clean-files := $(klp-name)_rust.o $(klp-name)_rust.id $(klp-name)_rust.warnings $(klp-name)_glue.c $(klp-name)_klp.h

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod debian;
+pub mod digest;
 pub(crate) mod sorted;
 pub mod tools;
 pub mod ui;

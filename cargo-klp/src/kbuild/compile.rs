@@ -50,6 +50,7 @@ impl Product {
             ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
             ("CARGO_PROFILE_RELEASE_STRIP", "none"),
             ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
+            ("CARGO_PROFILE_RELEASE_TRIM_PATHS", "macro"),
         ],
         // Most of it is the engine, which runs when patches come and go. What a patch's own code calls all the time
         // is generic or inlined there, and compiled like that.
@@ -96,6 +97,8 @@ pub(super) fn compile(
             "rustc",
             "--lib",
             "--quiet",
+            // No path of this machine in what is compiled.
+            "-Ztrim-paths",
             "--profile",
             product.profile,
             product.crate_type,

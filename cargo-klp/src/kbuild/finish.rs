@@ -10,8 +10,10 @@ use std::path::Path;
 use object::build::Id;
 use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
 use object::elf::{SHF_ALLOC, SHN_ABS, SHN_UNDEF, SHT_RELA, STB_GLOBAL, STT_NOTYPE, SectionFlags};
+use object::{Object, ObjectSection};
 
 use crate::error::{Error, Result};
+use crate::host::digest::Digest;
 use crate::patch::inspect::symbols::PREFIX;
 use crate::patch::verify::{self, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 
@@ -38,15 +40,42 @@ pub(super) fn verify(ko: &Path, data: &[u8]) -> Result<()> {
     Err(Error::Unloadable { path: ko.into(), faults })
 }
 
-/// The module with its livepatch symbols and relocations.
+/// The module with its livepatch symbols and relocations, and with nothing of the machine that built it.
 fn finish(data: &[u8]) -> Result<Vec<u8>> {
     let elf = || Error::elf_build("finish the module");
     let mut builder = Builder::read(data).map_err(elf())?;
+    strip_debug(&mut builder);
     let objects = mark_symbols(&mut builder);
     move_relocations(&mut builder, &objects)?;
     let mut finished = Vec::new();
     builder.write(&mut finished).map_err(elf())?;
+    set_build_id(&mut finished)?;
     Ok(finished)
+}
+
+/// Drops the debug information of the glue, which is full of paths; that of the patch's own code was never
+/// linked. BTF stays.
+fn strip_debug(builder: &mut Builder<'_>) {
+    for section in &mut builder.sections {
+        section.delete = section.name.starts_with(b".debug_") || section.name.starts_with(b".rela.debug_");
+    }
+    builder.delete_orphan_symbols();
+}
+
+/// Makes the build ID anew, of what the module is now: the linker's is of the debug information too.
+fn set_build_id(module: &mut [u8]) -> Result<()> {
+    let file = object::File::parse(&*module).map_err(Error::elf("read the finished module"))?;
+    let range = file.section_by_name(".note.gnu.build-id").and_then(|section| section.file_range());
+    let Some(note) = range.and_then(|(start, len)| Some(start as usize..start.checked_add(len)? as usize))
+    else {
+        return Ok(());
+    };
+    // Behind the sizes, the type and the name "GNU".
+    let id = note.start + 16..note.end.max(note.start + 16);
+    module[id.clone()].fill(0);
+    let digest = Digest::of(&*module);
+    module[id].iter_mut().zip(digest.bytes()).for_each(|(byte, new)| *byte = *new);
+    Ok(())
 }
 
 /// Marks the symbols, and returns the object of each.
@@ -129,7 +158,7 @@ fn move_relocations(builder: &mut Builder<'_>, objects: &BTreeMap<usize, String>
 mod tests {
     use object::elf::FileHeader64;
     use object::read::elf::{FileHeader, SectionHeader};
-    use object::{LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _};
+    use object::{LittleEndian, ObjectSymbol as _};
 
     use super::*;
     use crate::patch::verify::faults;

@@ -14,6 +14,7 @@ use super::compile::{Product, compile, emitted, members};
 use super::workspace::crate_of;
 use super::{flags, glue_header, hook, linked, objtool};
 use crate::error::{Error, Result};
+use crate::host::digest::Digest;
 use crate::host::tools::run_tool;
 use crate::host::ui;
 use crate::kernel::Kernel;
@@ -99,6 +100,8 @@ pub fn make(request: &Request) -> Result<()> {
     if let Some(program) = words.next() {
         objtool::run(Command::new(program).args(words).arg(&linked))?;
     }
+    let digest = format!("{}\n", Digest::of(&data));
+    write_if_changed(&request.output.with_extension("id"), &digest)?;
     let header = glue_header::start(&kernel) + &glue_header::of(&manifest, &file);
     write_if_changed(&request.header, &header)?;
     hook::write(&request.ko, &request.kbuild)?;

@@ -23,11 +23,14 @@ const COMPILER_BUILTINS: &str = "\
 #![no_std]
 ";
 
+/// What the directory of the standard library's sources is called in what is compiled.
+const SOURCE: &str = "library";
+
 /// The sysroot that has `core` for `flags`.
 pub fn sysroot(flags: &[String]) -> Result<PathBuf> {
     let version = debian::rustc_version()?;
     let mut hasher = DefaultHasher::new();
-    (COMPILER_BUILTINS, flags).hash(&mut hasher);
+    (COMPILER_BUILTINS, SOURCE, flags).hash(&mut hasher);
     let key = Path::new("sysroots").join(format!("{version}-{:016x}", hasher.finish()));
     cache::entry(key, |dir| {
         let source = debian::rust_src()?;
@@ -36,8 +39,11 @@ pub fn sysroot(flags: &[String]) -> Result<PathBuf> {
         fs::create_dir_all(&library).map_err(Error::io("create", &library))?;
         let builtins = dir.join("compiler_builtins.rs");
         fs::write(&builtins, COMPILER_BUILTINS).map_err(Error::io("write", &builtins))?;
-        compile("core", &source.join("core/src/lib.rs"), dir, &library, flags)?;
-        compile("compiler_builtins", &builtins, dir, &library, flags)
+        // Places in `core` are as those of the standard library that rustup has, whatever this machine.
+        let mut flags = flags.to_vec();
+        flags.push(format!("--remap-path-prefix={}={SOURCE}", source.display()));
+        compile("core", &source.join("core/src/lib.rs"), dir, &library, &flags)?;
+        compile("compiler_builtins", &builtins, dir, &library, &flags)
     })
 }
 
