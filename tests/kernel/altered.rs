@@ -1,55 +1,81 @@
 //! Patches built with a runtime in which one thing is altered: from a copy of the runtime, the macros and
 //! the patches of the tests.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cargo_klp::error::{Error, Result};
 
 use crate::host::{entries, write_if_changed};
+use crate::place::{Change, Part, Place};
 
-/// One thing that is altered in a source file.
+/// Something that is altered in the sources.
 pub(crate) struct Alteration {
     /// What that means.
     pub(crate) what: &'static str,
-    /// The file, in the repository.
-    pub(crate) file: &'static str,
-    /// What stands there, once.
-    pub(crate) from: &'static str,
-    /// What the copy has instead.
-    pub(crate) to: &'static str,
+    /// The directory of the files, in the repository.
+    pub(crate) directory: &'static str,
+    /// The places, and what is done there.
+    pub(crate) changes: &'static [(Place, Change)],
 }
 
 impl Alteration {
-    /// The file, altered.
+    /// The files, by their paths in the repository, and what they become.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If the source has changed, so that it can't be altered in this way.
-    pub(crate) fn text(&self) -> Result<String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        Ok(replace_once(&read_text(&root.join(self.file))?, self.from, self.to))
+    /// Those of [`Place`], where the sources have changed so that they can't be altered in this way.
+    pub(crate) fn texts(&self) -> Result<BTreeMap<PathBuf, String>> {
+        let root = root();
+        let mut texts = BTreeMap::new();
+        for (place, change) in self.changes {
+            let file = place.file(&root.join(self.directory))?;
+            let text = read_text(&file)?;
+            let path = file.strip_prefix(&root).expect("the file is in the repository").to_owned();
+            let text = texts.entry(path).or_insert(text);
+            *text = place.change(text, *change)?;
+        }
+        Ok(texts)
     }
 }
 
-/// A later version of the tables.
+/// A later version of the tables, in which every structure that another module follows a pointer to is longer.
 pub(crate) const LATER_ABI: Alteration = Alteration {
     what: "a later version of the tables",
-    file: "klp-runtime/src/module/abi.rs",
-    from: "ABI_VERSION: u32 = ",
-    to: "ABI_VERSION: u32 = 1 + ",
+    directory: "klp-runtime/src",
+    changes: &[
+        (Place { item: "ABI_VERSION", part: Part::Value }, Change::Then(" + 1")),
+        (Place { item: "PatchNode", part: Part::LastField }, LATER_FIELD),
+        (Place { item: "PatchNode::new", part: Part::LastField }, LATER_VALUE),
+        (Place { item: "StateEntry", part: Part::LastField }, LATER_FIELD),
+        (Place { item: "StateEntry::of", part: Part::LastField }, LATER_VALUE),
+        (Place { item: "StateEntry::implicit", part: Part::LastField }, LATER_VALUE),
+        (Place { item: "Registry", part: Part::LastField }, LATER_FIELD),
+        (Place { item: "LiveState", part: Part::LastField }, LATER_FIELD),
+        (Place { item: "Claim", part: Part::LastField }, LATER_FIELD),
+    ],
 };
+
+const LATER_FIELD: Change = Change::Then(r#", #[doc = "Added by a later release."] pub later: [u64; 4]"#);
+const LATER_VALUE: Change = Change::Then(", later: [0; 4]");
+
+/// The top of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
 
 /// What the copy is made of.
 const MEMBERS: [&str; 4] = ["klp-btf", "klp-macros", "klp-runtime", "tests/patches"];
 
-/// Makes the copy; its folder. There is one: the next alteration takes the place of this one, and only what
+/// Makes the copy; its directory. There is one: the next alteration takes the place of this one, and only what
 /// depends on either is built again.
 pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (root, texts) = (root(), alteration.texts()?);
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("altered");
+    let altered: Vec<PathBuf> = texts.keys().map(|file| to.join(file)).collect();
     for member in MEMBERS {
-        copy_folder(&root.join(member), &to.join(member), &to.join(alteration.file))?;
+        copy_directory(&root.join(member), &to.join(member), &altered)?;
     }
     for file in ["Cargo.lock", "rust-toolchain.toml"] {
         write_if_changed(&to.join(file), &read(&root.join(file))?)?;
@@ -66,17 +92,19 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
     let text = text.split("\n[profile.").next().expect("the start");
     write_if_changed(&to.join("Cargo.toml"), text.as_bytes())?;
 
-    write_if_changed(&to.join(alteration.file), alteration.text()?.as_bytes())?;
+    for (file, text) in texts {
+        write_if_changed(&to.join(file), text.as_bytes())?;
+    }
     Ok(to)
 }
 
-/// Copies what a folder has, but not what becomes the file `altered`.
-fn copy_folder(from: &Path, to: &Path, altered: &Path) -> Result<()> {
+/// Copies what a directory has, but not what becomes one of the files `altered`.
+fn copy_directory(from: &Path, to: &Path, altered: &[PathBuf]) -> Result<()> {
     for entry in entries(from)? {
         let copy = to.join(entry.file_name().expect("an entry has a name"));
         if entry.is_dir() {
-            copy_folder(&entry, &copy, altered)?;
-        } else if copy != altered {
+            copy_directory(&entry, &copy, altered)?;
+        } else if !altered.contains(&copy) {
             write_if_changed(&copy, &read(&entry)?)?;
         }
     }
@@ -95,6 +123,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(Error::io("read", path))
 }
 
-fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(Error::io("read", path))
 }

@@ -26,6 +26,7 @@ mod objects;
 mod original;
 mod parallel;
 mod patches;
+mod place;
 mod primitives;
 mod refusals;
 mod sleeper;

@@ -10,153 +10,126 @@ use crate::altered::{self, Alteration};
 use crate::diff::{self, CRATES, DIFFER, SHRINK};
 use crate::guest::{Boot, is_complaint};
 use crate::host;
+use crate::place::Change::{Name, Skip, Then, To};
+use crate::place::Part::{Call, Comparison, FirstCall};
+use crate::place::Place;
 
 /// What the boot may take, and one sequence: both far longer than they do.
 const BOOT: Duration = Duration::from_secs(2 * 60);
 const SEQUENCE: Duration = Duration::from_secs(3);
 
-const ENGINE: &str = "klp-runtime/src/engine/mod.rs";
-const CHECK: &str = "klp-runtime/src/engine/check.rs";
-const OBJECT: &str = "klp-runtime/src/engine/object.rs";
+/// Where the engine is.
+const ENGINE: &str = "klp-runtime/src/engine";
+
+/// The fault `what`, planted at one place of the engine.
+macro_rules! fault {
+    ($what:literal, $item:literal, $part:expr, $change:expr) => {
+        Alteration {
+            what: $what,
+            directory: ENGINE,
+            changes: &[(Place { item: $item, part: $part }, $change)],
+        }
+    };
+}
 
 /// The faults, in the order of the rules that they break.
 const MUTANTS: [Alteration; 20] = [
-    Alteration {
-        what: "S1: a lower version is let in",
-        file: CHECK,
-        from: "ours.version < theirs.version",
-        to: "false && ours.version < theirs.version",
-    },
-    Alteration {
-        what: "S1: the same version is refused",
-        file: CHECK,
-        from: "ours.version < theirs.version",
-        to: "ours.version <= theirs.version",
-    },
-    Alteration {
-        what: "S1: a replace patch that lacks a block_disable state is let in",
-        file: CHECK,
-        from: "STATE_BLOCK_DISABLE != 0",
-        to: "STATE_BLOCK_DISABLE & 0 != 0",
-    },
-    Alteration {
-        what: "S2: states are introduced in reverse order",
-        file: ENGINE,
-        from: "for claim in claims(node) {
-                if (*claim).flags & CLAIM_INTRODUCED == 0 {",
-        to: "for claim in claims(node).rev() {
-                if (*claim).flags & CLAIM_INTRODUCED == 0 {",
-    },
-    Alteration {
-        what: "S3: what had succeeded is not taken back",
-        file: ENGINE,
-        from: "for earlier in claims(node).rev() {",
-        to: "for earlier in claims(node).rev().take(0) {",
-    },
-    Alteration {
-        what: "S3: shadow variables that a failed pre_patch had made are not freed",
-        file: ENGINE,
-        from: "self.end(claim);
-                    for earlier",
-        to: "for earlier",
-    },
-    Alteration {
-        what: "S4: states are removed in table order",
-        file: ENGINE,
-        from: "for claim in claims(other).rev() {
-                    if owns(claim) {",
-        to: "for claim in claims(other) {
-                    if owns(claim) {",
-    },
-    Alteration {
-        what: "S5: post_unpatch of removed states comes in table order",
-        file: ENGINE,
-        from: "for claim in claims(other).rev() {
-                    if (*claim).flags & CLAIM_REMOVING != 0 {",
-        to: "for claim in claims(other) {
-                    if (*claim).flags & CLAIM_REMOVING != 0 {",
-    },
-    Alteration {
-        what: "S5: take_over is called for the same version",
-        file: ENGINE,
-        from: "(*(*owner).entry).version >= (*entry).version",
-        to: "(*(*owner).entry).version > (*entry).version",
-    },
-    Alteration {
-        what: "S6: a disabled owner removes what another patch provides",
-        file: ENGINE,
-        from: "claims == claim && (*claim).older.is_null()",
-        to: "claims == claim",
-    },
-    Alteration {
-        what: "S7: a removal is not taken back",
-        file: ENGINE,
-        from: "self.states_post_patch_replaced(node);",
-        to: "",
-    },
-    Alteration {
-        what: "S7: a removal that was taken back is not forgotten",
-        file: ENGINE,
-        from: "(*claim).flags &= !CLAIM_REMOVING;",
-        to: "",
-    },
-    Alteration {
-        what: "S7: what vmlinux's own pre_patch fails with is not taken back",
-        file: OBJECT,
-        from: "if result.is_err() {",
-        to: "if false {",
-    },
-    Alteration {
-        what: "S8: a disable that is taken back does not resume states",
-        file: ENGINE,
-        from: "call(claim, (*(*claim).entry).post_patch);
-                }
-                if (*claim).flags & CLAIM_HELD",
-        to: "}
-                if (*claim).flags & CLAIM_HELD",
-    },
-    Alteration {
-        what: "S9: shadow variables are freed by the oldest patch, not the owner",
-        file: ENGINE,
-        from: "claim::of_state(live).last()",
-        to: "claim::of_state(live).next()",
-    },
-    Alteration {
-        what: "S9: shadow variables of a module's objects stay when it goes",
-        file: OBJECT,
-        from: "self.kernel.shadow_free_all(&*owners);",
-        to: "",
-    },
-    Alteration {
-        what: "S10: a patch in which a state continues does not get its data",
-        file: ENGINE,
-        from: "publish(claim);
-                    continue;",
-        to: "continue;",
-    },
-    Alteration {
-        what: "S12: the oldest patch that provides a state removes it, not the owner",
-        file: ENGINE,
-        from: "if owns(claim) {",
-        to: "if (*claim).older.is_null() && (*(*(*claim).live).claims).patch != node {",
-    },
-    Alteration {
-        what: "S13: a block_disable state is removed by a disable",
-        file: ENGINE,
-        from: "STATE_BLOCK_DISABLE != 0",
-        to: "STATE_BLOCK_DISABLE & 0 != 0",
-    },
-    Alteration {
-        what: "S13: the module of a held state is not pinned",
-        file: ENGINE,
-        from: "self.kernel.pin((*(*claim).patch).module);",
-        to: "",
-    },
+    fault!("S1: a lower version is let in", "mismatch", Comparison("version"), To("false")),
+    fault!("S1: the same version is refused", "mismatch", Comparison("version"), Name("<=")),
+    fault!(
+        "S1: a replace patch that lacks a block_disable state is let in",
+        "refused_removal",
+        Comparison("STATE_BLOCK_DISABLE"),
+        To("false")
+    ),
+    fault!("S2: states are introduced in reverse order", "Engine::introduce", Call("claims"), Then(".rev()")),
+    fault!("S3: what had succeeded is not taken back", "Engine::take_back", Call("rev"), Then(".take(0)")),
+    fault!(
+        "S3: shadow variables that a failed pre_patch had made are not freed",
+        "Engine::take_back",
+        FirstCall("remove_state"),
+        To("()")
+    ),
+    fault!("S4: states are removed in table order", "Engine::states_pre_unpatch_replaced", Call("rev"), Skip),
+    fault!(
+        "S5: post_unpatch of removed states comes in table order",
+        "Engine::states_post_unpatch_replaced",
+        Call("rev"),
+        Skip
+    ),
+    fault!("S5: take_over is called for the same version", "take_over", Comparison("version"), Name("<=")),
+    fault!(
+        "S6: a disabled owner removes what another patch provides",
+        "Engine::states_pre_unpatch",
+        Call("is_only"),
+        Name("is_owner")
+    ),
+    fault!(
+        "S7: a removal is not taken back",
+        "Engine::states_post_unpatch",
+        Call("states_post_patch_replaced"),
+        To("()")
+    ),
+    fault!(
+        "S7: a removal that was taken back is not forgotten",
+        "Engine::states_post_patch_replaced",
+        Call("unmark"),
+        To("()")
+    ),
+    fault!(
+        "S7: what vmlinux's own pre_patch fails with is not taken back",
+        "Engine::vmlinux_pre_patch",
+        Call("states_post_unpatch"),
+        To("()")
+    ),
+    fault!(
+        "S8: a disable that is taken back does not resume states",
+        "Engine::resume",
+        Call("call"),
+        To("()")
+    ),
+    fault!(
+        "S9: shadow variables are freed by the oldest patch, not the owner",
+        "Engine::remove_state",
+        Call("last"),
+        Name("next")
+    ),
+    fault!(
+        "S9: shadow variables of a module's objects stay when it goes",
+        "Engine::shadows_of_object_gone",
+        Call("shadow_free_all"),
+        To("()")
+    ),
+    fault!(
+        "S10: a patch in which a state continues does not get its data",
+        "Engine::introduce",
+        Call("publish"),
+        To("()")
+    ),
+    fault!(
+        "S12: the oldest patch that provides a state removes it, not the owner",
+        "Engine::states_pre_unpatch_replaced",
+        Call("is_owner"),
+        To(
+            "claim.older().is_none() && claim.live().providers().all(|one| one.patch().as_ptr() != patch.as_ptr())"
+        )
+    ),
+    fault!(
+        "S13: a block_disable state is removed by a disable",
+        "Engine::states_pre_unpatch",
+        Comparison("STATE_BLOCK_DISABLE"),
+        To("false")
+    ),
+    fault!("S13: the module of a held state is not pinned", "Engine::hold", Call("pin"), To("()")),
 ];
 
 /// Looks whether each fault can still be planted.
+///
+/// # Errors
+///
+/// The first place that the sources no longer have.
 pub(crate) fn check() -> Result<()> {
-    MUTANTS.iter().try_for_each(|mutant| mutant.text().map(drop))
+    MUTANTS.iter().try_for_each(|mutant| mutant.texts().map(drop))
 }
 
 /// Plants the faults whose text has `pattern`, one after the other, and says of each how it was found; the
