@@ -37,99 +37,87 @@
 //!
 //! # How they are built
 //!
-//! Each macro is a file of stages, *parse*, *check* and *emit*: darling fills a
-//! struct of arguments (`args`), the check collects what is wrong
-//! (`diagnostics`), and only the last makes tokens (`emit`).
+//! Each macro is a file of `macros`, with its documentation beside it, and a pipeline of stages,
+//! *parse*, *check* and *emit*: `args` fills a struct of arguments with darling, `check` has what
+//! several macros check, `diagnostics` collects the errors, and only `emit` makes tokens.
 
 mod args;
-mod callback;
-mod description;
+mod check;
 mod diagnostics;
 mod emit;
-mod hook;
-mod item;
-mod kernel_types;
-mod klp_data;
-mod klp_func;
-mod klp_object;
-mod klp_param;
-mod klp_state;
-mod klp_symbols;
-mod klp_syscall;
-mod livepatch;
-mod place;
-mod shadow;
+mod macros;
+mod span;
 
 use proc_macro::TokenStream;
 
-#[doc = include_str!("livepatch.md")]
+#[doc = include_str!("macros/livepatch.md")]
 #[proc_macro]
 pub fn livepatch(input: TokenStream) -> TokenStream {
-    livepatch::expand(input.into()).into()
+    macros::livepatch::expand(input.into()).into()
 }
 
-#[doc = include_str!("klp_func.md")]
+#[doc = include_str!("macros/klp_func.md")]
 #[proc_macro_attribute]
 pub fn klp_func(args: TokenStream, item: TokenStream) -> TokenStream {
-    klp_func::expand(args.into(), item.into()).into()
+    macros::klp_func::expand(args.into(), item.into()).into()
 }
 
-#[doc = include_str!("klp_syscall.md")]
+#[doc = include_str!("macros/klp_syscall.md")]
 #[proc_macro_attribute]
 pub fn klp_syscall(args: TokenStream, item: TokenStream) -> TokenStream {
-    klp_syscall::expand(args.into(), item.into()).into()
+    macros::klp_syscall::expand(args.into(), item.into()).into()
 }
 
-#[doc = include_str!("kernel_types.md")]
+#[doc = include_str!("macros/kernel_types.md")]
 #[proc_macro]
 pub fn kernel_types(input: TokenStream) -> TokenStream {
-    kernel_types::expand(input.into()).into()
+    macros::kernel_types::expand(input.into()).into()
 }
 
-#[doc = include_str!("klp_symbols.md")]
+#[doc = include_str!("macros/klp_symbols.md")]
 #[proc_macro_attribute]
 pub fn klp_symbols(args: TokenStream, item: TokenStream) -> TokenStream {
-    klp_symbols::expand(args.into(), item.into()).into()
+    macros::klp_symbols::expand(args.into(), item.into()).into()
 }
 
-#[doc = include_str!("klp_state.md")]
+#[doc = include_str!("macros/klp_state.md")]
 #[proc_macro_attribute]
 pub fn klp_state(args: TokenStream, item: TokenStream) -> TokenStream {
-    klp_state::expand(args.into(), item.into()).into()
+    macros::klp_state::expand(args.into(), item.into()).into()
 }
 
-#[doc = include_str!("klp_object.md")]
+#[doc = include_str!("macros/klp_object.md")]
 #[proc_macro_attribute]
 pub fn klp_object(args: TokenStream, item: TokenStream) -> TokenStream {
-    klp_object::expand(args.into(), item.into()).into()
+    macros::klp_object::expand(args.into(), item.into()).into()
 }
 
-#[doc = include_str!("klp_param.md")]
+#[doc = include_str!("macros/klp_param.md")]
 #[proc_macro_attribute]
 pub fn klp_param(args: TokenStream, item: TokenStream) -> TokenStream {
-    klp_param::expand(args.into(), item.into()).into()
+    macros::klp_param::expand(args.into(), item.into()).into()
 }
 
-#[doc = include_str!("klp_init.md")]
+#[doc = include_str!("macros/klp_init.md")]
 #[proc_macro_attribute]
 pub fn klp_init(args: TokenStream, item: TokenStream) -> TokenStream {
-    hook::expand(&hook::INIT, args.into(), item.into()).into()
+    macros::hook::expand(&macros::hook::INIT, args.into(), item.into()).into()
 }
 
-#[doc = include_str!("klp_exit.md")]
+#[doc = include_str!("macros/klp_exit.md")]
 #[proc_macro_attribute]
 pub fn klp_exit(args: TokenStream, item: TokenStream) -> TokenStream {
-    hook::expand(&hook::EXIT, args.into(), item.into()).into()
+    macros::hook::expand(&macros::hook::EXIT, args.into(), item.into()).into()
 }
 
-#[doc = include_str!("shadow.md")]
+#[doc = include_str!("macros/shadow.md")]
 #[proc_macro_attribute]
 pub fn shadow(args: TokenStream, item: TokenStream) -> TokenStream {
-    shadow::expand(args.into(), item.into()).into()
+    macros::shadow::expand(args.into(), item.into()).into()
 }
 
-#[doc = include_str!("klp_data.md")]
+#[doc = include_str!("macros/klp_data.md")]
 #[proc_macro_derive(KlpData, attributes(klp))]
 pub fn derive_klp_data(item: TokenStream) -> TokenStream {
-    klp_data::expand(item.into()).into()
+    macros::klp_data::expand(item.into()).into()
 }

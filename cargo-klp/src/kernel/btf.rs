@@ -1,6 +1,6 @@
 //! The types of a kernel and its modules: their BTF, in files of the cache.
 //!
-//! `kernel_types!` reads them there: `klp-macros/src/kernel_types/source.rs`.
+//! `kernel_types!` reads them there: `klp-macros/src/macros/kernel_types/source.rs`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -9,11 +9,11 @@ use syn::spanned::Spanned;
 use syn::{ImplItem, ItemImpl};
 
 use crate::args::{self, Arguments, Parsed, Text};
-use crate::callback::{Callback, Owner};
+use crate::check::callback::{Callback, Owner};
+use crate::check::name::check_object;
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{self, c_string, cfgs, entry, hidden, unique};
-use crate::item;
-use crate::klp_func::check_object;
+use crate::span::item_span;
 
 #[derive(FromMeta)]
 struct Args {
@@ -72,7 +72,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<ItemImpl, Reported> {
     let block: ItemImpl = syn::parse2(item.clone()).map_err(|_| {
         diagnostics.error_at(
-            item::place(item),
+            item_span(item),
             "`#[klp_object]` belongs on an implementation: write it above `impl Object for …`",
         )
     })?;

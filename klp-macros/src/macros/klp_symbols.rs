@@ -2,7 +2,7 @@
 
 use darling::FromMeta;
 use klp_format::VMLINUX;
-use klp_format::manifest::{self, Line, SymbolKind};
+use klp_format::manifest::SymbolKind;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -10,10 +10,11 @@ use syn::punctuated::Punctuated;
 use syn::{Attribute, ForeignItem, Ident, ItemForeignMod, Meta, Safety, Token};
 
 use crate::args::{self, Arguments, Number, Parsed, Text};
+use crate::check::name::{check_object, check_symbol};
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{self, cfgs, hidden};
-use crate::item;
-use crate::klp_func::{check_object, check_symbol};
+use crate::emit::symbol::{SymbolRequest, link_name};
+use crate::emit::{cfgs, hidden, patch_type};
+use crate::span::item_span;
 
 #[derive(FromMeta)]
 struct Args {
@@ -38,38 +39,6 @@ impl Arguments for ItemArgs {
         ("sympos", "sympos = 2"),
         ("static_of", "static_of = \"the_function\""),
     ];
-}
-
-/// A symbol that the build must find.
-pub(crate) struct SymbolRequest<'a> {
-    pub(crate) object: &'a str,
-    pub(crate) symbol: &'a str,
-    pub(crate) sympos: Option<&'a Number>,
-    pub(crate) kind: SymbolKind,
-}
-
-impl SymbolRequest<'_> {
-    /// The name that stands for it until the build knows where it is: on the target, for the linker.
-    /// The same for all that ask for the same.
-    pub(crate) fn placeholder(&self) -> String {
-        let sympos = match self.sympos {
-            None => String::new(),
-            Some(sympos) => sympos.to_token_stream().to_string(),
-        };
-        format!("__klp_symbol:{}:{}:{}:{sympos}", self.kind, self.object, self.symbol)
-    }
-
-    /// Its line of the manifest.
-    pub(crate) fn manifest(&self, cfgs: &[&Attribute]) -> TokenStream {
-        let line = manifest::Symbol {
-            object: self.object.to_owned(),
-            symbol: self.symbol.to_owned(),
-            sympos: self.sympos.map_or_else(|| quote!(0), ToTokens::to_token_stream),
-            kind: self.kind.clone(),
-            placeholder: self.placeholder(),
-        };
-        emit::manifest(cfgs, Line::Symbol(line))
-    }
 }
 
 /// An item of the block, checked.
@@ -107,7 +76,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<ItemForeignMod, Reported> {
     syn::parse2(item.clone()).map_err(|_| {
         diagnostics.error_at(
-            item::place(item),
+            item_span(item),
             "`#[klp_symbols]` belongs on a block of declarations: write it above `unsafe extern \"C\" { … }`",
         )
     })
@@ -227,19 +196,6 @@ fn link_names(object: &str, declared: &[Declared<'_>]) -> Vec<Vec<Attribute>> {
     declared.iter().map(|item| link_name(&item.request(object), item.ident)).collect()
 }
 
-/// The attributes that give an item its name for the linker.
-///
-/// On the host that is the symbol itself: a test that wants to may define it.
-pub(crate) fn link_name(request: &SymbolRequest<'_>, ident: &Ident) -> Vec<Attribute> {
-    let placeholder = request.placeholder();
-    let mut attributes = vec![syn::parse_quote!(#[cfg_attr(target_os = "none", link_name = #placeholder)])];
-    if ident.unraw() != request.symbol {
-        let symbol = request.symbol;
-        attributes.push(syn::parse_quote!(#[cfg_attr(not(target_os = "none"), link_name = #symbol)]));
-    }
-    attributes
-}
-
 fn emit(object: &str, block: &ItemForeignMod, declared: &[Declared<'_>]) -> TokenStream {
     let items = declared.iter().map(|item| {
         let cfgs: Vec<_> = cfgs(&block.attrs).into_iter().chain(cfgs(item.attrs)).collect();
@@ -250,7 +206,7 @@ fn emit(object: &str, block: &ItemForeignMod, declared: &[Declared<'_>]) -> Toke
         quote!(#check #line)
     });
     // A patch is missed here as with the other macros.
-    let patch = emit::patch_type();
+    let patch = patch_type();
     let cfgs = cfgs(&block.attrs);
     let belongs = hidden(&cfgs, &quote!(let _ = ::core::mem::size_of::<crate::#patch>();));
     quote!(#belongs #(#items)*)

@@ -9,13 +9,14 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput};
 
+use super::klp_data::check_generics;
 use crate::args::{self, Arguments, Flag, Number, Parsed, Text, TypeName};
+use crate::check::id::{check_id, id_assertions};
+use crate::check::name::check_name;
+use crate::check::name::check_object;
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{self, assertion, c_string, cfgs, check_name, entry, hidden, unique};
-use crate::klp_data::check_generics;
-use crate::klp_func::check_object;
-use crate::klp_state::{check_id, id_assertions};
-use crate::{item, place};
+use crate::emit::{self, assertion, c_string, cfgs, entry, hidden, unique};
+use crate::span::{item_span, source_location};
 
 #[derive(FromMeta)]
 struct Args {
@@ -110,9 +111,9 @@ fn derives_klp_data(attrs: &[Attribute]) -> bool {
 fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<DeriveInput, Reported> {
     let message = "`#[shadow]` belongs on a struct: write it above `#[repr(C)] struct …`";
     let input: DeriveInput =
-        syn::parse2(item.clone()).map_err(|_| diagnostics.error_at(item::place(item), message))?;
+        syn::parse2(item.clone()).map_err(|_| diagnostics.error_at(item_span(item), message))?;
     if !matches!(input.data, Data::Struct(_)) {
-        return Err(diagnostics.error_at(item::place(item), message));
+        return Err(diagnostics.error_at(item_span(item), message));
     }
     check_generics(diagnostics, &input, "a shadow variable")?;
     Ok(input)
@@ -259,7 +260,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
         of: of_name,
         sleepable: *sleepable,
         object: object.clone(),
-        place: place::of(of),
+        place: source_location(of),
     };
     let manifest = emit::manifest(&cfgs, Line::Shadow(line));
     quote!(#hidden #own_state #manifest)

@@ -1,8 +1,10 @@
 //! `#[klp_state]`.
 
+mod native;
+
 use darling::FromMeta;
+use klp_format::Table;
 use klp_format::manifest::{self, Line};
-use klp_format::{FIRST_RESERVED_ID, Table};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -10,10 +12,12 @@ use syn::spanned::Spanned;
 use syn::{ImplItem, ItemImpl, ItemStruct, Type};
 
 use crate::args::{self, Arguments, Flag, Number, Parsed, Text};
-use crate::callback::{Callback, Owner, is_unit};
+use crate::check::callback::{Callback, Owner, is_unit};
+use crate::check::id::{check_id, id_assertions};
+use crate::check::name::check_name;
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{self, assertion, c_string, cfgs, check_name, entry, hidden, unique};
-use crate::item;
+use crate::emit::{self, c_string, cfgs, entry, hidden, unique};
+use crate::span::item_span;
 
 #[derive(FromMeta)]
 struct Args {
@@ -88,12 +92,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     if let Ok(Parsed { args: Args { native: Some(_), .. }, .. }) = &parsed {
         match syn::parse2::<ItemStruct>(item.clone()) {
             Ok(of) => {
-                let table = native(&mut diagnostics, &parsed, &of).unwrap_or_default();
+                let table = native::expand(&mut diagnostics, &parsed, &of).unwrap_or_default();
                 return diagnostics.attach(quote!(#item #table));
             }
             Err(_) => {
                 diagnostics.error_at(
-                    item::place(&item),
+                    item_span(&item),
                     "a `native` state is the kernel's, which calls nothing for it: write the attribute above \
                      `struct …;`, and its callbacks in an `impl Object for …`",
                 );
@@ -122,7 +126,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<ItemImpl, Reported> {
     let block: ItemImpl = syn::parse2(item.clone()).map_err(|_| {
         diagnostics.error_at(
-            item::place(item),
+            item_span(item),
             "`#[klp_state]` belongs on an implementation: write it above `impl State for …`",
         )
     })?;
@@ -194,37 +198,6 @@ fn check<'a>(
         return Err(diagnostics.error(ty, "`id` is missing"));
     };
     Ok(StateImpl { id, name, block_disable: args.block_disable.is_some(), callbacks })
-}
-
-/// Checks an id as far as a macro can: the rest is [`id_assertions`].
-pub(crate) fn check_id(diagnostics: &mut Diagnostics, id: &Number) {
-    match id.literal() {
-        Some(0) => {
-            diagnostics.error(id, "an id is not 0: write a number that no other state of any patch has");
-        }
-        Some(FIRST_RESERVED_ID..) => {
-            diagnostics.error(id, "an id is below 1 << 63: the ids from there on are the runtime's own");
-        }
-        _ => {}
-    }
-}
-
-/// What [`check_id`] can't see of a constant, `id`, that the user wrote as `at`.
-pub(crate) fn id_assertions(id: &TokenStream, at: &Number) -> TokenStream {
-    if at.literal().is_some() {
-        return TokenStream::new();
-    }
-    let not_zero = assertion(
-        &quote!(#id != 0),
-        "an id is not 0: write a number that no other state of any patch has",
-        at,
-    );
-    let not_reserved = assertion(
-        &quote!(#id < ::klp_runtime::__private::FIRST_RESERVED_ID),
-        "an id is below 1 << 63: the ids from there on are the runtime's own",
-        at,
-    );
-    quote!(#not_zero #not_reserved)
 }
 
 /// The name of a state whose attribute gives none.
@@ -384,51 +357,6 @@ fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
     quote!(#hidden #manifest)
 }
 
-/// A state of the kernel's own table, which has no callbacks: a struct stands for it.
-fn native(
-    diagnostics: &mut Diagnostics,
-    parsed: &Result<Parsed<Args>, Reported>,
-    item: &ItemStruct,
-) -> Result<TokenStream, Reported> {
-    let args = check_args(diagnostics, parsed)?;
-    if !item.generics.params.is_empty() {
-        diagnostics
-            .error(&item.generics, "a state can't be generic: it is one entry of a table, with one id");
-    }
-    let refused = "is of states with callbacks: the kernel's own has an id and a version only";
-    if let Some(name) = &args.name {
-        diagnostics.error(name, format!("`name` {refused}"));
-    }
-    if args.block_disable.is_some() {
-        diagnostics.error(&item.ident, format!("`block_disable` {refused}"));
-    }
-    diagnostics.check()?;
-    let (Some(id), Some(version)) = (&args.id, &args.version) else {
-        return Err(diagnostics.error(&item.ident, "`id` or `version` is missing"));
-    };
-    let (ty, cfgs) = (&item.ident, cfgs(&item.attrs));
-    let as_native = quote!(<#ty as ::klp_runtime::native::NativeState>);
-    let entry = entry(Table::Natives, &quote!(::klp_runtime::__private::NativeEntry::of::<#ty>()));
-    let own_id = quote!(#as_native::ID);
-    let unique = unique("DuplicateNativeId", &own_id, id);
-    let assertions = id_assertions(&own_id, id);
-    let hidden = hidden(
-        &cfgs,
-        &quote! {
-            impl ::klp_runtime::native::NativeState for #ty {
-                const ID: u64 = #id;
-                const VERSION: u32 = #version;
-            }
-            #entry
-            #unique
-            #assertions
-        },
-    );
-    let line = manifest::Native { id: own_id, version: quote!(#as_native::VERSION) };
-    let manifest = emit::manifest(&cfgs, Line::Native(line));
-    Ok(quote!(#hidden #manifest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -455,16 +383,5 @@ mod tests {
         assert!(check_items(&mut diagnostics, &mut block).is_empty());
         assert_eq!(diagnostics.messages().len(), 2);
         assert!(block.items.is_empty());
-    }
-
-    #[test]
-    fn ids_are_checked_at_both_ends() {
-        for (id, errors) in [(0, 1), (1, 0), (FIRST_RESERVED_ID - 1, 0), (FIRST_RESERVED_ID, 1)] {
-            let mut diagnostics = Diagnostics::default();
-            let id = proc_macro2::Literal::u64_unsuffixed(id);
-            let args = args::parse::<Args>(&mut diagnostics, quote!(id = #id)).expect("parses");
-            check_id(&mut diagnostics, args.args.id.as_ref().expect("is there"));
-            assert_eq!(diagnostics.messages().len(), errors, "{id}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use syn::{Ident, ItemFn, Safety, Signature};
 
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{self, cfgs, entry, hidden, patch_type};
-use crate::item;
+use crate::span::item_span;
 
 /// One of the two.
 pub(crate) struct Hook {
@@ -58,7 +58,7 @@ fn check(diagnostics: &mut Diagnostics, hook: &Hook, item: &TokenStream) -> Resu
     let function: ItemFn = syn::parse2(item.clone()).map_err(|_| {
         let message =
             format!("`#[{}]` belongs on a function: write it above `{}`", hook.attribute, hook.signature);
-        diagnostics.error_at(item::place(item), message)
+        diagnostics.error_at(item_span(item), message)
     })?;
     check_signature(diagnostics, hook, &function.sig);
     diagnostics.check()?;

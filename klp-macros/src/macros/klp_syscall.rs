@@ -7,9 +7,10 @@ use quote::{format_ident, quote};
 use syn::{FnArg, Meta, ReturnType, Signature};
 
 use crate::args::{self, Arguments, Parsed, Text};
+use crate::check::function::{self, Function};
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::cfgs;
-use crate::klp_func::{self, Function, Target, redirection};
+use crate::emit::redirect::{Target, redirection};
 
 /// As many registers hold arguments.
 const MAX_ARGUMENTS: usize = 6;
@@ -53,7 +54,7 @@ struct Syscall<'a> {
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let args = args::parse(&mut diagnostics, args);
-    let function = klp_func::parse(&mut diagnostics, "klp_syscall", &item);
+    let function = function::parse(&mut diagnostics, "klp_syscall", &item);
     let table = match check(&mut diagnostics, &args, &function) {
         Ok(syscall) => emit(&syscall),
         Err(Reported { .. }) => TokenStream::new(),
@@ -67,7 +68,7 @@ fn check<'a>(
     function: &'a Result<Function, Reported>,
 ) -> Result<Syscall<'a>, Reported> {
     if let Ok(function) = function {
-        klp_func::check_signature(diagnostics, &function.sig);
+        function::check_signature(diagnostics, &function.sig);
         check_signature(diagnostics, &function.sig);
     }
     let parsed = parsed.as_ref().map_err(|reported| *reported)?;

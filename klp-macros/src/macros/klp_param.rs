@@ -11,7 +11,7 @@ use syn::{Attribute, Expr, ExprLit, ItemStatic, Lit, Meta, StaticMutability};
 use crate::args::{self, Arguments, Number, Parsed, Text};
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{self, assertion, cfgs, hidden, unique};
-use crate::item;
+use crate::span::item_span;
 
 #[derive(FromMeta)]
 struct Args {
@@ -53,7 +53,7 @@ fn parse(diagnostics: &mut Diagnostics, item: &TokenStream) -> Result<ItemStatic
     let message =
         "`#[klp_param]` belongs on a static: write it above `static NAME: Param<u32> = Param::new(0);`";
     let item: ItemStatic =
-        syn::parse2(item.clone()).map_err(|_| diagnostics.error_at(item::place(item), message))?;
+        syn::parse2(item.clone()).map_err(|_| diagnostics.error_at(item_span(item), message))?;
     if let StaticMutability::Mut(mutability) = &item.mutability {
         let message = "a parameter changes behind a shared static: write `static`, without `mut`";
         return Err(diagnostics.error(mutability, message));

@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{FnArg, Generics, ReturnType, Signature, Type};
 
-use crate::place;
+use crate::span::line_and_column;
 
 /// What a replacement returns, and what its parameters are, in this order.
 pub(crate) fn describe(signature: &Signature) -> Vec<Passed<TokenStream>> {
@@ -24,7 +24,7 @@ pub(crate) fn describe(signature: &Signature) -> Vec<Passed<TokenStream>> {
 }
 
 fn passed(at: impl ToTokens, class: TokenStream) -> Passed<TokenStream> {
-    Passed { place: place::in_file(at), class }
+    Passed { place: line_and_column(at), class }
 }
 
 /// The class of something without a size.

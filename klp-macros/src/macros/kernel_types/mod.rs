@@ -1,5 +1,6 @@
 //! `kernel_types!`.
 
+mod block;
 mod source;
 
 use std::collections::BTreeSet;
@@ -10,114 +11,18 @@ use klp_format::{VMLINUX, env};
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream, Parser};
-use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, Meta, MetaNameValue, Token, braced};
+use syn::parse::{Parse, Parser};
+use syn::{Attribute, Meta, MetaNameValue};
 
 use crate::args::Text;
+use crate::check::name::check_object;
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 use crate::emit;
-use crate::klp_func::check_object;
+use block::{Block, Item, Kind};
 use source::Source;
-
-/// The key for a module.
-const OBJECT: &str = "object";
 
 /// What goes before `c_int` and its like.
 const FFI: &str = "::core::ffi::";
-
-/// All that is asked for.
-struct Block {
-    /// The module whose types are meant.
-    object: Option<Text>,
-    items: Vec<Wanted>,
-}
-
-/// What is asked for.
-struct Wanted {
-    attrs: Vec<Attribute>,
-    kind: Kind,
-    name: Ident,
-}
-
-enum Kind {
-    /// A structure or union: some of its fields, or all.
-    Structure(Option<Vec<Ident>>),
-    /// An enumeration with its constants.
-    Enum,
-    /// One constant of an enumeration.
-    Constant,
-    /// A function that is called.
-    Function,
-}
-
-impl Parse for Block {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let object = if is_object(input) { Some(object(input)?) } else { None };
-        let mut items = Vec::new();
-        while !input.is_empty() {
-            if is_object(input) {
-                return Err(input.error(
-                    "`object` is for the whole block: write it once, as the first line, and types of another module \
-                     in a block of their own",
-                ));
-            }
-            items.push(input.parse()?);
-        }
-        Ok(Self { object, items })
-    }
-}
-
-fn is_object(input: ParseStream<'_>) -> bool {
-    input.peek(syn::Ident) && input.peek2(Token![=])
-}
-
-/// `object = "…";`.
-fn object(input: ParseStream<'_>) -> syn::Result<Text> {
-    let key: Ident = input.parse()?;
-    input.parse::<Token![=]>()?;
-    let value: Expr = input.parse()?;
-    input.parse::<Token![;]>()?;
-    if key != OBJECT {
-        let message = format!("the only key is `{OBJECT}`: write `object = \"nf_tables\";`");
-        return Err(syn::Error::new_spanned(key, message));
-    }
-    Text::from_expr(&value).map_err(Into::into)
-}
-
-impl Parse for Wanted {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let attrs = input.call(Attribute::parse_outer)?;
-        let lookahead = input.lookahead1();
-        let is_structure = lookahead.peek(Token![struct]) || lookahead.peek(Token![union]);
-        let kind = if is_structure {
-            Kind::Structure(None)
-        } else if lookahead.peek(Token![enum]) {
-            Kind::Enum
-        } else if lookahead.peek(Token![const]) {
-            Kind::Constant
-        } else if lookahead.peek(Token![fn]) {
-            Kind::Function
-        } else {
-            return Err(input.error(
-                "write `struct name { field, … }`, `struct name;` for all its fields, `union …`, `enum name;`, \
-                 `const NAME;` or `fn name;`",
-            ));
-        };
-        input.call(Ident::parse_any)?;
-        let name = input.call(Ident::parse_any)?;
-        let kind = if is_structure && input.peek(syn::token::Brace) {
-            let content;
-            braced!(content in input);
-            let fields = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)?;
-            Kind::Structure(Some(fields.into_iter().collect()))
-        } else {
-            input.parse::<Token![;]>()?;
-            kind
-        };
-        Ok(Self { attrs, kind, name })
-    }
-}
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
@@ -152,7 +57,7 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
         diagnostics,
     };
     // Those in part come first: they may be a part of others.
-    let order = |item: &&Wanted| match item.kind {
+    let order = |item: &&Item| match item.kind {
         Kind::Structure(Some(_)) => 0,
         Kind::Enum | Kind::Constant => 1,
         Kind::Structure(None) => 2,
@@ -243,7 +148,7 @@ struct Bindings<'a> {
 }
 
 impl Bindings<'_> {
-    fn add(&mut self, wanted: &Wanted) -> Result<(), Reported> {
+    fn add(&mut self, wanted: &Item) -> Result<(), Reported> {
         let ident = &wanted.name;
         let name = ident.unraw().to_string();
         match &wanted.kind {
@@ -305,7 +210,7 @@ impl Bindings<'_> {
 
     /// The prototype of a function, and the attributes of its declaration: one that is not exported is of the
     /// block's object, others are the module's or the kernel's.
-    fn prototype(&mut self, wanted: &Wanted, name: &str) -> Result<(Vec<Attribute>, Prototype), Reported> {
+    fn prototype(&mut self, wanted: &Item, name: &str) -> Result<(Vec<Attribute>, Prototype), Reported> {
         let ident = &wanted.name;
         let block = self.module.map_or_else(|| VMLINUX.to_owned(), Text::value);
         let mut attrs = wanted.attrs.clone();

@@ -1,14 +1,18 @@
 //! Tokens that more than one macro emits.
 
+mod lines;
+pub(crate) mod redirect;
+mod signature;
+pub(crate) mod symbol;
+
 use std::ffi::CString;
 
 use klp_format::Table;
-use klp_format::manifest::{self, Column, Line};
 use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Attribute;
 
-use crate::diagnostics::{Diagnostics, Reported};
+pub(crate) use lines::{manifest, modinfo};
 
 /// The type that `livepatch!` declares and everything else refers to as
 /// `crate::…`.
@@ -75,67 +79,6 @@ pub(crate) fn hidden(cfgs: &[&Attribute], items: &TokenStream) -> TokenStream {
     }
 }
 
-/// One line of the manifest, whose numbers are constant expressions of integer types.
-///
-/// It goes another way than the entry, an assembler directive, so that whatever drops one of them
-/// keeps the other. `global_asm!` by a name that says what is wrong where it can't stand: rustc's
-/// error shows it.
-pub(crate) fn manifest(cfgs: &[&Attribute], line: Line<TokenStream>) -> TokenStream {
-    let section = format!(".pushsection {},\"\",@progbits", manifest::SECTION);
-    let mut directive = String::from(".asciz \"");
-    let mut operands = Vec::new();
-    for (i, column) in manifest::write(line).into_iter().enumerate() {
-        if i > 0 {
-            directive.push_str("\\t");
-        }
-        match column {
-            Column::Text(text) => directive.push_str(&asm_text(&text)),
-            Column::Number(number) => {
-                directive.push_str("{}");
-                operands.push(number);
-            }
-        }
-    }
-    directive.push('"');
-    quote! {
-        #(#cfgs)*
-        ::klp_runtime::__private::this_item_belongs_in_a_module_not_in_a_function_or_impl!(
-            #section,
-            #directive,
-            ".popsection",
-            #(const #operands,)*
-        );
-    }
-}
-
-/// One line of what `modinfo` shows.
-///
-/// By the assembler too: a `#[used]` static would be marked as to be retained, and the kernel's
-/// `.modinfo` is not, so that a module would have two sections of that name, which no kernel loads.
-pub(crate) fn modinfo(key: &str, value: &str) -> TokenStream {
-    let line = format!(".asciz \"{}={}\"", asm_text(key), asm_text(value));
-    quote! {
-        ::klp_runtime::__private::global_asm!(
-            ".pushsection .modinfo,\"a\",@progbits",
-            #line,
-            ".popsection",
-        );
-    }
-}
-
-/// A text as it stands between quotes in the template of `global_asm!`.
-fn asm_text(text: &str) -> String {
-    let mut quoted = String::new();
-    for character in text.chars() {
-        match character {
-            '{' | '}' => quoted.extend([character, character]),
-            '"' | '\\' => quoted.extend(['\\', character]),
-            _ => quoted.push(character),
-        }
-    }
-    quoted
-}
-
 /// `impl Duplicate…<{ key }> for the patch`: a second one with the same key is an error at both.
 ///
 /// `at` is what the user wrote for the key: where the error points.
@@ -174,24 +117,4 @@ fn ends(tokens: impl ToTokens) -> (Span, Span) {
 /// A C string literal; the text has no NUL, which [`check_name`] and its like see to.
 pub(crate) fn c_string(text: &str) -> Literal {
     Literal::c_string(&CString::new(text.replace('\0', "")).unwrap_or_default())
-}
-
-/// Checks the name of a state or a shadow variable, which ends up in the log and in the manifest.
-pub(crate) fn check_name(
-    diagnostics: &mut Diagnostics,
-    name: &str,
-    at: impl ToTokens,
-) -> Result<(), Reported> {
-    if name.is_empty() {
-        return Err(diagnostics.error(at, "the name is empty: leave `name` out for the type's own"));
-    }
-    if name.len() > 63 {
-        return Err(diagnostics.error(at, format!("the name has {} bytes: 63 are the most", name.len())));
-    }
-    match name.chars().find(|character| character.is_control()) {
-        Some(control) => {
-            Err(diagnostics.error(at, format!("the name has the control character {control:?}")))
-        }
-        None => Ok(()),
-    }
 }
