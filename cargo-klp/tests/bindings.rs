@@ -9,9 +9,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use cargo_klp::host::report::Silent;
 use klp_btf::{Layout, Types, Writer, identifier};
 use klp_format::env;
-use support::{kernel, klp, shuffle, succeed, write_crate};
+use support::{kernel, klp, shuffle, succeed, target, write_crate};
 use tempfile::TempDir;
 
 /// So many structures of each kernel, and so many of the largest.
@@ -101,8 +102,8 @@ fn declared(types: &Types, chosen: &[(Layout, String, u32)]) -> (String, String,
 }
 
 fn structures_at_random(series: &str, seed: u64) {
-    let kernel = kernel(series);
-    let types = cargo_klp::kernel::btf::of_kernel(&kernel).unwrap().unwrap();
+    let target = target(series);
+    let types = cargo_klp::kernel::btf::of_kernel(&target.kernel).unwrap().unwrap();
     let mut all = structures(&types);
     assert!(all.len() > 5_000, "{}", all.len());
     let mut chosen: Vec<_> = all.drain(..LARGEST).collect();
@@ -111,7 +112,7 @@ fn structures_at_random(series: &str, seed: u64) {
     let (mut text, mut asserts, mut count) = declared(&types, &chosen);
 
     for module in MODULES {
-        let file = cargo_klp::kernel::btf::file_of(&kernel, &[], module).unwrap().unwrap();
+        let file = cargo_klp::kernel::btf::file_of(&target, module).unwrap().unwrap();
         let own = types.open_module(&file).unwrap();
         let mut all = structures(&own);
         shuffle(&mut all, seed);
@@ -235,9 +236,9 @@ fn a_structure_that_one_kernel_lacks() {
 #[test]
 fn types_of_a_module() {
     for series in ["6.12", "6.1"] {
-        let kernel = kernel(series);
-        let base = cargo_klp::kernel::btf::of_kernel(&kernel).unwrap().unwrap();
-        let file = cargo_klp::kernel::btf::file_of(&kernel, &[], "nf_tables").unwrap().unwrap();
+        let target = target(series);
+        let base = cargo_klp::kernel::btf::of_kernel(&target.kernel).unwrap().unwrap();
+        let file = cargo_klp::kernel::btf::file_of(&target, "nf_tables").unwrap().unwrap();
         let types = base.open_module(&file).unwrap();
         assert_eq!(base.find("nft_ctx").unwrap(), None, "it is the module's own");
         let (layout, ..) = structures(&types).into_iter().find(|(_, name, _)| name == "nft_ctx").unwrap();
@@ -319,8 +320,8 @@ fn compiler_errors(text: &str) -> String {
 /// that could be read.
 #[test]
 fn a_module_that_is_built_anew() {
-    let kernel = kernel("6.12");
-    let symbols = cargo_klp::kernel::symbols::Symbols::of(&kernel, &[]).unwrap();
+    let target = target("6.12");
+    let symbols = cargo_klp::kernel::symbols::Symbols::of(&target, &Silent).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let ko = folder.path().join("own-module.ko");
     let build = |module: &str| {

@@ -75,8 +75,8 @@ impl Probe {
 
     /// Plain make, for the same kernel.
     fn make(&self, arguments: &[&str]) -> Command {
-        let kernel = cargo_klp::kernel::KernelArgs { kernel: Some("6.12".into()), kdir: None };
-        let kernel = kernel.find_quietly(cargo_klp::kernel::Need::Headers).unwrap();
+        let kernel = cargo_klp::kernel::KernelQuery::Release("6.12".into());
+        let kernel = kernel.find(cargo_klp::kernel::KernelParts::Headers).unwrap();
         let mut make = Command::new("make");
         make.arg("-C")
             .arg(&kernel.kdir)
@@ -743,8 +743,8 @@ impl State for Counted {{
     };
     assert_ne!(srcversion(&first), srcversion(&second));
 
-    let kernel = cargo_klp::kernel::KernelArgs { kernel: Some("6.12".into()), kdir: None };
-    let kernel = kernel.find_quietly(cargo_klp::kernel::Need::Headers).unwrap();
+    let kernel = cargo_klp::kernel::KernelQuery::Release("6.12".into());
+    let kernel = kernel.find(cargo_klp::kernel::KernelParts::Headers).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     for path in [short.path(), &*long, &target, root, &kernel.kdir, &cargo_klp::host::cache::root().unwrap()]
     {

@@ -8,31 +8,32 @@ mod support;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use cargo_klp::commands::new::func::Target;
+use cargo_klp::commands::new::func::Function;
+use cargo_klp::host::report::Silent;
 use cargo_klp::kernel::symbols::{Symbols, VMLINUX};
-use cargo_klp::patch::check::{Loaded, fits};
+use cargo_klp::patch::check::{ObjectInfo, fits};
 use klp_btf::{Prototype, RUNTIME_TYPES, Types, Writer};
 use klp_format::manifest::Passed;
 use klp_format::{Class, ClassKind};
 use serde_json::Value;
-use support::{kernel, klp, shuffle, succeed, write_crate};
+use support::{klp, shuffle, succeed, target, write_crate};
 
 /// So many functions of each kernel.
 const COUNT: usize = 300;
 
 /// Functions that a patch can replace, in an order by chance.
-fn functions(loaded: &Loaded<'_>, seed: u64) -> Vec<Prototype> {
-    let symbols = loaded.object.all();
+fn functions(info: &ObjectInfo<'_>, seed: u64) -> Vec<Prototype> {
+    let symbols = info.object.all();
     let mut seen = HashSet::new();
     let twice: HashSet<_> =
         symbols.iter().map(|symbol| &symbol.name).filter(|name| !seen.insert(*name)).collect();
-    let sites = loaded.sites.as_ref().unwrap();
+    let sites = info.sites.as_ref().unwrap();
     let traceable: HashSet<_> = symbols
         .iter()
         .filter(|symbol| !symbol.is_init && sites.has(symbol) && !twice.contains(&symbol.name))
         .map(|symbol| &*symbol.name)
         .collect();
-    let mut functions = loaded.types.as_ref().unwrap().functions().unwrap();
+    let mut functions = info.types.as_ref().unwrap().functions().unwrap();
     let names: Vec<_> = functions.iter().map(|function| function.name.clone()).collect();
     let mut once = HashSet::new();
     let several: HashSet<_> = names.iter().filter(|name| !once.insert(*name)).collect();
@@ -118,11 +119,11 @@ fn messages(line: &Value) -> Vec<String> {
 
 /// Prototypes as `cargo klp new --func` writes them compile and are accepted; with a mistake they are refused.
 fn functions_at_random(series: &str, seed: u64) {
-    let kernel = kernel(series);
-    let symbols = Symbols::of(&kernel, &[]).unwrap();
-    let loaded = Loaded::of(&kernel, &symbols, VMLINUX).unwrap();
-    let types = loaded.types.as_ref().unwrap();
-    let functions = functions(&loaded, seed);
+    let target = target(series);
+    let symbols = Symbols::of(&target, &Silent).unwrap();
+    let info = ObjectInfo::of(&symbols, VMLINUX).unwrap();
+    let types = info.types.as_ref().unwrap();
+    let functions = functions(&info, seed);
     assert_eq!(functions.len(), COUNT);
 
     let mut counts = std::collections::BTreeMap::<_, usize>::new();
@@ -145,8 +146,8 @@ fn functions_at_random(series: &str, seed: u64) {
     let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
     let mut items = String::new();
     for function in &functions {
-        let target = Target { object: VMLINUX, symbol: &function.name, sympos: 0 };
-        items.push_str(&target.item(types, &mut writer, function).unwrap());
+        let replaced = Function { object: VMLINUX, symbol: &function.name, sympos: 0 };
+        items.push_str(&replaced.item(types, &mut writer, function).unwrap());
     }
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("crate");

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cargo_klp::host::cache;
+use cargo_klp::host::report::Silent;
 use cargo_klp::kernel::symbols::{Object, Symbols, VMLINUX};
 use serde_json::Value;
-use support::{kernel, klp, succeed, write_crate};
+use support::{klp, succeed, target, write_crate};
 
 /// Functions that the kernel has, and one that is inlined everywhere. `start_kernel` is gone once it is booted.
 const SOURCE: &str = "
@@ -45,8 +46,8 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        let kernel = kernel("6.12");
-        let symbols = Symbols::of(&kernel, &[]).unwrap();
+        let target = target("6.12");
+        let symbols = Symbols::of(&target, &Silent).unwrap();
         let object = symbols.object(VMLINUX).unwrap();
         let folder = tempfile::tempdir().unwrap();
         for entry in fs::read_dir(cache::root().unwrap()).unwrap() {
@@ -193,9 +194,7 @@ fn explain_lists_all() {
     assert!(without.contains("not known without debug information"), "{without}");
     assert!(without.contains("cargo klp doctor --fix --debug-info --kernel 6.12."), "{without}");
 
-    succeed(&mut machine.informed(&["explain", "cmdline_proc_show"]));
-    // What was read is known.
-    let of = |name: &str| said(&mut machine.klp(&["explain", name]));
+    let of = |name: &str| said(&mut machine.informed(&["explain", name]));
     let kept = of("cmdline_proc_show");
     let kept = kept.split_once("  source ").unwrap().1;
     assert!(kept.contains("source.c:4\n              code of its own: cmdline_proc_show\n"), "{kept}");
@@ -211,12 +210,14 @@ fn explain_lists_all() {
     );
     assert!(of("fifo_open").ends_with("not inlined anywhere\n"), "{}", of("fifo_open"));
     assert!(of("vfs_read").ends_with("not known: the debug information does not have it\n"));
+    // It is known to who gives the file, and to nobody else.
+    assert_eq!(said(&mut machine.klp(&["explain", "cmdline_proc_show"])), without);
     let gone = of("klp_inlined_everywhere");
     assert!(gone.contains("symbol      none"), "{gone}");
     assert!(gone.contains("do_syscall_64: can't be redirected: ftrace has no place"), "{gone}");
 
     let json =
-        succeed(&mut machine.klp(&["explain", "cmdline_proc_show", "--message-format", "json"])).stdout;
+        succeed(&mut machine.informed(&["explain", "cmdline_proc_show", "--message-format", "json"])).stdout;
     let json: Value = serde_json::from_slice(&json).unwrap();
     let holder = &json["functions"][0]["inlined_into"][0];
     assert_eq!((holder["symbol"].as_str(), holder["places"].as_u64()), (Some("fifo_open"), Some(2)));
@@ -227,8 +228,8 @@ fn debug_information_of_another_build_is_refused() {
     let machine = Machine::new();
     let other = machine.cache.path().join("other");
     fs::create_dir(&other).unwrap();
-    let kernel = kernel("6.12");
-    let symbols = Symbols::of(&kernel, &[]).unwrap();
+    let target = target("6.12");
+    let symbols = Symbols::of(&target, &Silent).unwrap();
     let vmlinux = vmlinux(&other, &symbols.object(VMLINUX).unwrap(), &"12".repeat(20));
     let mut command = machine.klp(&["explain", "vfs_read"]);
     let output = command.arg("--debug-info").arg(vmlinux).output().unwrap();
@@ -243,7 +244,8 @@ fn debug_information_of_another_build_is_refused() {
     assert!(said.contains("it has no debug information"), "{said}");
 }
 
-/// Also where nothing has changed since, and make is not asked.
+/// Also where nothing has changed since, and make is not asked. Who gives no debug information is told what a build
+/// without it tells, whatever was given before.
 #[test]
 fn a_build_warns_each_time() {
     let machine = Machine::new();
@@ -259,6 +261,7 @@ fn a_build_warns_each_time() {
     assert_eq!(build(&mut machine.klp(&["build"])), (0, 0));
     // The module is there; what is known of the kernel is new.
     assert_eq!(build(&mut machine.informed(&["build"])), (1, 1));
-    assert_eq!(build(&mut machine.klp(&["build"])), (1, 1));
-    assert_eq!(build(&mut machine.klp(&["build"])), (1, 1));
+    assert_eq!(build(&mut machine.informed(&["build"])), (1, 1));
+    assert_eq!(build(&mut machine.klp(&["build"])), (0, 0));
+    assert_eq!(build(&mut machine.informed(&["build"])), (1, 1));
 }

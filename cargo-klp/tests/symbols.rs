@@ -7,9 +7,10 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use cargo_klp::kernel::Kernel;
+use cargo_klp::host::report::Silent;
 use cargo_klp::kernel::symbols::{Symbol, Symbols, VMLINUX};
-use support::{kernel, klp, succeed};
+use cargo_klp::kernel::{Kernel, Target};
+use support::{kernel, klp, succeed, target};
 
 /// Modules with many symbols, and with names that are not unique.
 const MODULES: [&str; 2] = ["xfs", "nf_tables"];
@@ -55,8 +56,8 @@ fn assert_positions(symbols: &[Symbol]) {
 }
 
 fn compare(series: &str) {
-    let kernel = kernel(series);
-    let symbols = Symbols::of(&kernel, &[]).unwrap();
+    let target = target(series);
+    let symbols = Symbols::of(&target, &Silent).unwrap();
     let lines = kallsyms(series);
 
     let ours = symbols.object(VMLINUX).unwrap().all();
@@ -99,8 +100,8 @@ fn those_of_6_1_are_those_of_the_kernel_that_is_up() {
 
 #[test]
 fn what_is_exported() {
-    let kernel = kernel("6.12");
-    let symbols = Symbols::of(&kernel, &[]).unwrap();
+    let target = target("6.12");
+    let symbols = Symbols::of(&target, &Silent).unwrap();
     let vmlinux = symbols.object(VMLINUX).unwrap();
     assert!(vmlinux.export("seq_printf").is_some());
     assert!(vmlinux.export("cmdline_proc_show").is_none());
@@ -113,14 +114,14 @@ fn what_is_exported() {
 #[test]
 fn names_of_all_modules() {
     for series in ["6.12", "6.1"] {
-        let kernel = kernel(series);
+        let target = target(series);
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("own-module.ko");
-        let loop_ko = Symbols::of(&kernel, &[]).unwrap().object("loop").unwrap().file().to_owned();
+        let loop_ko = Symbols::of(&target, &Silent).unwrap().object("loop").unwrap().file().to_owned();
         fs::copy(loop_ko, &own).unwrap();
-        let given = [own];
-        for (modules, expected) in [(&[][..], &["loop"][..]), (&given, &["loop", "own_module"])] {
-            let symbols = Symbols::of(&kernel, modules).unwrap();
+        let given = Target { modules: vec![own], ..target.clone() };
+        for (target, expected) in [(&target, &["loop"][..]), (&given, &["loop", "own_module"])] {
+            let symbols = Symbols::of(target, &Silent).unwrap();
             let all = symbols.object("loop").unwrap().all();
             let functions: Vec<_> =
                 all.iter().filter(|symbol| symbol.name.starts_with("loop_") && symbol.is_code()).collect();
@@ -138,8 +139,8 @@ fn names_of_all_modules() {
 
 #[test]
 fn objects_that_are_not_there() {
-    let kernel = kernel("6.12");
-    let symbols = Symbols::of(&kernel, &[]).unwrap();
+    let target = target("6.12");
+    let symbols = Symbols::of(&target, &Silent).unwrap();
     let said = |name| {
         let error = symbols.object(name).unwrap_err();
         format!("{error}\n{}", error.help().unwrap())
@@ -154,8 +155,8 @@ fn objects_that_are_not_there() {
 #[test]
 fn the_code_of_functions() {
     for (series, entry_length) in [("6.12", 9), ("6.1", 5)] {
-        let kernel = kernel(series);
-        let symbols = Symbols::of(&kernel, &[]).unwrap();
+        let target = target(series);
+        let symbols = Symbols::of(&target, &Silent).unwrap();
         let vmlinux = symbols.object(VMLINUX).unwrap();
         let one = |name: &str| match vmlinux.named(name).as_slice() {
             [one] => one.clone(),
@@ -177,7 +178,7 @@ fn the_code_of_functions() {
 #[test]
 fn a_kernel_in_its_own_tree() {
     let known = kernel("6.12");
-    let all = Symbols::of(&known, &[]).unwrap().object(VMLINUX).unwrap().all();
+    let all = Symbols::of(&known.clone().into(), &Silent).unwrap().object(VMLINUX).unwrap().all();
     let image =
         cargo_klp::kernel::image::unpacked_image(&known, known.image.as_ref().unwrap()).unwrap().unwrap();
     let tree = tempfile::tempdir().unwrap();
@@ -189,12 +190,12 @@ fn a_kernel_in_its_own_tree() {
     }
     // One that is installed nowhere.
     fs::write(tree.path().join(".kernelvariables"), "override KERNELRELEASE =6.12.0-own\n").unwrap();
-    let tree_kernel = Kernel::from_kdir(tree.path()).unwrap();
-    let lacking = Symbols::of(&tree_kernel, &[]).and_then(|symbols| symbols.object(VMLINUX).map(drop));
+    let in_tree = Target::from(Kernel::from_kdir(tree.path()).unwrap());
+    let lacking = Symbols::of(&in_tree, &Silent).and_then(|symbols| symbols.object(VMLINUX).map(drop));
     assert!(lacking.unwrap_err().to_string().contains("with its image"));
 
     std::os::unix::fs::symlink(image, tree.path().join("vmlinux")).unwrap();
-    let symbols = Symbols::of(&tree_kernel, &[]).unwrap();
+    let symbols = Symbols::of(&in_tree, &Silent).unwrap();
     assert!(symbols.object(VMLINUX).unwrap().all() == all);
     let mut explain = klp();
     explain.args(["explain", "cmdline_proc_show", "--kdir"]).arg(tree.path());

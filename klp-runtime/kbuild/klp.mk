@@ -7,6 +7,7 @@
 #   CARGO_KLP   the command; by default `cargo klp`
 #   KLP_MODULES modules that are not the kernel's own and that the patch needs
 #               symbols of: the paths of their .ko files
+#   KLP_DEBUG_INFO files with debug information of the kernel or of modules
 
 klp-name := $(basename $(firstword $(obj-m)))
 klp-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -27,7 +28,8 @@ $(obj)/$(klp-name)_rust.o: private objtool-enabled = $(if $(delay-objtool),,y)
 $(obj)/$(klp-name)_rust.o: FORCE
 	+$(Q)env -u RUSTC_BOOTSTRAP $(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml --kdir $(abspath $(objtree)) \
 		--kbuild $(klp-dir) --kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/$(klp-name)_klp.h \
-		$(addprefix --module ,$(abspath $(KLP_MODULES))) --ko $(abspath $(obj)/$(klp-name).ko) \
+		$(addprefix --module ,$(abspath $(KLP_MODULES))) \
+		$(addprefix --debug-info ,$(abspath $(KLP_DEBUG_INFO))) --ko $(abspath $(obj)/$(klp-name).ko) \
 		--objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
 	@echo 'source_$@ := $(@:.o=.id)' > $(obj)/.$(klp-name)_rust.o.cmd
 

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use cargo_klp::commands::ui::{self, Terminal};
 use cargo_klp::error::{Error, Result};
 use cargo_klp::host::tools::run_tool;
-use cargo_klp::kernel::{Kernel, KernelArgs, Need};
+use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery};
 use cargo_klp::vm::Vm;
 use libtest_mimic::Arguments;
 
@@ -41,7 +42,7 @@ pub(crate) fn main(arguments: &Arguments) -> ExitCode {
                 if let Error::Guest { log, .. } = &error {
                     eprintln!("the kernel log of {series}:\n{log}");
                 }
-                cargo_klp::host::ui::error(&error);
+                ui::failure(&error);
                 return ExitCode::from(error.exit_code());
             }
         }
@@ -58,7 +59,7 @@ fn is_chosen(arguments: &Arguments, test: &str) -> bool {
 /// Runs the tests on one kernel; the result is the exit code of the guest's half.
 fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     mutants::check()?;
-    let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
+    let kernel = KernelQuery::Release(series.into()).find(KernelParts::Image)?;
     let modules = folder(&kernel);
     // Patches need symbols of one of them.
     build_c(&kernel, &modules)?;
@@ -90,6 +91,7 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
 /// A guest for the other half.
 pub(crate) fn vm<'a>(kernel: &'a Kernel, boot: Boot, modules: &Path) -> Vm<'a> {
     let vm = Vm::new(kernel)
+        .report_to(&Terminal)
         .cpus(boot.cpus())
         .env(BOOT, boot.name())
         .env(MODULES, modules)

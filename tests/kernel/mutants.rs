@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cargo_klp::error::{Error, Result};
-use cargo_klp::kernel::{KernelArgs, Need};
+use cargo_klp::kernel::{KernelParts, KernelQuery};
 
 use crate::altered::{self, Alteration};
 use crate::diff::{self, CRATES, DIFFER, SHRINK};
@@ -135,7 +135,7 @@ pub(crate) fn check() -> Result<()> {
 /// Plants the faults whose text has `pattern`, one after the other, and says of each how it was found; the
 /// result is how many were not.
 pub(crate) fn main(series: &str, pattern: &str) -> Result<i32> {
-    let kernel = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() }.find(Need::Image)?;
+    let kernel = KernelQuery::Release(series.into()).find(KernelParts::Image)?;
     let target = host::build_target(&kernel)?;
     let packages = CRATES.map(|krate| host::package(krate.name));
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;

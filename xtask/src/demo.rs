@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cargo_klp::commands::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Requirement};
+use cargo_klp::commands::ui::{self, Terminal};
 use cargo_klp::error::Result;
-use cargo_klp::host::ui;
-use cargo_klp::kernel::{self, KernelArgs};
+use cargo_klp::kernel::{KernelParts, KernelQuery};
 use cargo_klp::vm::Vm;
 
 use crate::command::build_patches;
@@ -30,9 +30,9 @@ const EXAMPLES: [&str; 4] =
 const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    doctor::ensure(&[Need::Build, Need::Run, Need::Kernel(args.kernel.clone())])?;
-    let wanted = KernelArgs { kernel: Some(args.kernel.clone()), kdir: None };
-    let kernel = wanted.find(kernel::Need::Image)?;
+    doctor::ensure(&[Requirement::Build, Requirement::Run, Requirement::Kernel(args.kernel.clone())])?;
+    let wanted = KernelQuery::Release(args.kernel.clone());
+    let kernel = wanted.find(KernelParts::Image)?;
     let Some(modules) = build_patches(&EXAMPLES, &kernel.release)? else {
         return Ok(ExitCode::FAILURE);
     };
@@ -41,6 +41,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     ui::status("Booting", format_args!("{} in QEMU", kernel.release));
     let command = ["/bin/sh", "-c", SCRIPT].map(OsString::from);
     let outcome = Vm::new(&kernel)
+        .report_to(&Terminal)
         .cpus(1)
         .env("MODULES", folder)
         .env("CONFIG_RUST", kernel.config("CONFIG_RUST").unwrap_or("n"))

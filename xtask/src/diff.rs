@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cargo_klp::commands::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Requirement};
 use cargo_klp::error::Result;
 
 use crate::command::{cargo, status};
@@ -24,8 +24,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let mut needs = vec![Need::Build, Need::Run];
-    needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
+    let mut needs = vec![Requirement::Build, Requirement::Run];
+    needs.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
     doctor::ensure(&needs)?;
 
     let mut test = cargo(&["test", "--quiet", "--package", "klp-kernel-tests", "--test", "kernel", "--"]);

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use cargo_klp::commands::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Requirement};
+use cargo_klp::commands::ui;
 use cargo_klp::error::{Error, Result, last_lines};
 use cargo_klp::host::cache::Lock;
+use cargo_klp::host::debian;
 use cargo_klp::host::tools::{find_program, not_started, run_tool};
-use cargo_klp::host::{debian, ui};
 
 use crate::command::root;
 
@@ -62,9 +63,9 @@ const CERTIFICATES: &str = "/etc/ssl/certs/handed-in.crt";
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     doctor::ensure(&[
-        Need::Program("debootstrap", "debootstrap", "makes a bare Debian"),
-        Need::Program("git", "git", "clones the repository"),
-        Need::Program("unshare", "util-linux", "keeps mounts apart"),
+        Requirement::Program("debootstrap", "debootstrap", "makes a bare Debian"),
+        Requirement::Program("git", "git", "clones the repository"),
+        Requirement::Program("unshare", "util-linux", "keeps mounts apart"),
     ])?;
     if !rustix::process::geteuid().is_root() {
         return Err(Error::Request {

@@ -16,12 +16,13 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cargo_klp::commands::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Requirement};
+use cargo_klp::commands::ui::{self, Terminal};
 use cargo_klp::error::{Error, Result};
+use cargo_klp::host::cache;
 use cargo_klp::host::debian::Apt;
 use cargo_klp::host::tools::run_tool;
-use cargo_klp::host::{cache, ui};
-use cargo_klp::kernel::{self, Kernel, KernelArgs};
+use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery};
 use cargo_klp::vm::Vm;
 
 use crate::command::{build_patches, root};
@@ -39,7 +40,8 @@ pub(crate) struct Args {
 }
 
 /// What is needed beside what tests need.
-pub(crate) const UNPACKER: Need = Need::Program("xz", "xz-utils", "unpacks the kernel's sources");
+pub(crate) const UNPACKER: Requirement =
+    Requirement::Program("xz", "xz-utils", "unpacks the kernel's sources");
 
 /// What runs in the guest.
 const SCRIPT: &str = include_str!("kselftest.sh");
@@ -51,8 +53,8 @@ const TARGETS: [&str; 2] = ["test_klp_callbacks_busy", "test_klp_callbacks_mod"]
 const LIMIT: Duration = Duration::from_secs(1200);
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let mut needs = vec![Need::Build, Need::Run, UNPACKER];
-    needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
+    let mut needs = vec![Requirement::Build, Requirement::Run, UNPACKER];
+    needs.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
     doctor::ensure(&needs)?;
 
     let passed = run_on(&args.kernel, !args.no_baseline)?;
@@ -64,8 +66,8 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 pub(crate) fn run_on(kernels: &[String], baseline: bool) -> Result<bool> {
     let mut passed = true;
     for wanted in kernels {
-        let wanted = KernelArgs { kernel: Some(wanted.clone()), kdir: None };
-        passed &= run(&wanted.find(kernel::Need::Image)?, baseline)?;
+        let wanted = KernelQuery::Release(wanted.clone());
+        passed &= run(&wanted.find(KernelParts::Image)?, baseline)?;
     }
     Ok(passed)
 }
@@ -94,6 +96,7 @@ fn run(kernel: &Kernel, baseline: bool) -> Result<bool> {
     let results = Arc::new(Mutex::new(Results { expected: tests_of(&scripts)?, ..Results::default() }));
     let command = ["/bin/bash", "-c", SCRIPT].map(OsString::from);
     let outcome = Vm::new(kernel)
+        .report_to(&Terminal)
         .cpus(1)
         .env("FOLDER", folder.path())
         .env("KDIR", kdir)
@@ -114,7 +117,7 @@ fn sources(kernel: &Kernel) -> Result<PathBuf> {
     let package = format!("linux-source-{series}");
     let entry = cache::entry(Path::new("kselftest").join(&kernel.release), |dir| {
         let unpacked = tempfile::tempdir_in(dir).map_err(Error::io("create", dir))?;
-        Apt::stable()?.download_and_extract(&package, None, unpacked.path())?;
+        Apt::stable(&Terminal)?.download_and_extract(&package, None, unpacked.path())?;
         let _spinner = ui::spinner("Unpacking", &package);
         let archive = unpacked.path().join(format!("usr/src/{package}.tar.xz"));
         let parts =

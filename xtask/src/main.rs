@@ -15,7 +15,7 @@ mod test;
 
 use std::process::ExitCode;
 
-use cargo_klp::host::ui;
+use cargo_klp::commands::ui;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         Command::BenchGuest(args) => bench::guest::main(&args),
     };
     result.unwrap_or_else(|error| {
-        ui::error(&error);
+        ui::failure(&error);
         ExitCode::from(error.exit_code())
     })
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cargo_klp::commands::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Requirement};
 use cargo_klp::error::Result;
 
 use crate::command::{cargo, status};
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    doctor::ensure(&[Need::Build, Need::Run, Need::Kernel(args.kernel.clone())])?;
+    doctor::ensure(&[Requirement::Build, Requirement::Run, Requirement::Kernel(args.kernel.clone())])?;
     let mut test = cargo(&["test", "--quiet", "--package", "klp-kernel-tests", "--test", "kernel"]);
     test.env("KLP_TEST_MUTANTS", &args.faults)
         .env("KLP_TEST_KERNELS", &args.kernel)

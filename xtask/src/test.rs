@@ -3,9 +3,9 @@
 
 use std::process::ExitCode;
 
-use cargo_klp::commands::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Requirement};
+use cargo_klp::commands::ui;
 use cargo_klp::error::Result;
-use cargo_klp::host::ui;
 
 use crate::command::{cargo, status};
 use crate::{hide, kselftest};
@@ -24,16 +24,16 @@ pub(crate) struct Args {
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     // Packages are installed while all is visible: they may have files in what is hidden.
-    let mut needs = vec![Need::Build, Need::Run, kselftest::UNPACKER];
+    let mut needs = vec![Requirement::Build, Requirement::Run, kselftest::UNPACKER];
     doctor::ensure(&needs)?;
     if args.no_hide {
         ui::warning("the tests see the kernels of this machine: some may pass only here");
     } else {
         hide::kernels_of_this_machine()?;
     }
-    needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
+    needs.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
     // Tests of the command itself are for this series.
-    needs.push(Need::Kernel(cargo_klp::kernel::DEFAULT_SERIES.into()));
+    needs.push(Requirement::Kernel(cargo_klp::kernel::DEFAULT_SERIES.into()));
     doctor::ensure(&needs)?;
 
     ui::status("Testing", "the workspace, on real kernels too; then the kernel's own selftests");

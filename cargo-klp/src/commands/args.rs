@@ -1,13 +1,99 @@
-//! What a patch is for, as the commands take it: a kernel, and modules that are not its own.
+//! Arguments that several subcommands have, and the queries that they make.
 
 use std::fs;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
+use super::ui::{self, Terminal};
 use crate::error::{Error, Result};
 use crate::kbuild::workspace::PackageQuery;
-use crate::kernel::{Kernel, KernelArgs, Need};
+use crate::kernel::debug_info::check_given;
+use crate::kernel::{Kernel, KernelParts, KernelQuery, Target};
 
-/// Arguments that say which kernel is meant, and which modules there are besides its own.
+/// How results are written to stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// Which kernel to work with.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct KernelArgs {
+    /// A kernel release, such as 6.12.117+deb12-amd64, or a series: 6.12 means its newest release on this machine.
+    ///
+    /// By default the running kernel if it can be used, else the newest one that can.
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel: Option<String>,
+
+    /// A kernel build directory, what /lib/modules/RELEASE/build points to.
+    #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
+    pub kdir: Option<PathBuf>,
+}
+
+impl KernelArgs {
+    fn query(&self) -> KernelQuery {
+        match (&self.kdir, &self.kernel) {
+            (Some(kdir), _) => KernelQuery::BuildDir(kdir.clone()),
+            (None, Some(release)) => KernelQuery::Release(release.clone()),
+            (None, None) => KernelQuery::Any,
+        }
+    }
+
+    /// Finds the kernel, and prints which one it is where the arguments leave that open.
+    fn find(&self, parts: KernelParts) -> Result<Kernel> {
+        let kernel = self.query().find(parts)?;
+        if self.kdir.is_none() && self.kernel.as_ref() != Some(&kernel.release) {
+            ui::status("Kernel", &kernel.release);
+        }
+        Ok(kernel)
+    }
+}
+
+/// Which modules there are besides the kernel's own.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ModuleArgs {
+    /// The .ko file of a module that is not the kernel's own and whose symbols or types are needed; may be
+    /// given several times.
+    #[arg(long = "module", value_name = "PATH")]
+    pub module_files: Vec<PathBuf>,
+}
+
+impl ModuleArgs {
+    /// The files, by absolute paths.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
+        absolute(&self.module_files)
+    }
+}
+
+/// Files with debug information.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct DebugInfoArgs {
+    /// A vmlinux or a .ko file with debug information (DWARF), which says where functions were inlined; may be given
+    /// several times.
+    ///
+    /// Not needed after `doctor --fix --debug-info`, for the `vmlinux` of a build directory, for modules that have
+    /// their own, and for files in /usr/lib/debug/.build-id.
+    #[arg(long = "debug-info", value_name = "PATH")]
+    debug_info_files: Vec<PathBuf>,
+}
+
+impl DebugInfoArgs {
+    /// The files, by absolute paths.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
+        absolute(&self.debug_info_files)
+    }
+}
+
+fn absolute(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    files.iter().map(|path| fs::canonicalize(path).map_err(Error::io("find", path))).collect()
+}
+
+/// What to build for, where functions are not looked for in others.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct TargetArgs {
     /// The kernel.
@@ -20,35 +106,31 @@ pub struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// Finds what was asked for, and says which kernel it is where that was left open.
-    pub(crate) fn find(&self, need: Need) -> Result<(Kernel, Vec<PathBuf>)> {
-        Ok((self.kernel.find(need)?, self.modules.absolute()?))
+    /// Finds the target, and prints which kernel it is where the arguments leave that open.
+    pub(crate) fn find(&self, parts: KernelParts) -> Result<Target> {
+        Ok(Target { modules: self.modules.files()?, ..self.kernel.find(parts)?.into() })
+    }
+
+    /// Finds the target.
+    pub(crate) fn find_quietly(&self, parts: KernelParts) -> Result<Target> {
+        Ok(Target { modules: self.modules.files()?, ..self.kernel.query().find(parts)?.into() })
+    }
+
+    /// Finds the target, with the debug information that was given for it.
+    pub(crate) fn find_with(&self, debug_info: &DebugInfoArgs, parts: KernelParts) -> Result<Target> {
+        let target = [Target { debug_info: debug_info.files()?, ..self.find(parts)? }];
+        check_given(&target, &Terminal)?;
+        let [target] = target;
+        Ok(target)
     }
 }
 
-/// Arguments that name modules that are not the kernel's own.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct ModuleArgs {
-    /// The .ko file of a module that is not the kernel's own and whose symbols or types are needed; may be
-    /// given several times.
-    #[arg(long = "module", value_name = "PATH")]
-    pub module_files: Vec<PathBuf>,
-}
-
-impl ModuleArgs {
-    /// The files, by paths that hold in other folders too.
-    pub(crate) fn absolute(&self) -> Result<Vec<PathBuf>> {
-        let absolute = |path: &PathBuf| fs::canonicalize(path).map_err(Error::io("find", path));
-        self.module_files.iter().map(absolute).collect()
-    }
-}
-
-/// Arguments that choose patch crates.
+/// Which patch crates are meant.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct PackageArgs {
     /// A patch crate of the workspace, by its name; may be given several times.
     ///
-    /// Without it, the crate of the current directory.
+    /// By default the crate of the current directory.
     #[arg(short, long = "package", value_name = "NAME")]
     pub packages: Vec<String>,
 

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use crate::commands::MessageFormat;
-use crate::commands::args::{PackageArgs, TargetArgs};
+use super::args::{DebugInfoArgs, MessageFormat, PackageArgs, TargetArgs};
+use super::ui::Terminal;
 use crate::error::Result;
 use crate::kbuild::build;
-use crate::kernel::Need;
-use crate::kernel::debug_info::DebugInfoArgs;
+use crate::kernel::KernelParts;
 
 /// Arguments of `cargo klp build`.
 #[derive(Debug, clap::Args)]
@@ -28,9 +27,8 @@ pub struct Args {
 
 /// Builds and says what was built.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let (kernel, modules) = args.target.find(Need::Headers)?;
-    args.debug_info.read([&kernel], &modules)?;
-    for built in build(&args.packages.query(), &kernel, &modules)? {
+    let target = args.target.find_with(&args.debug_info, KernelParts::Headers)?;
+    for built in build(&args.packages.query(), &target, &Terminal)? {
         match args.message_format {
             MessageFormat::Human => println!("{}", built.ko.display()),
             MessageFormat::Json => println!("{}", serde_json::to_string(&built).expect("plain data")),

@@ -1,20 +1,18 @@
 //! `cargo klp check`: which kernels a patch fits, without building the module.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::commands::MessageFormat;
-use crate::commands::args::{ModuleArgs, PackageArgs};
+use super::args::{DebugInfoArgs, MessageFormat, ModuleArgs, PackageArgs};
+use super::ui::{self, Terminal};
 use crate::error::{Error, Result, exit};
-use crate::host::ui;
 use crate::kbuild::manifest_for;
 use crate::kbuild::workspace::{metadata, select_packages};
-use crate::kernel::debug_info::DebugInfoArgs;
-use crate::kernel::{Kernel, KernelArgs, Need, available};
-use crate::patch::check::{Fault, Outcome, check};
+use crate::kernel::debug_info::check_given;
+use crate::kernel::{Kernel, KernelParts, KernelQuery, Target, available};
+use crate::patch::check::{Diagnostic, Outcome, check};
 use crate::patch::manifest::Manifest;
 use crate::patch::resolve::resolve;
 
@@ -53,37 +51,40 @@ struct Line {
 
 /// Checks the chosen patches against the chosen kernels.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let kernels = kernels(&args.kernels)?;
-    let modules = args.modules.absolute()?;
-    args.debug_info.read(&kernels, &modules)?;
+    let (modules, debug_info) = (args.modules.files()?, args.debug_info.files()?);
+    let targets: Vec<Target> = kernels(&args.kernels)?
+        .into_iter()
+        .map(|kernel| Target { kernel, modules: modules.clone(), debug_info: debug_info.clone() })
+        .collect();
+    check_given(&targets, &Terminal)?;
     let mut lines = Vec::new();
     let packages = args.packages.query();
     let metadata = metadata(packages.manifest_path.as_deref())?;
     for package in select_packages(&metadata, &packages)? {
         let mut common: Option<Manifest> = None;
-        for kernel in &kernels {
+        for target in &targets {
             let compiled = match &common {
                 // It does not depend on the kernel.
                 Some(manifest) if manifest.bindings.is_empty() => Ok(manifest.clone()),
-                _ => manifest_for(package.manifest_path.as_std_path(), kernel, &modules),
+                _ => manifest_for(package.manifest_path.as_std_path(), target, &Terminal),
             };
             let outcome = match compiled {
                 Ok(manifest) => {
-                    let mut outcome = check(&manifest, kernel, &modules)?;
-                    outcome.faults.extend(symbols(&manifest, kernel, &modules)?);
+                    let mut outcome = check(&manifest, target, &Terminal)?;
+                    outcome.faults.extend(symbols(&manifest, target)?);
                     common = Some(manifest);
                     outcome
                 }
                 Err(Error::Compile { package }) => {
-                    let message = format!("`{package}` does not compile for {}", kernel.release);
-                    Outcome { faults: vec![Fault { place: None, message }], ..Outcome::default() }
+                    let message = format!("`{package}` does not compile for {}", target.kernel.release);
+                    Outcome { faults: vec![Diagnostic { place: None, message }], ..Outcome::default() }
                 }
                 Err(other) => return Err(other),
             };
             let fits = outcome.faults.is_empty();
             lines.push(Line {
                 package: package.name.to_string(),
-                release: kernel.release.clone(),
+                release: target.kernel.release.clone(),
                 fits,
                 outcome,
             });
@@ -91,7 +92,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     }
     match args.message_format {
         MessageFormat::Human => {
-            tell(&lines);
+            print_diagnostics(&lines);
             print!("{}", table(&lines));
         }
         MessageFormat::Json => {
@@ -104,11 +105,11 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 }
 
 /// What is wrong with the symbols that the patch needs.
-fn symbols(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Result<Vec<Fault>> {
-    match resolve(&manifest.symbols, kernel, modules) {
+fn symbols(manifest: &Manifest, target: &Target) -> Result<Vec<Diagnostic>> {
+    match resolve(&manifest.symbols, target, &Terminal) {
         Ok(_) => Ok(Vec::new()),
         Err(Error::Symbols { faults, .. }) => {
-            Ok(faults.into_iter().map(|message| Fault { place: None, message }).collect())
+            Ok(faults.into_iter().map(|message| Diagnostic { place: None, message }).collect())
         }
         Err(other) => Err(other),
     }
@@ -118,22 +119,21 @@ fn symbols(manifest: &Manifest, kernel: &Kernel, modules: &[PathBuf]) -> Result<
 fn kernels(wanted: &[String]) -> Result<Vec<Kernel>> {
     let all;
     let wanted = if wanted.is_empty() {
-        all = available(Need::Image)?;
+        all = available(KernelParts::Image)?;
         &all
     } else {
         wanted
     };
     if wanted.is_empty() {
         // Says what to do.
-        return KernelArgs::default().find_quietly(Need::Image).map(|kernel| vec![kernel]);
+        return KernelQuery::Any.find(KernelParts::Image).map(|kernel| vec![kernel]);
     }
-    let find =
-        |wanted: &String| KernelArgs { kernel: Some(wanted.clone()), kdir: None }.find_quietly(Need::Image);
+    let find = |wanted: &String| KernelQuery::Release(wanted.clone()).find(KernelParts::Image);
     wanted.iter().map(find).collect()
 }
 
 /// Says what is wrong, once for all kernels where it is.
-fn tell(lines: &[Line]) {
+fn print_diagnostics(lines: &[Line]) {
     let mut unchecked = BTreeMap::<&str, Vec<&str>>::new();
     for Line { release, outcome, .. } in lines {
         for text in &outcome.unchecked {
@@ -141,19 +141,19 @@ fn tell(lines: &[Line]) {
         }
     }
     for (text, releases) in unchecked {
-        ui::note(format!("{text} ({})", on(releases)));
+        ui::note(format!("{text} ({})", join_releases(releases)));
     }
-    for (warning, releases) in common(lines, |outcome| &outcome.warnings) {
-        ui::warning(format!("{warning} ({})", on(releases)));
+    for (warning, releases) in group_by_release(lines, |outcome| &outcome.warnings) {
+        ui::warning(format!("{warning} ({})", join_releases(releases)));
     }
-    for (fault, releases) in common(lines, |outcome| &outcome.faults) {
-        ui::fault(format!("{fault} ({})", on(releases)));
+    for (fault, releases) in group_by_release(lines, |outcome| &outcome.faults) {
+        ui::error(format!("{fault} ({})", join_releases(releases)));
     }
 }
 
 /// What several kernels have in common, in the order in which it was found.
-fn common(lines: &[Line], list: fn(&Outcome) -> &Vec<Fault>) -> Vec<(&Fault, Vec<&str>)> {
-    let mut all = Vec::<(&Fault, Vec<&str>)>::new();
+fn group_by_release(lines: &[Line], list: fn(&Outcome) -> &Vec<Diagnostic>) -> Vec<(&Diagnostic, Vec<&str>)> {
+    let mut all = Vec::<(&Diagnostic, Vec<&str>)>::new();
     for Line { release, outcome, .. } in lines {
         for fault in list(outcome) {
             match all.iter_mut().find(|(known, _)| *known == fault) {
@@ -165,7 +165,7 @@ fn common(lines: &[Line], list: fn(&Outcome) -> &Vec<Fault>) -> Vec<(&Fault, Vec
     all
 }
 
-fn on(mut releases: Vec<&str>) -> String {
+fn join_releases(mut releases: Vec<&str>) -> String {
     releases.sort_unstable();
     releases.dedup();
     releases.join(", ")

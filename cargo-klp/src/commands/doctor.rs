@@ -6,14 +6,15 @@ use std::process::{Command, ExitCode};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::commands::MessageFormat;
+use super::args::MessageFormat;
+use super::ui::{self, Terminal};
 use crate::error::{Error, Result};
+use crate::host::debian;
 use crate::host::tools::{find_program, run_tool};
-use crate::host::{debian, ui};
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::symbols::{Symbols, VMLINUX};
-use crate::kernel::{self, btf, debug_info};
-use crate::kernel::{DEFAULT_SERIES, KernelArgs};
+
+use crate::kernel::{self, DEFAULT_SERIES, KernelParts, KernelQuery, Target, btf, debug_info};
 use crate::vm;
 
 /// Arguments of `cargo klp doctor`.
@@ -51,7 +52,7 @@ pub struct Args {
 
 /// What a program wants to do, and so needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum Requirement {
     /// Build patches.
     Build,
     /// Boot kernels.
@@ -66,13 +67,13 @@ pub enum Need {
 
 /// Runs the command.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let mut needs = vec![Need::Build, Need::Run];
-    needs.extend(args.kernel.iter().cloned().map(Need::Kernel));
+    let mut requirements = vec![Requirement::Build, Requirement::Run];
+    requirements.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
     if args.debug_info {
-        needs.extend(args.kernel.iter().cloned().map(Need::DebugInfo));
+        requirements.extend(args.kernel.iter().cloned().map(Requirement::DebugInfo));
     }
-    let fixed = if args.fix { ensure(&needs) } else { Ok(()) };
-    let checks = check(&needs);
+    let fixed = if args.fix { ensure(&requirements) } else { Ok(()) };
+    let checks = check(&requirements);
     match args.message_format {
         MessageFormat::Human => print_table(&checks),
         MessageFormat::Json => print_json(&checks),
@@ -83,16 +84,16 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 }
 
 /// Makes sure that what is needed is there, and installs what is not.
-pub fn ensure(needs: &[Need]) -> Result<()> {
+pub fn ensure(requirements: &[Requirement]) -> Result<()> {
     // A kernel that was just got may ask for a compiler that is not there yet.
     for _ in 0..2 {
-        let checks = check(needs);
+        let checks = check(requirements);
         if checks.iter().all(Check::ok) {
             return btf::prepare();
         }
         fix(&checks)?;
     }
-    complaint(&check(needs)).map_or_else(btf::prepare, Err)
+    complaint(&check(requirements)).map_or_else(btf::prepare, Err)
 }
 
 /// One line of the table.
@@ -126,7 +127,7 @@ impl Check {
     }
 }
 
-fn check(needs: &[Need]) -> Vec<Check> {
+fn check(requirements: &[Requirement]) -> Vec<Check> {
     let mut checks = vec![Check {
         group: "machine",
         name: "x86_64".into(),
@@ -134,24 +135,24 @@ fn check(needs: &[Need]) -> Vec<Check> {
         found: (env::consts::ARCH == "x86_64").then(String::new),
         fix: Fix::User("use an x86_64 machine"),
     }];
-    if needs.contains(&Need::Build) {
+    if requirements.contains(&Requirement::Build) {
         checks.extend(build_checks());
     }
-    if needs.contains(&Need::Run) {
+    if requirements.contains(&Requirement::Run) {
         checks.extend(run_checks());
     }
-    for need in needs {
-        match need {
-            Need::Kernel(wanted) => checks.extend(kernel_checks(wanted)),
-            Need::DebugInfo(wanted) => checks.push(debug_info_check(wanted)),
-            Need::Program(name, package, needed_for) => checks.push(Check {
+    for requirement in requirements {
+        match requirement {
+            Requirement::Kernel(wanted) => checks.extend(kernel_checks(wanted)),
+            Requirement::DebugInfo(wanted) => checks.push(debug_info_check(wanted)),
+            Requirement::Program(name, package, needed_for) => checks.push(Check {
                 group: "program",
                 name: (*name).into(),
                 needed_for,
                 found: find_program(name).map(shown),
                 fix: Fix::Apt((*package).into()),
             }),
-            Need::Build | Need::Run => {}
+            Requirement::Build | Requirement::Run => {}
         }
     }
     checks
@@ -210,8 +211,7 @@ fn run_checks() -> Vec<Check> {
 }
 
 fn kernel_checks(wanted: &str) -> Vec<Check> {
-    let args = KernelArgs { kernel: Some(wanted.into()), kdir: None };
-    let kernel = args.find_quietly(kernel::Need::Image).ok();
+    let kernel = KernelQuery::Release(wanted.into()).find(KernelParts::Image).ok();
     let mut checks = vec![Check {
         group: "kernel",
         name: wanted.into(),
@@ -233,11 +233,10 @@ fn kernel_checks(wanted: &str) -> Vec<Check> {
 
 fn debug_info_check(wanted: &str) -> Check {
     let found = || {
-        let kernel =
-            KernelArgs { kernel: Some(wanted.into()), kdir: None }.find_quietly(kernel::Need::Image)?;
-        let symbols = Symbols::of(&kernel, &[])?;
-        let known = DebugInfo::of(&kernel, &symbols.object(VMLINUX)?)?;
-        Ok::<_, Error>(known.map(|_| kernel.release.clone()))
+        let target = Target::from(KernelQuery::Release(wanted.into()).find(KernelParts::Image)?);
+        let symbols = Symbols::of(&target, &Terminal)?;
+        let known = DebugInfo::of(&symbols, &symbols.object(VMLINUX)?)?;
+        Ok::<_, Error>(known.map(|_| target.kernel.release.clone()))
     };
     Check {
         group: "kernel",
@@ -273,17 +272,17 @@ fn fix(checks: &[Check]) -> Result<()> {
     for fix in others {
         match fix {
             Fix::RustSrc => {
-                let library = debian::fetch_rust_src()?;
+                let library = debian::fetch_rust_src(&Terminal)?;
                 ui::status("Unpacked", library.display());
             }
             Fix::Kernel(wanted) => {
-                let release = kernel::fetch(wanted)?;
+                let release = kernel::fetch(wanted, &Terminal)?;
                 ui::status("Unpacked", format_args!("kernel {release}"));
             }
             Fix::DebugInfo(wanted) => {
                 // A kernel that is missing has been got by now: it is asked for as well.
-                let args = KernelArgs { kernel: Some(wanted.clone()), kdir: None };
-                debug_info::fetch(&args.find_quietly(kernel::Need::Image)?)?;
+                let kernel = KernelQuery::Release(wanted.clone()).find(KernelParts::Image)?;
+                debug_info::fetch(&kernel.into(), &Terminal)?;
             }
             Fix::Apt(_) | Fix::User(_) => {}
         }

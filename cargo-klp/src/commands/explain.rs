@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use crate::commands::MessageFormat;
-use crate::commands::args::TargetArgs;
+use super::args::{DebugInfoArgs, MessageFormat, TargetArgs};
+use super::ui::Terminal;
 use crate::error::Result;
-use crate::kernel::Need;
-use crate::kernel::debug_info::{self, DebugInfoArgs, stem};
-use crate::patch::check::{Holder, Whereabouts};
-use crate::patch::explain::{Explanation, Place, explain, objects, parse};
+use crate::kernel::KernelParts;
+use crate::kernel::debug_info::{self, stem};
+use crate::kernel::symbols::Symbols;
+use crate::patch::check::{InlineHost, InlineSites};
+use crate::patch::explain::{Explanation, SymbolInfo, explain, objects, parse};
 
 /// Arguments of `cargo klp explain`.
 #[derive(Debug, clap::Args)]
@@ -30,15 +31,15 @@ pub struct Args {
 
 /// Explains a symbol.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let (kernel, modules) = args.target.find(Need::Image)?;
+    let target = args.target.find_with(&args.debug_info, KernelParts::Image)?;
+    let symbols = Symbols::of(&target, &Terminal)?;
     let (object, symbol) = parse(&args.symbol);
-    args.debug_info.read([&kernel], &modules)?;
     let objects = match args.symbol.contains(':') {
         true => vec![object.to_owned()],
-        false => objects(&kernel, symbol, &modules)?,
+        false => objects(&symbols, symbol)?,
     };
     for object in objects {
-        let explanation = explain(&kernel, &object, symbol, &modules)?;
+        let explanation = explain(&symbols, &object, symbol)?;
         match args.message_format {
             MessageFormat::Human => print!("{}", human(&explanation)),
             MessageFormat::Json => {
@@ -64,7 +65,7 @@ fn human(explanation: &Explanation) -> String {
         Some(namespace) => text.push_str(&format!("  exported    in the namespace {namespace}\n")),
         None => text.push_str("  exported    no\n"),
     }
-    for Place { sympos, kind, address, between, obstacle } in places {
+    for SymbolInfo { sympos, kind, address, between, obstacle } in places {
         let around = between
             .as_ref()
             .map_or_else(String::new, |[before, after]| format!(", between {before} and {after}"));
@@ -103,8 +104,8 @@ const INDENT: &str = "              ";
 const MOST_SHOWN: usize = 30;
 
 /// Where a function of the source is.
-fn inlined(function: &Whereabouts) -> String {
-    let Whereabouts { source, copies, inlined_into } = function;
+fn inlined(function: &InlineSites) -> String {
+    let InlineSites { source, copies, inlined_into } = function;
     let mut text = format!("  source      {source}\n");
     if let [_, _, ..] = &**copies {
         let names: Vec<String> = copies.iter().map(|copy| copy.name().replace('`', "")).collect();
@@ -118,7 +119,7 @@ fn inlined(function: &Whereabouts) -> String {
         number => text.push_str(&format!("{INDENT}inlined into {number} functions\n")),
     }
     for holder in inlined_into.iter().take(MOST_SHOWN) {
-        let Holder { places, obstacle, .. } = holder;
+        let InlineHost { places, obstacle, .. } = holder;
         let name = holder.name().replace('`', "");
         let places = if *places == 1 { String::new() } else { format!(", {places} places") };
         let obstacle =

@@ -13,14 +13,15 @@ mod object;
 mod objtool;
 mod run;
 mod types;
+pub mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::error::Result;
-use crate::host::ui::{self, Verbosity};
+use ui::Verbosity;
 
 /// Livepatches for stock kernels, written in Rust.
 ///
@@ -88,16 +89,6 @@ enum Command {
     Kbuild(kbuild::Args),
 }
 
-/// How results are written to stdout.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum MessageFormat {
-    /// For people.
-    #[default]
-    Human,
-    /// One JSON object a line, for programs.
-    Json,
-}
-
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(arguments(std::env::args_os()));
@@ -108,7 +99,7 @@ pub fn main() -> ExitCode {
     });
     crate::kbuild::make::use_own_stderr();
     dispatch(cli.command).unwrap_or_else(|error| {
-        ui::error(&error);
+        ui::failure(&error);
         ExitCode::from(error.exit_code())
     })
 }

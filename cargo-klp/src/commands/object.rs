@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::ui::Terminal;
 use crate::error::Result;
 use crate::kbuild::object::{self, Request};
+use crate::kernel::{Kernel, Target};
 
 /// Arguments of `cargo klp object`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,9 @@ pub struct Args {
     /// The .ko file of a module that is not the kernel's own.
     #[arg(long = "module")]
     modules: Vec<PathBuf>,
+    /// A file with debug information.
+    #[arg(long)]
+    debug_info: Vec<PathBuf>,
     /// What Kbuild links in the end.
     #[arg(long)]
     ko: PathBuf,
@@ -40,17 +45,28 @@ pub struct Args {
 
 /// Makes the object and the header, if they are not up to date.
 pub fn main(args: Args) -> Result<ExitCode> {
-    let Args { manifest_path, kdir, kbuild, kbuild_rustflags, objtool, modules, ko, header, output } = args;
-    object::make(&Request {
+    let Args {
         manifest_path,
         kdir,
         kbuild,
         kbuild_rustflags,
         objtool,
         modules,
+        debug_info,
         ko,
         header,
         output,
-    })?;
+    } = args;
+    let request = Request {
+        manifest_path,
+        target: Target { kernel: Kernel::from_kdir(&kdir)?, modules, debug_info },
+        kbuild,
+        kbuild_rustflags,
+        objtool,
+        ko,
+        header,
+        output,
+    };
+    object::make(&request, &Terminal)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::commands::args::{PackageArgs, TargetArgs};
+use super::args::{PackageArgs, TargetArgs};
+use super::ui::{self, Terminal};
 use crate::error::{Error, Result, exit, last_lines};
-use crate::host::ui;
 use crate::kbuild;
-use crate::kernel::{Kernel, Need};
+use crate::kernel::{KernelParts, Target};
 use crate::vm::{Outcome, Vm};
 
 /// Arguments of `cargo klp run`.
@@ -75,11 +75,11 @@ const LOAD: &str = include_str!("run/load.sh");
 
 /// Runs the command.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let (kernel, others) = args.target.find(Need::Image)?;
-    let modules = modules(args, &kernel, others)?;
+    let target = args.target.find(KernelParts::Image)?;
+    let modules = modules(args, &target)?;
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
 
-    let mut vm = Vm::new(&kernel).memory_mib(args.memory).cpus(args.cpus);
+    let mut vm = Vm::new(&target.kernel).report_to(&Terminal).memory_mib(args.memory).cpus(args.cpus);
     for directory in &args.share {
         vm = vm.share(directory);
     }
@@ -103,12 +103,13 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 }
 
 /// The modules to load: files first, then what is built. Without either, the crate here is built.
-fn modules(args: &Args, kernel: &Kernel, others: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+fn modules(args: &Args, target: &Target) -> Result<Vec<PathBuf>> {
     let file = |module: &PathBuf| fs::canonicalize(module).map_err(Error::io("open", module));
     let mut modules = args.modules.iter().map(file).collect::<Result<Vec<_>>>()?;
     if modules.is_empty() || !args.packages.packages.is_empty() {
-        let symbols_of: Vec<_> = modules.iter().cloned().chain(others).collect();
-        let built = kbuild::build(&args.packages.query(), kernel, &symbols_of)?;
+        let known = modules.iter().chain(&target.modules).cloned().collect();
+        let target = Target { modules: known, ..target.clone() };
+        let built = kbuild::build(&args.packages.query(), &target, &Terminal)?;
         modules.extend(built.into_iter().map(|built| built.ko));
     }
     Ok(modules)

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::commands::args::TargetArgs;
+use super::args::TargetArgs;
 use crate::error::Result;
-use crate::kernel::{Need, btf};
+use crate::kernel::{KernelParts, btf};
 
 /// Arguments of `cargo klp types`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
 
 /// Puts the types of a module into the cache and prints the directory.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let kernel = args.target.kernel.find_quietly(Need::Headers)?;
-    println!("{}", btf::module_directory(&kernel, &args.target.modules.absolute()?, &args.module)?.display());
+    let target = args.target.find_quietly(KernelParts::Headers)?;
+    println!("{}", btf::module_directory(&target, &args.module)?.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 use crate::host::cache::{self, Lock};
+use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
-use crate::host::ui;
 
 const ARCHIVE: &str = "http://deb.debian.org/debian";
 const SECURITY: &str = "http://deb.debian.org/debian-security";
@@ -25,25 +25,26 @@ const RUST_SUITE: &str = "trixie-backports";
 
 /// apt over one set of sources.
 #[derive(Debug)]
-pub struct Apt {
+pub struct Apt<'a> {
     options: Vec<OsString>,
+    reporter: &'a dyn Reporter,
     _lock: Lock,
 }
 
-impl Apt {
+impl<'a> Apt<'a> {
     /// apt over the sources of this machine's Debian release, for kernels and their sources.
-    pub fn stable() -> Result<Self> {
+    pub fn stable(reporter: &'a dyn Reporter) -> Result<Self> {
         let codename = debian_codename().unwrap_or_else(|| FALLBACK_CODENAME.into());
-        Self::open(&codename, &sources(&codename))
+        Self::open(&codename, &sources(&codename), reporter)
     }
 
     /// apt over the suite that holds newer versions of Rust.
-    pub fn rust() -> Result<Self> {
-        Self::open(RUST_SUITE, &stanza(ARCHIVE, RUST_SUITE))
+    pub fn rust(reporter: &'a dyn Reporter) -> Result<Self> {
+        Self::open(RUST_SUITE, &stanza(ARCHIVE, RUST_SUITE), reporter)
     }
 
     /// Writes the configuration and brings the package lists up to date.
-    fn open(name: &str, sources: &str) -> Result<Self> {
+    fn open(name: &str, sources: &str, reporter: &'a dyn Reporter) -> Result<Self> {
         let root = cache::root()?.join("apt").join(name);
         let lock = Lock::beside(&root)?;
         let folder = |name: &str| {
@@ -72,9 +73,10 @@ impl Apt {
             option("Acquire::Languages", OsStr::new("none")),
             option("Acquire::Retries", OsStr::new("3")),
         ];
-        let apt = Self { options: options.into_iter().flatten().collect(), _lock: lock };
+        let apt = Self { options: options.into_iter().flatten().collect(), reporter, _lock: lock };
 
-        let _spinner = ui::spinner("Updating", format_args!("the package lists of {name}"));
+        let lists = format!("the package lists of {name}");
+        let _progress = reporter.progress("Updating", &lists);
         run_tool(apt.command("apt-get").args(["-qq", "update"]))?;
         Ok(apt)
     }
@@ -118,12 +120,12 @@ impl Apt {
     ) -> Result<()> {
         let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
         let wanted = version.map_or_else(|| package.to_owned(), |version| format!("{package}={version}"));
-        let spinner = ui::spinner("Downloading", &wanted);
+        let progress = self.reporter.progress("Downloading", &wanted);
         run_tool(self.command("apt-get").args(["-qq", "download", &wanted]).current_dir(&folder))?;
         let mut debs = fs::read_dir(&folder).map_err(Error::io("read", folder.path()))?;
         let deb =
             debs.next().expect("apt-get has downloaded it").map_err(Error::io("read", folder.path()))?.path();
-        drop(spinner);
+        drop(progress);
         work(&deb)
     }
 }
@@ -158,10 +160,10 @@ pub fn rust_src() -> Result<PathBuf> {
 }
 
 /// Gets the Rust sources of the compiler's version into the cache.
-pub fn fetch_rust_src() -> Result<PathBuf> {
+pub fn fetch_rust_src(reporter: &dyn Reporter) -> Result<PathBuf> {
     let version = rustc_version()?;
     let entry = cache::entry(rust_src_key(&version), |dir| {
-        let apt = Apt::rust()?;
+        let apt = Apt::rust(reporter)?;
         let versions = apt.versions("rust-src")?;
         let package_version =
             versions.iter().find(|v| is_upstream(v, &version)).ok_or_else(|| Error::Request {

@@ -1,8 +1,8 @@
-//! This machine: its cache, Debian's archive, and what is told to the user.
+//! This machine: its cache, its programs, Debian's archive, and who is told what goes on.
 
 pub mod cache;
 pub mod debian;
 pub mod digest;
+pub mod report;
 pub(crate) mod sorted;
 pub mod tools;
-pub mod ui;

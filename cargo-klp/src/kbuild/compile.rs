@@ -13,15 +13,20 @@ use super::flags::{self, TARGET};
 use super::sysroot::sysroot;
 use super::workspace::{Crate, crate_of};
 use crate::error::{Error, Result};
+use crate::host::report::Reporter;
 use crate::host::tools::not_started;
-use crate::kernel::{Kernel, btf};
+use crate::kernel::{Target, btf};
 use crate::patch::manifest::Manifest;
 
 /// What the macros emit in a crate, for a kernel: compiled as fast as can be, and not linked.
-pub(crate) fn manifest_for(manifest_path: &Path, kernel: &Kernel, modules: &[PathBuf]) -> Result<Manifest> {
-    let rustflags = flags::rustflags(kernel)?;
+pub(crate) fn manifest_for(
+    manifest_path: &Path,
+    target: &Target,
+    reporter: &dyn Reporter,
+) -> Result<Manifest> {
+    let rustflags = flags::rustflags(&target.kernel)?;
     let krate = crate_of(manifest_path)?;
-    let library = compile(&krate, kernel, modules, &rustflags, &Product::MANIFEST)?;
+    let library = compile(&krate, target, &rustflags, &Product::MANIFEST, reporter)?;
     emitted(&members(&library)?)
 }
 
@@ -30,7 +35,7 @@ pub(super) struct Product {
     crate_type: &'static str,
     extension: &'static str,
     profile: &'static str,
-    folder: &'static str,
+    directory: &'static str,
     environment: &'static [(&'static str, &'static str)],
     config: &'static [&'static str],
 }
@@ -41,7 +46,7 @@ impl Product {
         crate_type: "--crate-type=staticlib",
         extension: "a",
         profile: "release",
-        folder: "klp",
+        directory: "klp",
         environment: &[
             ("CARGO_PROFILE_RELEASE_LTO", "fat"),
             ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
@@ -61,7 +66,7 @@ impl Product {
         crate_type: "--crate-type=rlib",
         extension: "rlib",
         profile: "dev",
-        folder: "klp/check",
+        directory: "klp/check",
         environment: &[
             ("CARGO_PROFILE_DEV_LTO", "off"),
             ("CARGO_PROFILE_DEV_PANIC", "abort"),
@@ -74,20 +79,20 @@ impl Product {
 }
 
 /// The library of a crate for a module of this kernel, compiled anew if cargo finds that it must be.
-pub(super) fn library(krate: &Crate, kdir: &Path, modules: &[PathBuf]) -> Result<PathBuf> {
-    let kernel = Kernel::from_kdir(kdir)?;
-    compile(krate, &kernel, modules, &flags::rustflags(&kernel)?, &Product::MODULE)
+pub(super) fn library(krate: &Crate, target: &Target, reporter: &dyn Reporter) -> Result<PathBuf> {
+    compile(krate, target, &flags::rustflags(&target.kernel)?, &Product::MODULE, reporter)
 }
 
 /// Compiles the crate and what it depends on to a library, which is as new as its sources.
 pub(super) fn compile(
     krate: &Crate,
-    kernel: &Kernel,
-    modules: &[PathBuf],
+    target: &Target,
     rustflags: &[String],
     product: &Product,
+    reporter: &dyn Reporter,
 ) -> Result<PathBuf> {
-    let mut encoded = vec!["--sysroot".to_owned(), sysroot(rustflags)?.to_string_lossy().into_owned()];
+    let mut encoded =
+        vec!["--sysroot".to_owned(), sysroot(rustflags, reporter)?.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);
     // The entries of a table have the order of the source, which is that of S2. By itself rustc sorts by symbol.
     encoded.push("-Zcodegen-source-order".into());
@@ -108,7 +113,7 @@ pub(super) fn compile(
         .arg("--manifest-path")
         .arg(&krate.package.manifest_path)
         .arg("--target-dir")
-        .arg(krate.target_directory.join(product.folder))
+        .arg(krate.target_directory.join(product.directory))
         .arg("--message-format=json-diagnostic-rendered-ansi")
         .args(product.config.iter().flat_map(|setting| ["--config", setting]))
         .env("RUSTC_BOOTSTRAP", "1")
@@ -119,8 +124,8 @@ pub(super) fn compile(
         .env_remove("MFLAGS")
         .stdout(Stdio::piped());
     // For `kernel_types!`; empty where the kernel has none, which is better than another kernel's.
-    command.env(env::BTF, btf::file(kernel)?.unwrap_or_default());
-    command.env(env::TYPES, btf::command(kernel, modules)?);
+    command.env(env::BTF, btf::file(&target.kernel)?.unwrap_or_default());
+    command.env(env::TYPES, btf::command(target)?);
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let mut library = None;
@@ -128,7 +133,7 @@ pub(super) fn compile(
         match message.map_err(Error::io("read from", "cargo"))? {
             Message::CompilerMessage(message) if !is_noise(&message.message.message) => {
                 let text = message.message.rendered.unwrap_or(message.message.message);
-                anstream::eprint!("{text}");
+                reporter.passed_on(&text);
             }
             Message::CompilerArtifact(artifact) if artifact.manifest_path == krate.package.manifest_path => {
                 library =

@@ -13,13 +13,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::compile;
 use super::flags::TARGET;
 use super::workspace::Crate;
-use super::{compile, list};
 use crate::error::{Error, Result};
+use crate::host::report::Reporter;
 use crate::host::tools::find_program;
-use crate::kernel::Kernel;
-use crate::kernel::debug_info;
+use crate::kernel::Target;
+use crate::kernel::debug_info::stamp;
 
 /// The file with what went into the module, in the folder where it was built.
 const RECORD: &str = ".klp_record";
@@ -63,26 +64,24 @@ const KERNEL_FOLDERS: [&str; 10] = [
 pub(super) struct Build<'a> {
     /// The patch crate.
     pub krate: &'a Crate,
-    /// The target.
-    pub kernel: &'a Kernel,
+    /// What it is built for.
+    pub target: &'a Target,
     /// Where it is built.
     pub dir: &'a Path,
     /// The module's name.
     pub module: &'a str,
     /// The folder of klp.mk and the glue.
     pub kbuild: &'a Path,
-    /// Modules that it needs symbols of.
-    pub modules: &'a [PathBuf],
 }
 
 impl Build<'_> {
     /// Whether nothing has changed since the module was built. Compiles the crate if only cargo knows.
-    pub(super) fn is_fresh(&self) -> Result<bool> {
+    pub(super) fn is_fresh(&self, reporter: &dyn Reporter) -> Result<bool> {
         let Ok(record) = fs::read_to_string(self.dir.join(RECORD)) else { return Ok(false) };
         if !self.is_unchanged(&record)? {
             return Ok(false);
         }
-        let library = compile::library(self.krate, &self.kernel.kdir, self.modules)?;
+        let library = compile::library(self.krate, self.target, reporter)?;
         // It may have been made anew just now.
         Ok(library == self.library() && record.lines().any(|line| line == fact(&library)))
     }
@@ -148,32 +147,34 @@ impl Build<'_> {
         variables.hash(&mut hasher);
         PROGRAMS.map(find_program).hash(&mut hasher);
         self.krate.package.manifest_path.hash(&mut hasher);
-        list(self.modules).hash(&mut hasher);
+        let Target { kernel, modules, debug_info } = self.target;
+        (modules, debug_info).hash(&mut hasher);
         Ok(format!(
             "cargo-klp {} {} for {} in {}, {:016x}",
             env!("CARGO_PKG_VERSION"),
             fact(&this).replace('\t', " "),
-            self.kernel.release,
-            self.kernel.kdir.display(),
+            kernel.release,
+            kernel.kdir.display(),
             hasher.finish()
         ))
     }
 
     /// The files that went into the module.
     fn inputs(&self) -> Option<BTreeSet<PathBuf>> {
-        let mut inputs: BTreeSet<PathBuf> = self.modules.iter().cloned().collect();
+        let Target { kernel, modules, debug_info } = self.target;
+        let mut inputs: BTreeSet<PathBuf> = modules.iter().chain(debug_info).cloned().collect();
         inputs.extend(files_in(self.kbuild));
         inputs.extend(PROGRAMS.iter().filter_map(|program| find_program(program)));
-        for base in [Some(self.kernel.kdir.clone()), common(&self.kernel.kdir)].into_iter().flatten() {
+        for base in [Some(kernel.kdir.clone()), common(&kernel.kdir)].into_iter().flatten() {
             for folder in KERNEL_FOLDERS {
                 let folder = base.join(folder);
                 inputs.extend(files_in(&folder));
                 inputs.insert(folder);
             }
         }
-        inputs.extend(self.kernel.image.clone());
-        inputs.extend(debug_info::stamp(&self.kernel.release));
-        inputs.extend(self.kernel.modules.iter().flat_map(|modules| files_in(modules)));
+        inputs.extend(kernel.image.clone());
+        inputs.extend(stamp(&kernel.release));
+        inputs.extend(kernel.modules.iter().flat_map(|modules| files_in(modules)));
         for object in [format!("{}_glue.o", self.module), format!("{}.mod.o", self.module)] {
             let path = self.dir.join(format!(".{object}.cmd"));
             let text = fs::read_to_string(&path).ok()?;
@@ -182,7 +183,7 @@ impl Build<'_> {
             let prefix =
                 compiler.and_then(|compiler| compiler.split_once("gcc")).map_or("", |(prefix, _)| prefix);
             inputs.extend(PROGRAMS.iter().filter_map(|program| find_program(&format!("{prefix}{program}"))));
-            inputs.extend(prerequisites.map(|path| self.kernel.kdir.join(path)));
+            inputs.extend(prerequisites.map(|path| kernel.kdir.join(path)));
         }
         let depinfo = self.library().with_extension("d");
         inputs.extend(of_cargo(&fs::read_to_string(&depinfo).ok()?));

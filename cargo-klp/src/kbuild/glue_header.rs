@@ -7,13 +7,16 @@ use klp_format::manifest::Param;
 use object::{Object, ObjectSymbol};
 
 use super::hook;
-use crate::kernel::Kernel;
+use crate::kernel::Target;
 use crate::patch::inspect;
 use crate::patch::manifest::{Count, Manifest};
 
-/// How the header for the glue starts; one of another version, or for another kernel, is written anew.
-pub(super) fn start(kernel: &Kernel) -> String {
-    format!("/* Written by cargo-klp {} for {}. */\n", env!("CARGO_PKG_VERSION"), kernel.release)
+/// How the header for the glue starts. One that was written by another version, for another kernel or with other
+/// debug information is written anew.
+pub(super) fn start(target: &Target) -> String {
+    let (version, release) = (env!("CARGO_PKG_VERSION"), &target.kernel.release);
+    let checked = target.debug_info.iter().map(|file| format!(", checked with {}", file.display()));
+    format!("/* Written by cargo-klp {version} for {release}{}. */\n", checked.collect::<String>())
 }
 
 /// What the glue must know of the patch and of what its Rust half calls.

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
-use anstream::adapter::strip_str;
+use console::strip_ansi_codes;
 
-use super::list;
 use crate::error::{Error, Result};
+use crate::host::report::Reporter;
 use crate::host::tools::not_started;
-use crate::kernel::Kernel;
+use crate::kernel::Target;
 
 /// The variable with the file that stands for stderr where this program runs within make.
 const STDERR: &str = "KLP_STDERR";
@@ -36,10 +36,10 @@ pub fn use_own_stderr() {
 /// make failed, or a tool warned.
 pub(super) fn run(
     package: &str,
-    kernel: &Kernel,
+    target: &Target,
     dir: &Path,
     crate_dir: &Path,
-    modules: &[PathBuf],
+    reporter: &dyn Reporter,
 ) -> Result<()> {
     let this = env::current_exe().map_err(Error::io("find", "this program"))?;
     let pipe = || Error::io("open", "a pipe");
@@ -47,11 +47,12 @@ pub(super) fn run(
     let mut command = Command::new("make");
     command
         .arg("-C")
-        .arg(&kernel.kdir)
+        .arg(&target.kernel.kdir)
         .arg(format!("M={}", dir.display()))
         .arg(format!("KLP_CRATE={}", crate_dir.display()))
         .arg(format!("CARGO_KLP={} klp", this.display()))
-        .arg(format!("KLP_MODULES={}", list(modules)))
+        .arg(format!("KLP_MODULES={}", list(&target.modules)))
+        .arg(format!("KLP_DEBUG_INFO={}", list(&target.debug_info)))
         .arg("modules")
         .env(STDERR, format!("/proc/{}/fd/{}", std::process::id(), rust_writer.as_raw_fd()))
         .env_remove("MAKEFLAGS")
@@ -64,24 +65,31 @@ pub(super) fn run(
     }
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-    let stdout = std::thread::spawn(move || lines(stdout).collect::<Vec<_>>());
-    let stderr = std::thread::spawn(move || lines(stderr).collect::<Vec<_>>());
-    let has_told = std::thread::spawn(move || show(rust));
-    let success = child.wait().map_err(Error::io("run", "make"))?.success();
-    // The pipe ends here: the programs within make open it through this process.
-    drop(rust_writer);
-    let join = "reading does not panic";
-    let (mut output, stderr) = (stdout.join().expect(join), stderr.join().expect(join));
-    output.extend(stderr);
-    outcome(package, success, has_told.join().expect(join), &output)
+    std::thread::scope(|scope| {
+        let stdout = scope.spawn(move || lines(stdout).collect::<Vec<_>>());
+        let stderr = scope.spawn(move || lines(stderr).collect::<Vec<_>>());
+        let has_told = scope.spawn(move || show(rust, reporter));
+        let status = child.wait().map_err(Error::io("run", "make"));
+        // The pipe ends here: the programs within make open it through this process.
+        drop(rust_writer);
+        let join = "reading does not panic";
+        let (mut output, stderr) = (stdout.join().expect(join), stderr.join().expect(join));
+        output.extend(stderr);
+        outcome(package, status?.success(), has_told.join().expect(join), &output)
+    })
+}
+
+/// Paths as a variable of make has them.
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// Shows what comes, and returns whether an error was among it.
-fn show(stream: impl Read) -> bool {
+fn show(stream: impl Read, reporter: &dyn Reporter) -> bool {
     let mut has_told = false;
     for line in lines(stream) {
-        has_told |= strip_str(&line).to_string().starts_with("error");
-        anstream::eprintln!("{line}");
+        has_told |= strip_ansi_codes(&line).starts_with("error");
+        reporter.passed_on(&format!("{line}\n"));
     }
     has_told
 }

@@ -25,8 +25,9 @@ use cargo_metadata::{Metadata, Package};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::host::ui;
-use crate::kernel::{Kernel, TESTED};
+use crate::host::report::Reporter;
+use crate::host::tools::find_program;
+use crate::kernel::{TESTED, Target};
 use crate::patch::inspect;
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::check_tables;
@@ -54,9 +55,10 @@ pub struct Built {
 ///
 /// For the `cargo klp` program only: Kbuild calls the running program back for the Rust half. Other
 /// programs run `cargo klp build --message-format json`.
-pub(crate) fn build(packages: &PackageQuery, kernel: &Kernel, modules: &[PathBuf]) -> Result<Vec<Built>> {
+pub(crate) fn build(packages: &PackageQuery, target: &Target, reporter: &dyn Reporter) -> Result<Vec<Built>> {
+    let kernel = &target.kernel;
     for (program, package) in [("make", "make"), ("ld", "binutils"), ("gcc", "gcc")] {
-        if crate::host::tools::find_program(program).is_none() {
+        if find_program(program).is_none() {
             return Err(Error::Missing {
                 what: format!("the program `{program}` (Debian package {package})"),
                 needed_for: "the target kernel's Kbuild".into(),
@@ -65,18 +67,25 @@ pub(crate) fn build(packages: &PackageQuery, kernel: &Kernel, modules: &[PathBuf
     }
     if !kernel.is_tested() {
         let tested = TESTED.join(" and ");
-        ui::warning(format_args!("klp is tested on {tested}, and nobody has tried it on {}", kernel.release));
+        reporter
+            .warning(&format!("klp is tested on {tested}, and nobody has tried it on {}", kernel.release));
     }
     let metadata = metadata(packages.manifest_path.as_deref())?;
     // Also made where Kbuild needs it; here, what is missing for it is an error of its own.
-    sysroot::sysroot(&flags::rustflags(kernel)?)?;
+    sysroot::sysroot(&flags::rustflags(kernel)?, reporter)?;
     select_packages(&metadata, packages)?
         .into_iter()
-        .map(|package| build_one(&metadata, package, kernel, modules))
+        .map(|package| build_one(&metadata, package, target, reporter))
         .collect()
 }
 
-fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &[PathBuf]) -> Result<Built> {
+fn build_one(
+    metadata: &Metadata,
+    package: &Package,
+    target: &Target,
+    reporter: &dyn Reporter,
+) -> Result<Built> {
+    let kernel = &target.kernel;
     let module = package.name.replace('-', "_");
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
     let dir = PathBuf::from(metadata.target_directory.join("klp")).join(&kernel.release).join(&module);
@@ -102,12 +111,12 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &
     let krate =
         Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() };
     let kbuild = klp_mk.parent().expect("a file is in a folder");
-    let build = fresh::Build { krate: &krate, kernel, dir: &dir, module: &module, kbuild, modules };
-    let is_fresh = build.is_fresh()?;
+    let build = fresh::Build { krate: &krate, target, dir: &dir, module: &module, kbuild };
+    let is_fresh = build.is_fresh(reporter)?;
     if !is_fresh {
         build.forget()?;
         let started = SystemTime::now();
-        if let Err(error) = make_one(package, kernel, &dir, modules) {
+        if let Err(error) = make_one(package, target, &dir, reporter) {
             build.discard(&error)?;
             return Err(error);
         }
@@ -115,7 +124,7 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &
     }
     let warnings = object::warnings(&dir.join(format!("{module}_rust.o")))?;
     if is_fresh {
-        warnings.iter().for_each(ui::warning);
+        warnings.iter().for_each(|warning| reporter.warning(warning));
     }
     let ko = dir.join(format!("{module}.ko"));
     let manifest = check(&ko, &module, &kernel.release)?;
@@ -124,10 +133,11 @@ fn build_one(metadata: &Metadata, package: &Package, kernel: &Kernel, modules: &
 }
 
 /// Has Kbuild make a module.
-fn make_one(package: &Package, kernel: &Kernel, dir: &Path, modules: &[PathBuf]) -> Result<()> {
+fn make_one(package: &Package, target: &Target, dir: &Path, reporter: &dyn Reporter) -> Result<()> {
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
-    let _progress = ui::spinner("Building", format!("{} for {}", package.name, kernel.release));
-    make::run(&package.name, kernel, dir, crate_dir.as_std_path(), modules)
+    let what = format!("{} for {}", package.name, target.kernel.release);
+    let _progress = reporter.progress("Building", &what);
+    make::run(&package.name, target, dir, crate_dir.as_std_path(), reporter)
 }
 
 /// Looks at the finished module: every table entry is there, and the kernel will know it as a livepatch.
@@ -140,9 +150,4 @@ fn check(ko: &Path, module: &str, release: &str) -> Result<Manifest> {
     inspect::modinfo::check(ko, &file, module, release, enabled)?;
     finish::verify(ko, &data)?;
     Ok(manifest)
-}
-
-/// Paths as a variable of make has them.
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
 }

@@ -15,10 +15,9 @@ use super::workspace::crate_of;
 use super::{flags, glue_header, hook, linked, objtool};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
+use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
-use crate::host::ui;
-use crate::kernel::Kernel;
-use crate::kernel::debug_info;
+use crate::kernel::{Target, debug_info};
 use crate::patch::check;
 use crate::patch::manifest::Manifest;
 use crate::patch::resolve::resolve;
@@ -29,16 +28,14 @@ use crate::patch::tables::{self, check_tables};
 pub struct Request {
     /// The patch crate's Cargo.toml.
     pub manifest_path: PathBuf,
-    /// The build directory of the target kernel.
-    pub kdir: PathBuf,
+    /// What it is built for.
+    pub target: Target,
     /// The directory of klp.lds and the glue.
     pub kbuild: PathBuf,
     /// What Kbuild has in `KBUILD_RUSTFLAGS`.
     pub kbuild_rustflags: String,
     /// The objtool command line, where it must run on the object alone.
     pub objtool: Option<String>,
-    /// The .ko files of modules that are not the kernel's own.
-    pub modules: Vec<PathBuf>,
     /// What Kbuild links in the end.
     pub ko: PathBuf,
     /// The header for the glue.
@@ -58,21 +55,21 @@ const ENGINE_ENTRIES: [&str; 6] = [
 ];
 
 /// Makes the object and the header, if they are not up to date.
-pub fn make(request: &Request) -> Result<()> {
-    let kernel = Kernel::from_kdir(&request.kdir)?;
-    let rustflags = flags::rustflags(&kernel)?;
-    flags::check_kbuild(&kernel, &rustflags, &request.kbuild_rustflags)?;
+pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
+    let target = &request.target;
+    let rustflags = flags::rustflags(&target.kernel)?;
+    flags::check_kbuild(&target.kernel, &rustflags, &request.kbuild_rustflags)?;
     let krate = crate_of(&request.manifest_path)?;
-    let library = compile(&krate, &kernel, &request.modules, &rustflags, &Product::MODULE)?;
+    let library = compile(&krate, target, &rustflags, &Product::MODULE, reporter)?;
     let script = request.kbuild.join("klp.lds");
     let old = fs::read_to_string(&request.header).unwrap_or_default();
     // What is known of the kernel may have become more since.
-    let given = debug_info::stamp(&kernel.release)?;
-    let debug_info = given.exists().then_some(&given);
-    let inputs = [&library, &script].into_iter().chain(&request.modules).chain(debug_info);
-    if is_newer(&request.output, inputs) && old.starts_with(&glue_header::start(&kernel)) {
+    let fetched = debug_info::stamp(&target.kernel.release)?;
+    let fetched = fetched.exists().then_some(&fetched);
+    let inputs = [&library, &script].into_iter().chain(&target.modules).chain(fetched);
+    if is_newer(&request.output, inputs) && old.starts_with(&glue_header::start(target)) {
         hook::write(&request.ko, &request.kbuild)?;
-        warnings(&request.output)?.iter().for_each(ui::warning);
+        warnings(&request.output)?.iter().for_each(|warning| reporter.warning(warning));
         return Ok(());
     }
     let members = members(&library)?;
@@ -83,12 +80,12 @@ pub fn make(request: &Request) -> Result<()> {
             help: "write `livepatch! { license: \"GPL\", … }` at the crate's root".into(),
         });
     }
-    let outcome = check::check(&manifest, &kernel, &request.modules)?.into_error(&kernel.release)?;
-    outcome.unchecked.iter().for_each(ui::note);
-    outcome.warnings.iter().for_each(ui::warning);
+    let outcome = check::check(&manifest, target, reporter)?.into_error(&target.kernel.release)?;
+    outcome.unchecked.iter().for_each(|note| reporter.note(note));
+    outcome.warnings.iter().for_each(|warning| reporter.warning(&warning.to_string()));
     let said: String = outcome.warnings.iter().map(|warning| format!("{warning}\n")).collect();
     write_if_changed(&warnings_file(&request.output), &said)?;
-    let symbols = resolve(&manifest.symbols, &kernel, &request.modules)?;
+    let symbols = resolve(&manifest.symbols, target, reporter)?;
     let linked = request.output.with_extension("o.tmp");
     link(&members, &script, &manifest, &linked)?;
     let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
@@ -102,7 +99,7 @@ pub fn make(request: &Request) -> Result<()> {
     }
     let digest = format!("{}\n", Digest::of(&data));
     write_if_changed(&request.output.with_extension("id"), &digest)?;
-    let header = glue_header::start(&kernel) + &glue_header::of(&manifest, &file);
+    let header = glue_header::start(target) + &glue_header::of(&manifest, &file);
     write_if_changed(&request.header, &header)?;
     hook::write(&request.ko, &request.kbuild)?;
     fs::rename(&linked, &request.output).map_err(Error::io("write", &request.output))

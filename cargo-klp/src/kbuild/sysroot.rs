@@ -10,8 +10,9 @@ use std::process::Command;
 
 use super::flags::TARGET;
 use crate::error::{Error, Result};
+use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
-use crate::host::{cache, debian, ui};
+use crate::host::{cache, debian};
 
 /// Stands for the compiler's own crate of that name: what it would bring (memcpy and the like) the
 /// kernel exports.
@@ -27,14 +28,15 @@ const COMPILER_BUILTINS: &str = "\
 const SOURCE: &str = "library";
 
 /// The sysroot that has `core` for `flags`.
-pub fn sysroot(flags: &[String]) -> Result<PathBuf> {
+pub fn sysroot(flags: &[String], reporter: &dyn Reporter) -> Result<PathBuf> {
     let version = debian::rustc_version()?;
     let mut hasher = DefaultHasher::new();
     (COMPILER_BUILTINS, SOURCE, flags).hash(&mut hasher);
     let key = Path::new("sysroots").join(format!("{version}-{:016x}", hasher.finish()));
     cache::entry(key, |dir| {
         let source = debian::rust_src()?;
-        let _spinner = ui::spinner("Compiling", format!("core {version} with the kernel's flags, once"));
+        let what = format!("core {version} with the kernel's flags, once");
+        let _progress = reporter.progress("Compiling", &what);
         let library = dir.join("lib/rustlib").join(TARGET).join("lib");
         fs::create_dir_all(&library).map_err(Error::io("create", &library))?;
         let builtins = dir.join("compiler_builtins.rs");

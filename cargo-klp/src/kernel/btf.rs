@@ -14,15 +14,20 @@ use object::{Object as _, ObjectSection};
 use crate::error::{Error, Result};
 use crate::host::cache;
 use crate::kernel::symbols::{self, VMLINUX};
-use crate::kernel::{Kernel, KernelArgs, Need, available};
+use crate::kernel::{Kernel, KernelParts, KernelQuery, Target, available};
 
 /// The command `cargo klp types`, for a kernel and with these modules besides its own; `kernel_types!` adds the
 /// module's name. Its words are separated as cargo separates encoded flags.
-pub(crate) fn command(kernel: &Kernel, modules: &[PathBuf]) -> Result<OsString> {
+pub(crate) fn command(target: &Target) -> Result<OsString> {
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
-    let words =
-        [this.as_os_str(), "klp".as_ref(), "types".as_ref(), "--kdir".as_ref(), kernel.kdir.as_os_str()];
-    let given = modules.iter().flat_map(|module| ["--module".as_ref(), module.as_os_str()]);
+    let words = [
+        this.as_os_str(),
+        "klp".as_ref(),
+        "types".as_ref(),
+        "--kdir".as_ref(),
+        target.kernel.kdir.as_os_str(),
+    ];
+    let given = target.modules.iter().flat_map(|module| ["--module".as_ref(), module.as_os_str()]);
     Ok(words
         .into_iter()
         .chain(given)
@@ -52,16 +57,17 @@ pub fn of_kernel(kernel: &Kernel) -> Result<Option<Types>> {
 }
 
 /// The file with the BTF of an object: vmlinux, or a module.
-pub fn file_of(kernel: &Kernel, modules: &[PathBuf], object: &str) -> Result<Option<PathBuf>> {
+pub fn file_of(target: &Target, object: &str) -> Result<Option<PathBuf>> {
     if object == VMLINUX {
-        return file(kernel);
+        return file(&target.kernel);
     }
-    Ok(Some(module_directory(kernel, modules, object)?.join("btf")))
+    Ok(Some(module_directory(target, object)?.join("btf")))
 }
 
 /// The directory of the cache with the BTF of a module, and the path of the module.
-pub fn module_directory(kernel: &Kernel, modules: &[PathBuf], name: &str) -> Result<PathBuf> {
-    let ko = symbols::module_file(kernel, modules, name)?;
+pub fn module_directory(target: &Target, name: &str) -> Result<PathBuf> {
+    let kernel = &target.kernel;
+    let ko = symbols::module_file(target, name)?;
     let unknown = |why: &str, help: &str| Error::Request {
         message: format!("the types of `{name}` in kernel {} are not known: {why}", kernel.release),
         help: help.into(),
@@ -90,10 +96,9 @@ pub fn module_directory(kernel: &Kernel, modules: &[PathBuf], name: &str) -> Res
 
 /// Puts the types of all kernels here into the cache, where `kernel_types!` finds them in an editor.
 pub fn prepare() -> Result<()> {
-    for release in available(Need::Headers)? {
-        let args = KernelArgs { kernel: Some(release), kdir: None };
+    for release in available(KernelParts::Headers)? {
         // One that can't be patched is not looked at.
-        if let Ok(kernel) = args.find_quietly(Need::Headers) {
+        if let Ok(kernel) = KernelQuery::Release(release).find(KernelParts::Headers) {
             file(&kernel)?;
         }
     }

@@ -11,26 +11,24 @@ use std::process::Command;
 use crate::error::{Error, Result};
 use crate::host::cache;
 use crate::host::debian::Apt;
+use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
-use crate::host::ui;
 
-/// Which kernel to work with, as given on the command line.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct KernelArgs {
-    /// A kernel release, such as 6.12.117+deb12-amd64, or a series: 6.12 is its newest release here.
-    ///
-    /// Without it, the running kernel if it can be used, else the newest one that can.
-    #[arg(long, value_name = "RELEASE")]
-    pub kernel: Option<String>,
-
-    /// A kernel build directory, what /lib/modules/RELEASE/build points to.
-    #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
-    pub kdir: Option<PathBuf>,
+/// Which kernel is meant.
+#[derive(Clone, Debug, Default)]
+pub enum KernelQuery {
+    /// The running kernel if it has what is needed, else the newest one that has.
+    #[default]
+    Any,
+    /// A release, such as `6.12.117+deb12-amd64`, or the newest of a series, such as `6.12`.
+    Release(String),
+    /// A build directory, what `/lib/modules/RELEASE/build` points to.
+    BuildDir(PathBuf),
 }
 
-/// What a kernel must have on this machine.
+/// The parts of a kernel that must be on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum KernelParts {
     /// The headers, to build modules.
     Headers,
     /// The headers, and the image and modules to boot.
@@ -61,40 +59,36 @@ pub struct Kernel {
     config: BTreeMap<String, String>,
 }
 
-impl KernelArgs {
-    /// Finds the kernel that was asked for and says which it is where that was left open.
-    pub fn find(&self, need: Need) -> Result<Kernel> {
-        let kernel = self.find_quietly(need)?;
-        if self.kdir.is_none() && self.kernel.as_ref() != Some(&kernel.release) {
-            ui::status("Kernel", &kernel.release);
-        }
-        Ok(kernel)
-    }
-
-    /// Finds the kernel that was asked for.
-    pub fn find_quietly(&self, need: Need) -> Result<Kernel> {
-        if let Some(kdir) = &self.kdir {
-            return Kernel::from_kdir(kdir);
-        }
-        let mut places = places()?;
-        places.retain(|place| place.has(need));
-        let wanted = self.kernel.as_deref();
+impl KernelQuery {
+    /// Finds the kernel that is meant.
+    ///
+    /// # Errors
+    ///
+    /// This machine has no such kernel with these parts, or it cannot load livepatches.
+    pub fn find(&self, parts: KernelParts) -> Result<Kernel> {
+        let wanted = match self {
+            Self::BuildDir(kdir) => return Kernel::from_kdir(kdir),
+            Self::Release(release) => Some(release.as_str()),
+            Self::Any => None,
+        };
+        let mut installed = installed_kernels()?;
+        installed.retain(|kernel| kernel.has(parts));
         let running = || rustix::system::uname().release().to_string_lossy().into_owned();
         let chosen = match wanted {
-            Some(wanted) => newest(&places, wanted),
-            None => newest(&places, &running()).or_else(|| places.iter().max_by(|a, b| a.order(b))),
+            Some(wanted) => newest(&installed, wanted),
+            None => newest(&installed, &running()).or_else(|| installed.iter().max_by(|a, b| a.order(b))),
         };
-        let Some(place) = chosen else {
+        let Some(kernel) = chosen else {
             return Err(Error::NoKernel {
-                wanted: match need {
-                    Need::Headers => format!("{} with headers", wanted.unwrap_or("at all")),
-                    Need::Image => format!("{} with headers and image", wanted.unwrap_or("at all")),
+                wanted: match parts {
+                    KernelParts::Headers => format!("{} with headers", wanted.unwrap_or("at all")),
+                    KernelParts::Image => format!("{} with headers and image", wanted.unwrap_or("at all")),
                 },
                 series: wanted.unwrap_or(DEFAULT_SERIES).into(),
-                available: releases(&places),
+                available: releases(&installed),
             });
         };
-        place.open()
+        kernel.open()
     }
 }
 
@@ -104,10 +98,10 @@ impl Kernel {
     pub fn from_kdir(kdir: &Path) -> Result<Self> {
         let kdir = fs::canonicalize(kdir).map_err(Error::io("open", kdir))?;
         let release = release_of(&kdir)?;
-        let place = places()?.into_iter().find(|place| {
-            place.release == release && fs::canonicalize(&place.kdir).is_ok_and(|known| known == kdir)
+        let kernel = installed_kernels()?.into_iter().find(|kernel| {
+            kernel.release == release && fs::canonicalize(&kernel.kdir).is_ok_and(|known| known == kdir)
         });
-        place.unwrap_or_else(|| Place::new(release, kdir, "/".as_ref())).open()
+        kernel.unwrap_or_else(|| InstalledKernel::new(release, kdir, "/".as_ref())).open()
     }
 
     /// Whether it is of a series that all tests run on.
@@ -138,13 +132,15 @@ impl Kernel {
     }
 
     /// Where the same kernel stands with its image.
-    fn twin(&self) -> Option<Place> {
+    fn twin(&self) -> Option<InstalledKernel> {
         let exports = |kdir: &Path| fs::read(kdir.join("Module.symvers")).ok();
         let mine = exports(&self.kdir)?;
-        let is_twin = |place: &Place| {
-            place.release == self.release && place.has_image() && exports(&place.kdir).as_ref() == Some(&mine)
+        let is_twin = |kernel: &InstalledKernel| {
+            kernel.release == self.release
+                && kernel.has_image()
+                && exports(&kernel.kdir).as_ref() == Some(&mine)
         };
-        places().ok()?.into_iter().find(is_twin)
+        installed_kernels().ok()?.into_iter().find(is_twin)
     }
 
     /// The compiler that the kernel's build asks for, where its packages name one.
@@ -172,14 +168,14 @@ impl Kernel {
 
 /// Where one release stands on this machine; it may be incomplete.
 #[derive(Clone, Debug)]
-struct Place {
+struct InstalledKernel {
     release: String,
     kdir: PathBuf,
     image: PathBuf,
     modules: PathBuf,
 }
 
-impl Place {
+impl InstalledKernel {
     fn new(release: String, kdir: PathBuf, root: &Path) -> Self {
         let image = root.join(format!("boot/vmlinuz-{release}"));
         let modules = root.join("lib/modules").join(&release);
@@ -190,9 +186,9 @@ impl Place {
         self.image.exists() && self.modules.join("modules.dep").exists()
     }
 
-    fn has(&self, need: Need) -> bool {
+    fn has(&self, parts: KernelParts) -> bool {
         let headers = auto_conf(&self.kdir).exists();
-        headers && (need == Need::Headers || self.has_image())
+        headers && (parts == KernelParts::Headers || self.has_image())
     }
 
     /// By release; of the same release the one that can be booted.
@@ -232,10 +228,10 @@ fn series(release: &str) -> Option<(u32, u32)> {
 }
 
 /// Releases on this machine that have what is needed, the newest first.
-pub fn available(need: Need) -> Result<Vec<String>> {
-    let mut places = places()?;
-    places.retain(|place| place.has(need));
-    Ok(releases(&places))
+pub fn available(parts: KernelParts) -> Result<Vec<String>> {
+    let mut installed = installed_kernels()?;
+    installed.retain(|kernel| kernel.has(parts));
+    Ok(releases(&installed))
 }
 
 /// Whether a release is the one wanted, or belongs to the wanted series.
@@ -243,38 +239,38 @@ pub fn matches(release: &str, wanted: &str) -> bool {
     release.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+', '~']))
 }
 
-fn newest<'a>(places: &'a [Place], wanted: &str) -> Option<&'a Place> {
-    places.iter().filter(|place| matches(&place.release, wanted)).max_by(|a, b| a.order(b))
+fn newest<'a>(installed: &'a [InstalledKernel], wanted: &str) -> Option<&'a InstalledKernel> {
+    installed.iter().filter(|kernel| matches(&kernel.release, wanted)).max_by(|a, b| a.order(b))
 }
 
-fn releases(places: &[Place]) -> Vec<String> {
-    let mut releases: Vec<_> = places.iter().map(|place| place.release.clone()).collect();
+fn releases(installed: &[InstalledKernel]) -> Vec<String> {
+    let mut releases: Vec<_> = installed.iter().map(|kernel| kernel.release.clone()).collect();
     releases.sort_by(|a, b| alphanumeric_sort::compare_str(b, a));
     releases.dedup();
     releases
 }
 
 /// The kernels installed and cached.
-fn places() -> Result<Vec<Place>> {
-    let mut places = installed(Path::new("/"));
-    places.extend(cached(&cache::root()?.join("kernels")));
-    Ok(places)
+fn installed_kernels() -> Result<Vec<InstalledKernel>> {
+    let mut installed = installed(Path::new("/"));
+    installed.extend(cached(&cache::root()?.join("kernels")));
+    Ok(installed)
 }
 
-fn installed(root: &Path) -> Vec<Place> {
+fn installed(root: &Path) -> Vec<InstalledKernel> {
     let modules = root.join("lib/modules");
     names(&modules)
         .into_iter()
-        .map(|release| Place::new(release.clone(), modules.join(release).join("build"), root))
+        .map(|release| InstalledKernel::new(release.clone(), modules.join(release).join("build"), root))
         .collect()
 }
 
-fn cached(kernels: &Path) -> Vec<Place> {
+fn cached(kernels: &Path) -> Vec<InstalledKernel> {
     names(kernels)
         .into_iter()
         .map(|release| {
             let root = kernels.join(&release).join("root");
-            Place::new(release.clone(), headers_dir(&root, &release), &root)
+            InstalledKernel::new(release.clone(), headers_dir(&root, &release), &root)
         })
         .collect()
 }
@@ -326,8 +322,8 @@ fn parse_config(text: &str) -> BTreeMap<String, String> {
 
 /// Gets a kernel's headers, image and modules into the cache: a release, or the newest of a series.
 /// Returns the release.
-pub fn fetch(wanted: &str) -> Result<String> {
-    let apt = Apt::stable()?;
+pub fn fetch(wanted: &str, reporter: &dyn Reporter) -> Result<String> {
+    let apt = Apt::stable(reporter)?;
     let release = newest_in_archive(&apt, wanted)?;
     let kernels = cache::root()?.join("kernels");
     cache::entry(kernels.join(&release), |dir| {
@@ -424,11 +420,11 @@ mod tests {
         for release in ["6.12.9+deb12-amd64", "6.12.117+deb12-amd64", "6.1.0-56-amd64", "6.1.0-9-amd64"] {
             add(root.path(), release, true, true);
         }
-        let places = installed(root.path());
-        assert_eq!(newest(&places, "6.12").unwrap().release, "6.12.117+deb12-amd64");
-        assert_eq!(newest(&places, "6.1").unwrap().release, "6.1.0-56-amd64");
+        let installed = installed(root.path());
+        assert_eq!(newest(&installed, "6.12").unwrap().release, "6.12.117+deb12-amd64");
+        assert_eq!(newest(&installed, "6.1").unwrap().release, "6.1.0-56-amd64");
         assert_eq!(
-            releases(&places),
+            releases(&installed),
             ["6.12.117+deb12-amd64", "6.12.9+deb12-amd64", "6.1.0-56-amd64", "6.1.0-9-amd64"]
         );
     }
@@ -439,13 +435,13 @@ mod tests {
         add(root.path(), "1", true, false);
         add(root.path(), "2", false, true);
         add(root.path(), "3", true, true);
-        let having = |need| {
-            let mut places = installed(root.path());
-            places.retain(|place| place.has(need));
-            releases(&places)
+        let having = |parts| {
+            let mut installed = installed(root.path());
+            installed.retain(|kernel| kernel.has(parts));
+            releases(&installed)
         };
-        assert_eq!(having(Need::Headers), ["3", "1"]);
-        assert_eq!(having(Need::Image), ["3"]);
+        assert_eq!(having(KernelParts::Headers), ["3", "1"]);
+        assert_eq!(having(KernelParts::Image), ["3"]);
     }
 
     #[test]
@@ -454,8 +450,8 @@ mod tests {
         add(plain.path(), "6.12", true, false);
         add(bootable.path(), "6.12", true, true);
         for order in [[&plain, &bootable], [&bootable, &plain]] {
-            let places: Vec<_> = order.iter().flat_map(|root| installed(root.path())).collect();
-            assert!(newest(&places, "6.12").unwrap().has_image());
+            let installed: Vec<_> = order.iter().flat_map(|root| installed(root.path())).collect();
+            assert!(newest(&installed, "6.12").unwrap().has_image());
         }
     }
 

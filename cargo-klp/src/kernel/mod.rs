@@ -5,5 +5,7 @@ pub mod debug_info;
 pub mod image;
 mod installed;
 pub mod symbols;
+mod target;
 
-pub use installed::{DEFAULT_SERIES, Kernel, KernelArgs, Need, TESTED, available, fetch, matches};
+pub use installed::{DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, TESTED, available, fetch, matches};
+pub use target::Target;

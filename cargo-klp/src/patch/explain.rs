@@ -1,14 +1,11 @@
 //! What a kernel has under a name, and whether it can be patched.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
 use crate::kernel::debug_info::stem;
 use crate::kernel::symbols::{Symbols, VMLINUX};
-use crate::patch::check::{Loaded, Whereabouts, absence, obstacle};
+use crate::patch::check::{InlineSites, ObjectInfo, absence, obstacle};
 
 /// What is known of a name in an object.
 #[derive(Debug, Serialize)]
@@ -24,15 +21,15 @@ pub struct Explanation {
     /// How it is exported: the namespace, which is empty for most.
     pub exported: Option<String>,
     /// The symbols of that name.
-    pub places: Vec<Place>,
+    pub places: Vec<SymbolInfo>,
     /// The functions that the source has of that name, without what the compiler added to it, and where they were
     /// inlined; `None` where no debug information is at hand.
-    pub functions: Option<Vec<Whereabouts>>,
+    pub functions: Option<Vec<InlineSites>>,
 }
 
 /// One symbol of a name.
 #[derive(Debug, Serialize)]
-pub struct Place {
+pub struct SymbolInfo {
     /// The `sympos` that means it.
     pub sympos: u64,
     /// Its kind, as nm has it.
@@ -46,10 +43,9 @@ pub struct Place {
 }
 
 /// Where to look for a name that may be anyone's: in vmlinux, and where that lacks it in the modules that have it.
-pub fn objects(kernel: &Kernel, symbol: &str, modules: &[PathBuf]) -> Result<Vec<String>> {
+pub fn objects(symbols: &Symbols<'_>, symbol: &str) -> Result<Vec<String>> {
     /// What so many modules have is explained for each.
     const MOST: usize = 8;
-    let symbols = Symbols::of(kernel, modules)?;
     if !symbols.object(VMLINUX)?.named(symbol).is_empty() {
         return Ok(vec![VMLINUX.into()]);
     }
@@ -59,7 +55,7 @@ pub fn objects(kernel: &Kernel, symbol: &str, modules: &[PathBuf]) -> Result<Vec
         0 => Ok(vec![VMLINUX.into()]),
         1..=MOST => Ok(found),
         count => Err(Error::Request {
-            message: format!("{count} modules of {} have `{symbol}`", kernel.release),
+            message: format!("{count} modules of {} have `{symbol}`", symbols.release()),
             help: format!(
                 "choose one of {}, …: `cargo klp explain {}:{symbol}`",
                 found[..MOST].join(", "),
@@ -76,18 +72,17 @@ pub fn parse(text: &str) -> (&str, &str) {
 }
 
 /// What a kernel has under a name.
-pub fn explain(kernel: &Kernel, object: &str, symbol: &str, modules: &[PathBuf]) -> Result<Explanation> {
-    let symbols = Symbols::of(kernel, modules)?;
-    let loaded = Loaded::of(kernel, &symbols, object)?;
-    let named = loaded.object.named(symbol);
-    let functions = Whereabouts::named(&loaded, stem(symbol));
+pub fn explain(symbols: &Symbols<'_>, object: &str, symbol: &str) -> Result<Explanation> {
+    let info = ObjectInfo::of(symbols, object)?;
+    let named = info.object.named(symbol);
+    let functions = InlineSites::named(&info, stem(symbol));
     let is_in_source =
         functions.as_ref().is_some_and(|functions| !functions.is_empty()) && stem(symbol) == symbol;
     if named.is_empty() && !is_in_source {
-        return Err(absent(&symbols, &loaded, symbol));
+        return Err(absent(symbols, &info, symbol));
     }
     let mut prototypes = Vec::new();
-    if let Some(types) = &loaded.types {
+    if let Some(types) = &info.types {
         let read = || {
             types
                 .prototypes(symbol)?
@@ -99,34 +94,34 @@ pub fn explain(kernel: &Kernel, object: &str, symbol: &str, modules: &[PathBuf])
         prototypes.dedup();
     }
     let unique = named.len() == 1;
-    let place = |found: &crate::kernel::symbols::Symbol| Place {
+    let place = |found: &crate::kernel::symbols::Symbol| SymbolInfo {
         sympos: if unique { 0 } else { found.position },
         kind: found.kind,
         address: found.address,
-        between: loaded.object.neighbours(found),
-        obstacle: obstacle(&loaded, found),
+        between: info.object.neighbours(found),
+        obstacle: obstacle(&info, found),
     };
     Ok(Explanation {
-        release: kernel.release.clone(),
+        release: symbols.release().into(),
         object: object.into(),
         symbol: symbol.into(),
         prototypes,
-        exported: loaded.object.export(symbol).map(|export| export.namespace.unwrap_or_default()),
+        exported: info.object.export(symbol).map(|export| export.namespace.unwrap_or_default()),
         places: named.iter().map(place).collect(),
         functions,
     })
 }
 
 /// The error for a name that an object lacks.
-pub(crate) fn absent(symbols: &Symbols<'_>, loaded: &Loaded<'_>, symbol: &str) -> Error {
-    let object = &loaded.object.name;
-    if let Some(why) = absence(loaded, symbol) {
+pub(crate) fn absent(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, symbol: &str) -> Error {
+    let object = &info.object.name;
+    if let Some(why) = absence(info, symbol) {
         return Error::Request {
             message: format!("`{symbol}` has no symbol in {object} of {}", symbols.release()),
             help: why,
         };
     }
-    let near = loaded.object.nearest(symbol);
+    let near = info.object.nearest(symbol);
     let elsewhere = symbols.modules_with(symbol).unwrap_or_default();
     let help = if let [other, ..] = &*elsewhere {
         format!("{} has it: write `{other}:{symbol}`", elsewhere.join(", "))

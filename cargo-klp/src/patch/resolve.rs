@@ -1,12 +1,12 @@
 //! Where the symbols are that `#[klp_symbols]` declares: found on the target, or a build error.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use klp_format::manifest::{Symbol as Wanted, SymbolKind};
+use klp_format::manifest::{Symbol as SymbolRequest, SymbolKind};
 
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
+use crate::host::report::Reporter;
+use crate::kernel::Target;
 use crate::kernel::symbols::{Object, Symbol, Symbols, VMLINUX};
 use crate::patch::inspect::symbols::PREFIX;
 
@@ -29,24 +29,24 @@ pub struct ResolvedSymbol {
 type Found<T> = std::result::Result<T, String>;
 
 /// Finds all symbols, or says of each that can't be used why.
-pub fn resolve(wanted: &[Wanted], kernel: &Kernel, modules: &[PathBuf]) -> Result<Resolved> {
+pub fn resolve(requests: &[SymbolRequest], target: &Target, reporter: &dyn Reporter) -> Result<Resolved> {
     let (mut resolved, mut faults) = (Resolved::new(), Vec::new());
-    if wanted.is_empty() {
+    if requests.is_empty() {
         return Ok(resolved);
     }
-    let symbols = Symbols::of(kernel, modules)?;
+    let symbols = Symbols::of(target, reporter)?;
     let mut objects = BTreeMap::new();
-    for wanted in wanted {
-        if !objects.contains_key(&wanted.object) {
-            objects.insert(&wanted.object, symbols.object(&wanted.object)?);
+    for request in requests {
+        if !objects.contains_key(&request.object) {
+            objects.insert(&request.object, symbols.object(&request.object)?);
         }
-        match find(&symbols, &objects[&wanted.object], wanted)? {
-            Ok(target) => {
-                let taken = resolved.insert(wanted.placeholder.clone(), target.clone());
-                if taken.is_some_and(|other| other != target) {
+        match find(&symbols, &objects[&request.object], request)? {
+            Ok(found) => {
+                let taken = resolved.insert(request.placeholder.clone(), found.clone());
+                if taken.is_some_and(|other| other != found) {
                     faults.push(format!(
                         "`{}` is declared with the same `sympos` twice, which means another number each time: write numbers",
-                        wanted.symbol
+                        request.symbol
                     ));
                 }
             }
@@ -57,20 +57,24 @@ pub fn resolve(wanted: &[Wanted], kernel: &Kernel, modules: &[PathBuf]) -> Resul
     if faults.is_empty() {
         return Ok(resolved);
     }
-    Err(Error::Symbols { release: kernel.release.clone(), faults })
+    Err(Error::Symbols { release: target.kernel.release.clone(), faults })
 }
 
 /// Finds one symbol; the inner error says why there is none.
-fn find(symbols: &Symbols<'_>, object: &Object<'_>, wanted: &Wanted) -> Result<Found<ResolvedSymbol>> {
-    let symbol = match &wanted.kind {
-        SymbolKind::StaticOf(function) => statics(object, wanted, function)?,
-        _ => choose(symbols, object, wanted, &object.named(&wanted.symbol)).cloned(),
+fn find(
+    symbols: &Symbols<'_>,
+    object: &Object<'_>,
+    request: &SymbolRequest,
+) -> Result<Found<ResolvedSymbol>> {
+    let symbol = match &request.kind {
+        SymbolKind::StaticOf(function) => statics(object, request, function)?,
+        _ => choose(symbols, object, request, &object.named(&request.symbol)).cloned(),
     };
-    let (symbol, name) = match symbol.and_then(|symbol| Ok((check(object, wanted, &symbol)?, symbol))) {
+    let (symbol, name) = match symbol.and_then(|symbol| Ok((check(object, request, &symbol)?, symbol))) {
         Ok((name, symbol)) => (symbol, name),
         Err(fault) => return Ok(Err(fault)),
     };
-    if wanted.kind != SymbolKind::Original {
+    if request.kind != SymbolKind::Original {
         return Ok(Ok(ResolvedSymbol { name, skipped: 0 }));
     }
     let skipped = object.entry_length(&symbol)?.ok_or_else(|| {
@@ -86,12 +90,12 @@ fn find(symbols: &Symbols<'_>, object: &Object<'_>, wanted: &Wanted) -> Result<F
 fn choose<'a>(
     symbols: &Symbols<'_>,
     object: &Object<'_>,
-    wanted: &Wanted,
+    request: &SymbolRequest,
     candidates: &'a [Symbol],
 ) -> Found<&'a Symbol> {
-    let (name, place) = (&wanted.symbol, &object.name);
+    let (name, place) = (&request.symbol, &object.name);
     if object.name == VMLINUX
-        && wanted.kind != SymbolKind::Original
+        && request.kind != SymbolKind::Original
         && let Some(export) = object.export(name)
     {
         let namespace = export.namespace.map(|name| format!(", in the namespace {name}")).unwrap_or_default();
@@ -99,7 +103,7 @@ fn choose<'a>(
             "`{name}` is exported by vmlinux{namespace}: declare it in a plain `unsafe extern \"C\"` block, without `#[klp_symbols]`"
         ));
     }
-    match (candidates, wanted.sympos) {
+    match (candidates, request.sympos) {
         ([], _) => {
             if let Some(elsewhere) = symbols.elsewhere(place, name) {
                 return Err(format!("`{name}` does not exist in {place}, {elsewhere}"));
@@ -142,10 +146,10 @@ pub(crate) fn listed(object: &Object<'_>, candidates: &[Symbol]) -> String {
 }
 
 /// Refuses a symbol that can't be used as declared; else gives its full name.
-fn check(object: &Object<'_>, wanted: &Wanted, symbol: &Symbol) -> Found<String> {
+fn check(object: &Object<'_>, request: &SymbolRequest, symbol: &Symbol) -> Found<String> {
     let (name, place) = (&symbol.name, &object.name);
     let declared =
-        if matches!(wanted.kind, SymbolKind::Function | SymbolKind::Original) { "fn" } else { "static" };
+        if matches!(request.kind, SymbolKind::Function | SymbolKind::Original) { "fn" } else { "static" };
     match (symbol.is_code(), declared) {
         (true, "static") => return Err(format!("`{name}` of {place} is code: declare it as `fn`")),
         (false, "fn") => return Err(format!("`{name}` of {place} is data: declare it as `static`")),
@@ -167,8 +171,8 @@ fn check(object: &Object<'_>, wanted: &Wanted, symbol: &Symbol) -> Found<String>
 
 /// The variable of a function: of those whose names differ by what the compiler added, the one that
 /// the function's code names.
-fn statics(object: &Object<'_>, wanted: &Wanted, function: &str) -> Result<Found<Symbol>> {
-    let (name, place) = (&wanted.symbol, &object.name);
+fn statics(object: &Object<'_>, request: &SymbolRequest, function: &str) -> Result<Found<Symbol>> {
+    let (name, place) = (&request.symbol, &object.name);
     let mut functions = object.named(function);
     // Its parts, and clones of it.
     functions.extend(object.starting_with(&format!("{function}.")));

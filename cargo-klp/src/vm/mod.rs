@@ -30,6 +30,7 @@ use object::elf::PT_INTERP;
 use object::read::elf::{ElfFile64, ProgramHeader};
 
 use crate::error::{Error, Result};
+use crate::host::report::{Reporter, Silent};
 use crate::kernel::Kernel;
 use crate::kernel::image::boot_image;
 pub use qemu::has_kvm;
@@ -43,6 +44,7 @@ pub const QEMU: &str = "qemu-system-x86_64";
 #[derive(Clone, Debug)]
 pub struct Vm<'a> {
     kernel: &'a Kernel,
+    reporter: &'a dyn Reporter,
     memory_mib: u32,
     cpus: u32,
     shares: Vec<PathBuf>,
@@ -80,6 +82,7 @@ impl<'a> Vm<'a> {
     pub fn new(kernel: &'a Kernel) -> Self {
         Self {
             kernel,
+            reporter: &Silent,
             memory_mib: 1024,
             cpus: 2,
             shares: Vec::new(),
@@ -89,6 +92,12 @@ impl<'a> Vm<'a> {
             stdin: false,
             counts: false,
         }
+    }
+
+    /// Tells how the boot goes.
+    pub fn report_to(mut self, reporter: &'a dyn Reporter) -> Self {
+        self.reporter = reporter;
+        self
     }
 
     /// Sets the size of the memory.
@@ -168,7 +177,7 @@ impl<'a> Vm<'a> {
             // An error would say that nobody reads, which is as well.
             let _ = input.shutdown(Shutdown::Write);
         }
-        let mut code = guest.boot();
+        let mut code = guest.boot(self.reporter);
         if code.is_ok() {
             let marker = guest.marker().to_owned();
             code = thread::scope(|scope| {
@@ -185,7 +194,7 @@ impl<'a> Vm<'a> {
     pub fn run_on_terminal(&self, command: &[impl AsRef<OsStr>]) -> Result<Outcome> {
         let (mut guest, ports) = self.start(command, Some(terminal::size()))?;
         let [console] = ports.try_into().expect("one port with a terminal");
-        let mut code = guest.boot();
+        let mut code = guest.boot(self.reporter);
         if code.is_ok() {
             let marker = guest.marker().to_owned();
             forward_stdin(&console)?;
@@ -246,7 +255,7 @@ impl<'a> Vm<'a> {
         for (tag, directory) in &shares {
             qemu.folder(tag, directory, true);
         }
-        Ok((Guest::start(qemu, log, control, marker, self.timeout)?, ports))
+        Ok((Guest::start(qemu, log, control, marker, self.timeout, self.reporter)?, ports))
     }
 
     /// The command as a shell script, run at the root of the guest.

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use super::{Outcome, QEMU};
 use crate::error::{Error, Result};
+use crate::host::report::Reporter;
 use crate::host::tools::not_started;
-use crate::host::ui;
 
 /// A command line of QEMU, and the files that QEMU gets with it.
 ///
@@ -105,7 +105,6 @@ impl Qemu {
     }
 
     fn spawn(mut self, stderr: File) -> Result<Child> {
-        ui::detail("Running", format_args!("{:?}", self.command));
         self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let inherited = self.inherited;
         let prepare = move || {
@@ -164,7 +163,9 @@ impl Guest {
         control: UnixStream,
         marker: String,
         timeout: Option<Duration>,
+        reporter: &dyn Reporter,
     ) -> Result<Self> {
+        reporter.detail("Running", &format!("{:?}", qemu.command));
         let started = Instant::now();
         let stderr = tempfile::tempfile().map_err(Error::io("create", env::temp_dir()))?;
         let child = qemu.spawn(stderr.try_clone().map_err(Error::io("open", env::temp_dir()))?)?;
@@ -192,8 +193,8 @@ impl Guest {
     }
 
     /// Waits until the command starts.
-    pub fn boot(&self) -> Result<i32, Death> {
-        let _spinner = ui::spinner("Booting", "the kernel");
+    pub fn boot(&self, reporter: &dyn Reporter) -> Result<i32, Death> {
+        let _progress = reporter.progress("Booting", "the kernel");
         self.wait_for(|event| matches!(event, Event::Ready).then_some(0))
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use cargo_klp::kernel::{Kernel, KernelArgs, Need};
+use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery, Target};
 
 /// The command, without arguments.
 #[allow(dead_code, reason = "not all tests do")]
@@ -21,11 +21,17 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
     output
 }
 
+/// A kernel with headers and an image, to build for.
+#[allow(dead_code, reason = "not all tests do")]
+pub(crate) fn target(series: &str) -> Target {
+    kernel(series).into()
+}
+
 /// A kernel with headers and an image.
 #[allow(dead_code, reason = "not all tests do")]
 pub(crate) fn kernel(series: &str) -> Kernel {
-    let args = KernelArgs { kernel: Some(series.into()), kdir: None };
-    args.find_quietly(Need::Image).unwrap_or_else(|error| panic!("{error}; {:?}", error.help()))
+    let args = KernelQuery::Release(series.into());
+    args.find(KernelParts::Image).unwrap_or_else(|error| panic!("{error}; {:?}", error.help()))
 }
 
 #[allow(dead_code, reason = "not all tests do")]

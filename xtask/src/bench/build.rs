@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use cargo_klp::error::{Error, Result};
-use cargo_klp::kernel::{KernelArgs, Need};
+use cargo_klp::kernel::{KernelParts, KernelQuery};
 
 use super::OTHER;
 use super::measure::{Figures, Goal, Measurement};
@@ -27,7 +27,7 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
     workshop.write_crate(OURS, &spec.rust())?;
     let c_dir = workshop.write_c(C, &spec.c())?;
     let cold = tempfile::tempdir_in(workshop.folder()).map_err(Error::io("create", workshop.folder()))?;
-    let other = KernelArgs { kernel: Some(OTHER.into()), ..KernelArgs::default() }.find(Need::Headers)?;
+    let other = KernelQuery::Release(OTHER.into()).find(KernelParts::Headers)?;
     let cache = empty_cache(cold.path())?;
     let ours_in = |mut command: Command| {
         command.env("CARGO_TARGET_DIR", cold.path().join("target")).env("KLP_CACHE", &cache);

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use cargo_klp::commands::doctor::Need;
+use cargo_klp::commands::doctor::Requirement;
+use cargo_klp::commands::ui::{self, Terminal};
 use cargo_klp::error::{Error, Result};
 use cargo_klp::host::debian::Apt;
 use cargo_klp::host::tools::{not_started, run_tool};
-use cargo_klp::host::ui;
 
 use super::build::empty_cache;
 use super::measure::{Figures, Measurement};
@@ -38,22 +38,22 @@ const STATEMENT: &str = "seq_puts(m, saved_command_line);";
 const TEXTS: [&str; 2] = ["this has been live patched", "this has been live patched again"];
 
 /// What is needed beside what building patches needs.
-pub(crate) const NEEDS: [Need; 8] = [
+pub(crate) const NEEDS: [Requirement; 8] = [
     UNPACKER,
-    Need::Program("flex", "flex", "builds kernels"),
-    Need::Program("bison", "bison", "builds kernels"),
-    Need::Program("bc", "bc", "builds kernels"),
-    Need::Program("/usr/include/libelf.h", "libelf-dev", "builds kernels and kpatch"),
-    Need::Program("/usr/include/xxhash.h", "libxxhash-dev", "builds the kernel's objtool"),
-    Need::Program("recountdiff", "patchutils", "klp-build changes diffs with it"),
-    Need::Program("gawk", "gawk", "klp-build reads diffs with it"),
+    Requirement::Program("flex", "flex", "builds kernels"),
+    Requirement::Program("bison", "bison", "builds kernels"),
+    Requirement::Program("bc", "bc", "builds kernels"),
+    Requirement::Program("/usr/include/libelf.h", "libelf-dev", "builds kernels and kpatch"),
+    Requirement::Program("/usr/include/xxhash.h", "libxxhash-dev", "builds the kernel's objtool"),
+    Requirement::Program("recountdiff", "patchutils", "klp-build changes diffs with it"),
+    Requirement::Program("gawk", "gawk", "klp-build reads diffs with it"),
 ];
 
 /// kpatch-build of a checkout of kpatch.
 pub(crate) fn kpatch_build(workshop: &Workshop, kpatch: &Path) -> Result<Figures> {
     let kpatch = fs::canonicalize(kpatch).map_err(Error::io("open", kpatch))?;
     run_tool(Command::new("make").arg("-C").arg(kpatch.join("kpatch-build")))?;
-    let kernel = Tree::new(workshop, KPATCH_SOURCE, Apt::stable)?;
+    let kernel = Tree::new(workshop, KPATCH_SOURCE, || Apt::stable(&Terminal))?;
     // It leaves another vmlinux in the tree than the one that would run.
     let running = kernel.sibling("vmlinux");
     if !running.exists() || !kernel.source.join("Module.symvers").exists() {
@@ -78,14 +78,14 @@ pub(crate) fn kpatch_build(workshop: &Workshop, kpatch: &Path) -> Result<Figures
 
 /// klp-build of the newest kernel.
 pub(crate) fn klp_build(workshop: &Workshop) -> Result<Figures> {
-    let apt = Apt::rust()?;
+    let apt = Apt::rust(&Terminal)?;
     let package = apt.depends(NEWEST_SOURCE)?.into_iter().find(|name| name.starts_with(NEWEST_SOURCE));
     let package = package.ok_or_else(|| Error::Missing {
         what: format!("the package that {NEWEST_SOURCE} depends on"),
         needed_for: "klp-build is in the source of Linux 6.19 and newer".into(),
     })?;
     drop(apt);
-    let kernel = Tree::new(workshop, &package, Apt::rust)?;
+    let kernel = Tree::new(workshop, &package, || Apt::rust(&Terminal))?;
     // What it builds is the kernel itself, with nothing of what was built before.
     let theirs = kernel.steps(&[&kernel.source], |step, diff, module| {
         let mut command = Command::new("scripts/livepatch/klp-build");
@@ -123,7 +123,7 @@ struct Written {
 
 impl Tree {
     /// Gets the source, unless it is here, and configures it.
-    fn new(workshop: &Workshop, package: &str, apt: impl Fn() -> Result<Apt>) -> Result<Self> {
+    fn new(workshop: &Workshop, package: &str, apt: impl Fn() -> Result<Apt<'static>>) -> Result<Self> {
         let folder = workshop.folder().join("diff-based");
         let source = folder.join(package);
         if !source.exists() {

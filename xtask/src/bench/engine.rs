@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cargo_klp::commands::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Requirement};
 use cargo_klp::error::{Error, Result};
 use cargo_klp::host::tools::run_tool;
 
@@ -26,7 +26,7 @@ const PROGRAM: &str = include_str!("engine.c");
 const SIDES: [&str; 2] = ["first_", "next_"];
 
 pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
-    doctor::ensure(&[Need::Program("valgrind", "valgrind", "it counts the engine's instructions")])?;
+    doctor::ensure(&[Requirement::Program("valgrind", "valgrind", "it counts the engine's instructions")])?;
     let program = build(workshop)?;
     let numbers: Vec<usize> =
         std::iter::successors(Some(1), |n| Some(n * 2).filter(|n| *n <= MOST)).collect();

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use cargo_klp::commands::ui::Terminal;
 use cargo_klp::error::{Error, Result};
 use cargo_klp::vm::Vm;
 use rustix::fs::OFlags;
@@ -71,7 +72,7 @@ pub(crate) fn run(workshop: &Workshop, steps: &[Step], clock: Clock) -> Result<V
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let steps_text = serde_json::to_string(steps).expect("plain data");
     // On one processor no task runs elsewhere: a transition ends at its first try, within insmod.
-    let mut vm = Vm::new(&workshop.kernel).cpus(1).timeout(Duration::from_secs(1800));
+    let mut vm = Vm::new(&workshop.kernel).report_to(&Terminal).cpus(1).timeout(Duration::from_secs(1800));
     if clock == Clock::Instructions {
         vm = vm.count_instructions();
     }

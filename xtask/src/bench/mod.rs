@@ -25,10 +25,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use cargo_klp::commands::doctor::{self, Need};
+use cargo_klp::commands::doctor::{self, Requirement};
+use cargo_klp::commands::ui;
 use cargo_klp::error::{Error, Result};
-use cargo_klp::host::ui;
-use cargo_klp::kernel::{KernelArgs, Need as KernelNeed};
+use cargo_klp::kernel::{KernelParts, KernelQuery};
 use clap::ValueEnum;
 
 use crate::command::root;
@@ -154,14 +154,17 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         [] => !part.is_diff_based(),
         only => only.contains(part),
     });
-    let mut needs =
-        vec![Need::Build, Need::Run, Need::Kernel(args.kernel.clone()), Need::Kernel(OTHER.into())];
+    let mut needs = vec![
+        Requirement::Build,
+        Requirement::Run,
+        Requirement::Kernel(args.kernel.clone()),
+        Requirement::Kernel(OTHER.into()),
+    ];
     if parts.clone().any(Part::is_diff_based) {
         needs.extend(diff_based::NEEDS);
     }
     doctor::ensure(&needs)?;
-    let kernel =
-        KernelArgs { kernel: Some(args.kernel.clone()), ..KernelArgs::default() }.find(KernelNeed::Image)?;
+    let kernel = KernelQuery::Release(args.kernel.clone()).find(KernelParts::Image)?;
     let workshop = Workshop::new(kernel)?;
     let latest = workshop.folder().join("results.json");
     let mut results = read(&latest).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use cargo_klp::error::{Error, Result};
 use cargo_klp::host::tools::run_tool;
-use cargo_klp::kernel::{Kernel, KernelArgs, Need};
+use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery};
 
 use super::sources::Spec;
 use crate::command::{cargo, root};
@@ -37,8 +37,8 @@ impl Workshop {
 
     /// The same for another kernel.
     pub(crate) fn for_kernel(&self, series: &str) -> Result<Self> {
-        let args = KernelArgs { kernel: Some(series.into()), ..KernelArgs::default() };
-        let kernel = args.find(Need::Image)?;
+        let args = KernelQuery::Release(series.into());
+        let kernel = args.find(KernelParts::Image)?;
         Ok(Self { kernel, folder: self.folder.clone(), command: self.command.clone() })
     }
 

@@ -5,7 +5,7 @@ mod human;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::commands::MessageFormat;
+use crate::commands::args::MessageFormat;
 use crate::error::Result;
 use crate::patch::inspect::inspect;
 

@@ -1,13 +1,10 @@
 //! A replacement with the prototype that the kernel says.
 
-use std::path::PathBuf;
-
 use klp_btf::{Prototype, RUNTIME_TYPES, Signature, Types, Writer};
 
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
 use crate::kernel::symbols::{Symbols, VMLINUX};
-use crate::patch::check::{Loaded, obstacle};
+use crate::patch::check::{ObjectInfo, obstacle};
 use crate::patch::explain;
 
 /// A line that is longer is broken, as rustfmt does it.
@@ -26,21 +23,14 @@ pub struct Replacement {
 }
 
 /// The replacement of a function of a kernel.
-pub fn replacement(
-    kernel: &Kernel,
-    object: &str,
-    symbol: &str,
-    sympos: u64,
-    modules: &[PathBuf],
-) -> Result<Replacement> {
-    let symbols = Symbols::of(kernel, modules)?;
-    let loaded = Loaded::of(kernel, &symbols, object)?;
+pub fn replacement(symbols: &Symbols<'_>, object: &str, symbol: &str, sympos: u64) -> Result<Replacement> {
+    let info = ObjectInfo::of(symbols, object)?;
     let explain =
-        format!("`cargo klp explain --kernel {} {object}:{symbol}` shows what there is", kernel.release);
+        format!("`cargo klp explain --kernel {} {object}:{symbol}` shows what there is", symbols.release());
     let refuse = |why: String| Error::Request { message: why, help: explain.clone() };
-    let named = loaded.object.named(symbol);
+    let named = info.object.named(symbol);
     let function = match (&*named, sympos) {
-        ([], _) => return Err(explain::absent(&symbols, &loaded, symbol)),
+        ([], _) => return Err(explain::absent(symbols, &info, symbol)),
         ([only], 0 | 1) => only,
         (several, 0) => {
             let message =
@@ -52,13 +42,13 @@ pub fn replacement(
             .find(|function| function.position == position)
             .ok_or_else(|| refuse(format!("`{symbol}` has no position {position} in {object}")))?,
     };
-    if let Some(why) = obstacle(&loaded, function) {
+    if let Some(why) = obstacle(&info, function) {
         return Err(refuse(format!("`{symbol}` of {object} can't be redirected: {why}")));
     }
-    let Some(types) = &loaded.types else {
+    let Some(types) = &info.types else {
         return Err(refuse(format!(
             "{object} of {} has no BTF, which would say the prototype",
-            kernel.release
+            symbols.release()
         )));
     };
     let prototypes = types.prototypes(symbol).map_err(Error::btf(object))?;
@@ -71,8 +61,8 @@ pub fn replacement(
         return Err(refuse(format!("`{symbol}` is variadic, and can't be replaced: patch its callers")));
     }
     let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
-    let target = Target { object, symbol, sympos };
-    let mut item = target.item(types, &mut writer, prototype).map_err(Error::btf(object))?;
+    let function = Function { object, symbol, sympos };
+    let mut item = function.item(types, &mut writer, prototype).map_err(Error::btf(object))?;
     for other in others {
         let other = types.c_prototype(other).map_err(Error::btf(object))?;
         item.insert_str(0, &format!("// BTF also has: {other}\n"));
@@ -101,7 +91,7 @@ fn kernel_types(object: &str, items: &[String]) -> String {
 
 /// What is replaced.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub struct Function<'a> {
     /// The object.
     pub object: &'a str,
     /// The function.
@@ -110,7 +100,7 @@ pub struct Target<'a> {
     pub sympos: u64,
 }
 
-impl Target<'_> {
+impl Function<'_> {
     /// The function that takes its place.
     pub fn item(
         &self,

@@ -11,10 +11,11 @@ use func::Replacement;
 use name::Name;
 
 use crate::commands::args::TargetArgs;
+use crate::commands::ui::{self, Terminal};
 use crate::error::{Error, Result};
-use crate::host::ui;
 use crate::kbuild::rules;
-use crate::kernel::Need;
+use crate::kernel::KernelParts;
+use crate::kernel::symbols::Symbols;
 use crate::patch::explain;
 
 /// Arguments of `cargo klp new`.
@@ -84,9 +85,9 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 
 /// The replacement of the function that was asked for.
 fn replacement(args: &Args, func: &str) -> Result<Replacement> {
-    let (kernel, modules) = args.target.find(Need::Image)?;
+    let target = args.target.find(KernelParts::Image)?;
     let (object, symbol) = explain::parse(func);
-    func::replacement(&kernel, object, symbol, args.sympos, &modules)
+    func::replacement(&Symbols::of(&target, &Terminal)?, object, symbol, args.sympos)
 }
 
 /// What differs from one new crate to the next.

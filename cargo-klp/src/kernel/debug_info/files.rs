@@ -11,8 +11,8 @@ use object::{Object as _, ObjectSection};
 use super::index;
 use crate::error::{Error, Result};
 use crate::host::cache::{self, Lock};
-use crate::host::ui;
-use crate::kernel::Kernel;
+use crate::host::report::Reporter;
+use crate::kernel::Target;
 use crate::kernel::symbols::{Object, Symbols, VMLINUX, build_id};
 
 /// The form of the index, in the name of its file.
@@ -26,72 +26,48 @@ pub(crate) fn help(release: &str) -> String {
     )
 }
 
-/// Arguments that name files with debug information.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct DebugInfoArgs {
-    /// A vmlinux or a .ko file with debug information (DWARF), which says where functions were inlined; may be given
-    /// several times.
-    ///
-    /// It is read once, and known from then on. Not needed for what `doctor --fix --debug-info` got, for the
-    /// `vmlinux` of a build directory, for modules that have their own, and for what stands in
-    /// /usr/lib/debug/.build-id.
-    #[arg(long = "debug-info", value_name = "PATH")]
-    files: Vec<PathBuf>,
-}
-
-impl DebugInfoArgs {
-    /// Reads the files, each of which must be of one of these kernels.
-    pub(crate) fn read<'a>(
-        &self,
-        kernels: impl IntoIterator<Item = &'a Kernel> + Clone,
-        modules: &[PathBuf],
-    ) -> Result<()> {
-        for file in &self.files {
-            let mut others = Vec::new();
-            let mut is_known = false;
-            for kernel in kernels.clone() {
-                match read(file, kernel, modules)? {
-                    None => is_known = true,
-                    Some(other) => others.push(other),
-                }
-            }
-            if !is_known {
-                return Err(Error::Request {
-                    message: format!("`{}` is of another build: {}", file.display(), others.join("; ")),
-                    help: "give the vmlinux or the module that was made in the same build, before it was stripped"
-                        .into(),
-                });
-            }
+/// Checks the files that a target was given: each must be of one of these targets, which differ in their kernels.
+///
+/// # Errors
+///
+/// One is of another build, or has no debug information.
+pub fn check_given(targets: &[Target], reporter: &dyn Reporter) -> Result<()> {
+    for file in targets.first().map(|target| &*target.debug_info).unwrap_or_default() {
+        let mut others = Vec::new();
+        for target in targets {
+            others.extend(mismatch(file, target, reporter)?);
         }
-        Ok(())
+        if others.len() == targets.len() {
+            return Err(Error::Request {
+                message: format!("`{}` is of another build: {}", file.display(), others.join("; ")),
+                help:
+                    "give the vmlinux or the module that was made in the same build, before it was stripped"
+                        .into(),
+            });
+        }
     }
+    Ok(())
 }
 
-/// Reads a file that is to be of a kernel; if it is of another, says how that is known.
-fn read(file: &Path, kernel: &Kernel, modules: &[PathBuf]) -> Result<Option<String>> {
-    let data = fs::read(file).map_err(Error::io("read", file))?;
-    let (id, has_debug_info) = describe(&*data)?;
+/// Why a file is not of a target, if it is not.
+fn mismatch(file: &Path, target: &Target, reporter: &dyn Reporter) -> Result<Option<String>> {
+    let data = ReadCache::new(fs::File::open(file).map_err(Error::io("open", file))?);
+    let (id, has_debug_info) = describe(&data)?;
+    if !has_debug_info {
+        return Err(unreadable(file, "it has no debug information (DWARF)"));
+    }
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let object = match name.split_once(".ko") {
         Some((stem, _)) => stem.replace('-', "_"),
         None => VMLINUX.into(),
     };
-    if !has_debug_info {
-        return Err(unreadable(file, "it has no debug information (DWARF)"));
+    let expected = Symbols::of(target, reporter)?.object(&object)?.build_id()?;
+    if id.is_some() && id == expected {
+        return Ok(None);
     }
-    let wanted = Symbols::of(kernel, modules)?.object(&object)?.build_id()?;
-    if id.is_none() || id != wanted {
-        let said = |id: Option<String>| id.unwrap_or_else(|| "none".into());
-        let release = &kernel.release;
-        return Ok(Some(format!(
-            "its build ID is {}, that of {object} of {release} {}",
-            said(id),
-            said(wanted)
-        )));
-    }
-    let _spinner = ui::spinner("Reading", format_args!("the debug information of {}", file.display()));
-    import(&kernel.release, file, &data)?;
-    Ok(None)
+    let shown = |id: Option<String>| id.unwrap_or_else(|| "none".into());
+    let release = &target.kernel.release;
+    Ok(Some(format!("its build ID is {}, that of {object} of {release} is {}", shown(id), shown(expected))))
 }
 
 fn unreadable(file: &Path, why: impl std::fmt::Display) -> Error {
@@ -104,9 +80,19 @@ fn unreadable(file: &Path, why: impl std::fmt::Display) -> Error {
 }
 
 /// The index of an object; `None` where no debug information of it is at hand.
-pub(super) fn index_of(kernel: &Kernel, object: &Object<'_>) -> Result<Option<PathBuf>> {
+///
+/// That of a file that the target was given is kept apart from that of what is found unasked: who gives no file is
+/// told the same, whatever was given before.
+pub(super) fn index_of(symbols: &Symbols<'_>, object: &Object<'_>) -> Result<Option<PathBuf>> {
     let Some(id) = object.build_id()? else { return Ok(None) };
-    let entry = path(&kernel.release, &id)?;
+    let Target { kernel, debug_info, .. } = symbols.target();
+    let directory = directory(&kernel.release)?;
+    if let Some(given) = debug_info.iter().find(|file| has_debug_info_of(file, &id)) {
+        let entry = directory.join("given-files").join(name(&id));
+        make_index(&entry, given, &object.name, symbols.reporter())?;
+        return Ok(Some(entry));
+    }
+    let entry = directory.join(name(&id));
     if entry.exists() {
         return Ok(Some(entry));
     }
@@ -117,29 +103,34 @@ pub(super) fn index_of(kernel: &Kernel, object: &Object<'_>) -> Result<Option<Pa
         if !has_debug_info_of(&file, &id) {
             continue;
         }
-        let _lock = Lock::beside(&entry)?;
-        if entry.exists() {
-            return Ok(Some(entry));
-        }
-        let _spinner = ui::spinner("Reading", format_args!("the debug information of {}", object.name));
-        let data = fs::read(&file).map_err(Error::io("read", &file))?;
-        match index::make(&data) {
-            Ok(text) => store(&entry, &text)?,
+        match make_index(&entry, &file, &object.name, symbols.reporter()) {
+            Ok(()) => return Ok(Some(entry)),
             // It was not asked for, so the work goes on without it.
-            Err(why) => {
-                ui::warning(unreadable(&file, why));
-                continue;
-            }
+            Err(why) => symbols.reporter().warning(&why.to_string()),
         }
-        return Ok(Some(entry));
     }
     Ok(None)
+}
+
+/// Makes an index, if it is not there.
+fn make_index(entry: &Path, file: &Path, object: &str, reporter: &dyn Reporter) -> Result<()> {
+    if entry.exists() {
+        return Ok(());
+    }
+    let _lock = Lock::beside(entry)?;
+    if entry.exists() {
+        return Ok(());
+    }
+    let what = format!("the debug information of {object}");
+    let _progress = reporter.progress("Reading", &what);
+    let data = fs::read(file).map_err(Error::io("read", file))?;
+    store(entry, &index::make(&data).map_err(|why| unreadable(file, why))?)
 }
 
 /// Takes the debug information of a vmlinux or a module into the cache, if it has any.
 pub(super) fn import(release: &str, file: &Path, data: &[u8]) -> Result<()> {
     let (Some(id), true) = describe(data)? else { return Ok(()) };
-    let entry = path(release, &id)?;
+    let entry = directory(release)?.join(name(&id));
     if entry.exists() {
         return Ok(());
     }
@@ -164,28 +155,29 @@ fn has_debug_info_of(file: &Path, id: &str) -> bool {
 }
 
 /// Where the indices of a kernel's objects are.
-fn folder(release: &str) -> Result<PathBuf> {
+fn directory(release: &str) -> Result<PathBuf> {
     Ok(cache::root()?.join("debug-info").join(release))
 }
 
-/// A file that is newer than what was built before somebody gave debug information of a kernel.
+/// A file that is newer than what was built before debug information of a kernel was fetched.
 ///
 /// What is found unasked while a patch is built is as old as the patch's own module, or the kernel's.
 pub(crate) fn stamp(release: &str) -> Result<PathBuf> {
-    Ok(folder(release)?.join("given"))
+    Ok(directory(release)?.join("fetched"))
 }
 
-fn path(release: &str, id: &str) -> Result<PathBuf> {
-    Ok(folder(release)?.join(format!("{id}-{VERSION}")))
+/// The name of the index of the object with this build ID.
+fn name(id: &str) -> String {
+    format!("{id}-{VERSION}")
 }
 
 /// Writes a file that is either whole or absent.
 fn store(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().expect("an entry stands in a folder");
-    fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let directory = path.parent().expect("an entry is in a directory");
+    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     let everyone = fs::Permissions::from_mode(0o644);
-    let file = tempfile::Builder::new().permissions(everyone).tempfile_in(folder);
-    let mut file = file.map_err(Error::io("create", folder))?;
+    let file = tempfile::Builder::new().permissions(everyone).tempfile_in(directory);
+    let mut file = file.map_err(Error::io("create", directory))?;
     file.write_all(text.as_bytes()).map_err(Error::io("write", path))?;
     file.persist(path).map_err(|error| Error::io("write", path)(error.error))?;
     Ok(())

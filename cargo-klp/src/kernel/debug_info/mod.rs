@@ -13,10 +13,9 @@ mod sections;
 use std::fs;
 
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
-use crate::kernel::symbols::{Object, Symbol};
+use crate::kernel::symbols::{Object, Symbol, Symbols};
 
-pub use files::DebugInfoArgs;
+pub use files::check_given;
 pub(crate) use files::{help, stamp};
 pub(crate) use package::fetch;
 
@@ -50,8 +49,8 @@ pub struct Code {
 
 impl DebugInfo {
     /// Of an object, if debug information of this very build is at hand.
-    pub fn of(kernel: &Kernel, object: &Object<'_>) -> Result<Option<Self>> {
-        let Some(file) = files::index_of(kernel, object)? else { return Ok(None) };
+    pub fn of(symbols: &Symbols<'_>, object: &Object<'_>) -> Result<Option<Self>> {
+        let Some(file) = files::index_of(symbols, object)? else { return Ok(None) };
         let index = fs::read_to_string(&file).map_err(Error::io("read", file))?;
         Ok(Some(Self { index }))
     }

@@ -9,14 +9,14 @@ use std::process::{Command, Stdio};
 use super::files::{import, index_of};
 use crate::error::{Error, Result};
 use crate::host::debian::Apt;
+use crate::host::report::Reporter;
 use crate::host::tools::not_started;
-use crate::host::ui;
-use crate::kernel::Kernel;
+use crate::kernel::Target;
 use crate::kernel::symbols::{Symbols, VMLINUX};
 
 /// Gets what the debug information of a kernel and all its modules says into the cache.
-pub(crate) fn fetch(kernel: &Kernel) -> Result<()> {
-    let (apt, release) = (Apt::stable()?, &kernel.release);
+pub(crate) fn fetch(target: &Target, reporter: &dyn Reporter) -> Result<()> {
+    let (apt, release) = (Apt::stable(reporter)?, &target.kernel.release);
     let package = format!("linux-image-{release}-dbg");
     let own = "for a kernel of your own, `--debug-info PATH` of explain, check and build takes its vmlinux";
     if apt.versions(&package)?.is_empty() {
@@ -25,8 +25,9 @@ pub(crate) fn fetch(kernel: &Kernel) -> Result<()> {
             help: own.into(),
         });
     }
-    apt.with_package(&package, None, |deb| read(release, deb))?;
-    if index_of(kernel, &Symbols::of(kernel, &[])?.object(VMLINUX)?)?.is_none() {
+    apt.with_package(&package, None, |deb| read(release, deb, reporter))?;
+    let symbols = Symbols::of(target, reporter)?;
+    if index_of(&symbols, &symbols.object(VMLINUX)?)?.is_none() {
         return Err(Error::Request {
             message: format!("the package {package} is that of another build of {release} than the one here"),
             help: own.into(),
@@ -36,8 +37,9 @@ pub(crate) fn fetch(kernel: &Kernel) -> Result<()> {
 }
 
 /// Reads all of a package.
-fn read(release: &str, deb: &Path) -> Result<()> {
-    let spinner = ui::spinner("Reading", format_args!("the debug information of {release}"));
+fn read(release: &str, deb: &Path, reporter: &dyn Reporter) -> Result<()> {
+    let what = format!("the debug information of {release}");
+    let progress = reporter.progress("Reading", &what);
     let mut command = Command::new("dpkg-deb");
     command.arg("--fsys-tarfile").arg(deb).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
@@ -51,7 +53,7 @@ fn read(release: &str, deb: &Path) -> Result<()> {
         if !is_object || !entry.header().entry_type().is_file() {
             continue;
         }
-        spinner.message(&name);
+        progress.update(&name);
         let mut data = Vec::new();
         entry.read_to_end(&mut data).map_err(io())?;
         import(release, &path, &data)?;

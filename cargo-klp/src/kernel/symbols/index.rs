@@ -10,7 +10,8 @@ use std::thread;
 use super::Symbol;
 use super::module::{self, Module};
 use crate::error::{Error, Result};
-use crate::host::{cache, sorted, ui};
+use crate::host::report::Reporter;
+use crate::host::{cache, sorted};
 use crate::kernel::Kernel;
 
 /// A line for each name, sorted: the name, and the modules that have it.
@@ -23,15 +24,15 @@ const VERSION: u32 = 1;
 impl Index {
     /// Of a kernel; `None` where its modules are not on this machine. The first time for a kernel takes many
     /// seconds, and is told.
-    pub(super) fn open(kernel: &Kernel) -> Result<Option<Self>> {
+    pub(super) fn open(kernel: &Kernel, reporter: &dyn Reporter) -> Result<Option<Self>> {
         let Some(folder) = kernel.modules_dir() else { return Ok(None) };
         // depmod writes it anew where a module comes or goes.
         let build = cache::hash(&folder.join("modules.dep"));
         let entry = cache::entry(format!("symbols/{}-{build}-modules-{VERSION}", kernel.release), |dir| {
             let files = module::own(&folder)?;
             let what = format!("the symbols of {} modules of {}, once", files.len(), kernel.release);
-            let progress = ui::spinner("Reading", &what);
-            let text = lines(&names(&folder, &files, |done| progress.message(format!("{what}: {done}"))));
+            let progress = reporter.progress("Reading", &what);
+            let text = lines(&names(&folder, &files, |done| progress.update(&format!("{what}: {done}"))));
             let file = dir.join("names");
             fs::write(&file, text).map_err(Error::io("write", &file))
         })?;

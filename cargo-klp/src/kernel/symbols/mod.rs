@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
+use crate::host::report::Reporter;
+use crate::kernel::{Kernel, Target};
 use exports::Exports;
 use index::Index;
 use module::Module;
@@ -59,33 +60,47 @@ impl Symbol {
 /// The symbols of a kernel.
 #[derive(Debug)]
 pub struct Symbols<'a> {
-    kernel: &'a Kernel,
-    /// Modules that are not the kernel's own.
-    modules: &'a [PathBuf],
+    target: &'a Target,
     exports: Exports,
+    reporter: &'a dyn Reporter,
 }
 
 impl<'a> Symbols<'a> {
-    /// Of a kernel, with these files of modules besides its own.
-    pub fn of(kernel: &'a Kernel, modules: &'a [PathBuf]) -> Result<Self> {
-        Ok(Self { kernel, modules, exports: Exports::read(&kernel.kdir)? })
+    /// Of the kernel and the modules of a target.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's build directory has no `Module.symvers`.
+    pub fn of(target: &'a Target, reporter: &'a dyn Reporter) -> Result<Self> {
+        Ok(Self { target, exports: Exports::read(&target.kernel.kdir)?, reporter })
+    }
+
+    /// Whose symbols they are.
+    #[must_use]
+    pub fn target(&self) -> &'a Target {
+        self.target
+    }
+
+    /// Who is told of work that takes long.
+    pub(crate) fn reporter(&self) -> &'a dyn Reporter {
+        self.reporter
     }
 
     /// The kernel's release.
     #[must_use]
     pub fn release(&self) -> &str {
-        &self.kernel.release
+        &self.target.kernel.release
     }
 
     /// The modules that have a symbol of this name: of those given and of the kernel's own.
     pub fn modules_with(&self, name: &str) -> Result<Vec<String>> {
         let mut found = Vec::new();
-        for file in self.modules {
+        for file in &self.target.modules {
             if Module::read(file)?.symbols().iter().any(|symbol| symbol.name == name) {
                 found.push(module::name(&file.to_string_lossy()));
             }
         }
-        if let Some(index) = Index::open(self.kernel)? {
+        if let Some(index) = Index::open(&self.target.kernel, self.reporter)? {
             found.extend(index.modules(name).map(str::to_owned));
         }
         found.sort();
@@ -117,9 +132,9 @@ impl<'a> Symbols<'a> {
     /// An object: [`VMLINUX`], or a module by the name that it has in `/proc/modules`.
     pub fn object(&self, name: &str) -> Result<Object<'_>> {
         let kind = if name == VMLINUX {
-            Kind::Vmlinux(Vmlinux::open(self.kernel)?)
+            Kind::Vmlinux(Vmlinux::open(&self.target.kernel)?)
         } else {
-            let file = module::find(self.kernel, self.modules, name)?;
+            let file = module::find(self.target, name)?;
             Kind::Module(Module::read(&file)?)
         };
         Ok(Object { name: name.into(), exports: &self.exports, kind })
@@ -127,8 +142,8 @@ impl<'a> Symbols<'a> {
 }
 
 /// The file of a module: one of those given, or the kernel's own.
-pub(crate) fn module_file(kernel: &Kernel, modules: &[PathBuf], name: &str) -> Result<PathBuf> {
-    module::find(kernel, modules, name)
+pub(crate) fn module_file(target: &Target, name: &str) -> Result<PathBuf> {
+    module::find(target, name)
 }
 
 /// The BTF that a module's file has, if any.

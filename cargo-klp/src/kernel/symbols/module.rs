@@ -14,7 +14,7 @@ use object::{LittleEndian, SectionIndex, SymbolIndex};
 use super::code::Layout;
 use super::{Symbol, no_object};
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
+use crate::kernel::Target;
 
 /// A module's file and its symbols.
 #[derive(Debug)]
@@ -25,8 +25,9 @@ pub(super) struct Module {
 }
 
 /// The file of a module, by the name that the kernel has for it: one of those given, or the kernel's own.
-pub(super) fn find(kernel: &Kernel, given: &[PathBuf], name: &str) -> Result<PathBuf> {
-    if let Some(file) = given.iter().find(|file| is_module(&file.to_string_lossy(), name)) {
+pub(super) fn find(target: &Target, name: &str) -> Result<PathBuf> {
+    let Target { kernel, modules, .. } = target;
+    if let Some(file) = modules.iter().find(|file| is_module(&file.to_string_lossy(), name)) {
         return Ok(file.clone());
     }
     let get = format!(

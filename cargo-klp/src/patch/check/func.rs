@@ -3,8 +3,8 @@
 use klp_btf::{Prototype, Types};
 use klp_format::manifest::{Func, Passed};
 
-use super::elsewhere::{self, Holder, Whereabouts};
-use super::{Fault, Loaded, Outcome};
+use super::inlining::{self, InlineHost, InlineSites};
+use super::{Diagnostic, ObjectInfo, Outcome};
 use crate::error::{Error, Result};
 use crate::kernel::debug_info::stem;
 use crate::kernel::symbols::{Symbol, Symbols, VMLINUX};
@@ -13,7 +13,7 @@ use crate::patch::resolve::listed;
 /// Checks one redirected function.
 pub(super) fn check(
     symbols: &Symbols<'_>,
-    loaded: &Loaded<'_>,
+    info: &ObjectInfo<'_>,
     func: &Func,
     all: &[Func],
     outcome: &mut Outcome,
@@ -21,35 +21,35 @@ pub(super) fn check(
     if func.signature.is_empty() {
         return Ok(());
     }
-    let fault = |message| Fault { place: func.place.clone(), message };
-    let candidates = loaded.object.named(&func.symbol);
-    let function = match choose(symbols, loaded, func, &candidates) {
+    let fault = |message| Diagnostic { place: func.place.clone(), message };
+    let candidates = info.object.named(&func.symbol);
+    let function = match choose(symbols, info, func, &candidates) {
         Ok(function) => function,
         Err(message) => {
             outcome.faults.push(fault(message));
             return Ok(());
         }
     };
-    if let Some(why) = obstacle(loaded, function) {
+    if let Some(why) = obstacle(info, function) {
         let (symbol, object) = (&func.symbol, &func.object);
-        let inlined = Whereabouts::of_symbol(loaded, function)
-            .and_then(|known| elsewhere::also_inlined(&known))
+        let inlined = InlineSites::of_symbol(info, function)
+            .and_then(|known| inlining::also_inlined(&known))
             .unwrap_or_default();
         outcome.faults.push(fault(format!("`{symbol}` of {object} can't be redirected: {why}{inlined}")));
         return Ok(());
     }
-    if let Some(known) = Whereabouts::of_symbol(loaded, function) {
-        let is_redirected = |holder: &Holder| {
+    if let Some(known) = InlineSites::of_symbol(info, function) {
+        let is_redirected = |holder: &InlineHost| {
             all.iter().any(|other| {
                 let is_meant = holder.sympos.is_some_and(|sympos| sympos == 0 || sympos == other.sympos);
                 other.object == func.object && other.symbol == holder.symbol && is_meant
             })
         };
-        if let Some(left) = elsewhere::leaves(&func.object, function, &known, is_redirected) {
+        if let Some(left) = inlining::leaves(&func.object, function, &known, is_redirected) {
             outcome.warnings.push(fault(left));
         }
     }
-    let Some(types) = &loaded.types else {
+    let Some(types) = &info.types else {
         if func.object != VMLINUX {
             outcome.unchecked.push(format!("{} has no BTF: prototypes are not checked", func.object));
         }
@@ -86,7 +86,7 @@ pub(super) fn check(
             func.object, faults[0].1
         )),
         _ => outcome.faults.extend(
-            faults.into_iter().map(|(place, message)| Fault { place: place_in_file(func, place), message }),
+            faults.into_iter().map(|(place, message)| Diagnostic { place: place_in_file(func, place), message }),
         ),
     }
     Ok(())
@@ -102,26 +102,26 @@ fn place_in_file(func: &Func, part: Option<&str>) -> Option<String> {
 /// The one that is meant of those of the same name.
 fn choose<'a>(
     symbols: &Symbols<'_>,
-    loaded: &Loaded<'_>,
+    info: &ObjectInfo<'_>,
     func: &Func,
     candidates: &'a [Symbol],
 ) -> Result<&'a Symbol, String> {
     let (name, object) = (&func.symbol, &func.object);
     match (candidates, func.sympos) {
         ([], _) => {
-            if let Some(why) = elsewhere::absence(loaded, name) {
+            if let Some(why) = inlining::absence(info, name) {
                 return Err(format!("`{name}` has no symbol in {object}: {why}"));
             }
             if let Some(elsewhere) = symbols.elsewhere(object, name) {
                 return Err(format!("`{name}` does not exist in {object}, {elsewhere}"));
             }
-            let mut near = loaded.object.nearest(name);
+            let mut near = info.object.nearest(name);
             near.retain(|name| !name.starts_with("__pfx_"));
             let hint = match near.as_slice() {
                 [] => "nothing there has a similar name".to_owned(),
                 names => format!("the nearest names there are {}", names.join(", ")),
             };
-            let inlined = match loaded.debug_info {
+            let inlined = match info.debug_info {
                 Some(_) => "",
                 None => "; where the compiler inlined it into its callers, patch those",
             };
@@ -130,12 +130,12 @@ fn choose<'a>(
         ([only], 0 | 1) => Ok(only),
         (several, 0) => Err(format!(
             "`{name}` is not unique in {object}: write `sympos = …` with the position of the one that is meant:{}",
-            listed(&loaded.object, several)
+            listed(&info.object, several)
         )),
         (several, position) => several.iter().find(|symbol| symbol.position == position).ok_or_else(|| {
             format!(
                 "`{name}` has no position {position} in {object}: write the position of one of these:{}",
-                listed(&loaded.object, several)
+                listed(&info.object, several)
             )
         }),
     }
@@ -143,16 +143,16 @@ fn choose<'a>(
 
 /// Why a function can't be redirected, if it can't.
 #[must_use]
-pub fn obstacle(loaded: &Loaded<'_>, function: &Symbol) -> Option<String> {
+pub fn obstacle(info: &ObjectInfo<'_>, function: &Symbol) -> Option<String> {
     if !function.is_code() {
         return Some("it is data".into());
     }
     if function.is_init {
         let end =
-            if loaded.object.name == VMLINUX { "the kernel is booted" } else { "the module is initialized" };
+            if info.object.name == VMLINUX { "the kernel is booted" } else { "the module is initialized" };
         return Some(format!("it is gone once {end} (`__init`)"));
     }
-    if loaded.sites.as_ref().is_some_and(|sites| !sites.has(function)) {
+    if info.sites.as_ref().is_some_and(|sites| !sites.has(function)) {
         return Some(
             "ftrace has no place at its start (it is `notrace`, written in assembly, or a part of a function that the \
              compiler split off): patch its callers"

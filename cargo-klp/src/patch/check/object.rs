@@ -3,13 +3,12 @@
 use klp_btf::Types;
 
 use crate::error::Result;
-use crate::kernel::Kernel;
 use crate::kernel::btf;
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::symbols::{Object, Sites, Symbols, VMLINUX};
 
 /// Symbols, places for ftrace and types.
-pub struct Loaded<'a> {
+pub struct ObjectInfo<'a> {
     /// The symbols.
     pub object: Object<'a>,
     /// The places for ftrace; `None` where they are not known.
@@ -20,17 +19,17 @@ pub struct Loaded<'a> {
     pub debug_info: Option<DebugInfo>,
 }
 
-impl<'a> Loaded<'a> {
+impl<'a> ObjectInfo<'a> {
     /// Reads what a kernel has of an object.
-    pub fn of(kernel: &Kernel, symbols: &'a Symbols<'a>, name: &str) -> Result<Self> {
+    pub fn of(symbols: &'a Symbols<'a>, name: &str) -> Result<Self> {
         let object = symbols.object(name)?;
         let sites = object.sites()?;
-        let base = btf::of_kernel(kernel)?;
+        let base = btf::of_kernel(&symbols.target().kernel)?;
         let types = match base {
             Some(base) if name != VMLINUX => btf::of_module(&object, &base)?,
             base => base,
         };
-        let debug_info = DebugInfo::of(kernel, &object)?;
+        let debug_info = DebugInfo::of(symbols, &object)?;
         Ok(Self { object, sites, types, debug_info })
     }
 }

@@ -7,27 +7,27 @@ use object::{Object, ObjectSection};
 
 use super::{STRUCTS, Struct, Structs};
 use crate::kernel::image::boot_image;
-use crate::kernel::{KernelArgs, Need};
+use crate::kernel::{KernelParts, KernelQuery};
 
 /// The livepatch structures of a kernel, from what this machine has of it: the headers, the debug
 /// package, the kernel itself where it is running, else the image.
 ///
 /// The module's own section is of no use: it has only types that the kernel's BTF lacks.
 pub fn structs(release: &str) -> Option<Structs> {
-    let find = |need| {
-        let args = KernelArgs { kernel: Some(release.into()), kdir: None };
-        args.find_quietly(need).ok().filter(|kernel| kernel.release == release)
+    let find = |parts| {
+        let found = KernelQuery::Release(release.into()).find(parts).ok();
+        found.filter(|kernel| kernel.release == release)
     };
     let mut files = vec![
         format!("/usr/lib/debug/boot/vmlinux-{release}").into(),
         format!("/usr/lib/debug/lib/modules/{release}/vmlinux").into(),
     ];
-    files.extend(find(Need::Headers).map(|kernel| kernel.kdir.join("vmlinux")));
+    files.extend(find(KernelParts::Headers).map(|kernel| kernel.kdir.join("vmlinux")));
     if rustix::system::uname().release().to_bytes() == release.as_bytes() {
         files.push("/sys/kernel/btf/vmlinux".into());
     }
     let unpacked = || {
-        let kernel = find(Need::Image)?;
+        let kernel = find(KernelParts::Image)?;
         boot_image(&kernel, kernel.image.as_ref()?).ok()
     };
     files.iter().find_map(read).or_else(|| read(&unpacked()?))

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Loaded, obstacle};
+use super::{ObjectInfo, obstacle};
 use crate::kernel::debug_info::{Code, Source};
 use crate::kernel::symbols::{Object, Symbol, VMLINUX};
 
@@ -11,18 +11,18 @@ const MOST_SHOWN: usize = 5;
 
 /// A function of the source, and all code that it is in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Whereabouts {
+pub struct InlineSites {
     /// Where it stands in the kernel's source, `file:line`.
     pub source: String,
     /// Its own code: several where the compiler made others of it.
-    pub copies: Vec<Holder>,
+    pub copies: Vec<InlineHost>,
     /// The functions that it is inlined into.
-    pub inlined_into: Vec<Holder>,
+    pub inlined_into: Vec<InlineHost>,
 }
 
 /// A symbol whose code has copies of a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Holder {
+pub struct InlineHost {
     /// Its name.
     pub symbol: String,
     /// The `sympos` that means it; `None` where the kernel has no symbol for the code.
@@ -36,11 +36,12 @@ pub struct Holder {
     pub is_init: bool,
 }
 
-impl Whereabouts {
-    fn new(loaded: &Loaded<'_>, source: &Source) -> Self {
-        let mut inlined_into: Vec<Holder> =
-            source.inlined.iter().map(|(code, places)| Holder::new(loaded, code, *places)).collect();
-        let mut copies: Vec<Holder> = source.copies.iter().map(|code| Holder::new(loaded, code, 1)).collect();
+impl InlineSites {
+    fn new(info: &ObjectInfo<'_>, source: &Source) -> Self {
+        let mut inlined_into: Vec<InlineHost> =
+            source.inlined.iter().map(|(code, places)| InlineHost::new(info, code, *places)).collect();
+        let mut copies: Vec<InlineHost> =
+            source.copies.iter().map(|code| InlineHost::new(info, code, 1)).collect();
         for list in [&mut inlined_into, &mut copies] {
             list.sort_by(|a, b| {
                 alphanumeric_sort::compare_str(&a.symbol, &b.symbol).then(a.sympos.cmp(&b.sympos))
@@ -51,26 +52,26 @@ impl Whereabouts {
 
     /// Of the function that a symbol is the code of; `None` where nothing says it.
     #[must_use]
-    pub fn of_symbol(loaded: &Loaded<'_>, symbol: &Symbol) -> Option<Self> {
-        let source = loaded.debug_info.as_ref()?.of_symbol(symbol)?;
-        Some(Self::new(loaded, &source))
+    pub fn of_symbol(info: &ObjectInfo<'_>, symbol: &Symbol) -> Option<Self> {
+        let source = info.debug_info.as_ref()?.of_symbol(symbol)?;
+        Some(Self::new(info, &source))
     }
 
     /// Of all functions of a name; `None` where there is no debug information.
     #[must_use]
-    pub fn named(loaded: &Loaded<'_>, name: &str) -> Option<Vec<Self>> {
-        let sources = loaded.debug_info.as_ref()?.named(name);
-        Some(sources.iter().map(|source| Self::new(loaded, source)).collect())
+    pub fn named(info: &ObjectInfo<'_>, name: &str) -> Option<Vec<Self>> {
+        let sources = info.debug_info.as_ref()?.named(name);
+        Some(sources.iter().map(|source| Self::new(info, source)).collect())
     }
 
     /// What is left of the function's code when some symbols are redirected: the functions that it is inlined into,
     /// and the others that the compiler made of it.
     #[must_use]
-    pub fn left(&self, is_redirected: impl Fn(&Holder) -> bool) -> [Vec<&Holder>; 2] {
-        let is_left = |holder: &&Holder| !holder.is_init && !is_redirected(holder);
+    pub fn left(&self, is_redirected: impl Fn(&InlineHost) -> bool) -> [Vec<&InlineHost>; 2] {
+        let is_left = |holder: &&InlineHost| !holder.is_init && !is_redirected(holder);
         // A part that was split off is reached by way of the copies only.
         let is_whole =
-            |holder: &&Holder| !holder.symbol.contains(".part.") && !holder.symbol.contains(".cold");
+            |holder: &&InlineHost| !holder.symbol.contains(".part.") && !holder.symbol.contains(".cold");
         [
             self.inlined_into.iter().filter(is_left).collect(),
             self.copies.iter().filter(is_left).filter(is_whole).collect(),
@@ -78,16 +79,16 @@ impl Whereabouts {
     }
 }
 
-impl Holder {
-    fn new(loaded: &Loaded<'_>, code: &Code, places: u32) -> Self {
-        let named = loaded.object.named(&code.name);
+impl InlineHost {
+    fn new(info: &ObjectInfo<'_>, code: &Code, places: u32) -> Self {
+        let named = info.object.named(&code.name);
         let symbol = named.iter().find(|symbol| code.is(symbol));
         Self {
             symbol: code.name.clone(),
             sympos: symbol.map(|symbol| if named.len() == 1 { 0 } else { symbol.position }),
             places,
             obstacle: match symbol {
-                Some(symbol) => obstacle(loaded, symbol),
+                Some(symbol) => obstacle(info, symbol),
                 None => Some("the kernel has no symbol for it".into()),
             },
             is_init: symbol.is_some_and(|symbol| symbol.is_init),
@@ -109,8 +110,8 @@ impl Holder {
 pub(super) fn leaves(
     object: &str,
     symbol: &Symbol,
-    whereabouts: &Whereabouts,
-    is_redirected: impl Fn(&Holder) -> bool,
+    whereabouts: &InlineSites,
+    is_redirected: impl Fn(&InlineHost) -> bool,
 ) -> Option<String> {
     let [inlined_into, copies] = whereabouts.left(is_redirected);
     let mut parts = Vec::new();
@@ -120,7 +121,7 @@ pub(super) fn leaves(
     if !copies.is_empty() {
         parts.push(format!("{} is made of the same source", listed(&copies)));
     }
-    let all: Vec<&Holder> = [inlined_into, copies].concat();
+    let all: Vec<&InlineHost> = [inlined_into, copies].concat();
     let name = &symbol.name;
     let rest = match all.iter().filter(|holder| holder.obstacle.is_some()).count() {
         0 if all.is_empty() => return None,
@@ -138,22 +139,22 @@ pub(super) fn leaves(
 
 /// What else has copies of a function that can't be redirected, behind the reason.
 #[must_use]
-pub(super) fn also_inlined(whereabouts: &Whereabouts) -> Option<String> {
+pub(super) fn also_inlined(whereabouts: &InlineSites) -> Option<String> {
     let [inlined_into, _] = whereabouts.left(|_| false);
     (!inlined_into.is_empty()).then(|| format!("; it is also inlined into {}", listed(&inlined_into)))
 }
 
 /// Why a function has no symbol; `None` where nothing says that there is such a function.
 #[must_use]
-pub(crate) fn absence(loaded: &Loaded<'_>, name: &str) -> Option<String> {
-    match Whereabouts::named(loaded, name) {
-        Some(all) if !all.is_empty() => Some(by_debug_info(&loaded.object.name, &all)),
-        _ => by_names(&loaded.object, name),
+pub(crate) fn absence(info: &ObjectInfo<'_>, name: &str) -> Option<String> {
+    match InlineSites::named(info, name) {
+        Some(all) if !all.is_empty() => Some(by_debug_info(&info.object.name, &all)),
+        _ => by_names(&info.object, name),
     }
 }
 
 /// What became of the functions of a name.
-fn by_debug_info(object: &str, all: &[Whereabouts]) -> String {
+fn by_debug_info(object: &str, all: &[InlineSites]) -> String {
     let [mut inlined_into, mut copies] = [Vec::new(), Vec::new()];
     for whereabouts in all {
         let [inlined, own] = whereabouts.left(|_| false);
@@ -186,7 +187,7 @@ fn made(names: &str) -> String {
 }
 
 /// Names, and in how many places, as far as a message has room.
-fn listed(holders: &[&Holder]) -> String {
+fn listed(holders: &[&InlineHost]) -> String {
     enumerated(
         holders
             .iter()

@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::Error;
+use crate::host::report::{Progress, Reporter};
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,13 +47,6 @@ pub fn status(verb: &str, message: impl Display) {
     }
 }
 
-/// A status line for those who asked for details.
-pub fn detail(verb: &str, message: impl Display) {
-    if tells(Verbosity::Verbose) {
-        status(verb, message);
-    }
-}
-
 /// A fact beside the main line of the work.
 pub fn note(message: impl Display) {
     if tells(Verbosity::Normal) {
@@ -65,16 +59,44 @@ pub fn warning(message: impl Display) {
     anstream::eprintln!("{WARNING}warning{WARNING:#}: {message}");
 }
 
-/// Something that is wrong, of several things.
-pub fn fault(message: impl Display) {
+/// One of several things that are wrong.
+pub fn error(message: impl Display) {
     anstream::eprintln!("{ERROR}error{ERROR:#}: {message}");
 }
 
 /// Why the work failed and what to do next.
-pub fn error(error: &Error) {
+pub fn failure(error: &Error) {
     anstream::eprintln!("{ERROR}error{ERROR:#}: {error}");
     if let Some(help) = error.help() {
         anstream::eprintln!("  {NOTE}help{NOTE:#}: {help}");
+    }
+}
+
+/// The terminal, or what stderr is instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal;
+
+impl Reporter for Terminal {
+    fn detail(&self, verb: &str, object: &str) {
+        if tells(Verbosity::Verbose) {
+            status(verb, object);
+        }
+    }
+
+    fn note(&self, message: &str) {
+        note(message);
+    }
+
+    fn warning(&self, message: &str) {
+        warning(message);
+    }
+
+    fn passed_on(&self, text: &str) {
+        anstream::eprint!("{text}");
+    }
+
+    fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {
+        Box::new(spinner(verb, object))
     }
 }
 
@@ -98,10 +120,9 @@ pub fn spinner(verb: &str, message: impl Display) -> Spinner {
     Spinner(bar)
 }
 
-impl Spinner {
-    /// Says something more exact about the work.
-    pub fn message(&self, message: impl Display) {
-        self.0.set_message(message.to_string());
+impl Progress for Spinner {
+    fn update(&self, object: &str) {
+        self.0.set_message(object.to_owned());
     }
 }
 
