@@ -495,6 +495,15 @@ void klp_glue_module_put(struct module *mod)
 }
 #endif
 
+#ifdef KLP_USES_klp_glue_drop_reserved_state
+/* The kernel reads the tables of enabled patches when the next one comes, under the livepatch mutex. */
+void klp_glue_drop_reserved_state(void);
+void klp_glue_drop_reserved_state(void)
+{
+	klp_glue_patch.states++;
+}
+#endif
+
 #ifdef KLP_USES_klp_glue_object_name
 const char *klp_glue_object_name(struct klp_object *obj);
 const char *klp_glue_object_name(struct klp_object *obj)

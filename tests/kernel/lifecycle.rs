@@ -200,7 +200,9 @@ fn l15_block_disable() {
     C_REPLACES.refused(Errno::INVAL);
     assert_eq!(
         log.of_patches(),
-        ["c_replaces.refused: it lacks state State1 (id 1), which klp_test_a1_blocks marks block_disable"]
+        [
+            "c_replaces.refused: it lacks state State1 (id 1) of klp_test_a1_blocks, which is marked block_disable"
+        ]
     );
     C1_REPLACES.enable();
     assert_eq!(log.callbacks(), NOTHING);
@@ -213,7 +215,8 @@ fn l15_block_disable() {
     A1_BLOCKS.disable();
     assert_eq!(
         log.of_patches(),
-        ["a1_blocks.state State1 (id 1) is marked block_disable: it stays, and the module stays loaded"]
+        ["a1_blocks.state State1 (id 1) is marked block_disable: it stays, and the module stays loaded, \
+             until a patch that replaces this one takes the state over without block_disable"]
     );
     assert_eq!(A1_BLOCKS.try_remove(), Err(Errno::AGAIN));
     C1_REPLACES.enable();

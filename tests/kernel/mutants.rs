@@ -38,8 +38,8 @@ const MUTANTS: [Alteration; 20] = [
     fault!("S1: the same version is refused", "mismatch", Comparison("version"), Name("<=")),
     fault!(
         "S1: a replace patch that lacks a block_disable state is let in",
-        "refused_removal",
-        Comparison("STATE_BLOCK_DISABLE"),
+        "blocked",
+        Call("is_blocked"),
         To("false")
     ),
     fault!("S2: states are introduced in reverse order", "Engine::introduce", Call("claims"), Then(".rev()")),
@@ -117,7 +117,7 @@ const MUTANTS: [Alteration; 20] = [
     fault!(
         "S13: a block_disable state is removed by a disable",
         "Engine::states_pre_unpatch",
-        Comparison("STATE_BLOCK_DISABLE"),
+        Call("is_blocked"),
         To("false")
     ),
     fault!("S13: the module of a held state is not pinned", "Engine::hold", Call("pin"), To("()")),

@@ -120,7 +120,8 @@ fn shadow_variables_of_a_held_state_stay() {
     assert_eq!(looks(), "1 1 1");
     log.lines();
     MARKS_BLOCKS.disable();
-    let held = "state Marks (id 5) is marked block_disable: it stays, and the module stays loaded";
+    let held = "state Marks (id 5) is marked block_disable: it stays, and the module stays loaded, \
+                until a patch that replaces this one takes the state over without block_disable";
     assert_eq!(log.of_patches(), [format!("marks_blocks.{held}")]);
     MARKS_REPLACES.enable();
     MARKS_BLOCKS.remove();

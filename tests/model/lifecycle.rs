@@ -186,7 +186,10 @@ fn l15_block_disable() {
     let sim = enabled(blocking());
     assert_eq!(sim.insmod(patch("b", []).replace()), Err(EINVAL));
     assert_eq!(sim.take_calls(), NOTHING);
-    assert_eq!(sim.take_log(), ["b: refused: it lacks state state1 (id 1), which a marks block_disable"]);
+    assert_eq!(
+        sim.take_log(),
+        ["b: refused: it lacks state state1 (id 1) of a, which is marked block_disable"]
+    );
     sim.insmod(patch("c", [1]).replace()).unwrap();
     assert_eq!(sim.take_calls(), NOTHING);
     sim.rmmod("a").unwrap();
@@ -199,7 +202,8 @@ fn l15_block_disable() {
     sim.disable("a").unwrap();
     assert_eq!(
         sim.take_log(),
-        ["a: state state1 (id 1) is marked block_disable: it stays, and the module stays loaded"]
+        ["a: state state1 (id 1) is marked block_disable: it stays, and the module stays loaded, \
+             until a patch that replaces this one takes the state over without block_disable"]
     );
     assert_eq!(sim.rmmod("a"), Err(EAGAIN));
     sim.insmod(patch("c", [1]).replace()).unwrap();

@@ -1,67 +1,106 @@
 //! S1: what is refused before anything is called.
 
-use super::claim::Declared;
-use super::refs::{ClaimRef, PatchRef};
+use super::refs::{ClaimRef, LinkRef, PatchRef};
 use super::{Engine, Kernel, Reason, Report};
-use crate::abi::{STATE_BLOCK_DISABLE, ShadowEntry};
+use crate::abi::{PATCH_ALLOW_DOWNGRADE, Phase, ShadowEntry};
 use crate::error::{EINVAL, Result};
 
 impl<K: Kernel> Engine<K> {
-    /// Holds the claimed states against the owners', and a replace patch
-    /// against the states that it would remove.
+    /// Holds what the patch claims against all that is enabled, and a replace patch
+    /// against what it would replace.
     ///
     /// # Errors
     ///
     /// `EINVAL`, after one line in the log.
     pub(super) fn check(&self, patch: PatchRef<'_>) -> Result {
-        match mismatched_state(patch).or_else(|| refused_removal(patch)) {
-            Some(report) => {
-                self.kernel.report(&report);
-                Err(EINVAL)
+        for claim in patch.claims() {
+            if let Some((reason, other)) = mismatch(claim) {
+                return self.refuse(&Report::of_claim(reason, claim, Some(other)));
             }
-            None => Ok(()),
+            if let Some((link, other)) = mismatched_shadow(claim) {
+                let about = Report::of_claim(Reason::Shadow, claim, Some(other.claim()));
+                return self.refuse(&about.with_link(link));
+            }
+        }
+        if let Some(claim) = blocked(patch) {
+            return self.refuse(&Report::of_removal(patch, claim));
+        }
+        if let Some(other) = higher_revision(patch) {
+            if patch.flags() & PATCH_ALLOW_DOWNGRADE == 0 {
+                return self.refuse(&Report::of_patch(Reason::Revision, patch, Some(other)));
+            }
+            self.kernel.report(&Report::of_patch(Reason::Downgrade, patch, Some(other)));
+        }
+        Ok(())
+    }
+
+    /// Says why the patch is refused.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, always.
+    pub(super) fn refuse(&self, report: &Report<'_>) -> Result {
+        self.kernel.report(report);
+        Err(EINVAL)
+    }
+}
+
+/// What keeps the claim's patch from going on with a state, and the claim of the patch that does.
+fn mismatch(claim: ClaimRef<'_>) -> Option<(Reason, ClaimRef<'_>)> {
+    let (entry, live, owner) = (claim.entry(), claim.live(), claim.older()?);
+    for other in claim.older_ones() {
+        if claim.title() != other.title() {
+            return Some((Reason::Name, other));
+        }
+        if let (Some(ours), Some(theirs)) = (claim.patch().series(), other.patch().series())
+            && ours != theirs
+        {
+            return Some((Reason::Series, other));
         }
     }
+    let reason = if entry.version < live.version() {
+        Reason::Version
+    } else if differs_beside(claim) {
+        Reason::Beside
+    } else if entry.layout != live.layout() && !claim.migrates() {
+        Reason::Layout
+    } else {
+        return None;
+    };
+    Some((reason, owner))
 }
 
-/// The first continuing state that does not fit its owner's.
-fn mismatched_state(patch: PatchRef<'_>) -> Option<Report<'_>> {
-    patch.claims().find_map(|claim| mismatch(claim, claim.older()?))
+/// Whether a patch that does not replace has another version of the state than those beside it.
+fn differs_beside(claim: ClaimRef<'_>) -> bool {
+    claim.entry().version != claim.live().version() && !claim.patch().replaces()
 }
 
-/// What keeps the claim's patch from going on with the state of its owner so far.
-fn mismatch<'lock>(claim: ClaimRef<'lock>, owner: ClaimRef<'lock>) -> Option<Report<'lock>> {
-    let (ours, theirs) = (claim.entry(), owner.entry());
-    let report = |reason| Report::of_claim(reason, claim, Some(owner));
-    if claim.title() != owner.title() {
-        return Some(report(Reason::Name));
-    }
-    if ours.version < theirs.version {
-        return Some(report(Reason::Version));
-    }
-    if ours.layout != claim.live().layout() {
-        return Some(report(Reason::Layout));
-    }
-    let mut declared = Declared::in_one(owner);
-    let other = claim.links().find(|link| {
-        let other = declared.find(link.entry().id);
-        other.is_some_and(|other| !same_variable(link.entry(), other.entry()))
-    });
-    other.map(|link| Report { shadow: link.title(), ..report(Reason::Shadow) })
+/// The first of the claim's shadow variables that another patch declares otherwise, here and there.
+fn mismatched_shadow(claim: ClaimRef<'_>) -> Option<(LinkRef<'_>, LinkRef<'_>)> {
+    claim.links().find_map(|link| {
+        let other = link.older_ones().find(|other| !is_same(link.entry(), other.entry()))?;
+        Some((link, other))
+    })
 }
 
 /// Whether one patch can go on with the variables of another.
-fn same_variable(ours: &ShadowEntry, theirs: &ShadowEntry) -> bool {
+fn is_same(ours: &ShadowEntry, theirs: &ShadowEntry) -> bool {
     ours.layout == theirs.layout && ours.flags == theirs.flags
 }
 
-/// The first state that a replace patch would remove though it is marked `block_disable`. What the
+/// The first state that a replace patch would remove though `block_disable` holds for it (S13). What the
 /// patch provides it has claimed already, so a state that an older patch still owns is one that would go.
-fn refused_removal(patch: PatchRef<'_>) -> Option<Report<'_>> {
+fn blocked(patch: PatchRef<'_>) -> Option<ClaimRef<'_>> {
     if !patch.replaces() {
         return None;
     }
-    let blocked = |claim: &ClaimRef<'_>| claim.is_owner() && claim.entry().flags & STATE_BLOCK_DISABLE != 0;
-    let owned = patch.older_ones().find_map(|other| other.claims().find(blocked));
-    owned.map(|claim| Report::removal(patch, claim))
+    let is_blocked = |claim: &ClaimRef<'_>| claim.is_owner() && claim.live().is_blocked();
+    patch.older_ones().find_map(|other| other.claims().find(is_blocked))
+}
+
+/// A patch of the same series with a higher revision, which the patch would replace (S20).
+fn higher_revision(patch: PatchRef<'_>) -> Option<PatchRef<'_>> {
+    let series = patch.series().filter(|_| patch.replaces())?;
+    let mut enabled = patch.older_ones().filter(|other| other.phase() == Phase::ENABLED);
+    enabled.find(|other| other.revision() > patch.revision() && other.series() == Some(series))
 }

@@ -4,8 +4,8 @@ use core::ptr;
 
 use super::refs::{ClaimRef, LinkRef, ListRef, LiveRef, PatchRef};
 use super::{Engine, Kernel, Reason, Report};
-use crate::abi::{CLAIM_INTRODUCED, CLAIM_MADE, Claim, ShadowLink};
-use crate::error::{EINVAL, ENOMEM, Result};
+use crate::abi::{CLAIM_FORCED, CLAIM_INTRODUCED, CLAIM_MADE, CLAIM_MIGRATED, Claim, ShadowLink};
+use crate::error::{ENOMEM, Result};
 
 impl<K: Kernel> Engine<K> {
     /// Claims every state of the patch, which is on the list, making live the
@@ -16,7 +16,8 @@ impl<K: Kernel> Engine<K> {
     /// `ENOMEM`; `EINVAL` for a table that contradicts itself.
     pub(super) fn claim_states<'lock>(&self, patch: PatchRef<'lock>, list: ListRef<'lock>) -> Result {
         let (states, shadows) = (patch.nr_states(), patch.nr_shadows());
-        let size = states * size_of::<Claim>() + shadows * size_of::<ShadowLink>();
+        let claim_size = patch.claim_size() as usize;
+        let size = states * claim_size + shadows * size_of::<ShadowLink>();
         if size == 0 {
             return Ok(());
         }
@@ -27,15 +28,16 @@ impl<K: Kernel> Engine<K> {
         patch.set_claim_array(claims);
         for index in 0..states {
             // SAFETY: There are as many states, and room for as many claims.
-            unsafe { self.claim_state(patch, list, index, claims.add(index))? };
+            unsafe { self.claim_state(patch, list, index, claims.byte_add(index * claim_size))? };
         }
         // SAFETY: The links follow the claims, in the same memory.
-        let links: *mut ShadowLink = unsafe { claims.add(states).cast() };
+        let links: *mut ShadowLink = unsafe { claims.byte_add(states * claim_size).cast() };
         // Backwards, so that each claim's list is in table order.
         for index in (0..shadows).rev() {
             // SAFETY: There are as many shadow variables, and room for as many links.
             unsafe { self.link_shadow(patch, list, index, links.add(index))? };
         }
+        patch.claims().for_each(join);
         Ok(())
     }
 
@@ -52,31 +54,37 @@ impl<K: Kernel> Engine<K> {
         index: usize,
         claim: *mut Claim,
     ) -> Result {
-        // SAFETY: The patch is of this runtime, and has the state.
-        let entry = unsafe { patch.state(index) };
-        // SAFETY: An entry of the patch's table.
-        let id = unsafe { (*entry).id };
-        let (live, flags) = match list.find(id) {
-            // SAFETY: As before.
-            None => (self.make_live(list, unsafe { &*entry }, patch.nr_states() - index)?, CLAIM_INTRODUCED),
-            Some(live) => (live, CLAIM_MADE),
+        // SAFETY: The patch has the state, in a table that stays as it is.
+        let entry = unsafe { &*patch.state(index) };
+        let live = match list.find(entry.id) {
+            Some(live) => live,
+            None => self.add_live(list, entry.id, patch.nr_states() - index)?,
         };
-        if let Some(twice) = live.claims().filter(|newest| newest.patch() == patch) {
-            self.kernel.report(&Report::of_claim(Reason::Duplicate, twice, None));
-            return Err(EINVAL);
+        let newest = live.claims();
+        if let Some(twice) = newest.filter(|newest| newest.patch() == patch) {
+            return self.refuse(&Report::of_claim(Reason::Duplicate, twice, None));
         }
-        // SAFETY: The memory is the claim's. It is in place once it is filled.
+        // SAFETY: The memory is the claim's, which is in place once it is filled.
         let claim = unsafe {
             (*claim).patch = patch.as_ptr();
             (*claim).entry = entry;
             (*claim).live = live.as_ptr();
-            ClaimRef::follow(claim)
+            ClaimRef::follow(claim).ok_or(ENOMEM)?
         };
-        if let Some(claim) = claim {
-            claim.set_flags(flags);
-            claim.set_older(live.claims());
+        claim.set_older(newest);
+        live.set_claims(Some(claim));
+        if newest.is_none() {
+            claim.set_flags(CLAIM_INTRODUCED);
+            live.set_version(entry.version);
+            live.set_flags(0);
+            live.set_layout(entry.layout);
+            live.set_data(self.make_data(live, entry.layout.size)?);
+        } else {
+            claim.set_flags(CLAIM_MADE);
+            if claim.migrates() {
+                claim.set_data(self.make_data(live, entry.layout.size)?);
+            }
         }
-        live.set_claims(claim);
         Ok(())
     }
 
@@ -93,28 +101,29 @@ impl<K: Kernel> Engine<K> {
         index: usize,
         link: *mut ShadowLink,
     ) -> Result {
-        // SAFETY: The patch is of this runtime, and has the variable. The memory is the link's, which is in
-        // place once it has its entry.
+        // SAFETY: The patch has the variable. The memory is the link's, which is in place once it has its entry.
         let link = unsafe {
             (*link).entry = patch.shadow(index);
             LinkRef::follow(link).ok_or(ENOMEM)?
         };
         let claim = list.find(link.entry().state).and_then(LiveRef::claims);
         let Some(claim) = claim.filter(|newest| newest.patch() == patch) else {
-            self.kernel.report(&Report::stateless(patch, link));
-            return Err(EINVAL);
+            return self.refuse(&Report::of_patch(Reason::NoState, patch, None).with_link(link));
         };
+        link.set_claim(claim);
         link.set_next(claim.shadows());
         claim.set_shadows(Some(link));
         Ok(())
     }
 
     /// Gives up one claim. Shadow variables that no other patch declares for
-    /// the state are freed: nobody could do it later (S16).
+    /// the state are freed: nobody could do it later (S16). What tasks may still use, as they were
+    /// forced to the end of a transition, stays with the claim (S21).
     ///
     /// # Safety
     ///
-    /// No reference to the claim is used any more, nor a variable that only this claim's patch declares.
+    /// No reference to the claim is used any more, nor, unless its patch was forced off, a variable that
+    /// it alone declares.
     pub(super) unsafe fn release(&self, claim: ClaimRef<'_>) {
         let live = claim.live();
         let newer = live.providers().find(|newer| newer.older() == Some(claim));
@@ -123,9 +132,20 @@ impl<K: Kernel> Engine<K> {
             None => live.set_claims(claim.older()),
         }
         claim.slot().clear();
-        let mut declared = Declared::in_any(live.claims());
+        if claim.patch().is_forced() {
+            return keep_forced(claim);
+        }
+        if claim.has(CLAIM_MIGRATED)
+            && let Some(drop_data) = claim.entry().drop_data
+        {
+            // SAFETY: `migrate` has made them, and the patch whose code has them is taken back (S22).
+            unsafe { drop_data(claim.data()) };
+        }
+        // SAFETY: They were dropped, or never made.
+        unsafe { self.free_data(live, claim.data()) };
+        claim.set_data(ptr::null_mut());
         for link in claim.links() {
-            if declared.find(link.entry().id).is_none() {
+            if !link.unlink() {
                 // SAFETY: Nobody else declares the variable, and of this patch nobody uses it.
                 unsafe { self.kernel.shadow_free_all(link.entry()) };
             }
@@ -141,8 +161,8 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Safety
     ///
-    /// No reference to one of the claims is used any more, nor what only this patch has of the states:
-    /// of one that it alone provides, the data have not been made.
+    /// No reference to one of the claims is used any more, nor, unless it was forced off, what only this
+    /// patch has of the states: of one that it alone provides, the data have not been made.
     pub(super) unsafe fn release_all<'lock>(&self, patch: PatchRef<'lock>, list: ListRef<'lock>) {
         for claim in patch.claims() {
             let live = claim.live();
@@ -153,43 +173,49 @@ impl<K: Kernel> Engine<K> {
                 unsafe { self.free_live(list, live) };
             }
         }
+        if patch.is_forced() && !patch.claim_array().is_null() {
+            self.kernel.report(&Report::of_patch(Reason::Forced, patch, None));
+            return;
+        }
         // SAFETY: None of the claims is in place any more.
         unsafe { self.kernel.free(patch.claim_array().cast()) };
         patch.set_claim_array(ptr::null_mut());
     }
 }
 
-/// Looks shadow variables up among those that claims declare.
+/// Keeps the claim of a patch that was forced off: its module stays loaded, tasks may run its code (S21).
+/// Its shadow variables are declared by it for ever, so nobody frees them.
+fn keep_forced(claim: ClaimRef<'_>) {
+    let live = claim.live();
+    claim.set_flags(CLAIM_FORCED);
+    claim.set_older(live.forced());
+    live.set_forced(Some(claim));
+    for link in claim.links() {
+        let other = link.older().or(link.newer());
+        link.unlink();
+        if let Some(other) = other {
+            let oldest = other.older_ones().last().unwrap_or(other);
+            oldest.set_older(Some(link));
+            link.set_newer(Some(oldest));
+        }
+    }
+}
+
+/// Links the claim's shadow variables to the same ones of the patches before.
 ///
 /// Two versions of a patch list theirs in nearly the same order, so each search
 /// starts where the one before ended: all of them together are linear.
-pub(super) struct Declared<'lock> {
-    claims: Option<ClaimRef<'lock>>,
-    in_one: bool,
-    next: Option<LinkRef<'lock>>,
-}
-
-impl<'lock> Declared<'lock> {
-    /// Searches `claim` and all older ones of its state.
-    pub(super) fn in_any(claim: Option<ClaimRef<'lock>>) -> Self {
-        Self { claims: claim, in_one: false, next: None }
-    }
-
-    /// Searches `claim` only.
-    pub(super) fn in_one(claim: ClaimRef<'lock>) -> Self {
-        Self { claims: Some(claim), in_one: true, next: None }
-    }
-
-    /// The link of the shadow variable `id`, if it is declared.
-    pub(super) fn find(&mut self, id: u64) -> Option<LinkRef<'lock>> {
-        let mut found = search(self.next, id);
-        let mut claim = self.claims;
-        while let (None, Some(at)) = (found, claim) {
-            found = search(at.shadows(), id);
-            claim = if self.in_one { None } else { at.older() };
+fn join(claim: ClaimRef<'_>) {
+    for other in claim.older_ones().chain(claim.live().forced_claims()) {
+        let mut next = other.shadows();
+        for link in claim.links().filter(|link| link.older().is_none()) {
+            let id = link.entry().id;
+            if let Some(same) = search(next, id).or_else(|| search(other.shadows(), id)) {
+                next = same.next();
+                link.set_older(Some(same));
+                same.set_newer(Some(link));
+            }
         }
-        self.next = found?.next();
-        found
     }
 }
 

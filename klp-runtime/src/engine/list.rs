@@ -8,7 +8,7 @@ use crate::abi::{
     ABI_VERSION, CLAIM_HELD, MAGIC, OLDEST_ABI, PATCH_ALLOW_DOWNGRADE, Phase, REGISTRY_SHADOW_ID, Registry,
     Replace,
 };
-use crate::error::{EINVAL, ENOMEM, Result};
+use crate::error::{ENOMEM, Result};
 
 impl<K: Kernel> Engine<K> {
     /// Puts the patch on the list, as the newest. The first one makes the list.
@@ -22,9 +22,9 @@ impl<K: Kernel> Engine<K> {
         // else of it is followed.
         let list = match unsafe { ListRef::follow(found) } {
             Some(list) => {
-                if let Some(refusal) = incompatible_list(list, patch) {
-                    self.kernel.report(&refusal);
-                    return Err(EINVAL);
+                if let Some((reason, other)) = incompatible_list(list, patch) {
+                    let about = Report::of_patch(reason, patch, other);
+                    self.refuse(&about.with_number(list.abi_version()))?;
                 }
                 list
             }
@@ -58,7 +58,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Takes the patch, whose claims are given up, off the list; the last one frees the list.
-    fn unlink<'lock>(&self, patch: PatchRef<'lock>, list: ListRef<'lock>) {
+    pub(super) fn unlink<'lock>(&self, patch: PatchRef<'lock>, list: ListRef<'lock>) {
         let (older, newer) = (patch.older(), patch.newer());
         if let Some(older) = older {
             older.set_newer(newer);
@@ -71,8 +71,8 @@ impl<K: Kernel> Engine<K> {
         patch.set_newer(None);
         patch.set_registry(None);
         patch.set_phase(Phase::IDLE);
-        if list.newest().is_none() {
-            // SAFETY: No patch is on it, and a patch without a list looks at none.
+        if list.newest().is_none() && list.nr_live() == 0 {
+            // SAFETY: No patch is on it, and a patch without a list looks at none. Nothing stays in it (S21).
             unsafe {
                 self.kernel.free(list.buckets().cast());
                 self.kernel.shadow_free(ptr::null_mut(), REGISTRY_SHADOW_ID);
@@ -99,9 +99,14 @@ impl<K: Kernel> Engine<K> {
     ///
     /// No reference to another claim of the patch is used any more.
     pub(super) unsafe fn keep_held(&self, patch: PatchRef<'_>) {
-        for claim in patch.claims().filter(|claim| !claim.has(CLAIM_HELD)) {
-            // SAFETY: Another patch provides the state, or it would be held or removed.
-            unsafe { self.release(claim) };
+        for claim in patch.claims() {
+            if claim.has(CLAIM_HELD) {
+                // The patch is disabled (S18).
+                claim.slot().clear();
+            } else {
+                // SAFETY: Another patch provides the state, or it would be held or removed.
+                unsafe { self.release(claim) };
+            }
         }
         patch.set_phase(Phase::HELD);
     }
@@ -132,31 +137,31 @@ pub(super) fn held_beside<'lock>(patch: PatchRef<'lock>) -> impl Iterator<Item =
     all.filter(|patch| patch.phase() == Phase::HELD)
 }
 
-/// Why the list can't be used: something on it was not made by a version of the tables that the
-/// patch's runtime understands.
-fn incompatible_list<'lock>(list: ListRef<'lock>, patch: PatchRef<'lock>) -> Option<Report<'lock>> {
-    let corrupt = || Some(Report::of_patch(Reason::Corrupt, patch, None));
+/// Why the list can't be used, and the patch on it: one of the two was not made by a version of the
+/// tables that the patch's runtime understands (S23).
+fn incompatible_list<'lock>(
+    list: ListRef<'lock>,
+    patch: PatchRef<'lock>,
+) -> Option<(Reason, Option<PatchRef<'lock>>)> {
     // A version counts only behind the right magic, all else only behind a version that is understood.
     if list.magic() != MAGIC {
-        return corrupt();
+        return Some((Reason::Corrupt, None));
     }
     if !is_understood(patch, list.abi_version()) {
-        let theirs = u64::from(list.abi_version());
-        return Some(Report { theirs, ..Report::of_patch(Reason::AbiOfList, patch, None) });
+        return Some((Reason::AbiOfList, None));
     }
-    for other in list.patches() {
-        if other.magic() != MAGIC {
-            return corrupt();
-        }
-        if !is_understood(patch, other.abi_version()) {
-            let theirs = u64::from(other.abi_version());
-            return Some(Report { theirs, ..Report::of_patch(Reason::Abi, patch, Some(other)) });
-        }
-        if other.flags() & !PATCH_ALLOW_DOWNGRADE != 0 || !is_known(other.replace()) {
-            return corrupt();
-        }
-    }
-    None
+    list.patches().find_map(|other| {
+        let reason = if other.magic() != MAGIC {
+            Reason::Corrupt
+        } else if !is_understood(patch, other.abi_version()) {
+            Reason::Abi
+        } else if other.flags() & !PATCH_ALLOW_DOWNGRADE != 0 || !is_known(other.replace()) {
+            Reason::Corrupt
+        } else {
+            return None;
+        };
+        Some((reason, Some(other)))
+    })
 }
 
 /// Whether the patch's runtime understands tables of a version (S23).

@@ -4,78 +4,107 @@
 //! there would make the removal of every other one dearer.
 
 use core::ffi::c_void;
+use core::ptr;
 
 use super::refs::{ListRef, LiveRef};
 use super::{Engine, Kernel};
-use crate::abi::{LiveState, StateEntry};
+use crate::abi::{DropData, LiveState};
 use crate::error::{ENOMEM, Result};
 
 impl<K: Kernel> Engine<K> {
-    /// Makes a state live that is not; its data are zeroed. There will be as many as `more`, this one included,
-    /// before others go.
+    /// Adds a state to the table. There will be as many as `more`, this one included, before others go.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(super) fn make_live<'lock>(
+    pub(super) fn add_live<'lock>(
         &self,
         list: ListRef<'lock>,
-        entry: &StateEntry,
+        id: u64,
         more: usize,
     ) -> Result<LiveRef<'lock>> {
         self.make_room(list, more)?;
         let live: *mut LiveState = self.kernel.alloc(size_of::<LiveState>()).cast();
-        let data = self.make_data(live, entry.layout.size);
-        if live.is_null() || data.is_null() {
-            // SAFETY: Nobody has seen it yet.
-            unsafe { self.kernel.free(live.cast()) };
+        if live.is_null() {
             return Err(ENOMEM);
         }
         // SAFETY: The memory is the state's, zeroed. The state is in place once it is in the table.
         let live = unsafe {
-            (*live).id = entry.id;
+            (*live).id = id;
             (*live).size = size_of::<LiveState>() as u32;
-            (*live).version = entry.version;
-            (*live).layout = entry.layout;
-            (*live).data = data;
-            LiveRef::follow(live)
+            LiveRef::follow(live).ok_or(ENOMEM)?
         };
-        let live = live.ok_or(ENOMEM)?;
         list.put(live);
         list.set_nr_live(list.nr_live() + 1);
         Ok(live)
     }
 
-    /// Frees a live state and its data.
+    /// Frees what is left of a state that no patch provides: all of it, unless a patch that did was
+    /// forced off (S21).
     ///
     /// # Safety
     ///
-    /// No claim is on it, no reference to it is used any more, and its data are dropped.
+    /// No reference to the state is used any more, and its data are dropped, or were not made.
     pub(super) unsafe fn free_live<'lock>(&self, list: ListRef<'lock>, live: LiveRef<'lock>) {
+        // SAFETY: They are not looked at again.
+        unsafe { self.free_data(live, live.data()) };
+        live.set_data(ptr::null_mut());
+        if live.forced().is_some() {
+            return;
+        }
         list.take(live);
         list.set_nr_live(list.nr_live() - 1);
-        // SAFETY: The data are dropped, and neither they nor the state are looked at again.
-        unsafe {
-            self.free_data(live.as_ptr(), live.data());
-            self.kernel.free(live.as_ptr().cast());
-        }
+        // SAFETY: Nothing leads to it any more.
+        unsafe { self.kernel.free(live.as_ptr().cast()) };
     }
 
-    /// Memory for data of a state; null if there is none. Data of size 0 need none, and have the state's address.
-    fn make_data(&self, live: *mut LiveState, size: usize) -> *mut c_void {
-        if size == 0 || live.is_null() { live.cast() } else { self.kernel.alloc(size) }
+    /// Memory for data of a state, zeroed. Data of size 0 need none, and have the state's address.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn make_data(&self, live: LiveRef<'_>, size: usize) -> Result<*mut c_void> {
+        let data = if size == 0 { live.as_ptr().cast() } else { self.kernel.alloc(size) };
+        if data.is_null() { Err(ENOMEM) } else { Ok(data) }
     }
 
-    /// Frees what [`make_data`](Self::make_data) gave for the state.
+    /// Frees what [`make_data`](Self::make_data) gave for the state; nothing for null.
     ///
     /// # Safety
     ///
-    /// The data are dropped, and nobody uses their memory any more.
-    unsafe fn free_data(&self, live: *mut LiveState, data: *mut c_void) {
-        if data != live.cast() {
-            // SAFETY: The memory is from `alloc`, and no longer used.
+    /// The data are dropped or were not made, and nobody uses their memory any more.
+    pub(super) unsafe fn free_data(&self, live: LiveRef<'_>, data: *mut c_void) {
+        if data != live.as_ptr().cast() {
+            // SAFETY: Null, or from `alloc` and no longer used.
             unsafe { self.kernel.free(data) }
         }
+    }
+
+    /// Drops the data that the state has and frees them (S10), unless tasks may still use them: they then
+    /// stay with the claims of the patches that were forced off (S21). The state has none after it.
+    ///
+    /// # Safety
+    ///
+    /// No code has the data but that of patches which were forced off. `drop_data` is that of a patch in
+    /// which the data have this layout, or none if they are not made.
+    pub(super) unsafe fn end_data(&self, live: LiveRef<'_>, drop_data: Option<DropData>) {
+        let data = live.data();
+        live.set_data(ptr::null_mut());
+        let mut is_used = false;
+        let forced = live.providers().filter(|claim| claim.patch().is_forced());
+        for claim in forced.chain(live.forced_claims()).filter(|claim| claim.data().is_null()) {
+            claim.set_data(data);
+            is_used = true;
+        }
+        if is_used {
+            return;
+        }
+        if let Some(drop_data) = drop_data {
+            // SAFETY: The data are made, and dropped here alone.
+            unsafe { drop_data(data) };
+        }
+        // SAFETY: They are dropped, and nobody has them.
+        unsafe { self.free_data(live, data) };
     }
 
     /// Lets the table have at least as many buckets as it will have states.

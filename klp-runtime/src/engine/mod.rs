@@ -1,4 +1,4 @@
-//! The lifecycle of states, S1 to S16, on top of the four points at which a
+//! The lifecycle of states, S1 to S23, on top of the four points at which a
 //! stock kernel calls a patch.
 //!
 //! The kernel calls the callbacks of a patch's vmlinux object once per enable
@@ -31,15 +31,15 @@ mod refs;
 mod report;
 
 use core::ffi::c_void;
+use core::ptr;
 
 use crate::abi::{
-    CLAIM_HELD, CLAIM_INTRODUCED, CLAIM_MADE, CLAIM_REMOVING, Callback, Phase, STATE_BLOCK_DISABLE,
-    ShadowEntry,
+    CLAIM_HELD, CLAIM_INTRODUCED, CLAIM_MADE, CLAIM_MIGRATED, CLAIM_REMOVING, Callback, LIVE_BLOCKED,
+    PatchNode, Phase, STATE_BLOCK_DISABLE, ShadowEntry,
 };
 use crate::error::{Error, Result};
 use refs::{ClaimRef, PatchRef};
 
-pub use refs::Text;
 pub use report::{Reason, Report};
 
 /// What the engine needs of the kernel it runs on.
@@ -95,6 +95,13 @@ pub unsafe trait Kernel {
     /// `module` is pinned.
     unsafe fn unpin(&self, module: *mut c_void);
 
+    /// Takes the reserved entry out of the table of states of the patch's own `klp_patch` (S14).
+    ///
+    /// # Safety
+    ///
+    /// The patch is enabled and lists the entry, first.
+    unsafe fn drop_reserved_entry(&self, node: *mut PatchNode);
+
     /// Logs one line at level err.
     fn report(&self, report: &Report<'_>);
 }
@@ -134,34 +141,47 @@ impl<K: Kernel> Engine<K> {
 
     /// S5, or S8 where a disable is taken back.
     fn states_post_patch(&self, patch: PatchRef<'_>) {
+        // A patch that has nothing to lose has left the list (S14).
+        let Some(list) = patch.registry() else { return };
         if patch.phase() == Phase::DISABLING {
             self.resume(patch);
-        } else {
-            if patch.replaces() {
-                self.states_post_unpatch_replaced(patch);
-            }
-            for claim in patch.claims().filter(|claim| claim.has(CLAIM_INTRODUCED)) {
-                call(claim, claim.entry().post_patch);
-            }
-            for claim in patch.claims() {
-                take_over(claim);
-            }
-            if patch.replaces() {
-                // SAFETY: Every task runs the new code, and the loops over others are done.
-                unsafe { self.release_replaced(patch) };
-            }
-            for claim in patch.claims() {
-                claim.set_flags(CLAIM_MADE);
-            }
+            patch.set_phase(Phase::ENABLED);
+            return;
+        }
+        if patch.replaces() {
+            patch.older_ones().filter(|other| other.phase() == Phase::ENABLED).for_each(PatchRef::stop);
+            self.states_post_unpatch_replaced(patch);
+        }
+        for claim in patch.claims().filter(|claim| claim.has(CLAIM_INTRODUCED)) {
+            call(claim, claim.entry().post_patch);
+        }
+        for claim in patch.claims() {
+            take_over(claim);
+        }
+        for claim in patch.claims() {
+            // SAFETY: No task runs code of the patches that are replaced, and their works are stopped.
+            unsafe { self.settle(claim) };
+        }
+        if patch.replaces() {
+            // SAFETY: Every task runs the new code, and the loops over others are done.
+            unsafe { self.release_replaced(patch) };
         }
         patch.set_phase(Phase::ENABLED);
+        if patch.has_nothing_to_lose() {
+            self.unlink(patch, list);
+            // SAFETY: It replaces, or the engine would not be called: so it lists the entry.
+            unsafe { self.kernel.drop_reserved_entry(patch.as_ptr()) };
+        }
     }
 
     /// S6: the patch is being disabled, while every task still runs its code.
     fn states_pre_unpatch(&self, patch: PatchRef<'_>) {
+        if patch.registry().is_none() {
+            return;
+        }
         patch.set_phase(Phase::DISABLING);
         for claim in patch.claims().rev().filter(|claim| claim.is_only()) {
-            if claim.entry().flags & STATE_BLOCK_DISABLE != 0 {
+            if claim.live().is_blocked() {
                 self.hold(claim);
             } else {
                 call(claim, claim.entry().pre_unpatch);
@@ -170,11 +190,14 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// The end of S6, or S7 where an enable is taken back.
-    fn states_post_unpatch(&self, patch: PatchRef<'_>) {
+    /// The end of S6, or S7 where an enable is taken back. What runs on its own is stopped (S17) before
+    /// `own`, the patch's own callback, which is within the states.
+    fn states_post_unpatch(&self, patch: PatchRef<'_>, own: impl FnOnce()) {
         if patch.phase() == Phase::ENABLING && patch.replaces() {
             self.states_post_patch_replaced(patch);
         }
+        patch.stop();
+        own();
         let mut held = false;
         for claim in patch.claims().rev() {
             held |= claim.has(CLAIM_HELD);
@@ -226,32 +249,62 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// S2, and S3 where a `pre_patch` fails.
+    /// S2, and S3 where a `pre_patch` fails; S22 for the states that continue with another layout.
     fn introduce(&self, patch: PatchRef<'_>) -> Result {
         for claim in patch.claims() {
-            if !claim.has(CLAIM_INTRODUCED) {
-                publish(claim);
-                continue;
-            }
-            if let Err(error) = make(claim) {
+            let made = if claim.has(CLAIM_INTRODUCED) { make(claim) } else { migrate(claim) };
+            if let Err(error) = made {
+                let about = Report::of_claim(Reason::Failed, claim, None);
+                self.kernel.report(&about.with_number(error.to_errno().unsigned_abs()));
                 self.take_back(patch, claim);
                 return Err(error);
             }
+            publish(claim);
         }
         Ok(())
     }
 
     /// S3: removes the states that are introduced already, and what the failed one had made.
     fn take_back(&self, patch: PatchRef<'_>, failed: ClaimRef<'_>) {
-        // SAFETY: No code of the patch runs. The claim is not looked at again.
-        unsafe { self.remove_state(failed) };
+        patch.stop();
+        if failed.has(CLAIM_INTRODUCED) {
+            // SAFETY: No code of the patch runs. The claim is not looked at again.
+            unsafe { self.remove_state(failed) };
+        }
         for earlier in patch.claims().rev().filter(|claim| claim.has(CLAIM_MADE)) {
             if earlier.has(CLAIM_INTRODUCED) {
                 call(earlier, earlier.entry().post_unpatch);
-                // SAFETY: As before.
+                // SAFETY: No code of the patch runs. The claim is not looked at again.
                 unsafe { self.remove_state(earlier) };
             }
         }
+    }
+
+    /// The end of S5 for one state: what the patch says of it holds from now on (S13, S19), and data that
+    /// `migrate` has made take the place of the old ones (S22).
+    ///
+    /// # Safety
+    ///
+    /// No code of the patches that are replaced runs, but where they were forced off.
+    unsafe fn settle(&self, claim: ClaimRef<'_>) {
+        let (entry, live) = (claim.entry(), claim.live());
+        live.set_version(live.version().max(entry.version));
+        if entry.flags & STATE_BLOCK_DISABLE != 0 {
+            live.set_flags(live.flags() | LIVE_BLOCKED);
+        } else if claim.patch().replaces() {
+            live.set_flags(live.flags() & !LIVE_BLOCKED);
+        }
+        if claim.has(CLAIM_MIGRATED) {
+            claim.older_ones().for_each(|older| older.slot().clear());
+            let drop_data = claim.older().and_then(|owner| owner.entry().drop_data);
+            // SAFETY: This patch's code has the new data, and the other patches' does not run. The owner's
+            // data have the layout that the state's had so far (S1).
+            unsafe { self.end_data(live, drop_data) };
+            live.set_data(claim.data());
+            live.set_layout(entry.layout);
+            claim.set_data(ptr::null_mut());
+        }
+        claim.set_flags(CLAIM_MADE);
     }
 
     /// S8: the disable is taken back.
@@ -290,10 +343,8 @@ impl<K: Kernel> Engine<K> {
         for provider in live.providers() {
             provider.slot().clear();
         }
-        if let Some(drop_data) = drop_data {
-            // SAFETY: The data are made, and dropped here alone.
-            unsafe { drop_data(live.data()) };
-        }
+        // SAFETY: The slots are empty, and no code that has the data runs, but where it was forced off.
+        unsafe { self.end_data(live, drop_data) };
         // Oldest first, so that the owner's destructors run.
         while let Some(oldest) = live.providers().last() {
             // SAFETY: The state is over: nobody uses its variables.
@@ -306,7 +357,7 @@ impl<K: Kernel> Engine<K> {
     }
 }
 
-/// Makes the data of a state that is introduced, and hands them to the patch's code.
+/// Makes the data of a state that is introduced.
 fn make(claim: ClaimRef<'_>) -> Result {
     // Its shadow variables may be made from now on, its data are not made yet (S18).
     claim.slot().set_live(claim.live().as_ptr());
@@ -319,32 +370,48 @@ fn make(claim: ClaimRef<'_>) -> Result {
         }
     }
     claim.mark(CLAIM_MADE);
-    publish(claim);
+    Ok(())
+}
+
+/// S22: makes data of the patch's layout of those of the state, where they have another.
+fn migrate(claim: ClaimRef<'_>) -> Result {
+    if let Some(migrate) = claim.entry().from.migrate
+        && claim.migrates()
+    {
+        // SAFETY: The patch is called, so its module is loaded; the old data have the layout that the entry
+        // comes from, the storage has that which it asks for.
+        let errno = unsafe { migrate(&claim.context(), claim.live().data(), claim.data()) };
+        if errno != 0 {
+            return Err(Error::from_errno(errno));
+        }
+        claim.mark(CLAIM_MIGRATED);
+    }
     Ok(())
 }
 
 /// Hands the state's data to the code of the claim's patch.
 fn publish(claim: ClaimRef<'_>) {
     claim.slot().set_live(claim.live().as_ptr());
-    claim.slot().set(claim.live().data());
+    claim.slot().set(claim.own_data());
 }
 
 /// Calls one of the claim's callbacks that can't fail, if the state has it.
 fn call(claim: ClaimRef<'_>, callback: Option<Callback>) {
     if let Some(callback) = callback {
         // SAFETY: The claim's patch is on the list, so its module is loaded; the
-        // data were made by a `pre_patch` of the same layout (S1).
-        unsafe { callback(&claim.context(), claim.live().data()) }
+        // data were made in the layout that it asks for (S1, S22).
+        unsafe { callback(&claim.context(), claim.own_data()) }
     }
 }
 
-/// S5: `take_over` where a state continues and its version grew.
+/// S5: `take_over` where a state continues and its version grew, unless `migrate` was called.
 fn take_over(claim: ClaimRef<'_>) {
-    let Some(from) = claim.older().map(|owner| owner.entry().version) else { return };
+    let from = claim.live().version();
     if let Some(take_over) = claim.entry().take_over
         && from < claim.entry().version
+        && !claim.has(CLAIM_MIGRATED)
     {
-        // SAFETY: As in `call`.
-        unsafe { take_over(&claim.context(), claim.live().data(), from) }
+        // SAFETY: The patch is called, so its module is loaded; the data have its layout (S1).
+        unsafe { take_over(&claim.context(), claim.own_data(), from) }
     }
 }

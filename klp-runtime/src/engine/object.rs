@@ -16,8 +16,8 @@
 //! * Every patch on the kernel's list is called, in the middle of a transition too, and no other: a
 //!   replaced one is off both lists, whether its module is still loaded or not.
 //! * Where several patches provide the state, the first call frees and the others find nothing. The
-//!   owner's destructor runs, whichever patch is called; and a variable stays if its owner does not
-//!   declare that it goes with the module.
+//!   newest patch that declares the variable decides, whichever is called: its destructor runs, and the
+//!   variable stays if it does not say there that it goes with the module.
 //! * At the end of a disable (S6) or of an enable that is taken back (S7) the kernel calls the vmlinux
 //!   object first: the patch is then [off the list](Phase::IDLE), and the variables, if they are still
 //!   there, are another patch's, whose module is as loaded as before.
@@ -37,7 +37,6 @@
 
 use core::ffi::CStr;
 
-use super::claim::Declared;
 use super::list::held_beside;
 use super::refs::{LinkRef, LivepatchLock, PatchRef};
 use super::{Engine, Kernel};
@@ -63,7 +62,7 @@ impl<K: Kernel> Engine<K> {
                 self.states_pre_patch(patch)?;
                 let result = own();
                 if result.is_err() {
-                    self.states_post_unpatch(patch);
+                    self.states_post_unpatch(patch, || ());
                 }
                 result
             })
@@ -98,9 +97,8 @@ impl<K: Kernel> Engine<K> {
     ///
     /// As for [`vmlinux_pre_patch`](Self::vmlinux_pre_patch).
     pub unsafe fn vmlinux_post_unpatch(&self, node: *mut PatchNode, own: impl FnOnce()) {
-        own();
         // SAFETY: The kernel calls, with the module's node.
-        unsafe { called(node, |patch| self.states_post_unpatch(patch)) };
+        unsafe { called(node, |patch| self.states_post_unpatch(patch, own)) };
     }
 
     /// S9: frees the shadow variables that go with the module `object`, which goes, if the patch is enabled
@@ -127,13 +125,11 @@ impl<K: Kernel> Engine<K> {
     /// Frees those of the patch's shadow variables that go with the object.
     fn shadows_of_object_gone(&self, patch: PatchRef<'_>, object: &CStr) {
         for claim in patch.claims() {
-            let mut declared = Declared::in_any(claim.live().claims());
             for link in claim.links().filter(|link| goes_with(*link, object)) {
-                if let Some(owners) = declared.find(link.entry().id)
-                    && goes_with(owners, object)
-                {
+                let newest = link.newest();
+                if goes_with(newest, object) && !newest.is_kept() {
                     // SAFETY: The objects are used no more, so neither are their variables.
-                    unsafe { self.kernel.shadow_free_all(owners.entry()) };
+                    unsafe { self.kernel.shadow_free_all(newest.entry()) };
                 }
             }
         }

@@ -16,8 +16,8 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 use crate::abi::{
-    CLAIM_HELD, Claim, DataLayout, DataSlot, LiveState, PatchNode, Phase, RawStateContext, Registry, Replace,
-    ShadowEntry, ShadowLink, StateEntry,
+    CLAIM_FORCED, CLAIM_HELD, CLAIM_MIGRATED, Claim, DataLayout, DataSlot, LIVE_BLOCKED, LiveState,
+    PatchNode, Phase, RawStateContext, Registry, Replace, ShadowEntry, ShadowLink, StateEntry,
 };
 
 /// Proof that the kernel's livepatch mutex is held, so that nobody else looks at the structures.
@@ -105,6 +105,8 @@ reference! {
         value phase / set_phase: Phase,
         value module: *mut c_void,
         value name: *const c_char,
+        value revision: u64,
+        value claim_size: u32,
         value nr_states: usize,
         value nr_shadows: usize,
         link older / set_older: PatchRef,
@@ -130,6 +132,32 @@ impl<'lock> PatchRef<'lock> {
         unsafe { Text::at(self.name()) }
     }
 
+    /// The series that the patch belongs to (S20).
+    pub(super) fn series(self) -> Option<Text<'lock>> {
+        // SAFETY: The module of a patch in place is loaded.
+        unsafe { Text::at((*self.as_ptr()).series) }
+    }
+
+    /// Whether tasks may still run its code though it was disabled or replaced (S21).
+    pub(super) fn is_forced(self) -> bool {
+        // SAFETY: Null, or the mark in the module, which is loaded. The kernel writes it with the mutex held.
+        unsafe { (*self.as_ptr()).forced.as_ref().is_some_and(|forced| *forced) }
+    }
+
+    /// Stops what runs on its own in the patch, if it does not stand still already (S17).
+    pub(super) fn stop(self) {
+        // SAFETY: The patch is in place (invariant).
+        if let Some(stop) = unsafe { (*self.as_ptr()).stop } {
+            // SAFETY: The module is loaded, and calls with its own node.
+            unsafe { stop(self.as_ptr()) }
+        }
+    }
+
+    /// Whether the patch has nothing that a stranger could lose (S14).
+    pub(super) fn has_nothing_to_lose(self) -> bool {
+        self.nr_states() == 0 && self.nr_shadows() == 0 && self.series().is_none()
+    }
+
     /// Whether the patch replaces all others.
     pub(super) fn replaces(self) -> bool {
         self.replace() != Replace::NONE
@@ -146,28 +174,20 @@ impl<'lock> PatchRef<'lock> {
         unsafe { (*self.as_ptr()).claims = claims }
     }
 
-    /// The claims, also those that are given up, in table order.
-    fn all_claims(self) -> impl DoubleEndedIterator<Item = *mut Claim> {
-        let claims = self.claim_array();
-        let count = if claims.is_null() { 0 } else { self.nr_states() };
-        // SAFETY: The patch is in place (invariant).
-        let size = unsafe { (*self.as_ptr()).claim_size } as usize;
-        // SAFETY: The array has a claim for each state, of the size that they have in the patch's runtime.
-        (0..count).map(move |index| unsafe { claims.byte_add(index * size) })
-    }
-
     /// The claims that are not given up, in table order.
-    pub(super) fn claims(self) -> impl DoubleEndedIterator<Item = ClaimRef<'lock>> {
-        // SAFETY: The claims of a patch are in place while it is; those that are given up are left out.
-        self.all_claims().filter_map(|claim| unsafe {
-            if (*claim).live.is_null() { None } else { ClaimRef::follow(claim) }
-        })
+    pub(super) fn claims(self) -> Claims<'lock> {
+        let first = self.claim_array();
+        let (count, size) = (if first.is_null() { 0 } else { self.nr_states() }, self.claim_size() as usize);
+        // SAFETY: The array has a claim for each state, of the size that they have in the patch's runtime.
+        Claims { first, end: unsafe { first.byte_add(count * size) }, size, lock: PhantomData }
     }
 
     /// How many of its states were held (S13), also of those that another patch has taken on since.
     pub(super) fn held_claims(self) -> usize {
+        let Claims { first, size, .. } = self.claims();
+        let count = if first.is_null() { 0 } else { self.nr_states() };
         // SAFETY: The claims of a patch are in place while it is, also those that are given up.
-        self.all_claims().filter(|&claim| unsafe { (*claim).flags } & CLAIM_HELD != 0).count()
+        (0..count).filter(|index| unsafe { (*first.byte_add(index * size)).flags } & CLAIM_HELD != 0).count()
     }
 
     /// The patches enabled before this one, newest first.
@@ -185,20 +205,71 @@ impl<'lock> PatchRef<'lock> {
     ///
     /// # Safety
     ///
-    /// The patch is of this very runtime, and has so many states.
+    /// The patch has so many states.
     pub(super) unsafe fn state(self, index: usize) -> *const StateEntry {
-        // SAFETY: Within the table, whose entries are as large as here.
-        unsafe { (*self.as_ptr()).states.add(index) }
+        // SAFETY: Within the table, whose entries have the size that they have in the patch's runtime.
+        unsafe { (*self.as_ptr()).states.byte_add(index * (*self.as_ptr()).state_size as usize) }
     }
 
     /// The shadow variable at `index` of the table.
     ///
     /// # Safety
     ///
-    /// The patch is of this very runtime, and has so many shadow variables.
+    /// The patch has so many shadow variables.
     pub(super) unsafe fn shadow(self, index: usize) -> *const ShadowEntry {
-        // SAFETY: Within the table, whose entries are as large as here.
-        unsafe { (*self.as_ptr()).shadows.add(index) }
+        // SAFETY: Within the table, whose entries have the size that they have in the patch's runtime.
+        unsafe { (*self.as_ptr()).shadows.byte_add(index * (*self.as_ptr()).shadow_size as usize) }
+    }
+}
+
+/// The claims of a patch that are not given up.
+pub(super) struct Claims<'lock> {
+    first: *mut Claim,
+    end: *mut Claim,
+    size: usize,
+    lock: PhantomData<&'lock LivepatchLock>,
+}
+
+impl<'lock> Claims<'lock> {
+    /// The claim at a place of the array, if it is not given up.
+    fn at(claim: *mut Claim) -> Option<ClaimRef<'lock>> {
+        // SAFETY: The claims of a patch are in place while it is.
+        unsafe {
+            let is_given_up = (*claim).live.is_null() || (*claim).flags & CLAIM_FORCED != 0;
+            if is_given_up { None } else { ClaimRef::follow(claim) }
+        }
+    }
+}
+
+// Not inlined: they are called all over the engine.
+impl<'lock> Iterator for Claims<'lock> {
+    type Item = ClaimRef<'lock>;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<ClaimRef<'lock>> {
+        while self.first != self.end {
+            let claim = self.first;
+            // SAFETY: Within the array.
+            self.first = unsafe { claim.byte_add(self.size) };
+            if let Some(claim) = Self::at(claim) {
+                return Some(claim);
+            }
+        }
+        None
+    }
+}
+
+impl DoubleEndedIterator for Claims<'_> {
+    #[inline(never)]
+    fn next_back(&mut self) -> Option<Self::Item> {
+        while self.first != self.end {
+            // SAFETY: Within the array.
+            self.end = unsafe { self.end.byte_sub(self.size) };
+            if let Some(claim) = Self::at(self.end) {
+                return Some(claim);
+            }
+        }
+        None
     }
 }
 
@@ -225,10 +296,13 @@ reference! {
     /// A state that is live.
     LiveRef to LiveState {
         value id: u64,
-        value layout: DataLayout,
-        value data: *mut c_void,
+        value version / set_version: u32,
+        value flags / set_flags: u32,
+        value layout / set_layout: DataLayout,
+        value data / set_data: *mut c_void,
         link next / set_next: LiveRef,
         link claims / set_claims: ClaimRef,
+        link forced / set_forced: ClaimRef,
     }
 }
 
@@ -237,12 +311,23 @@ impl<'lock> LiveRef<'lock> {
     pub(super) fn providers(self) -> impl Iterator<Item = ClaimRef<'lock>> {
         core::iter::successors(self.claims(), |claim| claim.older())
     }
+
+    /// The claims of patches that were forced off (S21), newest first.
+    pub(super) fn forced_claims(self) -> impl Iterator<Item = ClaimRef<'lock>> {
+        core::iter::successors(self.forced(), |claim| claim.older())
+    }
+
+    /// Whether the state refuses to be removed (S13).
+    pub(super) fn is_blocked(self) -> bool {
+        self.flags() & LIVE_BLOCKED != 0
+    }
 }
 
 reference! {
     /// That a patch provides a state.
     ClaimRef to Claim {
         value flags / set_flags: u32,
+        value data / set_data: *mut c_void,
         link older / set_older: ClaimRef,
         link shadows / set_shadows: LinkRef,
     }
@@ -293,6 +378,24 @@ impl<'lock> ClaimRef<'lock> {
         self.set_flags(self.flags() & !flags);
     }
 
+    /// The claims of the patches that were enabled before and provide the state, newest first.
+    pub(super) fn older_ones(self) -> impl Iterator<Item = Self> {
+        core::iter::successors(self.older(), |claim| claim.older())
+    }
+
+    /// Whether the data of the state have another layout than the patch's, which it can make of them (S22).
+    pub(super) fn migrates(self) -> bool {
+        let (from, live) = (&self.entry().from, self.live());
+        self.entry().layout != live.layout()
+            && from.migrate.is_some()
+            && (from.version, from.layout) == (live.version(), live.layout())
+    }
+
+    /// The data that the patch's code has: the state's, or those that `migrate` has made (S22).
+    pub(super) fn own_data(self) -> *mut c_void {
+        if self.has(CLAIM_MIGRATED) { self.data() } else { self.live().data() }
+    }
+
     /// Whether the claim's patch owns the state.
     pub(super) fn is_owner(self) -> bool {
         self.live().claims() == Some(self)
@@ -319,6 +422,8 @@ reference! {
     /// A shadow variable that a claim's patch declares for the state.
     LinkRef to ShadowLink {
         link next / set_next: LinkRef,
+        link older / set_older: LinkRef,
+        link newer / set_newer: LinkRef,
     }
 }
 
@@ -327,6 +432,46 @@ impl<'lock> LinkRef<'lock> {
     pub(super) fn entry(self) -> &'lock ShadowEntry {
         // SAFETY: An entry of the patch's table, which does not change while the patch is in place.
         unsafe { &*(*self.as_ptr()).entry }
+    }
+
+    /// The claim.
+    pub(super) fn claim(self) -> ClaimRef<'lock> {
+        // SAFETY: The link is one of a claim in place (invariant).
+        unsafe { ClaimRef(NonNull::new_unchecked((*self.as_ptr()).claim), PhantomData) }
+    }
+
+    pub(super) fn set_claim(self, claim: ClaimRef<'lock>) {
+        // SAFETY: The link is in place (invariant), and the mutex is held.
+        unsafe { (*self.as_ptr()).claim = claim.as_ptr() }
+    }
+
+    /// The same variable in the patches before, newest first; last in those that were forced off.
+    pub(super) fn older_ones(self) -> impl Iterator<Item = Self> {
+        core::iter::successors(self.older(), |link| link.older())
+    }
+
+    /// The same variable in the newest patch that declares it: that one decides (S9).
+    pub(super) fn newest(self) -> Self {
+        core::iter::successors(Some(self), |link| link.newer()).last().unwrap_or(self)
+    }
+
+    /// Whether a task may still use variables that it got from a patch which was forced off (S21).
+    pub(super) fn is_kept(self) -> bool {
+        core::iter::once(self).chain(self.older_ones()).any(|link| link.claim().has(CLAIM_FORCED))
+    }
+
+    /// Takes the link from between those of the same variable; whether there are others.
+    pub(super) fn unlink(self) -> bool {
+        let (older, newer) = (self.older(), self.newer());
+        if let Some(older) = older {
+            older.set_newer(newer);
+        }
+        if let Some(newer) = newer {
+            newer.set_older(older);
+        }
+        self.set_older(None);
+        self.set_newer(None);
+        older.is_some() || newer.is_some()
     }
 
     /// The variable's name.
@@ -344,7 +489,7 @@ impl<'lock> LinkRef<'lock> {
 
 /// A name in a table of a module that is loaded for `'lock`.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<'lock>(NonNull<c_char>, PhantomData<&'lock LivepatchLock>);
+pub(super) struct Text<'lock>(NonNull<c_char>, PhantomData<&'lock LivepatchLock>);
 
 impl<'lock> Text<'lock> {
     /// The name at `text`; none for null.

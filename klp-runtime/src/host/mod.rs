@@ -87,6 +87,10 @@ pub(crate) unsafe extern "C" fn klp_glue_module_put(module: *mut c_void) {
     machine().module_put(module as usize);
 }
 
+/// The model knows the patch whose entry it is, and takes it out itself.
+#[cfg(feature = "sim")]
+pub(crate) unsafe extern "C" fn klp_glue_drop_reserved_state() {}
+
 pub(crate) unsafe extern "C" fn klp_shadow_get(obj: *mut c_void, id: u64) -> *mut c_void {
     machine().shadow_get(obj, id)
 }

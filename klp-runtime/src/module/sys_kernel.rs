@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use crate::abi::ShadowEntry;
+use crate::abi::{PatchNode, ShadowEntry};
 use crate::engine::{Kernel, Report};
 use crate::log::{self, Level};
 use crate::module::sys;
@@ -20,7 +20,7 @@ unsafe impl Kernel for SysKernel {
     }
 
     unsafe fn free(&self, memory: *mut c_void) {
-        // SAFETY: By contract.
+        // SAFETY: The caller promises what the trait asks for.
         unsafe { sys::klp_glue_kfree(memory) }
     }
 
@@ -31,28 +31,33 @@ unsafe impl Kernel for SysKernel {
 
     fn shadow_alloc(&self, obj: *mut c_void, id: u64, size: usize) -> *mut c_void {
         let gfp = crate::alloc::GFP_KERNEL.raw();
-        // SAFETY: As above; the data are zeroed where there is no constructor.
+        // SAFETY: The object's address is not followed; the data are zeroed where there is no constructor.
         unsafe { sys::klp_shadow_alloc(obj, id, size, gfp, None, ptr::null_mut()) }
     }
 
     unsafe fn shadow_free(&self, obj: *mut c_void, id: u64) {
-        // SAFETY: By contract.
+        // SAFETY: The caller promises what the trait asks for.
         unsafe { sys::klp_shadow_free(obj, id, None) }
     }
 
     unsafe fn shadow_free_all(&self, entry: &ShadowEntry) {
-        // SAFETY: By contract; the livepatch mutex is held.
+        // SAFETY: The entry is true, nobody uses the variables, and the livepatch mutex is held.
         unsafe { shadow::free_all(entry) }
     }
 
     unsafe fn pin(&self, module: *mut c_void) {
-        // SAFETY: By contract.
+        // SAFETY: The caller promises what the trait asks for.
         unsafe { sys::klp_glue_module_get(module) }
     }
 
     unsafe fn unpin(&self, module: *mut c_void) {
-        // SAFETY: By contract.
+        // SAFETY: The caller promises what the trait asks for.
         unsafe { sys::klp_glue_module_put(module) }
+    }
+
+    unsafe fn drop_reserved_entry(&self, _: *mut PatchNode) {
+        // SAFETY: The module is this one, and the livepatch mutex is held.
+        unsafe { sys::klp_glue_drop_reserved_state() }
     }
 
     fn report(&self, report: &Report<'_>) {

@@ -10,7 +10,10 @@ use std::vec::Vec;
 
 use super::current::Current;
 use super::module::Module;
-use crate::abi::{CLAIM_HELD, Claim, LiveState, PatchNode, Phase, REGISTRY_SHADOW_ID, Registry, ShadowLink};
+use crate::abi::{
+    CLAIM_HELD, Claim, LiveState, PatchNode, Phase, REGISTRY_SHADOW_ID, Registry, SHADOW_SLEEPABLE,
+    ShadowEntry, ShadowLink,
+};
 
 /// What the engine's structures amount to, without addresses: two runs that are
 /// equal in it go on in the same way.
@@ -22,6 +25,8 @@ pub struct Snapshot {
     pub states: Vec<u64>,
     /// The shadow variables of patches: id and object.
     pub shadows: Vec<(u64, usize)>,
+    /// The claims of patches that were forced off (S21): the state's id and the patch.
+    pub kept: Vec<(u64, String)>,
 }
 
 /// A patch on the list.
@@ -65,12 +70,15 @@ pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot
     let mut claims: HashSet<usize> = HashSet::new();
     let mut nodes: HashSet<usize> = HashSet::new();
     let live = live_states(current)?;
-    snapshot.states = live.keys().copied().collect();
+    // SAFETY: The states are live.
+    let provided = live.iter().filter(|(_, live)| unsafe { !(***live).claims.is_null() });
+    snapshot.states = provided.map(|(id, _)| *id).collect();
     if let Some(registry) = store.get(ptr::null_mut(), REGISTRY_SHADOW_ID) {
         // SAFETY: The store's data of this id are a registry.
         let mut node = unsafe { (*registry.cast::<Registry>()).newest };
         let mut newer: *mut PatchNode = ptr::null_mut();
-        if node.is_null() {
+        // SAFETY: The states are live.
+        if node.is_null() && live.values().all(|live| unsafe { (**live).forced.is_null() }) {
             return Err("the list of patches is kept though no patch is on it".into());
         }
         while !node.is_null() {
@@ -83,7 +91,8 @@ pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot
             if at.newer != newer || !nodes.insert(node as usize) {
                 return Err(format!("the list of patches is broken at {name}"));
             }
-            let size = at.nr_states * size_of::<Claim>() + at.nr_shadows * size_of::<ShadowLink>();
+            let claim_size = at.claim_size as usize;
+            let size = at.nr_states * claim_size + at.nr_shadows * size_of::<ShadowLink>();
             if size > 0 && !memory.is_live(at.claims.cast(), size) {
                 return Err(format!("the claims of {name} are gone"));
             }
@@ -91,7 +100,7 @@ pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot
             let mut held = 0;
             for index in 0..at.nr_states {
                 // SAFETY: The block is live and large enough.
-                let claim = unsafe { &*at.claims.add(index) };
+                let claim = unsafe { &*at.claims.byte_add(index * claim_size) };
                 if claim.live.is_null() {
                     continue;
                 }
@@ -119,14 +128,24 @@ pub(super) fn audit(current: &Current, listed: &[Rc<Module>]) -> Result<Snapshot
         }
     }
     if let Some(missing) =
-        listed.iter().find(|module| module.has_engine() && !nodes.contains(&(module.node as usize)))
+        listed.iter().find(|module| module.is_reserved.get() && !nodes.contains(&(module.node as usize)))
     {
         return Err(format!("{} is enabled and not on the list", missing.patch.name));
     }
     for (id, live) in live {
         // SAFETY: The state is live.
-        let mut claim = unsafe { (*live).claims };
-        if claim.is_null() {
+        let (mut claim, mut forced) = unsafe { ((*live).claims, (*live).forced) };
+        while !forced.is_null() {
+            // SAFETY: The claims of a patch that was forced off stay, and so does its module.
+            let (patch, older) = unsafe { ((*forced).patch, (*forced).older) };
+            let Some(module) = modules.values().find(|module| module.node == patch) else {
+                return Err(format!("state {id} has a claim of a patch that was forced off and is gone"));
+            };
+            snapshot.kept.push((id, module.patch.name.clone()));
+            forced = older;
+        }
+        // SAFETY: The state is live.
+        if claim.is_null() && unsafe { (*live).forced.is_null() } {
             return Err(format!("state {id} is live though no patch provides it"));
         }
         while !claim.is_null() {
@@ -178,6 +197,57 @@ pub(super) fn live_states(current: &Current) -> Result<BTreeMap<u64, *mut LiveSt
         return Err(format!("{} states are live, and {} are counted", states.len(), registry.nr_live));
     }
     Ok(states)
+}
+
+/// What stays for patches that were forced off (S21).
+#[derive(Default)]
+pub(super) struct Kept {
+    /// The blocks of memory.
+    pub(super) blocks: HashSet<usize>,
+    /// The ids of shadow variables.
+    pub(super) shadows: HashSet<u64>,
+}
+
+impl Kept {
+    fn add_variables(&mut self, current: &Current, entry: &ShadowEntry) {
+        let store = current.machine.store.borrow();
+        self.shadows.insert(entry.id);
+        for data in store.objects(entry.id).into_iter().filter_map(|obj| store.get(obj, entry.id)) {
+            self.blocks.insert(data as usize);
+            if entry.flags & SHADOW_SLEEPABLE != 0 {
+                // SAFETY: A sleepable variable holds a pointer to its box.
+                self.blocks.insert(unsafe { data.cast::<usize>().read() });
+            }
+        }
+    }
+}
+
+/// What stays for patches that were forced off (S21).
+pub(super) fn kept(current: &Current) -> Kept {
+    let mut kept = Kept::default();
+    for live in live_states(current).unwrap_or_default().into_values() {
+        // SAFETY: The state is live, and the claims of patches that were forced off stay with it.
+        unsafe {
+            let mut claim = (*live).forced;
+            while !claim.is_null() {
+                let array = (*(*claim).patch).claims;
+                kept.blocks.extend([live as usize, array as usize, (*claim).data as usize]);
+                let mut link = (*claim).shadows;
+                while !link.is_null() {
+                    kept.add_variables(current, &*(*link).entry);
+                    link = (*link).next;
+                }
+                claim = (*claim).older;
+            }
+        }
+    }
+    if !kept.blocks.is_empty() {
+        let list = current.machine.shadow_get(ptr::null_mut(), REGISTRY_SHADOW_ID).cast::<Registry>();
+        // SAFETY: A state is live, so the list is there.
+        kept.blocks.extend([list as usize, unsafe { (*list).buckets } as usize]);
+        kept.shadows.insert(REGISTRY_SHADOW_ID);
+    }
+    kept
 }
 
 /// How many claims on the state are newer.

@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use super::current::current;
-use crate::abi::ShadowEntry;
+use crate::abi::{PatchNode, ShadowEntry};
 use crate::engine::{Engine, Kernel, Report};
 use crate::module::sys_kernel::SysKernel;
 
@@ -21,7 +21,7 @@ unsafe impl Kernel for Modelled {
     }
 
     unsafe fn free(&self, memory: *mut c_void) {
-        // SAFETY: By contract.
+        // SAFETY: The caller promises what the trait asks for.
         unsafe { SysKernel.free(memory) }
     }
 
@@ -34,25 +34,25 @@ unsafe impl Kernel for Modelled {
     }
 
     unsafe fn shadow_free(&self, obj: *mut c_void, id: u64) {
-        // SAFETY: By contract.
+        // SAFETY: The caller promises what the trait asks for.
         unsafe { SysKernel.shadow_free(obj, id) }
     }
 
     unsafe fn shadow_free_all(&self, entry: &ShadowEntry) {
         let model = current();
         let outer = model.freeing.replace(core::ptr::from_ref(entry) as usize);
-        // SAFETY: By contract.
+        // SAFETY: The caller promises what the trait asks for.
         unsafe { SysKernel.shadow_free_all(entry) }
         model.freeing.set(outer);
     }
 
     unsafe fn pin(&self, module: *mut c_void) {
-        // SAFETY: By contract.
+        // SAFETY: The caller promises what the trait asks for.
         unsafe { SysKernel.pin(module) }
     }
 
     unsafe fn unpin(&self, module: *mut c_void) {
-        // SAFETY: By contract.
+        // SAFETY: The caller promises what the trait asks for.
         unsafe { SysKernel.unpin(module) }
         let model = current();
         let gone = model.modules.borrow().values().find_map(|loaded| {
@@ -63,6 +63,15 @@ unsafe impl Kernel for Modelled {
         // At once, on another CPU: the engine must be done with it.
         if let Some(name) = gone {
             model.unload(&name);
+        }
+    }
+
+    unsafe fn drop_reserved_entry(&self, node: *mut PatchNode) {
+        let model = current();
+        let modules = model.modules.borrow();
+        match modules.values().find(|module| module.node == node && module.is_reserved.get()) {
+            Some(module) => module.is_reserved.set(false),
+            None => model.machine.fault("a patch that has no reserved entry lost it"),
         }
     }
 

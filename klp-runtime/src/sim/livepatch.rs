@@ -89,7 +89,7 @@ impl Livepatch {
     }
 
     fn enable_patch(&mut self, module: &Rc<Module>) -> Result {
-        if !self.is_compatible(&module.patch) {
+        if !self.is_compatible(module) {
             self.current.machine.print(std::format!(
                 "livepatch: Livepatch patch ({}) is not compatible with the already installed livepatches.",
                 module.patch.name
@@ -110,12 +110,12 @@ impl Livepatch {
     }
 
     /// The kernel's own check of its own tables of states (S14).
-    fn is_compatible(&self, patch: &Patch) -> bool {
-        let ours = patch.native_states();
-        self.patches.iter().flat_map(|old| old.patch.native_states()).all(|(id, version)| {
+    fn is_compatible(&self, module: &Module) -> bool {
+        let ours = module.listed_states();
+        self.patches.iter().flat_map(|old| old.listed_states()).all(|(id, version)| {
             match ours.iter().find(|(our_id, _)| *our_id == id) {
                 Some((_, our_version)) => *our_version >= version,
-                None => !patch.replace,
+                None => !module.patch.replace,
             }
         })
     }
@@ -179,10 +179,10 @@ impl Livepatch {
     /// Finishes the transition whatever tasks do: the kernel keeps for good what they may run.
     pub(super) fn force(&mut self) {
         match &self.transition {
-            Some((module, Target::Unpatched)) => module.forced.set(true),
+            Some((module, Target::Unpatched)) => module.force(),
             Some((module, Target::Patched)) if module.patch.replace => {
                 for other in self.patches.iter().filter(|other| !Rc::ptr_eq(other, module)) {
-                    other.forced.set(true);
+                    other.force();
                 }
             }
             _ => {}
@@ -231,7 +231,7 @@ impl Livepatch {
     /// Takes a patch off the kernel's list and gives its module up.
     fn free(&mut self, module: &Rc<Module>) {
         self.patches.retain(|other| !Rc::ptr_eq(other, module));
-        if !module.forced.get() {
+        if !module.is_forced() {
             self.current.machine.module_put(module.node as usize);
         }
     }
@@ -275,15 +275,15 @@ impl Livepatch {
         };
         match (&object.name, callback) {
             _ if !module.has_engine() => own(),
-            // SAFETY: For all: as the kernel calls it; the module is loaded.
+            // SAFETY: As the kernel calls it; the module is loaded.
             (None, Callback::PostPatch) => unsafe { ENGINE.vmlinux_post_patch(module.node, own) },
-            // SAFETY: See above.
+            // SAFETY: As the kernel calls it; the module is loaded.
             (None, Callback::PreUnpatch) => unsafe { ENGINE.vmlinux_pre_unpatch(module.node, own) },
-            // SAFETY: See above.
+            // SAFETY: As the kernel calls it; the module is loaded.
             (None, Callback::PostUnpatch) => unsafe { ENGINE.vmlinux_post_unpatch(module.node, own) },
             (Some(name), Callback::PostUnpatch) => {
                 own();
-                // SAFETY: See above.
+                // SAFETY: As the kernel calls it; the module is loaded.
                 unsafe { ENGINE.shadows_object_gone(module.node, &super::patch::text(name)) }
             }
             _ => own(),

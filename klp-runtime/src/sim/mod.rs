@@ -243,7 +243,7 @@ impl Sim {
         self.livepatch().fail_init.insert(patch.to_string());
     }
 
-    /// The next `pre_patch` of a state of the patch fails with `error`, without being called.
+    /// The next `pre_patch` or `migrate` of a state of the patch fails with `error`, without being called.
     pub fn fail_pre_patch(&self, patch: &str, state: u64, error: Error) {
         self.current.failing.borrow_mut().insert((patch.to_string(), state), error);
     }
@@ -386,38 +386,49 @@ impl Sim {
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 
-    /// What is left, were every patch disabled (S16): empty if nothing is.
+    /// What is left, were every patch disabled (S16): empty if nothing is. What must stay, as a transition was
+    /// forced (S21), is not lost.
     pub fn leaks(&self) -> Vec<String> {
         let machine = &self.current.machine;
+        let kept = audit::kept(&self.current);
         let mut leaks = Vec::new();
         for module in self.livepatch().patches() {
             leaks.push(format!("patch {} is listed by the kernel", module.patch.name));
         }
-        for (id, obj) in machine.store.borrow().keys() {
+        let lost = |id: &u64| !kept.shadows.contains(id);
+        for (id, obj) in machine.store.borrow().keys().filter(|(id, _)| lost(id)) {
             leaks.push(format!("object {obj:#x} has shadow variable {id:#x}"));
         }
         leaks.extend(self.live_states().keys().map(|id| format!("state {id} is live")));
         let modules = self.current.modules.borrow();
-        for module in modules.values().filter(|module| !module.forced.get()) {
+        for module in modules.values().filter(|module| !module.is_forced()) {
             let references = module.references(machine);
             if references > 0 {
                 leaks.push(format!("module {} has {references} references", module.patch.name));
             }
         }
         let of_modules: usize = modules.values().map(|module| module.blocks()).sum();
-        let blocks = machine.memory.borrow().live().saturating_sub(of_modules);
+        let memory = machine.memory.borrow();
+        let kept_blocks =
+            kept.blocks.iter().filter(|block| memory.is_live(**block as *const c_void, 1)).count();
+        let blocks = memory.live().saturating_sub(of_modules + kept_blocks);
         if blocks > 0 {
             leaks.push(format!("{blocks} blocks of memory are not freed"));
         }
-        if !self.current.data.borrow().is_empty() {
-            leaks.push(format!("{} state data are not dropped", self.current.data.borrow().len()));
+        let data = self.current.data.borrow();
+        let lost = data.keys().filter(|data| !kept.blocks.contains(data)).count();
+        if lost > 0 {
+            leaks.push(format!("{lost} state data are not dropped"));
         }
         leaks
     }
 
     /// None where their table is broken, which is a fault of the step that broke it.
     fn live_states(&self) -> BTreeMap<u64, *mut LiveState> {
-        audit::live_states(&self.current).unwrap_or_default()
+        let mut states = audit::live_states(&self.current).unwrap_or_default();
+        // SAFETY: The states are live.
+        states.retain(|_, live| unsafe { !(**live).claims.is_null() });
+        states
     }
 
     fn livepatch(&self) -> RefMut<'_, Livepatch> {

@@ -9,7 +9,10 @@ use std::vec::Vec;
 use super::object::LoadedObject;
 use super::patch::{Patch, Shadow, Source, State, text};
 use super::trace;
-use crate::abi::{DataSlot, Migration, PatchNode, Replace, ShadowEntry, StateEntry};
+use crate::abi::{
+    Claim, DataSlot, Migration, PATCH_ALLOW_DOWNGRADE, PatchNode, RESERVED_STATE_ID, Replace, ShadowEntry,
+    StateEntry,
+};
 use crate::host::{HostState, Machine};
 
 /// A loaded module.
@@ -19,10 +22,12 @@ pub(super) struct Module {
     pub(super) objects: Vec<LoadedObject>,
     /// What sysfs shows.
     pub(super) enabled: Cell<bool>,
-    /// Whether the kernel keeps the module for good, as a transition was forced.
-    pub(super) forced: Cell<bool>,
+    /// Whether its `klp_patch.states` has the reserved entry (S14).
+    pub(super) is_reserved: Cell<bool>,
     /// Whether somebody waits for the last reference to go.
     pub(super) going: Cell<bool>,
+    /// `klp_patch.forced`.
+    forced: *mut bool,
     states: *mut StateEntry,
     shadows: *mut ShadowEntry,
     natives: Vec<*mut HostState>,
@@ -40,8 +45,9 @@ impl Module {
             block
         };
         let node = place(size_of::<PatchNode>()).cast::<PatchNode>();
-        let states = place(patch.states.len() * size_of::<StateEntry>()).cast::<StateEntry>();
-        let shadows = place(patch.shadows.len() * size_of::<ShadowEntry>()).cast::<ShadowEntry>();
+        let forced = place(size_of::<bool>()).cast::<bool>();
+        let states = place(patch.states.len() * patch.size_of::<StateEntry>()).cast::<StateEntry>();
+        let shadows = place(patch.shadows.len() * patch.size_of::<ShadowEntry>()).cast::<ShadowEntry>();
         let mut string = |string: &CStr| {
             let bytes = string.to_bytes_with_nul();
             let copy = place(bytes.len()).cast::<u8>();
@@ -50,6 +56,7 @@ impl Module {
             copy.cast::<c_char>().cast_const()
         };
         let name = string(&text(&patch.name));
+        let series = patch.series.as_ref().map_or(ptr::null(), |series| string(series));
         let names: Vec<_> = patch.states.iter().map(|state| string(&state.name)).collect();
         let shadow_names: Vec<_> = patch
             .shadows
@@ -81,12 +88,16 @@ impl Module {
                 post_unpatch: None,
                 take_over: None,
                 drop_data: None,
-                from: Migration::NONE,
+                from: state.from.map_or(Migration::NONE, |(version, layout)| Migration {
+                    version,
+                    layout,
+                    migrate: Some(trace::migrate),
+                }),
                 position: core::panic::Location::caller(),
             };
             trace::trace(&mut entry, &state.source);
             // SAFETY: Within the table.
-            unsafe { states.add(index).write(entry) };
+            unsafe { states.byte_add(index * patch.size_of::<StateEntry>()).write(entry) };
         }
         for (index, (shadow, (name, of, object))) in patch.shadows.iter().zip(shadow_names).enumerate() {
             let destroys = shadow.entry.is_none_or(|entry| entry.destroy.is_some());
@@ -101,7 +112,7 @@ impl Module {
                 destroy: if destroys { Some(trace::destroy) } else { None },
             };
             // SAFETY: Within the table.
-            unsafe { shadows.add(index).write(entry) };
+            unsafe { shadows.byte_add(index * patch.size_of::<ShadowEntry>()).write(entry) };
         }
         for slot in &slots {
             let loaded = machine.slots.borrow().contains_key(slot);
@@ -113,10 +124,18 @@ impl Module {
         unsafe {
             node.write(PatchNode {
                 abi_version: patch.abi_version,
+                state_size: patch.size_of::<StateEntry>() as u32,
+                shadow_size: patch.size_of::<ShadowEntry>() as u32,
+                claim_size: patch.size_of::<Claim>() as u32,
+                flags: if patch.allows_downgrade { PATCH_ALLOW_DOWNGRADE } else { 0 },
                 replace: Replace::all(patch.replace),
                 // Only its identity counts: the node's address does.
                 module: node.cast(),
                 name,
+                series,
+                revision: patch.revision,
+                forced,
+                stop: if patch.runs_on_its_own { Some(trace::stop) } else { None },
                 states,
                 nr_states: patch.states.len(),
                 shadows,
@@ -136,7 +155,8 @@ impl Module {
         Self {
             objects,
             enabled: Cell::new(false),
-            forced: Cell::new(false),
+            is_reserved: Cell::new(patch.needs_engine()),
+            forced,
             going: Cell::new(false),
             node,
             states,
@@ -151,6 +171,25 @@ impl Module {
     /// Whether the runtime's engine runs in it.
     pub(super) fn has_engine(&self) -> bool {
         self.patch.needs_engine()
+    }
+
+    /// Whether the kernel keeps the module for good, as a transition was forced.
+    pub(super) fn is_forced(&self) -> bool {
+        // SAFETY: The module's memory is there while the module is.
+        unsafe { *self.forced }
+    }
+
+    /// The kernel keeps the module for good.
+    pub(super) fn force(&self) {
+        // SAFETY: The module's memory is there while the module is.
+        unsafe { *self.forced = true }
+    }
+
+    /// The kernel's own table of states: the reserved entry where the engine needs it (S14), then the
+    /// patch's own.
+    pub(super) fn listed_states(&self) -> Vec<(u64, u32)> {
+        let reserved = self.is_reserved.get().then_some((RESERVED_STATE_ID, self.patch.abi_version));
+        reserved.into_iter().chain(self.patch.native.iter().copied()).collect()
     }
 
     /// The kernel's own states that the patch lists, but for the reserved one.
@@ -170,12 +209,12 @@ impl Module {
 
     /// The state whose entry is at an address.
     pub(super) fn state_at(&self, address: usize) -> Option<&State> {
-        self.patch.states.get(index_of(self.states as usize, size_of::<StateEntry>(), address)?)
+        self.patch.states.get(index_of(self.states as usize, self.patch.size_of::<StateEntry>(), address)?)
     }
 
     /// The shadow variable whose entry is at an address.
     pub(super) fn shadow_at(&self, address: usize) -> Option<&Shadow> {
-        self.patch.shadows.get(index_of(self.shadows as usize, size_of::<ShadowEntry>(), address)?)
+        self.patch.shadows.get(index_of(self.shadows as usize, self.patch.size_of::<ShadowEntry>(), address)?)
     }
 
     /// Gives the module's memory up, and what the machine knows of it.

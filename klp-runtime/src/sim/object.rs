@@ -79,7 +79,7 @@ impl Object {
                         Callback::PostUnpatch => {
                             entry.post_unpatch.map(|callback| callback(object)).map(|()| 0)
                         }
-                        Callback::TakeOver(_) => None,
+                        Callback::TakeOver(_) | Callback::Migrate => None,
                     }
                 };
                 to_result(errno.unwrap_or(0)).map(|_| ())
@@ -95,7 +95,7 @@ impl Object {
                 Callback::PostPatch => entry.post_patch.is_some(),
                 Callback::PreUnpatch => entry.pre_unpatch.is_some(),
                 Callback::PostUnpatch => entry.post_unpatch.is_some(),
-                Callback::TakeOver(_) => false,
+                Callback::TakeOver(_) | Callback::Migrate => false,
             },
         }
     }

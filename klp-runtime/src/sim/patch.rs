@@ -10,8 +10,8 @@ use std::vec::Vec;
 
 use super::object::Object;
 use crate::abi::{
-    ABI_VERSION, DataLayout, PATCH_IDLE, RESERVED_STATE_ID, Replace, SHADOW_SLEEPABLE, STATE_BLOCK_DISABLE,
-    ShadowEntry, StateEntry,
+    ABI_VERSION, DataLayout, PATCH_IDLE, Replace, SHADOW_SLEEPABLE, STATE_BLOCK_DISABLE, ShadowEntry,
+    StateEntry,
 };
 use crate::error::Result;
 use crate::module::selection::{ExitHook, InitHook, PatchTables};
@@ -27,6 +27,10 @@ pub struct Patch {
     pub(super) is_c: bool,
     pub(super) abi_version: u32,
     pub(super) replace: bool,
+    pub(super) series: Option<CString>,
+    pub(super) revision: u64,
+    pub(super) allows_downgrade: bool,
+    pub(super) runs_on_its_own: bool,
     pub(super) states: Vec<State>,
     pub(super) shadows: Vec<Shadow>,
     pub(super) objects: Vec<String>,
@@ -46,6 +50,10 @@ impl Patch {
             is_c: false,
             abi_version: ABI_VERSION,
             replace: false,
+            series: None,
+            revision: 0,
+            allows_downgrade: false,
+            runs_on_its_own: false,
             states: Vec::new(),
             shadows: Vec::new(),
             objects: Vec::new(),
@@ -67,6 +75,28 @@ impl Patch {
     #[must_use]
     pub fn replace(mut self) -> Self {
         self.replace = true;
+        self
+    }
+
+    /// The patch is revision `revision` of a series (S20).
+    #[must_use]
+    pub fn series(mut self, series: &str, revision: u64) -> Self {
+        self.series = Some(text(series));
+        self.revision = revision;
+        self
+    }
+
+    /// It may replace a higher revision of its series (S20): the module parameter `klp_allow_downgrade`.
+    #[must_use]
+    pub fn allow_downgrade(mut self) -> Self {
+        self.allows_downgrade = true;
+        self
+    }
+
+    /// Something of the patch runs on its own, whose end is an event (S17).
+    #[must_use]
+    pub fn runs_on_its_own(mut self) -> Self {
+        self.runs_on_its_own = true;
         self
     }
 
@@ -105,7 +135,8 @@ impl Patch {
         self
     }
 
-    /// The patch is built for another version of the tables ([`crate::abi`]).
+    /// The patch is built for another version of the tables ([`crate::abi`]). The entries of a later
+    /// one are longer (S23).
     #[must_use]
     pub fn abi_version(mut self, version: u32) -> Self {
         self.abi_version = version;
@@ -120,13 +151,17 @@ impl Patch {
 
     /// Whether the patch has what the engine runs for, as the build tool decides it.
     pub(super) fn needs_engine(&self) -> bool {
-        !self.is_c && (self.replace || !self.states.is_empty() || !self.shadows.is_empty())
+        !self.is_c && (self.replace || self.has_something_to_lose())
     }
 
-    /// The kernel's own table of states: the reserved entry where the engine runs (S14).
-    pub(super) fn native_states(&self) -> Vec<(u64, u32)> {
-        let reserved = self.needs_engine().then_some((RESERVED_STATE_ID, self.abi_version));
-        reserved.into_iter().chain(self.native.iter().copied()).collect()
+    /// Whether the patch has what keeps it on the list once it is enabled (S14).
+    pub(super) fn has_something_to_lose(&self) -> bool {
+        !self.states.is_empty() || !self.shadows.is_empty() || self.series.is_some()
+    }
+
+    /// The size that a structure of the tables has in the patch's runtime: a later one has added to it (S23).
+    pub(super) fn size_of<T>(&self) -> usize {
+        size_of::<T>() + if self.abi_version > ABI_VERSION { 16 } else { 0 }
     }
 
     /// The objects of the patch, each once, as the glue lists them: none stands for vmlinux.
@@ -150,6 +185,9 @@ impl Patch {
     /// Takes the parts that take part from a crate's tables.
     fn fill(&mut self, tables: &PatchTables) {
         self.replace = tables.replace != Replace::NONE;
+        // SAFETY: Null or a constant string of the crate.
+        self.series = unsafe { optional(tables.series) };
+        self.revision = tables.revision;
         self.is_idle = tables.flags & PATCH_IDLE != 0;
         // The order of the source, as in a module; of several files by their names.
         let mut states = tables.states.as_slice().to_vec();
@@ -222,6 +260,8 @@ pub enum Callback {
     PostUnpatch,
     /// `take_over`, from this version.
     TakeOver(u32),
+    /// `migrate`.
+    Migrate,
 }
 
 impl fmt::Display for Callback {
@@ -233,6 +273,7 @@ impl fmt::Display for Callback {
             Self::PreUnpatch => "pre_unpatch",
             Self::PostUnpatch => "post_unpatch",
             Self::TakeOver(_) => "take_over",
+            Self::Migrate => "migrate",
         })
     }
 }
@@ -258,6 +299,7 @@ pub struct State {
     pub(super) flags: u32,
     pub(super) name: CString,
     pub(super) layout: DataLayout,
+    pub(super) from: Option<(u32, DataLayout)>,
     pub(super) source: Source,
 }
 
@@ -271,6 +313,7 @@ impl State {
             flags: 0,
             name: text(&std::format!("state{id}")),
             layout: DataLayout { size: 8, align: 8, fingerprint: 1 },
+            from: None,
             source: Source::Model(None),
         }
     }
@@ -283,6 +326,7 @@ impl State {
             // SAFETY: The name is a constant string of the crate.
             name: unsafe { optional(entry.name) }.unwrap_or_default(),
             layout: entry.layout,
+            from: entry.from.migrate.map(|_| (entry.from.version, entry.from.layout)),
             source: Source::Crate(entry),
         }
     }
@@ -315,7 +359,14 @@ impl State {
         self
     }
 
-    /// Runs `action` in each of the state's callbacks. Its result counts in `pre_patch` only.
+    /// The state has `migrate`, which makes its data of those that `version` has in another layout (S22).
+    #[must_use]
+    pub fn migrates_from(mut self, version: u32, layout: DataLayout) -> Self {
+        self.from = Some((version, layout));
+        self
+    }
+
+    /// Runs `action` in each of the state's callbacks. Its result counts in `pre_patch` and `migrate` only.
     #[must_use]
     pub fn on(mut self, action: impl Fn(Callback) -> Result + 'static) -> Self {
         self.source = Source::Model(Some(Rc::new(action)));

@@ -8,7 +8,7 @@ use std::string::String;
 
 use super::current::{Current, current};
 use super::patch::{Callback, Source};
-use crate::abi::{RawStateContext, SHADOW_SLEEPABLE, StateEntry};
+use crate::abi::{PatchNode, RawStateContext, SHADOW_SLEEPABLE, StateEntry};
 use crate::error::EINVAL;
 
 /// Something that a patch's code did, or had done to what it owns.
@@ -31,6 +31,11 @@ pub enum Event {
         callback: Callback,
         /// `vmlinux`, or the module's name.
         object: String,
+    },
+    /// What runs on its own in a made-up patch was stopped (S17).
+    Stopped {
+        /// The patch.
+        patch: String,
     },
     /// The data of a state of a made-up patch were dropped.
     Dropped {
@@ -57,6 +62,7 @@ impl fmt::Display for Event {
             }
             Self::Object { patch, callback, object } => write!(f, "{patch}.{callback} {object}"),
             Self::Call { patch, callback, state } => write!(f, "{patch}.{callback} {state}"),
+            Self::Stopped { patch } => write!(f, "{patch}.stop"),
             Self::Dropped { state } => write!(f, "drop {state}"),
             Self::Destroyed { patch, shadow, object } => write!(f, "{patch}.destroy {shadow} of {object:#x}"),
         }
@@ -90,7 +96,7 @@ pub(super) fn trace(entry: &mut StateEntry, source: &Source) {
 
 unsafe extern "C" fn pre_patch(cx: *const RawStateContext, data: *mut c_void) -> c_int {
     let model = current();
-    // SAFETY: By contract of the callback.
+    // SAFETY: The engine passes a context that lives as long as the call.
     let Some((patch, state)) = model.enter(unsafe { (*cx).state }, Callback::PrePatch) else {
         return EINVAL.to_errno();
     };
@@ -104,18 +110,58 @@ unsafe extern "C" fn pre_patch(cx: *const RawStateContext, data: *mut c_void) ->
             if let Some(Err(error)) = action.map(|action| action(Callback::PrePatch)) {
                 return error.to_errno();
             }
-            // SAFETY: The data have 8 bytes at least.
-            unsafe { data.cast::<u64>().write(INTACT) };
-            model.data.borrow_mut().insert(data as usize, (state.id, patch));
+            model.put_data(data, state.id, patch);
             0
         }
+    }
+}
+
+pub(super) unsafe extern "C" fn migrate(
+    cx: *const RawStateContext,
+    old: *const c_void,
+    new: *mut c_void,
+) -> c_int {
+    let model = current();
+    // SAFETY: The engine passes a context that lives as long as the call.
+    let Some((patch, state)) = model.enter(unsafe { (*cx).state }, Callback::Migrate) else {
+        return EINVAL.to_errno();
+    };
+    if let Some(error) = model.failing.borrow_mut().remove(&(patch.clone(), state.id)) {
+        return error.to_errno();
+    }
+    match state.source {
+        // SAFETY: The arguments are handed on.
+        Source::Crate(entry) => entry.from.migrate.map_or(0, |original| unsafe { original(cx, old, new) }),
+        Source::Model(action) => {
+            model.look_at_data(Callback::Migrate, state.id, old);
+            if let Some(Err(error)) = action.map(|action| action(Callback::Migrate)) {
+                return error.to_errno();
+            }
+            model.put_data(new, state.id, patch);
+            0
+        }
+    }
+}
+
+/// Stops what runs on its own in a made-up patch (S17).
+pub(super) unsafe extern "C" fn stop(node: *mut PatchNode) {
+    let model = current();
+    let name = model
+        .modules
+        .borrow()
+        .values()
+        .find(|loaded| loaded.node == node)
+        .map(|loaded| loaded.patch.name.clone());
+    match name {
+        Some(patch) => model.event(Event::Stopped { patch }),
+        None => model.machine.fault("a patch was stopped that is not loaded"),
     }
 }
 
 macro_rules! callback {
     ($name:ident, $callback:ident) => {
         unsafe extern "C" fn $name(cx: *const RawStateContext, data: *mut c_void) {
-            // SAFETY: By contract of the callback.
+            // SAFETY: The engine passes a context that lives as long as the call, and the state's data.
             unsafe {
                 call(cx, data, Callback::$callback, |entry| {
                     if let Some(original) = entry.$name {
@@ -132,7 +178,7 @@ callback!(pre_unpatch, PreUnpatch);
 callback!(post_unpatch, PostUnpatch);
 
 unsafe extern "C" fn take_over(cx: *const RawStateContext, data: *mut c_void, from: u32) {
-    // SAFETY: By contract of the callback.
+    // SAFETY: The engine passes a context that lives as long as the call, and the state's data.
     unsafe {
         call(cx, data, Callback::TakeOver(from), |entry| {
             if let Some(original) = entry.take_over {
@@ -149,19 +195,12 @@ unsafe fn call(
     original: impl FnOnce(&StateEntry),
 ) {
     let model = current();
-    // SAFETY: By contract of the caller.
+    // SAFETY: The caller passes the engine's context.
     let Some((_, state)) = model.enter(unsafe { (*cx).state }, callback) else { return };
     match state.source {
         Source::Crate(entry) => original(&entry),
         Source::Model(action) => {
-            let intact = match model.data.borrow().get(&(data as usize)) {
-                // SAFETY: The data were made and not dropped, and have 8 bytes at least.
-                Some((id, _)) => *id == state.id && unsafe { data.cast::<u64>().read() } == INTACT,
-                None => false,
-            };
-            if !intact {
-                model.machine.fault(format!("{callback} of state {} was called without its data", state.id));
-            }
+            model.look_at_data(callback, state.id, data);
             if let Some(action) = action {
                 // Only a `pre_patch` may fail.
                 let _ = action(callback);
@@ -211,6 +250,25 @@ pub(super) unsafe extern "C" fn destroy(obj: *mut c_void, data: *mut c_void) {
 }
 
 impl Current {
+    /// Makes the data of a made-up state.
+    fn put_data(&self, data: *mut c_void, state: u64, maker: String) {
+        // SAFETY: The data have 8 bytes at least.
+        unsafe { data.cast::<u64>().write(INTACT) };
+        self.data.borrow_mut().insert(data as usize, (state, maker));
+    }
+
+    /// Whether the data that a callback of a made-up state gets were made and not dropped.
+    fn look_at_data(&self, callback: Callback, state: u64, data: *const c_void) {
+        let intact = match self.data.borrow().get(&(data as usize)) {
+            // SAFETY: The data were made and not dropped, and have 8 bytes at least.
+            Some((id, _)) => *id == state && unsafe { data.cast::<u64>().read() } == INTACT,
+            None => false,
+        };
+        if !intact {
+            self.machine.fault(format!("{callback} of state {state} was called without its data"));
+        }
+    }
+
     /// Records a call; the patch and the state that are called.
     fn enter(&self, entry: *const StateEntry, callback: Callback) -> Option<(String, super::patch::State)> {
         let Some((patch, state)) = self.state_of(entry as usize) else {

@@ -55,21 +55,52 @@ fn s1_a_replace_patch_without_a_state_that_stays_is_refused() {
     let sim = enabled([blocks()]);
     let before = sim.snapshot().unwrap();
     assert_eq!(sim.insmod(patch("b", [2]).replace()), Err(EINVAL));
-    assert_eq!(sim.take_log(), ["b: refused: it lacks state state1 (id 1), which a marks block_disable"]);
+    assert_eq!(
+        sim.take_log(),
+        ["b: refused: it lacks state state1 (id 1) of a, which is marked block_disable"]
+    );
     assert_eq!(sim.snapshot().unwrap(), before);
     sim.insmod(patch("b", [2])).unwrap();
     assert_eq!(events(&sim), NOTHING, "one that does not replace is enabled");
 }
 
 #[test]
-fn s1_versions_are_held_against_the_owner() {
-    let version = |name, version| Patch::new(name).state(State::new(1).version(version));
-    let sim = enabled([version("a", 1), version("b", 3)]);
-    assert_eq!(sim.insmod(version("c", 2)), Err(EINVAL));
-    sim.disable("b").unwrap();
-    sim.take_events();
-    sim.insmod(version("c", 2)).unwrap();
-    assert_eq!(events(&sim), ["c.take_over 1 from 1"]);
+fn s1_l17_another_version_beside_is_refused() {
+    let two = Patch::new("b").state(State::new(1).version(2));
+    let why = "b: refused: state state1 (id 1) has version 2, and version 1 in a, which this patch does not replace";
+    assert_refused(patch("a", [1]), two, why);
+}
+
+#[test]
+fn s1_l19_a_shadow_variable_is_held_against_all_patches() {
+    let with = |name, shadow| patch(name, [1]).shadow(shadow);
+    let other = DataLayout { size: 16, align: 8, fingerprint: 2 };
+    for refused in [Shadow::new(10, 1).layout(other), Shadow::new(10, 1).sleepable()] {
+        // The owner does not declare it.
+        let sim = enabled([with("a", Shadow::new(10, 1)), patch("b", [1])]);
+        let before = sim.snapshot().unwrap();
+        assert_eq!(sim.insmod(with("c", refused)), Err(EINVAL));
+        assert_eq!(
+            sim.take_log(),
+            ["c: refused: state state1 (id 1) has shadow variable shadow10 with another layout than in a"]
+        );
+        assert_eq!((events(&sim), sim.snapshot().unwrap()), (vec![], before));
+        sim.disable("b").unwrap();
+        end(&sim, "a");
+    }
+}
+
+#[test]
+fn s1_another_series_is_refused() {
+    let of = |name, series| patch(name, [1]).series(series, 1);
+    let why = "b: refused: state state1 (id 1) is also one of a, which is of another series";
+    assert_refused(of("a", "mine"), of("b", "yours"), why);
+    assert_refused(of("a", "mine"), of("b", "yours").replace(), why);
+    // Behind an owner that is of none.
+    let sim = enabled([of("a", "mine"), patch("b", [1])]);
+    assert_eq!(sim.insmod(of("c", "yours")), Err(EINVAL));
+    sim.insmod(of("c", "mine").replace()).unwrap();
+    end(&sim, "c");
 }
 
 #[test]

@@ -56,6 +56,28 @@ fn s9_a_variable_that_a_later_patch_does_not_know_goes_with_the_patch_that_does(
 }
 
 #[test]
+fn s9_the_newest_patch_that_declares_a_variable_decides() {
+    let of_target = |id| Shadow::new(id, 1).object("target");
+    let old = || patch("o", [1]).shadow(of_target(20)).shadow(of_target(21));
+    let attached = |newer: Patch| {
+        let sim = enabled([old(), newer]);
+        sim.load_target("target").unwrap();
+        for id in [20, 21] {
+            sim.attach("o", id, 0x10).unwrap();
+        }
+        sim.unload_target("target").unwrap();
+        sim
+    };
+    // The owner keeps the one, and does not know the other.
+    let sim = attached(patch("n", [1]).shadow(Shadow::new(21, 1)));
+    assert_eq!(events(&sim), ["o.destroy shadow20 of 0x10"]);
+    assert_eq!(sim.objects_with(21), 1);
+    // The owner's destructor runs, in whatever order they are listed.
+    let sim = attached(patch("n", [1]).shadow(of_target(21)).shadow(of_target(22)));
+    assert_eq!(events(&sim), ["o.destroy shadow20 of 0x10", "n.destroy shadow21 of 0x10"]);
+}
+
+#[test]
 fn s10_data_are_made_by_the_introducer_and_dropped_after_post_unpatch() {
     let sim = enabled([patch("a", [1]), patch("b", [1])]);
     sim.disable("a").unwrap();

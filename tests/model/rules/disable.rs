@@ -54,7 +54,10 @@ fn s13_a_state_that_stays_pins_its_module_until_it_is_taken_on() {
     let sim = enabled([two]);
     sim.attach("a", 10, 0x10).unwrap();
     let stays = |id| {
-        format!("a: state state{id} (id {id}) is marked block_disable: it stays, and the module stays loaded")
+        format!(
+            "a: state state{id} (id {id}) is marked block_disable: it stays, and the module stays loaded, \
+             until a patch that replaces this one takes the state over without block_disable"
+        )
     };
 
     // A reversal takes the pins back.
@@ -88,14 +91,57 @@ fn s13_a_state_that_stays_pins_its_module_until_it_is_taken_on() {
     end(&sim, "c");
 }
 
+/// The patch `name`, which marks state 1 `block_disable`.
+fn blocks(name: &str) -> Patch {
+    Patch::new(name).state(State::new(1).block_disable())
+}
+
 #[test]
-fn s13_a_state_that_stayed_is_removed_by_its_next_owner() {
-    let held = Patch::new("a").state(State::new(1).block_disable()).state(State::new(2).block_disable());
-    let sim = enabled([held]);
+fn s13_holds_until_a_replace_patch_takes_the_state_over_without_it() {
+    let sim = enabled([blocks("a")]);
     sim.disable("a").unwrap();
+    // One beside it does not lift it, and one that replaces and has it neither.
     sim.insmod(patch("b", [1])).unwrap();
-    sim.insmod(patch("c", [2]).replace()).unwrap();
-    assert_eq!(events(&sim), ["b.pre_unpatch 1", "b.post_unpatch 1", "drop 1"]);
+    assert_eq!(sim.insmod(patch("c", [2]).replace()), Err(EINVAL));
+    sim.insmod(blocks("d").replace()).unwrap();
     sim.rmmod("a").unwrap();
+    sim.rmmod("b").unwrap();
+    assert_eq!(sim.insmod(patch("c", [2]).replace()), Err(EINVAL));
+    sim.insmod(patch("e", [1]).replace()).unwrap();
+    assert_eq!(events(&sim), NOTHING);
+    sim.insmod(patch("c", [2]).replace()).unwrap();
+    assert_eq!(sim.take_calls(), ["c.pre_patch 2", "e.pre_unpatch 1", "e.post_unpatch 1", "c.post_patch 2"]);
     end(&sim, "c");
+}
+
+#[test]
+fn s13_l20_l21_holds_in_any_order_of_patches() {
+    for patches in [[blocks("a"), patch("b", [1])], [patch("a", [1]), blocks("b")]] {
+        let sim = enabled(patches);
+        assert_eq!(sim.insmod(patch("c", []).replace()), Err(EINVAL));
+        sim.disable("a").unwrap();
+        sim.disable("b").unwrap();
+        assert_eq!(events(&sim), NOTHING);
+        assert!(sim.is_live(1));
+        assert_eq!(sim.rmmod("b"), Err(EAGAIN));
+        sim.rmmod("a").unwrap();
+        sim.insmod(patch("d", [1]).replace()).unwrap();
+        end(&sim, "d");
+    }
+}
+
+#[test]
+fn s13_does_not_hold_for_a_patch_that_is_taken_back() {
+    let sim = enabled([patch("a", [1])]);
+    sim.stall();
+    sim.insmod(blocks("b")).unwrap();
+    sim.disable("b").unwrap();
+    sim.resume();
+    end(&sim, "a");
+    // Nor for one that is the first, nor longer than the state.
+    sim.stall();
+    sim.insmod(blocks("c")).unwrap();
+    sim.disable("c").unwrap();
+    sim.resume();
+    sim.assert_clean();
 }

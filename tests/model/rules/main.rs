@@ -1,4 +1,4 @@
-//! The rules of the lifecycle, S1 to S16, one by one where the scenarios
+//! The rules of the lifecycle, S1 to S23, one by one where the scenarios
 //! ([`lifecycle`](../../lifecycle.rs)) do not show them.
 
 mod check;
@@ -6,10 +6,16 @@ mod data;
 mod disable;
 mod enable;
 mod failures;
+mod forced;
+mod migrate;
 mod model;
 mod modules;
 mod objects;
+mod series;
+mod stop;
 mod strangers;
+mod tables;
+mod versions;
 
 use klp_runtime::error::EINVAL;
 use klp_runtime::sim::{Patch, Sim, State};

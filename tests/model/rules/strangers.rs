@@ -25,6 +25,37 @@ fn s14_a_c_patch_that_replaces_is_refused_by_the_kernel() {
 }
 
 #[test]
+fn s14_l29_a_patch_with_nothing_to_lose_is_on_no_list() {
+    // It replaces, so the kernel must let it in over ours; once enabled it is like any other.
+    let sim = enabled([patch("before", [1])]);
+    sim.insmod(Patch::new("a").replace()).unwrap();
+    assert_eq!(sim.take_calls(), ["before.pre_unpatch 1", "before.post_unpatch 1"]);
+    assert!(sim.snapshot().unwrap().patches.is_empty());
+    sim.insmod(Patch::c("c").replace()).unwrap();
+    assert_eq!(sim.is_enabled("a"), None);
+    sim.rmmod("a").unwrap();
+    sim.insmod(patch("b", [1]).replace()).unwrap();
+    assert_eq!(sim.take_calls(), ["b.pre_patch 1", "b.post_patch 1"]);
+    end(&sim, "b");
+
+    // Also where its disabling is taken back.
+    let sim = enabled([Patch::new("a").replace()]);
+    sim.stall();
+    sim.disable("a").unwrap();
+    sim.write_enabled("a", true).unwrap();
+    sim.resume();
+    end(&sim, "a");
+}
+
+#[test]
+fn s14_a_patch_of_a_series_has_something_to_lose() {
+    let sim = enabled([Patch::new("a").series("s", 1)]);
+    assert_eq!(sim.insmod(Patch::c("c").replace()), Err(EINVAL));
+    assert_eq!(sim.snapshot().unwrap().patches.len(), 1);
+    end(&sim, "a");
+}
+
+#[test]
 fn s14_a_c_patch_that_does_not_replace_coexists() {
     let sim = enabled([Patch::c("before"), patch("a", [1]), Patch::c("after")]);
     sim.disable("before").unwrap();

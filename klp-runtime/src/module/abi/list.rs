@@ -182,7 +182,7 @@ pub struct LiveState {
     pub layout: DataLayout,
     /// The data, in memory of their own; a pointer that is not followed where their size is 0.
     pub data: *mut c_void,
-    /// The claims of patches that were forced off, whose shadow variables stay (S21), newest first.
+    /// The claims of patches that were forced off, newest first: what tasks may still use stays (S21).
     pub forced: *mut Claim,
 }
 
@@ -194,6 +194,8 @@ pub struct ShadowLink {
     pub next: *mut ShadowLink,
     /// The variable as the patch lists it.
     pub entry: *const ShadowEntry,
+    /// The claim.
+    pub claim: *mut Claim,
     /// The same variable as the patch lists it that was enabled before and declares it.
     pub older: *mut ShadowLink,
     /// The same variable as the patch lists it that was enabled after and declares it.
@@ -212,6 +214,12 @@ pub const CLAIM_HELD: u32 = 1 << 2;
 /// The state's data are made: [`Claim::flags`].
 pub const CLAIM_MADE: u32 = 1 << 3;
 
+/// `migrate` has made [`Claim::data`] in the transition that runs (S22): [`Claim::flags`].
+pub const CLAIM_MIGRATED: u32 = 1 << 4;
+
+/// The patch was forced off, and is on no list any more (S21): [`Claim::flags`].
+pub const CLAIM_FORCED: u32 = 1 << 5;
+
 /// That a patch provides a state. In an array of the patch's, outside its module's memory.
 #[repr(C)]
 #[derive(Debug)]
@@ -226,8 +234,10 @@ pub struct Claim {
     pub entry: *const StateEntry,
     /// The shadow variables that the patch declares for it.
     pub shadows: *mut ShadowLink,
-    /// The data that `migrate` has made, until the transition ends (S22); else null.
-    pub migrated: *mut c_void,
-    /// [`CLAIM_INTRODUCED`], [`CLAIM_REMOVING`], [`CLAIM_HELD`], [`CLAIM_MADE`].
+    /// Data that are not the state's: those for `migrate` to make, until the transition ends (S22),
+    /// or those that stay for a patch that was forced off (S21). Else null.
+    pub data: *mut c_void,
+    /// [`CLAIM_INTRODUCED`], [`CLAIM_REMOVING`], [`CLAIM_HELD`], [`CLAIM_MADE`], [`CLAIM_MIGRATED`],
+    /// [`CLAIM_FORCED`].
     pub flags: u32,
 }
