@@ -136,7 +136,8 @@ fn objects_natives_hooks_and_parameters() {
 #[repr(C)]
 pub struct Saved {
     level: AtomicI32,
-    #[klp(opaque)]
+    // SAFETY: It holds no pointer.
+    #[klp(unsafe(opaque))]
     pair: (u8, u16),
 }
 

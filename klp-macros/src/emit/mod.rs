@@ -105,6 +105,17 @@ pub(crate) fn assertion(condition: &TokenStream, message: &str, at: impl ToToken
     }
 }
 
+/// Refuses data that need more alignment than the kernel's allocations have; the error points at `at`.
+pub(crate) fn alignment(ty: impl ToTokens, what: &str, at: impl ToTokens) -> TokenStream {
+    assertion(
+        &quote!(::core::mem::align_of::<#ty>() <= ::klp_runtime::layout::MAX_ALIGN),
+        &format!(
+            "{what} must not need more than 8 bytes of alignment: the kernel's allocations have no more"
+        ),
+        at,
+    )
+}
+
 /// The first and the last span of some tokens, resolving names where the macro is called.
 fn ends(tokens: impl ToTokens) -> (Span, Span) {
     let mut tokens = tokens.into_token_stream().into_iter();

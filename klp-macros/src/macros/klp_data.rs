@@ -1,9 +1,10 @@
 //! `#[derive(KlpData)]`.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Field, Ident, Member, Meta, Type};
+use syn::{Data, DeriveInput, Field, Ident, Member, Token, Type, parenthesized};
 
 use crate::diagnostics::{Diagnostics, Reported};
 
@@ -16,7 +17,8 @@ struct Layout<'a> {
 struct FieldLayout<'a> {
     member: Member,
     ty: &'a Type,
-    opaque: bool,
+    /// The `unsafe` of `#[klp(unsafe(opaque))]`.
+    opaque: Option<Token![unsafe]>,
 }
 
 pub(crate) fn expand(item: TokenStream) -> TokenStream {
@@ -122,26 +124,56 @@ fn check_repr(diagnostics: &mut Diagnostics, input: &DeriveInput) {
     }
 }
 
-/// Whether the field is `#[klp(opaque)]`.
-fn check_field(diagnostics: &mut Diagnostics, field: &Field) -> bool {
-    let mut opaque = false;
+/// The promise in a field's `#[klp(unsafe(opaque))]`, if it has one.
+fn check_field(diagnostics: &mut Diagnostics, field: &Field) -> Option<Token![unsafe]> {
+    let mut opaque = None;
     for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("klp")) {
-        if is_opaque(attribute) {
-            if opaque {
-                diagnostics.error(attribute, "`#[klp(opaque)]` is written twice: keep one");
+        match attribute.parse_args() {
+            Ok(FieldAttribute::Promised(_)) if opaque.is_some() => {
+                diagnostics.error(attribute, "`#[klp(unsafe(opaque))]` is written twice: keep one");
             }
-            opaque = true;
-        } else {
-            diagnostics.error(attribute, "a field knows `#[klp(opaque)]` only");
+            Ok(FieldAttribute::Promised(promise)) => opaque = Some(promise),
+            Ok(FieldAttribute::Bare) => {
+                // As if it were promised, so that the type is not reported as well.
+                opaque = Some(Token![unsafe](attribute.span()));
+                diagnostics.error(
+                    attribute,
+                    "nothing checks an opaque field, and one that points into this patch's module is followed \
+                     after the module is gone: copy the bytes or keep a number. A field that holds no such \
+                     pointer needs your promise: write `#[klp(unsafe(opaque))]`",
+                );
+            }
+            Err(_) => {
+                diagnostics.error(
+                    attribute,
+                    "unknown attribute of a field: the only one is `#[klp(unsafe(opaque))]`",
+                );
+            }
         }
     }
     opaque
 }
 
-fn is_opaque(attribute: &Attribute) -> bool {
-    match &attribute.meta {
-        Meta::List(list) => list.tokens.to_string() == "opaque",
-        Meta::Path(_) | Meta::NameValue(_) => false,
+/// What stands in a field's `#[klp(…)]`.
+enum FieldAttribute {
+    /// `unsafe(opaque)`.
+    Promised(Token![unsafe]),
+    /// `opaque`.
+    Bare,
+}
+
+impl Parse for FieldAttribute {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let opaque = |input: ParseStream<'_>| {
+            let name: Ident = input.parse()?;
+            if name == "opaque" { Ok(()) } else { Err(syn::Error::new_spanned(name, "unknown")) }
+        };
+        let Some(promise) = input.parse::<Option<Token![unsafe]>>()? else {
+            return opaque(input).map(|()| Self::Bare);
+        };
+        let content;
+        parenthesized!(content in input);
+        opaque(&content).map(|()| Self::Promised(promise))
     }
 }
 
@@ -152,25 +184,52 @@ fn emit(layout: &Layout<'_>) -> TokenStream {
         let text = member.to_token_stream().to_string();
         let text = text.trim_start_matches("r#");
         let offset = quote!(::core::mem::offset_of!(#name, #member));
-        if *opaque {
-            quote!(.opaque::<#ty>(#text, #offset))
-        } else {
-            let fingerprint =
-                quote_spanned!(ty.span()=> <#ty as ::klp_runtime::__private::KlpData>::FINGERPRINT);
-            quote!(.field(#text, #offset, #fingerprint))
+        match opaque {
+            // With the author's own `unsafe`, so that `forbid(unsafe_code)` sees it.
+            Some(promise) => {
+                let call = quote!(fingerprint.opaque::<#ty>(#text, #offset));
+                quote_spanned!(promise.span=> unsafe { #call })
+            }
+            None => {
+                let of_type =
+                    quote_spanned!(ty.span()=> <#ty as ::klp_runtime::__private::KlpData>::FINGERPRINT);
+                quote!(fingerprint.field(#text, #offset, #of_type))
+            }
         }
     });
+    let same_fields = same_fields(layout);
     quote! {
+        #same_fields
         // SAFETY: Each field is `Send`, as `KlpData` or as `Fingerprint::opaque`
         // asks. Said here so that a field which is not is one error, at the field.
         unsafe impl ::core::marker::Send for #name {}
         // SAFETY: As above.
         unsafe impl ::core::marker::Sync for #name {}
+        // rustc would list the structs of the patch where another type lacks the trait.
+        #[diagnostic::do_not_recommend]
         // SAFETY: The struct is `repr(C)`, and the fingerprint covers each of its fields.
         unsafe impl ::klp_runtime::__private::KlpData for #name {
-            const FINGERPRINT: u64 =
-                ::klp_runtime::__private::Fingerprint::new("struct") #(#fields)* .finish::<#name>();
+            const FINGERPRINT: u64 = {
+                let fingerprint = ::klp_runtime::__private::Fingerprint::new("struct");
+                #(let fingerprint = #fields;)*
+                fingerprint.finish::<#name>()
+            };
         }
+    }
+}
+
+/// Holds the struct to the fields that the derive saw: an attribute macro below it may add others, or
+/// change their types.
+fn same_fields(layout: &Layout<'_>) -> TokenStream {
+    let name = layout.name;
+    let members = layout.fields.iter().map(|field| &field.member);
+    let types = layout.fields.iter().map(|field| field.ty);
+    let bindings: Vec<_> = (0..layout.fields.len()).map(|index| format_ident!("field_{index}")).collect();
+    quote! {
+        const _: fn(&#name) = |value| {
+            let #name { #(#members: #bindings),* } = value;
+            #(let _: &#types = #bindings;)*
+        };
     }
 }
 
@@ -217,6 +276,16 @@ mod tests {
         ))
         .replace("Two", "_");
         assert_eq!(one, two);
+    }
+
+    #[test]
+    fn a_field_that_another_macro_adds_does_not_pass() {
+        let text = expanded(quote!(
+            #[repr(C)]
+            struct S(u8, [u16; 2]);
+        ));
+        assert!(text.contains("let S { 0 : field_0 , 1 : field_1 } = value"), "{text}");
+        assert!(text.contains("let _ : & [u16 ; 2] = field_1"), "{text}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::check::id::{check_id, id_assertions};
 use crate::check::name::check_name;
 use crate::check::name::check_object;
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{self, assertion, c_string, cfgs, entry, hidden, unique};
+use crate::emit::{self, alignment, c_string, cfgs, entry, hidden, unique};
 use crate::span::{item_span, source_location};
 
 #[derive(FromMeta)]
@@ -221,11 +221,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
         Owner::Own { id, .. } => (quote!(#id), quote!(Self::ID)),
     };
     let entry_tokens = entry(Table::Shadows, &quote!(::klp_runtime::__private::ShadowEntry::of::<#ty>()));
-    let alignment = assertion(
-        &quote!(::core::mem::align_of::<#ty>() <= 8),
-        "a shadow variable is aligned to 8 bytes at most: the kernel's allocation gives no more",
-        ty,
-    );
+    let alignment = alignment(ty, "a shadow variable", ty);
     let own_id = quote!(#as_shadow::ID);
     let (uniqueness, own_state) = match owner {
         Owner::State(_) => (unique("DuplicateShadowId", &own_id, named), TokenStream::new()),

@@ -120,6 +120,7 @@ impl<T: fmt::Debug> fmt::Debug for KBox<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 // SAFETY: A pointer to memory from the kernel's allocator, outside of any
 // module; what it points to is told by its own fingerprint.
 unsafe impl<T: crate::layout::KlpData> crate::layout::KlpData for KBox<T> {

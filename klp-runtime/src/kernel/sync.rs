@@ -101,6 +101,7 @@ impl<T> Mutex<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 // SAFETY: The kernel's own structure, and the value behind it. It can be sent: it is made anew where it is.
 unsafe impl<T: KlpData> KlpData for Mutex<T> {
     const FINGERPRINT: u64 = Fingerprint::new("mutex").number(T::FINGERPRINT).finish::<Self>();
@@ -188,6 +189,7 @@ impl<T> SpinLock<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 // SAFETY: As for `Mutex`.
 unsafe impl<T: KlpData> KlpData for SpinLock<T> {
     const FINGERPRINT: u64 = Fingerprint::new("spinlock").number(T::FINGERPRINT).finish::<Self>();

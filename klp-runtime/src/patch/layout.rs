@@ -17,15 +17,20 @@ use core::sync::atomic;
 /// module's own memory (a function, a vtable, a `&'static`): the module may be
 /// gone while the value lives (S10).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be handed from one patch to the next",
-    label = "needs a layout fingerprint",
-    note = "write `#[derive(KlpData)]` and `#[repr(C)]` on the struct, or `#[klp(opaque)]` on the field \
-            where only its size and alignment should count"
+    message = "`{Self}` can't outlive the patch that makes it",
+    label = "not data that one patch hands to the next",
+    note = "state data and shadow variables hold integers, `bool`, atomics, arrays, locks, `KBox`, and structs with \
+            `#[derive(KlpData)]` and `#[repr(C)]`",
+    note = "copy the bytes of a text into a `[u8; N]`, keep the address of kernel memory as a `KernelPtr`, and what \
+            belongs to one patch (functions, references, directories in sysfs) in a `static`"
 )]
 pub unsafe trait KlpData: Sized + Send + Sync + 'static {
     /// A hash of the layout, field by field: names, offsets, types, size and alignment.
     const FINGERPRINT: u64;
 }
+
+/// The largest alignment of state data and shadow variables, in bytes: that of the kernel's allocations.
+pub const MAX_ALIGN: usize = 8;
 
 /// A fingerprint in the making: 64-bit FNV-1a over what is mixed in.
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +73,16 @@ impl Fingerprint {
         self.text(name).number(offset as u64).number(fingerprint)
     }
 
-    /// Mixes in a field of which only size and alignment count.
+    /// Mixes in a field of which only size and alignment count: `#[klp(unsafe(opaque))]`.
     ///
     /// The derive relies on the bounds: with them on all fields the struct is `Send` and `Sync`.
+    ///
+    /// # Safety
+    ///
+    /// A value of the type holds nothing that points into a module, and means the same in every patch
+    /// that has such a field (S10).
     #[must_use]
-    pub const fn opaque<T: Send + Sync + 'static>(self, name: &str, offset: usize) -> Self {
+    pub const unsafe fn opaque<T: Send + Sync + 'static>(self, name: &str, offset: usize) -> Self {
         self.text(name).number(offset as u64).number(size_of::<T>() as u64).number(align_of::<T>() as u64)
     }
 
@@ -89,6 +99,7 @@ impl Fingerprint {
 
 macro_rules! plain {
     ($($type:ty = $kind:literal),* $(,)?) => {$(
+        #[diagnostic::do_not_recommend]
         // SAFETY: The layout is fixed by the language or by the target's C ABI.
         unsafe impl KlpData for $type {
             const FINGERPRINT: u64 = Fingerprint::new($kind).finish::<$type>();
@@ -106,6 +117,7 @@ plain! {
     atomic::AtomicPtr<c_void> = "pointer",
 }
 
+#[diagnostic::do_not_recommend]
 // SAFETY: An array's layout is that of its elements in a row.
 unsafe impl<T: KlpData, const N: usize> KlpData for [T; N] {
     const FINGERPRINT: u64 =
@@ -141,6 +153,7 @@ impl KernelPtr {
 unsafe impl Send for KernelPtr {}
 // SAFETY: As above.
 unsafe impl Sync for KernelPtr {}
+#[diagnostic::do_not_recommend]
 // SAFETY: A transparent pointer; that it is to kernel memory is what the type is for.
 unsafe impl KlpData for KernelPtr {
     const FINGERPRINT: u64 = Fingerprint::new("pointer").finish::<Self>();

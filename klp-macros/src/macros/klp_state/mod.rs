@@ -16,7 +16,7 @@ use crate::check::callback::{Callback, Owner, is_unit};
 use crate::check::id::{check_id, id_assertions};
 use crate::check::name::check_name;
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{self, c_string, cfgs, entry, hidden, unique};
+use crate::emit::{self, alignment, c_string, cfgs, entry, hidden, unique};
 use crate::span::item_span;
 
 #[derive(FromMeta)]
@@ -272,6 +272,14 @@ fn check_items(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -> Vec<&'sta
     CALLBACKS.iter().map(|callback| callback.name).filter(|name| callbacks.contains(name)).collect()
 }
 
+/// What the author wrote for `type Data`.
+fn data_type(block: &ItemImpl) -> Option<&Type> {
+    block.items.iter().find_map(|item| match item {
+        ImplItem::Type(ty) if ty.ident == "Data" => Some(&ty.ty),
+        _ => None,
+    })
+}
+
 /// Inserts what the attribute stands for, also where there were errors: then with
 /// placeholders, so that rustc reports no missing items on top.
 fn complete(block: &mut ItemImpl, parsed: Option<&Parsed<Args>>) {
@@ -345,7 +353,8 @@ fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
     let id = quote!(#as_state::ID);
     let unique = unique("DuplicateStateId", &id, state.id);
     let assertions = id_assertions(&id, state.id);
-    let hidden = hidden(&cfgs, &quote!(#entry #unique #assertions));
+    let alignment = data_type(block).map(|data| alignment(quote!(#as_state::Data), "state data", data));
+    let hidden = hidden(&cfgs, &quote!(#entry #unique #assertions #alignment));
     let line = manifest::State {
         id,
         version: quote!(#as_state::VERSION),

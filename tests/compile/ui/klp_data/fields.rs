@@ -19,9 +19,11 @@ struct Fields {
 #[derive(KlpData)]
 #[repr(C)]
 struct Opaque {
-    #[klp(opaque)]
+    // SAFETY: It holds no pointer.
+    #[klp(unsafe(opaque))]
     unknown: Unknown,
-    #[klp(opaque)]
+    // SAFETY: It holds no pointer.
+    #[klp(unsafe(opaque))]
     cell: Cell<u8>,
 }
 

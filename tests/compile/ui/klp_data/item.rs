@@ -41,8 +41,10 @@ union AUnion {
 #[derive(KlpData)]
 struct All<T> {
     #[klp(opake)]
-    #[klp(opaque)]
-    #[klp(opaque)]
+    #[klp(unsafe(opaque))]
+    #[klp(unsafe(opaque))]
+    #[klp(unsafe(opaque, more))]
+    #[klp]
     value: T,
 }
 

@@ -18,7 +18,8 @@ impl State for S {}
 #[shadow(state = S, of = task_struct)]
 #[repr(C)]
 struct Generic<T> {
-    #[klp(opaque)]
+    // SAFETY: It holds no pointer.
+    #[klp(unsafe(opaque))]
     value: T,
 }
 

@@ -69,7 +69,8 @@ fn main() {
         struct S(u8, Nested, KernelPtr);
         #[repr(C)]
         struct S {
-            #[klp(opaque)]
+            // SAFETY: It holds no pointer.
+            #[klp(unsafe(opaque))]
             r#type: Unknown,
         }
     };

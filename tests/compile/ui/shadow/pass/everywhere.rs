@@ -23,7 +23,8 @@ impl State for S {}
 struct Counter {
     /// Documented.
     count: u32,
-    #[klp(opaque)]
+    // SAFETY: It holds no pointer.
+    #[klp(unsafe(opaque))]
     pair: (u8, u16),
     #[cfg(any())]
     absent: NoSuchType,
