@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use btf_rs::Btf;
 use klp_btf::Types;
 use klp_format::env;
 use object::read::ReadCache;
@@ -54,6 +55,27 @@ pub fn file(kernel: &Kernel) -> Result<Option<PathBuf>> {
 /// The types of a kernel; `None` where nothing on this machine has them.
 pub fn of_kernel(kernel: &Kernel) -> Result<Option<Types>> {
     file(kernel)?.map(|file| Types::open(&file).map_err(Error::btf(&kernel.release))).transpose()
+}
+
+/// The BTF of the kernel of a release, from whatever this machine has of it: its debug package, itself where it runs,
+/// its image or its headers.
+pub fn of_release(release: &str) -> Option<Btf> {
+    let debug_files = [
+        format!("/usr/lib/debug/boot/vmlinux-{release}"),
+        format!("/usr/lib/debug/lib/modules/{release}/vmlinux"),
+    ];
+    let of_elf = |path: &String| Btf::from_bytes(&section(Path::new(path)).ok()?).ok();
+    let running = || {
+        let is_running = rustix::system::uname().release().to_bytes() == release.as_bytes();
+        is_running.then(|| Btf::from_file("/sys/kernel/btf/vmlinux").ok())?
+    };
+    let installed = || {
+        let kernel = KernelQuery::Release(release.into()).find(KernelParts::Headers).ok()?;
+        // A release may be the start of another one's name.
+        let file = if kernel.release == release { file(&kernel).ok()? } else { None };
+        Btf::from_file(file?).ok()
+    };
+    debug_files.iter().find_map(of_elf).or_else(running).or_else(installed)
 }
 
 /// The file with the BTF of an object: vmlinux, or a module.

@@ -10,9 +10,6 @@ use crate::kernel::Target;
 use crate::kernel::symbols::{Object, Symbol, Symbols, VMLINUX};
 use crate::patch::inspect::symbols::PREFIX;
 
-/// So many candidates are shown of a name that is not unique.
-const MOST_SHOWN: usize = 20;
-
 /// What the symbols are in the module, by their placeholders.
 pub type Resolved = BTreeMap<String, ResolvedSymbol>;
 
@@ -68,7 +65,7 @@ fn find(
 ) -> Result<Found<ResolvedSymbol>> {
     let symbol = match &request.kind {
         SymbolKind::StaticOf(function) => statics(object, request, function)?,
-        _ => choose(symbols, object, request, &object.named(&request.symbol)).cloned(),
+        _ => lookup(symbols, object, request),
     };
     let (symbol, name) = match symbol.and_then(|symbol| Ok((check(object, request, &symbol)?, symbol))) {
         Ok((name, symbol)) => (symbol, name),
@@ -86,14 +83,9 @@ fn find(
     Ok(skipped.map(|skipped| ResolvedSymbol { name, skipped }))
 }
 
-/// The one that is meant of those of the same name.
-fn choose<'a>(
-    symbols: &Symbols<'_>,
-    object: &Object<'_>,
-    request: &SymbolRequest,
-    candidates: &'a [Symbol],
-) -> Found<&'a Symbol> {
-    let (name, place) = (&request.symbol, &object.name);
+/// The symbol that a request names.
+fn lookup(symbols: &Symbols<'_>, object: &Object<'_>, request: &SymbolRequest) -> Found<Symbol> {
+    let name = &request.symbol;
     if object.name == VMLINUX
         && request.kind != SymbolKind::Original
         && let Some(export) = object.export(name)
@@ -103,46 +95,9 @@ fn choose<'a>(
             "`{name}` is exported by vmlinux{namespace}: declare it in a plain `unsafe extern \"C\"` block, without `#[klp_symbols]`"
         ));
     }
-    match (candidates, request.sympos) {
-        ([], _) => {
-            if let Some(elsewhere) = symbols.elsewhere(place, name) {
-                return Err(format!("`{name}` does not exist in {place}, {elsewhere}"));
-            }
-            let nearest = object.nearest(name);
-            let hint = match nearest.as_slice() {
-                [] => "nothing there has a similar name".to_owned(),
-                names => format!("the nearest names there are {}", names.join(", ")),
-            };
-            Err(format!("`{name}` does not exist in {place}: {hint}"))
-        }
-        ([only], 0 | 1) => Ok(only),
-        (several, 0) => Err(format!(
-            "`{name}` is not unique in {place}: write `#[klp(sympos = …)]` with the position of the one that is meant:{}",
-            listed(object, several)
-        )),
-        (several, position) => several.iter().find(|symbol| symbol.position == position).ok_or_else(|| {
-            format!(
-                "`{name}` has no position {position} in {place}: write the position of one of these:{}",
-                listed(object, several)
-            )
-        }),
-    }
-}
-
-/// Candidates, each in a line, with what stands around it: that tells which is which.
-pub(crate) fn listed(object: &Object<'_>, candidates: &[Symbol]) -> String {
-    let line = |candidate: &Symbol| {
-        let Symbol { position, kind, address, .. } = candidate;
-        let around = object.neighbours(candidate);
-        let around =
-            around.map(|[before, after]| format!(", between {before} and {after}")).unwrap_or_default();
-        format!("\n    sympos = {position}: `{kind}` at {address:#x}{around}")
-    };
-    let shown = candidates.iter().take(MOST_SHOWN).map(line).collect::<String>();
-    match candidates.len().checked_sub(MOST_SHOWN) {
-        None | Some(0) => shown,
-        Some(more) => format!("{shown}\n    and {more} more"),
-    }
+    object
+        .lookup(name, request.sympos)
+        .map_err(|error| error.message(symbols, object, name, "`#[klp(sympos = …)]`"))
 }
 
 /// Refuses a symbol that can't be used as declared; else gives its full name.
@@ -211,7 +166,7 @@ fn statics(object: &Object<'_>, request: &SymbolRequest, function: &str) -> Resu
         [] => Err(format!(
             "`{name}` of `{function}` is not found in {place}: the function's code names none of these; where it is inlined, \
              write `static_of` with the function that it is inlined into:{}",
-            listed(object, &candidates)
+            object.listed(&candidates)
         )),
         several => Err(format!(
             "`{name}` of `{function}` is not unique in {place}: the function's code names several; write \

@@ -3,7 +3,7 @@
 use klp_btf::{Prototype, RUNTIME_TYPES, Signature, Types, Writer};
 
 use crate::error::{Error, Result};
-use crate::kernel::symbols::{Symbols, VMLINUX};
+use crate::kernel::symbols::{LookupError, Symbols, VMLINUX};
 use crate::patch::check::{ObjectInfo, obstacle};
 use crate::patch::explain;
 
@@ -28,19 +28,10 @@ pub fn replacement(symbols: &Symbols<'_>, object: &str, symbol: &str, sympos: u6
     let explain =
         format!("`cargo klp explain --kernel {} {object}:{symbol}` shows what there is", symbols.release());
     let refuse = |why: String| Error::Request { message: why, help: explain.clone() };
-    let named = info.object.named(symbol);
-    let function = match (&*named, sympos) {
-        ([], _) => return Err(explain::absent(symbols, &info, symbol)),
-        ([only], 0 | 1) => only,
-        (several, 0) => {
-            let message =
-                format!("{object} has {} functions `{symbol}`: choose one with --sympos", several.len());
-            return Err(refuse(message));
-        }
-        (several, position) => several
-            .iter()
-            .find(|function| function.position == position)
-            .ok_or_else(|| refuse(format!("`{symbol}` has no position {position} in {object}")))?,
+    let function = &match info.object.lookup(symbol, sympos) {
+        Ok(function) => function,
+        Err(LookupError::Absent) => return Err(explain::absent(symbols, &info, symbol)),
+        Err(error) => return Err(refuse(error.message(symbols, &info.object, symbol, "`--sympos …`"))),
     };
     if let Some(why) = obstacle(&info, function) {
         return Err(refuse(format!("`{symbol}` of {object} can't be redirected: {why}")));

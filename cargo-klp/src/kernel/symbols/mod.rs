@@ -8,6 +8,7 @@ pub mod code;
 mod exports;
 mod index;
 mod kallsyms;
+mod lookup;
 mod module;
 mod sites;
 mod vmlinux;
@@ -26,6 +27,7 @@ use vmlinux::Vmlinux;
 
 pub(crate) use build_id::build_id;
 pub use exports::Export;
+pub use lookup::LookupError;
 pub use sites::Sites;
 
 /// The object that is the kernel itself.
@@ -219,7 +221,8 @@ impl Object<'_> {
         near.dedup();
         let alike = |other: &String| {
             let first = |name: &str| name.trim_start_matches('_').chars().next();
-            let similar = other.len().abs_diff(name.len()) <= 3 && first(other) == first(name);
+            let is_made = other.starts_with("__pfx_");
+            let similar = !is_made && other.len().abs_diff(name.len()) <= 3 && first(other) == first(name);
             let distance = if similar { strsim::levenshtein(name, other) } else { usize::MAX };
             (distance <= 1 + name.len() / 6).then_some(distance)
         };

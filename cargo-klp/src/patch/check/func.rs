@@ -7,8 +7,7 @@ use super::inlining::{self, InlineHost, InlineSites};
 use super::{Diagnostic, ObjectInfo, Outcome};
 use crate::error::{Error, Result};
 use crate::kernel::debug_info::stem;
-use crate::kernel::symbols::{Symbol, Symbols, VMLINUX};
-use crate::patch::resolve::listed;
+use crate::kernel::symbols::{LookupError, Symbol, Symbols, VMLINUX};
 
 /// Checks one redirected function.
 pub(super) fn check(
@@ -22,8 +21,7 @@ pub(super) fn check(
         return Ok(());
     }
     let fault = |message| Diagnostic { place: func.place.clone(), message };
-    let candidates = info.object.named(&func.symbol);
-    let function = match choose(symbols, info, func, &candidates) {
+    let function = &match lookup(symbols, info, func) {
         Ok(function) => function,
         Err(message) => {
             outcome.faults.push(fault(message));
@@ -81,7 +79,7 @@ pub(super) fn check(
             func.object
         )),
         // BTF may have the prototype of another one.
-        _ if candidates.len() > 1 => outcome.unchecked.push(format!(
+        _ if info.object.named(name).len() > 1 => outcome.unchecked.push(format!(
             "`{name}` is not unique in {}, and its replacement differs from the prototype that BTF has of one of them: {}",
             func.object, faults[0].1
         )),
@@ -99,46 +97,22 @@ fn place_in_file(func: &Func, part: Option<&str>) -> Option<String> {
     Some(part.map_or_else(|| whole.clone(), |part| format!("{file}:{part}")))
 }
 
-/// The one that is meant of those of the same name.
-fn choose<'a>(
-    symbols: &Symbols<'_>,
-    info: &ObjectInfo<'_>,
-    func: &Func,
-    candidates: &'a [Symbol],
-) -> Result<&'a Symbol, String> {
+/// The function that is redirected.
+fn lookup(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, func: &Func) -> Result<Symbol, String> {
     let (name, object) = (&func.symbol, &func.object);
-    match (candidates, func.sympos) {
-        ([], _) => {
-            if let Some(why) = inlining::absence(info, name) {
-                return Err(format!("`{name}` has no symbol in {object}: {why}"));
-            }
-            if let Some(elsewhere) = symbols.elsewhere(object, name) {
-                return Err(format!("`{name}` does not exist in {object}, {elsewhere}"));
-            }
-            let mut near = info.object.nearest(name);
-            near.retain(|name| !name.starts_with("__pfx_"));
-            let hint = match near.as_slice() {
-                [] => "nothing there has a similar name".to_owned(),
-                names => format!("the nearest names there are {}", names.join(", ")),
-            };
-            let inlined = match info.debug_info {
-                Some(_) => "",
-                None => "; where the compiler inlined it into its callers, patch those",
-            };
-            Err(format!("`{name}` does not exist in {object}: {hint}{inlined}"))
+    info.object.lookup(name, func.sympos).map_err(|error| {
+        if error != LookupError::Absent {
+            return error.message(symbols, &info.object, name, "`sympos = …`");
         }
-        ([only], 0 | 1) => Ok(only),
-        (several, 0) => Err(format!(
-            "`{name}` is not unique in {object}: write `sympos = …` with the position of the one that is meant:{}",
-            listed(&info.object, several)
-        )),
-        (several, position) => several.iter().find(|symbol| symbol.position == position).ok_or_else(|| {
-            format!(
-                "`{name}` has no position {position} in {object}: write the position of one of these:{}",
-                listed(&info.object, several)
-            )
-        }),
-    }
+        if let Some(why) = inlining::absence(info, name) {
+            return format!("`{name}` has no symbol in {object}: {why}");
+        }
+        let message = error.message(symbols, &info.object, name, "");
+        match (&info.debug_info, symbols.elsewhere(object, name)) {
+            (None, None) => format!("{message}; where the compiler inlined it into its callers, patch those"),
+            _ => message,
+        }
+    })
 }
 
 /// Why a function can't be redirected, if it can't.

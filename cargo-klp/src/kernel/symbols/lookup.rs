@@ -1,0 +1,83 @@
+//! The one symbol that a name and a position mean.
+
+use super::{Object, Symbol, Symbols};
+
+/// So many candidates are shown of a name that is not unique.
+const MOST_SHOWN: usize = 20;
+
+/// Why a name and a position do not mean one symbol of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookupError {
+    /// The object has no symbol of this name.
+    Absent,
+    /// The object has several, and no position was given.
+    Ambiguous(Vec<Symbol>),
+    /// The object has others, and none at this position.
+    NoSuchPosition(u64, Vec<Symbol>),
+}
+
+impl Object<'_> {
+    /// The symbol that a name and a `sympos` mean: as for the kernel, 0 means the only one.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or 0 leaves open which one.
+    pub fn lookup(&self, name: &str, sympos: u64) -> Result<Symbol, LookupError> {
+        let mut named = self.named(name);
+        match (named.len(), sympos) {
+            (0, _) => Err(LookupError::Absent),
+            (1, 0 | 1) => Ok(named.remove(0)),
+            (_, 0) => Err(LookupError::Ambiguous(named)),
+            (_, position) => match named.iter().position(|symbol| symbol.position == position) {
+                Some(at) => Ok(named.swap_remove(at)),
+                None => Err(LookupError::NoSuchPosition(position, named)),
+            },
+        }
+    }
+
+    /// Symbols, each in a line of its own with its neighbours, by which a reader tells which is which.
+    #[must_use]
+    pub fn listed(&self, symbols: &[Symbol]) -> String {
+        let line = |candidate: &Symbol| {
+            let Symbol { position, kind, address, .. } = candidate;
+            let around = self.neighbours(candidate);
+            let around =
+                around.map(|[before, after]| format!(", between {before} and {after}")).unwrap_or_default();
+            format!("\n    sympos = {position}: `{kind}` at {address:#x}{around}")
+        };
+        let shown = symbols.iter().take(MOST_SHOWN).map(line).collect::<String>();
+        match symbols.len().checked_sub(MOST_SHOWN) {
+            None | Some(0) => shown,
+            Some(more) => format!("{shown}\n    and {more} more"),
+        }
+    }
+}
+
+impl LookupError {
+    /// What is wrong with the name or the position; `write` is how a position is written.
+    #[must_use]
+    pub fn message(&self, symbols: &Symbols<'_>, object: &Object<'_>, name: &str, write: &str) -> String {
+        let of = &object.name;
+        match self {
+            Self::Absent => {
+                if let Some(elsewhere) = symbols.elsewhere(of, name) {
+                    return format!("`{name}` does not exist in {of}, {elsewhere}");
+                }
+                let nearest = object.nearest(name);
+                let hint = match nearest.as_slice() {
+                    [] => "nothing there has a similar name".to_owned(),
+                    names => format!("the nearest names there are {}", names.join(", ")),
+                };
+                format!("`{name}` does not exist in {of}: {hint}")
+            }
+            Self::Ambiguous(candidates) => format!(
+                "`{name}` is not unique in {of}: write {write} with the position of the one you mean:{}",
+                object.listed(candidates)
+            ),
+            Self::NoSuchPosition(position, candidates) => format!(
+                "`{name}` has no position {position} in {of}: write {write} with one of these positions:{}",
+                object.listed(candidates)
+            ),
+        }
+    }
+}
