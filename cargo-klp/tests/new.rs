@@ -82,7 +82,7 @@ fn a_patch_for_a_function() {
         succeed(in_crate("cargo", &crate_dir).args(["klp", "check", "--kernel", "6.12"]));
     }
     for (func, expected) in [
-        ("c_start", "choose one with --sympos"),
+        ("c_start", "write `--sympos …` with the position"),
         ("no_such_function", "does not exist in vmlinux"),
         ("nft_do_chain", "nf_tables has it: write `nf_tables:nft_do_chain`"),
         ("do_syscall_64", "can't be redirected"),
