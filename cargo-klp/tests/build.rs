@@ -5,7 +5,9 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::SystemTime;
@@ -440,7 +442,7 @@ fn symbols_by_plain_make() {
         fs::read_dir(patch.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().contains(".ko")), "{left:?}");
     // Linked without the last step it would load, with NULL for the symbol: the glue refuses it.
-    make(&["modules", "klp-finish=true"]);
+    make(&["modules", "klp-finish=mv"]);
     assert!(!needs().livepatch[0].resolved);
 }
 
@@ -522,15 +524,31 @@ fn make_is_run_where_something_changed() {
     assert!(makes(&mut build(&with_module)), "a module to get symbols of");
     assert!(!makes(&mut build(&with_module)));
     touch(&module);
+    assert!(!makes(&mut build(&with_module)), "times decide nothing");
+    fs::write(&module, "x").unwrap();
     assert!(makes(&mut build(&with_module)), "that module changed");
     assert!(makes(&mut build(&[])));
 
     let source = probe.0.path().join("src/lib.rs");
     let glue = runtime.join("kbuild/klp_glue.c");
     let script = runtime.join("kbuild/klp.lds");
-    for changed in [&source, &glue, &script, &compiler, &this, &kdir.path().join("Makefile")] {
-        assert!(!makes(&mut build(&[])), "before {} changes", changed.display());
+    let makefile = kdir.path().join("Makefile");
+    for (changed, added) in [
+        (&source, "#[used]\nstatic CHANGED: u8 = 1;\n"),
+        (&glue, "/* changed */\n"),
+        (&script, "/* changed */\n"),
+        (&compiler, "# changed\n"),
+        (&this, "changed"),
+        (&makefile, "# changed\n"),
+    ] {
         touch(changed);
+        assert!(!makes(&mut build(&[])), "only the time of {} has changed", changed.display());
+        // With the time and nearly the size that it had.
+        let modified = fs::metadata(changed).unwrap().modified().unwrap();
+        let mut file = fs::File::options().append(true).open(changed).unwrap();
+        file.write_all(added.as_bytes()).unwrap();
+        file.set_modified(modified).unwrap();
+        drop(file);
         assert!(makes(&mut build(&[])), "{} has changed", changed.display());
     }
 
@@ -554,14 +572,15 @@ fn make_is_run_where_something_changed() {
 /// A copy of the runtime and the macros in a folder, so that files of them can be changed.
 fn copied_runtime(folder: &Path) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for part in ["klp-runtime", "klp-macros", "klp-btf"] {
+    for part in ["klp-runtime", "klp-macros", "klp-btf", "klp-format"] {
         let copied = Command::new("cp").args(["-r"]).arg(root.join(part)).arg(folder).status().unwrap();
         assert!(copied.success());
     }
     let workspace = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     let (start, rest) = workspace.split_once("members = [").unwrap();
     let (_, rest) = rest.split_once("]\n").unwrap();
-    let workspace = format!("{start}members = [\"klp-runtime\", \"klp-macros\", \"klp-btf\"]\n{rest}");
+    let workspace =
+        format!("{start}members = [\"klp-runtime\", \"klp-macros\", \"klp-btf\", \"klp-format\"]\n{rest}");
     let (workspace, _) = workspace.split_once("[profile.test.package").unwrap();
     fs::write(folder.join("Cargo.toml"), workspace).unwrap();
     folder.join("klp-runtime")
@@ -751,4 +770,83 @@ impl State for Counted {{
         let path = path.to_str().unwrap();
         assert!(!first.windows(path.len()).any(|bytes| bytes == path.as_bytes()), "{path} is in the module");
     }
+}
+
+/// What a module has of a feature, a version or a static follows each change, there and back: cargo then puts
+/// an older library back, with its old time.
+#[test]
+fn a_module_follows_its_features_there_and_back() {
+    let patch = Probe::new(&format!(
+        "{LIVEPATCH}
+unsafe extern \"C\" {{ fn seq_printf(m: *mut seq_file, format: *const c_char, ...); }}
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(m: *mut seq_file, _v: *mut c_void) -> c_int {{
+    let text = if cfg!(feature = \"extra\") {{ c\"it has extra\" }} else {{ c\"it is plain\" }};
+    unsafe {{ seq_printf(m, text.as_ptr()) }};
+    0
+}}
+"
+    ));
+    let toml = patch.0.path().join("Cargo.toml");
+    let manifest = fs::read_to_string(&toml).unwrap();
+    let mut made = Vec::new();
+    for default in ["", "\"extra\"", "", "\"extra\""] {
+        fs::write(&toml, format!("{manifest}[features]\ndefault = [{default}]\nextra = []\n")).unwrap();
+        let output = patch.build().output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let data = fs::read(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
+        let has = |text: &str| data.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+        assert_eq!((has("it has extra"), has("it is plain")), (!default.is_empty(), default.is_empty()));
+        made.push(data);
+    }
+    assert!(made[0] == made[2], "without the feature it is another module than before");
+    assert!(made[1] == made[3], "with the feature it is another module than before");
+}
+
+/// Builds of one patch wait for each other and say so; each then has a right module.
+#[test]
+fn builds_at_once_wait_for_each_other() {
+    let patch = Probe::new(LIVEPATCH);
+    let source = patch.0.path().join("src/lib.rs");
+    for round in 0..2 {
+        fs::write(&source, format!("{LIVEPATCH}#[used]\nstatic ROUND: u64 = {round};\n")).unwrap();
+        let said = std::thread::scope(|scope| {
+            let builds = [(); 3].map(|()| scope.spawn(|| result(&mut patch.build())));
+            builds.map(|build| build.join().unwrap())
+        });
+        assert!(said.iter().all(|(code, _)| *code == 0), "{said:#?}");
+        let waited = said.iter().filter(|(_, said)| said.contains("Waiting")).count();
+        let built = said.iter().filter(|(_, said)| said.contains("Building")).count();
+        // Tests that run at once have one more thing to wait for.
+        assert!(waited >= 2 && built == 1, "{said:#?}");
+    }
+}
+
+/// A build that is killed leaves no module, and the next one is right.
+#[test]
+fn a_killed_build_leaves_no_module() {
+    let patch = Probe::new(LIVEPATCH);
+    let source = patch.0.path().join("src/lib.rs");
+    let built = || {
+        let output = patch.build().output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::read(String::from_utf8(output.stdout).unwrap().trim()).unwrap()
+    };
+    let first = built();
+    // A C compiler that kills the build: the Rust half is new by then, and the glue old.
+    let tools = tempfile::tempdir().unwrap();
+    // Debian's headers ask for the linker by this name.
+    let linker = tools.path().join("x86_64-linux-gnu-ld");
+    fs::write(&linker, "#!/bin/sh\ncase \"$*\" in *--build-id*) kill -9 0;; esac\nexec /usr/bin/ld \"$@\"\n")
+        .unwrap();
+    fs::set_permissions(&linker, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&source, format!("{LIVEPATCH}#[used]\nstatic ADDED: u64 = 1;\n")).unwrap();
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
+    let mut killed = patch.build();
+    killed.env("PATH", path).process_group(0);
+    assert!(killed.output().unwrap().status.code().is_none());
+    assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
+    assert!(built() != first);
+    fs::write(&source, LIVEPATCH).unwrap();
+    assert!(built() == first, "what the killed build left is in the module");
 }

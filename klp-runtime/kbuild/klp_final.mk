@@ -1,19 +1,32 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
 #
 # Included where Kbuild links modules, through .NAME.mod.o.cmd, which `cargo klp
-# object` writes: makes the livepatch relocations of the modules in klp-kos,
-# with the command klp-finish. It has to be the last step, so BTF is made before.
+# object` writes: has the command klp-finish finish the modules in klp-kos. It has
+# to be the last step, so BTF is made before.
+#
+# Kbuild's own commands make a module of another name, and only what klp-finish
+# has checked gets the module's name: KLP_OUTPUT, by default.
 
 ifndef klp-final
 klp-final := y
 
 klp-is-ours = $(filter $(klp-kos),$(abspath $@))
+klp-unfinished = $(@D)/.$(@F).unfinished
+
+# Kbuild's commands as they are, and for the unfinished module.
+$(eval klp_ld_ko_o = $(value cmd_ld_ko_o))
+$(eval klp_ld_unfinished = $(subst $$@,$$(klp-unfinished),$(value cmd_ld_ko_o)))
 
 ifdef CONFIG_DEBUG_INFO_BTF_MODULES
-$(eval klp_cmd_btf_ko = $(value cmd_btf_ko))
-cmd_btf_ko = $(if $(klp-is-ours),true,$(klp_cmd_btf_ko))
+$(eval klp_btf_ko = $(value cmd_btf_ko))
+# Several threads of pahole number the types as it happens.
+klp-pahole-flags = $(filter-out -j -j%,$(PAHOLE_FLAGS))
+$(eval klp_btf_unfinished = $(subst $$@,$$(klp-unfinished),$(subst $$(PAHOLE_FLAGS),$$(klp-pahole-flags),\
+	$(value cmd_btf_ko))))
+cmd_btf_ko = $(if $(klp-is-ours),true,$(klp_btf_ko))
 endif
 
-cmd_ld_ko_o += $(if $(klp-is-ours),; $(klp_cmd_btf_ko) $(klp-finish) $@)
+cmd_ld_ko_o = $(if $(klp-is-ours),$(klp_ld_unfinished); $(klp_btf_unfinished) \
+	$(klp-finish) $(klp-unfinished) $(or $(KLP_OUTPUT),$@),$(klp_ld_ko_o))
 
 endif

@@ -213,7 +213,7 @@ fn leave_unfinished(kernel: &Kernel, modules: &Path) -> Result<()> {
         root.join("klp-runtime/kbuild/klp.mk").display()
     );
     std::fs::write(&kbuild, text).map_err(Error::io("write", &kbuild))?;
-    make_patch(kernel, &folder, "symbols", &["klp-finish=true"])
+    make_patch(kernel, &folder, "symbols", &["klp-finish=mv"])
 }
 
 /// Builds a patch of the tests in a folder that has a Kbuild, with plain make.

@@ -9,12 +9,14 @@ use crate::kbuild::finish::finish_file;
 /// Arguments of `cargo klp finish`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// What Kbuild has linked.
+    unfinished: PathBuf,
     /// The module.
     ko: PathBuf,
 }
 
-/// Finishes a module in place.
+/// Finishes a module.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    finish_file(&args.ko)?;
+    finish_file(&args.unfinished, &args.ko)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,9 +6,11 @@
 use std::env;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::host::report::Reporter;
 
 /// The cache folder; it may not exist yet.
 pub fn root() -> Result<PathBuf> {
@@ -55,8 +57,11 @@ pub fn entry(key: impl AsRef<Path>, make: impl FnOnce(&Path) -> Result<()>) -> R
 pub(crate) fn hash(file: &Path) -> String {
     let mut hasher = DefaultHasher::new();
     let metadata = fs::metadata(file).ok();
-    let length = metadata.as_ref().map_or(0, fs::Metadata::len);
-    (file, length, metadata.and_then(|found| found.modified().ok())).hash(&mut hasher);
+    // The time of the last change is one that programs can't set.
+    let facts = metadata.map(|found| {
+        (found.ino(), found.len(), found.mtime_nsec(), found.mtime(), found.ctime(), found.ctime_nsec())
+    });
+    (file, facts).hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
@@ -67,12 +72,27 @@ pub struct Lock(#[expect(dead_code, reason = "closing the file gives the lock ba
 impl Lock {
     /// Waits until no other process holds the lock of this entry.
     pub fn beside(entry: &Path) -> Result<Self> {
-        let path = hidden_sibling(entry, "lock");
-        let folder = path.parent().expect("an entry stands in a folder");
-        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        let (file, path) = Self::open(entry)?;
         file.lock().map_err(Error::io("lock", &path))?;
         Ok(Self(file))
+    }
+
+    /// As [`Lock::beside`], and says so where it has to wait.
+    pub fn told(entry: &Path, reporter: &dyn Reporter) -> Result<Self> {
+        let (file, path) = Self::open(entry)?;
+        if file.try_lock().is_err() {
+            let what = format!("for another process that works on `{}`", entry.display());
+            let _progress = reporter.progress("Waiting", &what);
+            file.lock().map_err(Error::io("lock", &path))?;
+        }
+        Ok(Self(file))
+    }
+
+    fn open(entry: &Path) -> Result<(File, PathBuf)> {
+        let path = hidden_sibling(entry, "lock");
+        let directory = path.parent().expect("an entry is in a directory");
+        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+        Ok((File::create(&path).map_err(Error::io("create", &path))?, path))
     }
 }
 

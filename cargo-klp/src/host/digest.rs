@@ -1,6 +1,7 @@
 //! What a file holds, in a few characters: SHA-256.
 
 use std::fmt;
+use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +18,21 @@ impl Digest {
     /// The bytes of the digest.
     pub fn bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.is_ascii() {
+            return Err(());
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| ())?;
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -41,5 +57,7 @@ mod tests {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::of("").to_string(), empty);
         assert_ne!(Digest::of("a"), Digest::of("b"));
+        assert_eq!(empty.parse(), Ok(Digest::of("")));
+        assert_eq!("e3".parse::<Digest>(), Err(()));
     }
 }

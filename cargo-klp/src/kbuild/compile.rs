@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cargo_metadata::Message;
@@ -13,6 +13,8 @@ use super::flags::{self, TARGET};
 use super::sysroot::sysroot;
 use super::workspace::{Crate, crate_of};
 use crate::error::{Error, Result};
+use crate::host::cache::Lock;
+use crate::host::digest::Digest;
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
 use crate::kernel::{Target, btf};
@@ -78,19 +80,24 @@ impl Product {
     };
 }
 
-/// The library of a crate for a module of this kernel, compiled anew if cargo finds that it must be.
-pub(super) fn library(krate: &Crate, target: &Target, reporter: &dyn Reporter) -> Result<PathBuf> {
-    compile(krate, target, &flags::rustflags(&target.kernel)?, &Product::MODULE, reporter)
+/// The digest of a crate's library for a module of this target, compiled anew if cargo finds that it must be.
+pub(super) fn library_digest(krate: &Crate, target: &Target, reporter: &dyn Reporter) -> Result<Digest> {
+    compile(krate, target, &flags::rustflags(&target.kernel)?, &Product::MODULE, reporter).map(Digest::of)
 }
 
-/// Compiles the crate and what it depends on to a library, which is as new as its sources.
+/// Compiles the crate and what it depends on to a library, and returns what the library holds.
+///
+/// cargo puts the libraries of all sets of flags and features in the same place, so nobody else may run cargo
+/// there before it is read.
 pub(super) fn compile(
     krate: &Crate,
     target: &Target,
     rustflags: &[String],
     product: &Product,
     reporter: &dyn Reporter,
-) -> Result<PathBuf> {
+) -> Result<Vec<u8>> {
+    let directory = krate.target_directory.join(product.directory);
+    let _lock = Lock::told(&directory.join("libraries"), reporter)?;
     let mut encoded =
         vec!["--sysroot".to_owned(), sysroot(rustflags, reporter)?.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);
@@ -102,6 +109,8 @@ pub(super) fn compile(
             "rustc",
             "--lib",
             "--quiet",
+            // Contents decide what is up to date, not times.
+            "-Zchecksum-freshness",
             // No path of this machine in what is compiled.
             "-Ztrim-paths",
             "--profile",
@@ -113,7 +122,7 @@ pub(super) fn compile(
         .arg("--manifest-path")
         .arg(&krate.package.manifest_path)
         .arg("--target-dir")
-        .arg(krate.target_directory.join(product.directory))
+        .arg(&directory)
         .arg("--message-format=json-diagnostic-rendered-ansi")
         .args(product.config.iter().flat_map(|setting| ["--config", setting]))
         .env("RUSTC_BOOTSTRAP", "1")
@@ -144,7 +153,9 @@ pub(super) fn compile(
     }
     let status = child.wait().map_err(Error::io("run", "cargo"))?;
     match library {
-        Some(library) if status.success() => Ok(library.into()),
+        Some(library) if status.success() => {
+            fs::read(&library).map_err(Error::io("read", library.into_std_path_buf()))
+        }
         _ => Err(Error::Compile { package: krate.package.name.to_string() }),
     }
 }
@@ -156,17 +167,16 @@ fn is_noise(message: &str) -> bool {
 }
 
 /// The objects of the library, those without a symbol left out: fat LTO puts everything into one.
-pub(super) fn members(library: &Path) -> Result<Vec<Vec<u8>>> {
-    let data = fs::read(library).map_err(Error::io("read", library))?;
+pub(super) fn members(library: &[u8]) -> Result<Vec<Vec<u8>>> {
     let elf = || Error::elf("read the static library of the patch");
-    let archive = object::read::archive::ArchiveFile::parse(&*data).map_err(elf())?;
+    let archive = object::read::archive::ArchiveFile::parse(library).map_err(elf())?;
     let mut members = Vec::new();
     for member in archive.members() {
         let member = member.map_err(elf())?;
         if member.name().ends_with(b".rmeta") {
             continue;
         }
-        let member = member.data(&*data).map_err(elf())?;
+        let member = member.data(library).map_err(elf())?;
         let file = object::File::parse(member).map_err(elf())?;
         if file.symbols().any(|symbol| symbol.is_definition()) {
             members.push(member.to_vec());

@@ -12,6 +12,7 @@ use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
 use object::elf::{SHF_ALLOC, SHN_ABS, SHN_UNDEF, SHT_RELA, STB_GLOBAL, STT_NOTYPE, SectionFlags};
 use object::{Object, ObjectSection};
 
+use super::record::Place;
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::patch::inspect::symbols::PREFIX;
@@ -20,15 +21,16 @@ use crate::patch::verify::{self, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVE
 /// The symbol by whose value the glue knows that all symbols were marked: how many.
 const MARK: &str = "klp_glue_symbols";
 
-/// Finishes a module in place.
-pub fn finish_file(ko: &Path) -> Result<()> {
-    let data = fs::read(ko).map_err(Error::io("read", ko))?;
+/// Finishes a module that Kbuild has linked as `unfinished`: only what has passed all checks becomes `ko`.
+pub fn finish_file(unfinished: &Path, ko: &Path) -> Result<()> {
+    let data = fs::read(unfinished).map_err(Error::io("read", unfinished))?;
+    // Where this fails, nothing of that name is left to be taken for a module.
+    fs::remove_file(unfinished).map_err(Error::io("remove", unfinished))?;
     let finished = finish(&data)?;
     verify(ko, &finished)?;
-    // Whole or not at all: a file that is half of each must not be there.
-    let partial = ko.with_extension("ko.tmp");
-    fs::write(&partial, finished).map_err(Error::io("write", &partial))?;
-    fs::rename(&partial, ko).map_err(Error::io("write", ko))
+    Place::of(ko).complete(&Digest::of(&finished))?;
+    fs::write(unfinished, finished).map_err(Error::io("write", unfinished))?;
+    fs::rename(unfinished, ko).map_err(Error::io("write", ko))
 }
 
 /// Refuses a finished module that the kernel would read otherwise than the linker meant it.

@@ -12,6 +12,7 @@ use std::{env, fs, io};
 
 use console::strip_ansi_codes;
 
+use super::record;
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
@@ -29,7 +30,7 @@ pub fn use_own_stderr() {
     }
 }
 
-/// Has Kbuild make the module of a package in `dir`.
+/// Has Kbuild make the module of a package as `ko`, in a directory with a Kbuild.
 ///
 /// # Errors
 ///
@@ -37,8 +38,8 @@ pub fn use_own_stderr() {
 pub(super) fn run(
     package: &str,
     target: &Target,
-    dir: &Path,
     crate_dir: &Path,
+    ko: &Path,
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let this = env::current_exe().map_err(Error::io("find", "this program"))?;
@@ -48,12 +49,14 @@ pub(super) fn run(
     command
         .arg("-C")
         .arg(&target.kernel.kdir)
-        .arg(format!("M={}", dir.display()))
+        .arg(format!("M={}", ko.parent().expect("a module is in a directory").display()))
         .arg(format!("KLP_CRATE={}", crate_dir.display()))
         .arg(format!("CARGO_KLP={} klp", this.display()))
         .arg(format!("KLP_MODULES={}", list(&target.modules)))
         .arg(format!("KLP_DEBUG_INFO={}", list(&target.debug_info)))
+        .arg(format!("KLP_OUTPUT={}", ko.display()))
         .arg("modules")
+        .env(record::ENVIRONMENT, record::environment())
         .env(STDERR, format!("/proc/{}/fd/{}", std::process::id(), rust_writer.as_raw_fd()))
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")

@@ -6,32 +6,35 @@
 mod compile;
 pub mod finish;
 mod flags;
-mod fresh;
 mod glue_header;
 mod hook;
 mod linked;
 pub mod make;
 pub mod object;
 pub mod objtool;
+pub mod paths;
+mod record;
 pub mod rules;
 mod sysroot;
 pub mod workspace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use cargo_metadata::{Metadata, Package};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::host::cache::Lock;
 use crate::host::report::Reporter;
 use crate::host::tools::find_program;
 use crate::kernel::{TESTED, Target};
 use crate::patch::inspect;
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::check_tables;
+use compile::library_digest;
 pub(crate) use compile::manifest_for;
+use record::{Change, Place};
 use workspace::{Crate, PackageQuery, metadata, select_packages};
 
 /// A module that was built.
@@ -89,55 +92,63 @@ fn build_one(
     let module = package.name.replace('-', "_");
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
     let dir = PathBuf::from(metadata.target_directory.join("klp")).join(&kernel.release).join(&module);
+    let klp_mk = rules::klp_mk(metadata, package)?;
+    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     for (path, remedy) in [
         (crate_dir.as_std_path(), "move the crate"),
         (&dir, "set CARGO_TARGET_DIR"),
         (&kernel.kdir, "move the kernel's headers"),
+        (&klp_mk, "move klp-runtime"),
+        (&this, "install cargo-klp"),
     ] {
-        if path.to_string_lossy().contains(char::is_whitespace) {
-            return Err(Error::Request {
-                message: format!(
-                    "`{}` has white space in its path, which Kbuild can't handle",
-                    path.display()
-                ),
-                help: format!("{remedy} to a path without"),
-            });
-        }
+        paths::check(path, remedy)?;
     }
+    target.modules.iter().try_for_each(|module| paths::check(module, "move the module"))?;
+    target.debug_info.iter().try_for_each(|file| paths::check(file, "move the debug information"))?;
+    let _lock = Lock::told(&dir, reporter)?;
     fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
-    let klp_mk = rules::klp_mk(metadata, package)?;
     rules::write(&dir, &module, &klp_mk)?;
 
     let krate =
         Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() };
-    let kbuild = klp_mk.parent().expect("a file is in a folder");
-    let build = fresh::Build { krate: &krate, target, dir: &dir, module: &module, kbuild };
-    let is_fresh = build.is_fresh(reporter)?;
-    if !is_fresh {
-        build.forget()?;
-        let started = SystemTime::now();
-        if let Err(error) = make_one(package, target, &dir, reporter) {
-            build.discard(&error)?;
-            return Err(error);
-        }
-        build.record(started)?;
-    }
+    let ko = dir.join(format!("{module}.ko"));
+    let library = Place::of(&ko).library_if_unchanged(&krate, target);
+    let is_fresh = library.is_some() && library == Some(library_digest(&krate, target, reporter)?);
+    let manifest = match is_fresh {
+        true => check(&ko, &module, &kernel.release)?,
+        false => make_one(package, target, &ko, reporter)?,
+    };
     let warnings = object::warnings(&dir.join(format!("{module}_rust.o")))?;
     if is_fresh {
         warnings.iter().for_each(|warning| reporter.warning(warning));
     }
-    let ko = dir.join(format!("{module}.ko"));
-    let manifest = check(&ko, &module, &kernel.release)?;
     let (package, release) = (package.name.to_string(), kernel.release.clone());
     Ok(Built { package, module, ko, release, warnings, manifest })
 }
 
-/// Has Kbuild make a module.
-fn make_one(package: &Package, target: &Target, dir: &Path, reporter: &dyn Reporter) -> Result<()> {
-    let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
-    let what = format!("{} for {}", package.name, target.kernel.release);
-    let _progress = reporter.progress("Building", &what);
-    make::run(&package.name, target, dir, crate_dir.as_std_path(), reporter)
+/// Has Kbuild make a module. While it is being made, and where that fails, there is none.
+fn make_one(package: &Package, target: &Target, ko: &Path, reporter: &dyn Reporter) -> Result<Manifest> {
+    let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder").as_std_path();
+    let (release, module) = (&target.kernel.release, package.name.replace('-', "_"));
+    let what = format!("{} for {release}", package.name);
+    let progress = reporter.progress("Building", &what);
+    // The name that the module has until all that was said about it is known.
+    let unjudged = ko.with_extension("ko.unjudged");
+    record::remove(ko)?;
+    let made = make::run(&package.name, target, crate_dir, &unjudged, reporter).and_then(|()| {
+        let manifest = check(&unjudged, &module, release)?;
+        fs::rename(&unjudged, ko).map_err(Error::io("write", ko))?;
+        Ok(manifest)
+    });
+    drop(progress);
+    if made.is_err() {
+        record::remove(&unjudged)?;
+        // What a tool has warned of, make would not do again.
+        if !matches!(made, Err(Error::NotBuilt { .. })) {
+            Place::of(ko).discard(Change::Anything)?;
+        }
+    }
+    made
 }
 
 /// Looks at the finished module: every table entry is there, and the kernel will know it as a livepatch.

@@ -11,13 +11,14 @@ use std::process::Command;
 use klp_format::Table;
 
 use super::compile::{Product, compile, emitted, members};
+use super::record::{Change, MadeOf, Place};
 use super::workspace::crate_of;
 use super::{flags, glue_header, hook, linked, objtool};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
-use crate::kernel::{Target, debug_info};
+use crate::kernel::Target;
 use crate::patch::check;
 use crate::patch::manifest::Manifest;
 use crate::patch::resolve::resolve;
@@ -54,24 +55,23 @@ const ENGINE_ENTRIES: [&str; 6] = [
     "klp_rt_object_gone",
 ];
 
-/// Makes the object and the header, if they are not up to date.
+/// Makes the object and the header, if the module is not up to date: a module that is not is taken away.
 pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
-    let target = &request.target;
+    let Request { target, kbuild, output, .. } = request;
+    let place = Place::of(&request.ko);
+    let started = place.start()?;
     let rustflags = flags::rustflags(&target.kernel)?;
     flags::check_kbuild(&target.kernel, &rustflags, &request.kbuild_rustflags)?;
     let krate = crate_of(&request.manifest_path)?;
     let library = compile(&krate, target, &rustflags, &Product::MODULE, reporter)?;
-    let script = request.kbuild.join("klp.lds");
-    let old = fs::read_to_string(&request.header).unwrap_or_default();
-    // What is known of the kernel may have become more since.
-    let fetched = debug_info::stamp(&target.kernel.release)?;
-    let fetched = fetched.exists().then_some(&fetched);
-    let inputs = [&library, &script].into_iter().chain(&target.modules).chain(fetched);
-    if is_newer(&request.output, inputs) && old.starts_with(&glue_header::start(target)) {
-        hook::write(&request.ko, &request.kbuild)?;
-        warnings(&request.output)?.iter().for_each(|warning| reporter.warning(warning));
+    let digest = Digest::of(&library);
+    let change = place.change(&krate, target, &digest);
+    if change == Change::Nothing && output.exists() && request.header.exists() {
+        hook::write(&request.ko, kbuild)?;
+        warnings(output)?.iter().for_each(|warning| reporter.warning(warning));
         return Ok(());
     }
+    place.discard(change)?;
     let members = members(&library)?;
     let manifest = emitted(&members)?;
     if manifest.patch.is_none() {
@@ -80,14 +80,15 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
             help: "write `livepatch! { license: \"GPL\", … }` at the crate's root".into(),
         });
     }
+    place.begin(started, &MadeOf { krate: &krate, target, kbuild, manifest: &manifest, library: digest })?;
     let outcome = check::check(&manifest, target, reporter)?.into_error(&target.kernel.release)?;
     outcome.unchecked.iter().for_each(|note| reporter.note(note));
     outcome.warnings.iter().for_each(|warning| reporter.warning(&warning.to_string()));
     let said: String = outcome.warnings.iter().map(|warning| format!("{warning}\n")).collect();
-    write_if_changed(&warnings_file(&request.output), &said)?;
+    write_if_changed(&warnings_file(output), &said)?;
     let symbols = resolve(&manifest.symbols, target, reporter)?;
-    let linked = request.output.with_extension("o.tmp");
-    link(&members, &script, &manifest, &linked)?;
+    let linked = output.with_extension("o.tmp");
+    link(&members, &kbuild.join("klp.lds"), &manifest, &linked)?;
     let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
     let data = linked::adapt(&data, &symbols)?;
     fs::write(&linked, &data).map_err(Error::io("write", &linked))?;
@@ -98,11 +99,11 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
         objtool::run(Command::new(program).args(words).arg(&linked))?;
     }
     let digest = format!("{}\n", Digest::of(&data));
-    write_if_changed(&request.output.with_extension("id"), &digest)?;
+    write_if_changed(&output.with_extension("id"), &digest)?;
     let header = glue_header::start(target) + &glue_header::of(&manifest, &file);
     write_if_changed(&request.header, &header)?;
-    hook::write(&request.ko, &request.kbuild)?;
-    fs::rename(&linked, &request.output).map_err(Error::io("write", &request.output))
+    hook::write(&request.ko, kbuild)?;
+    fs::rename(&linked, output).map_err(Error::io("write", output))
 }
 
 /// Where the warnings of the check are kept, to be said again where nothing has changed.
@@ -146,12 +147,6 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
     // that it was given a whole module.
     run_tool(Command::new("objcopy").arg("--strip-debug").arg(output))?;
     Ok(())
-}
-
-fn is_newer<'a>(output: &Path, mut inputs: impl Iterator<Item = &'a PathBuf>) -> bool {
-    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let Some(output) = modified(output) else { return false };
-    inputs.all(|input| modified(input).is_some_and(|input| input <= output))
 }
 
 fn write_if_changed(path: &Path, text: &str) -> Result<()> {

@@ -1,0 +1,172 @@
+//! What goes into a module besides the patch crate, of which cargo knows best.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::host::digest::Digest;
+use crate::host::tools::find_program;
+use crate::kbuild::workspace::Crate;
+use crate::kernel::debug_info::stamp;
+use crate::kernel::{Target, symbols};
+use crate::patch::manifest::Manifest;
+
+/// The variable with the digest of the environment of `cargo klp build`: that of make is another one.
+pub(in crate::kbuild) const ENVIRONMENT: &str = "KLP_ENVIRONMENT";
+
+/// Variables that differ between sessions, or that make has for itself, and are nothing to any tool here.
+const SESSION: [&str; 22] = [
+    "_",
+    "SHLVL",
+    "PWD",
+    "OLDPWD",
+    "TERM",
+    "COLORTERM",
+    "COLUMNS",
+    "LINES",
+    "WINDOWID",
+    "DISPLAY",
+    "SSH_CLIENT",
+    "SSH_CONNECTION",
+    "SSH_TTY",
+    "SSH_AUTH_SOCK",
+    "CLICOLOR_FORCE",
+    "KLP_STDERR",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "MAKE_TERMOUT",
+    "MAKE_TERMERR",
+    "GNUMAKEFLAGS",
+];
+
+/// Programs that Kbuild runs; the compiler is found in its own record.
+const PROGRAMS: [&str; 8] = ["make", "ld", "as", "ar", "nm", "objcopy", "pahole", "cc1"];
+
+/// Directories of a kernel's build directory whose files Kbuild reads or runs.
+const KERNEL_DIRECTORIES: [&str; 10] = [
+    "",
+    "scripts",
+    "scripts/mod",
+    "scripts/basic",
+    "tools/objtool",
+    "tools/bpf/resolve_btfids",
+    "include/config",
+    "include/generated",
+    "arch/x86",
+    "arch/x86/include/generated",
+];
+
+/// The environment, as far as it may decide.
+pub(in crate::kbuild) fn environment() -> String {
+    if let Ok(given) = std::env::var(ENVIRONMENT) {
+        return given;
+    }
+    let is_session = |name: &OsStr| SESSION.iter().any(|session| name == *session);
+    let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| !is_session(name)).collect();
+    variables.sort();
+    let programs = PROGRAMS.map(find_program);
+    Digest::of(format!("{variables:?} {programs:?}")).to_string()
+}
+
+/// What decides and is no file.
+pub(super) fn circumstances(krate: &Crate, target: &Target) -> Digest {
+    let Target { kernel, modules, debug_info } = target;
+    let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    Digest::of(format!(
+        "{} {} {:?} {:?} {modules:?} {debug_info:?} {}",
+        env!("CARGO_PKG_VERSION"),
+        kernel.release,
+        canonical(&kernel.kdir),
+        canonical(krate.package.manifest_path.as_std_path()),
+        environment()
+    ))
+}
+
+/// The files that are known where a build begins: this program, the rules and the glue in `kbuild`, tools,
+/// the kernel's build directory, image and modules, and the modules that the patch names.
+pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Result<BTreeSet<PathBuf>> {
+    let Target { kernel, modules, debug_info } = target;
+    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+    let mut files: BTreeSet<PathBuf> = modules.iter().chain(debug_info).cloned().chain([this]).collect();
+    files.extend(files_in(kbuild));
+    files.extend(PROGRAMS.iter().filter_map(|program| find_program(program)));
+    for base in [Some(kernel.kdir.clone()), common(&kernel.kdir)].into_iter().flatten() {
+        for directory in KERNEL_DIRECTORIES {
+            let directory = base.join(directory);
+            files.extend(files_in(&directory));
+            files.insert(directory);
+        }
+    }
+    files.extend(kernel.packed_image());
+    files.insert(stamp(&kernel.release)?);
+    files.extend(kernel.modules_dir().iter().flat_map(|modules| files_in(modules)));
+    let objects = manifest.symbols.iter().map(|symbol| &symbol.object);
+    let objects = objects.chain(manifest.funcs.iter().map(|func| &func.object));
+    for object in objects.filter(|object| *object != symbols::VMLINUX).collect::<BTreeSet<_>>() {
+        // One that is not there yet comes with another modules.dep.
+        files.extend(symbols::module_file(target, object));
+    }
+    Ok(files)
+}
+
+/// The files that Kbuild's own records name, of what it compiled in `dir`: headers and compilers. None
+/// where it has written no record, or one that is not known here.
+pub(super) fn compiled(dir: &Path, module: &str, kdir: &Path) -> Option<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for object in [format!("{module}_glue.o"), format!("{module}.mod.o")] {
+        let text = fs::read_to_string(dir.join(format!(".{object}.cmd"))).ok()?;
+        let (compiler, prerequisites) = of_compiler(&text);
+        files.extend(compiler.and_then(find_program));
+        let prefix =
+            compiler.and_then(|compiler| compiler.split_once("gcc")).map_or("", |(prefix, _)| prefix);
+        files.extend(PROGRAMS.iter().filter_map(|program| find_program(&format!("{prefix}{program}"))));
+        files.extend(prerequisites.map(|path| kdir.join(path)));
+    }
+    files.retain(|path| !path.starts_with(dir));
+    Some(files)
+}
+
+/// The files of a directory that are there, not those of directories in it.
+fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect()
+}
+
+/// The directory that a distribution's build directory shares with others of the version: its Makefile
+/// includes the one there.
+fn common(kdir: &Path) -> Option<PathBuf> {
+    let makefile = fs::read_to_string(kdir.join("Makefile")).ok()?;
+    let included = makefile.lines().find_map(|line| line.strip_prefix("include "))?;
+    Path::new(included.trim()).parent().map(Path::to_owned)
+}
+
+/// What Kbuild's record of a compiled file says: the compiler, and the files that were read.
+fn of_compiler(cmd: &str) -> (Option<&str>, impl Iterator<Item = &str>) {
+    let (command, rest) = cmd.split_once('\n').unwrap_or((cmd, ""));
+    let compiler = command.split_once(":= ").and_then(|(_, words)| words.split_whitespace().next());
+    // Behind a wildcard of a configuration option is a file that exists if the option has changed.
+    let words = rest.split_whitespace().filter(|word| !word.starts_with(['$', '\\']) && word.contains('/'));
+    (compiler, words.map(|word| word.trim_end_matches([')', ':'])).filter(|word| !word.contains('$')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kbuilds_record_of_a_file() {
+        let cmd = "savedcmd_/t/x_glue.o := gcc-12 -Wp,-MMD,/t/.x_glue.o.d -c -o /t/x_glue.o /t/x_glue.c\n\n\
+                   source_/t/x_glue.o := /t/x_glue.c\n\n\
+                   deps_/t/x_glue.o := \\\n    $(wildcard include/config/SMP) \\\n  /usr/src/c/include/linux/kernel.h \\\n  \
+                   ./include/generated/rustc_cfg \\\n\n/t/x_glue.o: $(deps_/t/x_glue.o)\n";
+        let (compiler, read) = of_compiler(cmd);
+        assert_eq!(compiler, Some("gcc-12"));
+        let read: Vec<&str> = read.collect();
+        for file in ["/t/x_glue.c", "/usr/src/c/include/linux/kernel.h", "./include/generated/rustc_cfg"] {
+            assert!(read.contains(&file), "{file} is not in {read:?}");
+        }
+    }
+}
