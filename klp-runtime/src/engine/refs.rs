@@ -383,10 +383,12 @@ impl<'lock> ClaimRef<'lock> {
         core::iter::successors(self.older(), |claim| claim.older())
     }
 
-    /// Whether the data of the state have another layout than the patch's, which it can make of them (S22).
+    /// Whether the data of the state, whose version grows, have another layout than the patch's, which it can make
+    /// of them (S22).
     pub(super) fn migrates(self) -> bool {
         let (from, live) = (&self.entry().from, self.live());
-        self.entry().layout != live.layout()
+        self.entry().version > live.version()
+            && self.entry().layout != live.layout()
             && from.migrate.is_some()
             && (from.version, from.layout) == (live.version(), live.layout())
     }
@@ -457,7 +459,7 @@ impl<'lock> LinkRef<'lock> {
 
     /// Whether a task may still use variables that it got from a patch which was forced off (S21).
     pub(super) fn is_kept(self) -> bool {
-        core::iter::once(self).chain(self.older_ones()).any(|link| link.claim().has(CLAIM_FORCED))
+        core::iter::once(self).chain(self.older_ones()).any(|link| link.claim().patch().is_forced())
     }
 
     /// Takes the link from between those of the same variable; whether there are others.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
 use klp_runtime::error::EBUSY;
-use klp_runtime::sim::{Callback, Event, Sim, Snapshot};
+use klp_runtime::sim::{Callback, Event, Patch, Sim, Snapshot};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use sets::{OBJECT, PatchSet, TARGET};
@@ -85,15 +85,17 @@ struct Done {
 /// Does one operation in the model. Modules go as soon as they can.
 fn perform(sim: &Sim, set: &PatchSet, op: Op) -> Done {
     let mut alloc_failed = false;
-    let insmod = |patch: usize| {
-        let result = sim.insmod(set[patch].patch(patch));
+    let insmod_of = |description: Patch, patch: usize| {
+        let result = sim.insmod(description);
         if result.is_ok() {
             sim.rmmod_soon(name(patch)).unwrap();
         }
         result
     };
+    let insmod = |patch: usize| insmod_of(set[patch].patch(patch), patch);
     let result = match op {
         Op::Insmod(patch) => insmod(patch),
+        Op::InsmodInsisting(patch) => insmod_of(set[patch].patch(patch).allow_downgrade(), patch),
         Op::InsmodFailingPre(patch, id) => {
             sim.fail_pre_patch(name(patch), id, EBUSY);
             insmod(patch)
@@ -148,7 +150,7 @@ fn follow(stages: &mut BTreeMap<u64, Stage>, events: &[Event], failed: Option<u6
             (Some(Stage::Introducing | Stage::Removing), Callback::PostPatch) => Some(Stage::Live),
             (Some(Stage::Live), Callback::PreUnpatch) => Some(Stage::Removing),
             (Some(Stage::Introducing | Stage::Removing), Callback::PostUnpatch) => None,
-            (stage @ Some(Stage::Live), Callback::TakeOver(_)) => stage.copied(),
+            (stage @ Some(Stage::Live), Callback::TakeOver(_) | Callback::Migrate) => stage.copied(),
             (stage, _) => return Some(format!("{event} in stage {stage:?}")),
         };
         match next {
@@ -183,12 +185,15 @@ impl Model for Cases {
         let (set, world) = (&self.sets[system.set], &system.world);
         for (patch, description) in set.iter().enumerate().filter(|(patch, _)| world.is_loadable(*patch)) {
             ops.push(Op::Insmod(patch));
+            if description.series.is_some() {
+                ops.push(Op::InsmodInsisting(patch));
+            }
             if !world.is_going() {
                 let states = &description.states;
                 ops.extend(states.iter().map(|state| Op::InsmodFailingPre(patch, state.id)));
                 ops.extend([Op::InsmodFailingPatching(patch), Op::InsmodFailingInit(patch)]);
-                // The list, the claims, room for the states, each of them and its data.
-                ops.extend((0..3 + 2 * states.len()).map(|nth| Op::InsmodFailingAlloc(patch, nth)));
+                // The list, the claims, room for the states, and each of them.
+                ops.extend((0..3 + states.len()).map(|nth| Op::InsmodFailingAlloc(patch, nth)));
             }
         }
         ops.extend(world.writable().into_iter().map(|(patch, is_on)| Op::Write(patch, !is_on)));
@@ -303,6 +308,30 @@ fn three_patches_of_many_kinds_share_one_state() {
         "one state of many kinds",
         Cases { sets: sets::one_state_of_many_kinds(), forces: true, has_target: false },
     );
+}
+
+#[test]
+fn three_patches_share_one_state_of_three_versions() {
+    let sets = sets::one_state_of_three_versions();
+    explore("one state of three versions", Cases { sets, forces: false, has_target: false });
+}
+
+#[test]
+fn three_patches_share_one_state_of_two_layouts() {
+    let sets = sets::one_state_of_two_layouts();
+    explore("one state of two layouts", Cases { sets, forces: true, has_target: false });
+}
+
+#[test]
+fn three_patches_of_two_series() {
+    let sets = sets::series_and_revisions();
+    explore("series and revisions", Cases { sets, forces: false, has_target: false });
+}
+
+#[test]
+fn three_patches_that_run_on_their_own() {
+    let sets = sets::two_states_and_works();
+    explore("two states and works", Cases { sets, forces: true, has_target: false });
 }
 
 #[test]
