@@ -61,7 +61,7 @@ impl Product {
         ],
         // Most of it is the engine, which runs when patches come and go. What a patch's own code calls all the time
         // is generic or inlined there, and compiled like that.
-        config: &["profile.release.package.klp-runtime.opt-level='s'"],
+        config: &["profile.release.package.klp-runtime.opt-level='z'"],
     };
     /// What has the manifest.
     const MANIFEST: Self = Self {

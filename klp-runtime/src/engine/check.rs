@@ -18,12 +18,15 @@ impl<K: Kernel> Engine<K> {
                 return self.refuse(&Report::of_claim(reason, claim, Some(other)));
             }
             if let Some((link, other)) = mismatched_shadow(claim) {
-                let about = Report::of_claim(Reason::Shadow, claim, Some(other.claim()));
-                return self.refuse(&about.with_link(link));
+                let mut about = Report::of_claim(Reason::Shadow, claim, Some(other.claim()));
+                about.link = Some(link);
+                return self.refuse(&about);
             }
         }
         if let Some(claim) = blocked(patch) {
-            return self.refuse(&Report::of_removal(patch, claim));
+            let mut about = Report::of_patch(Reason::Blocked, patch, Some(claim.patch()));
+            about.claim = Some(claim);
+            return self.refuse(&about);
         }
         if let Some(other) = higher_revision(patch) {
             if patch.flags() & PATCH_ALLOW_DOWNGRADE == 0 {
@@ -39,6 +42,7 @@ impl<K: Kernel> Engine<K> {
     /// # Errors
     ///
     /// `EINVAL`, always.
+    #[inline(never)]
     pub(super) fn refuse(&self, report: &Report<'_>) -> Result {
         self.kernel.report(report);
         Err(EINVAL)

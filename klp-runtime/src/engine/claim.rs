@@ -108,7 +108,9 @@ impl<K: Kernel> Engine<K> {
         };
         let claim = list.find(link.entry().state).and_then(LiveRef::claims);
         let Some(claim) = claim.filter(|newest| newest.patch() == patch) else {
-            return self.refuse(&Report::of_patch(Reason::NoState, patch, None).with_link(link));
+            let mut about = Report::of_patch(Reason::NoState, patch, None);
+            about.link = Some(link);
+            return self.refuse(&about);
         };
         link.set_claim(claim);
         link.set_next(claim.shadows());
@@ -206,15 +208,20 @@ fn keep_forced(claim: ClaimRef<'_>) {
 /// Two versions of a patch list theirs in nearly the same order, so each search
 /// starts where the one before ended: all of them together are linear.
 fn join(claim: ClaimRef<'_>) {
-    for other in claim.older_ones().chain(claim.live().forced_claims()) {
-        let mut next = other.shadows();
-        for link in claim.links().filter(|link| link.older().is_none()) {
-            let id = link.entry().id;
-            if let Some(same) = search(next, id).or_else(|| search(other.shadows(), id)) {
-                next = same.next();
-                link.set_older(Some(same));
-                same.set_newer(Some(link));
-            }
+    claim.older_ones().for_each(|other| join_with(claim, other));
+    claim.live().forced_claims().for_each(|other| join_with(claim, other));
+}
+
+/// Links those that no newer patch than the other claim's declares.
+#[inline(never)]
+fn join_with<'lock>(claim: ClaimRef<'lock>, other: ClaimRef<'lock>) {
+    let mut next = other.shadows();
+    for link in claim.links().filter(|link| link.older().is_none()) {
+        let id = link.entry().id;
+        if let Some(same) = search(next, id).or_else(|| search(other.shadows(), id)) {
+            next = same.next();
+            link.set_older(Some(same));
+            same.set_newer(Some(link));
         }
     }
 }

@@ -23,8 +23,9 @@ impl<K: Kernel> Engine<K> {
         let list = match unsafe { ListRef::follow(found) } {
             Some(list) => {
                 if let Some((reason, other)) = incompatible_list(list, patch) {
-                    let about = Report::of_patch(reason, patch, other);
-                    self.refuse(&about.with_number(list.abi_version()))?;
+                    let mut about = Report::of_patch(reason, patch, other);
+                    about.number = list.abi_version();
+                    self.refuse(&about)?;
                 }
                 list
             }

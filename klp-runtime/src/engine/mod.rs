@@ -190,14 +190,17 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// The end of S6, or S7 where an enable is taken back. What runs on its own is stopped (S17) before
-    /// `own`, the patch's own callback, which is within the states.
-    fn states_post_unpatch(&self, patch: PatchRef<'_>, own: impl FnOnce()) {
+    /// What comes first where a patch is off: the states that it would have removed go on (S7), and what runs
+    /// on its own in it is stopped (S17).
+    fn before_post_unpatch(&self, patch: PatchRef<'_>) {
         if patch.phase() == Phase::ENABLING && patch.replaces() {
             self.states_post_patch_replaced(patch);
         }
         patch.stop();
-        own();
+    }
+
+    /// The end of S6, or S7 where an enable is taken back.
+    fn states_post_unpatch(&self, patch: PatchRef<'_>) {
         let mut held = false;
         for claim in patch.claims().rev() {
             held |= claim.has(CLAIM_HELD);
@@ -254,8 +257,9 @@ impl<K: Kernel> Engine<K> {
         for claim in patch.claims() {
             let made = if claim.has(CLAIM_INTRODUCED) { make(claim) } else { migrate(claim) };
             if let Err(error) = made {
-                let about = Report::of_claim(Reason::Failed, claim, None);
-                self.kernel.report(&about.with_number(error.to_errno().unsigned_abs()));
+                let mut about = Report::of_claim(Reason::Failed, claim, None);
+                about.number = error.to_errno().unsigned_abs();
+                self.kernel.report(&about);
                 self.take_back(patch, claim);
                 return Err(error);
             }
@@ -396,6 +400,7 @@ fn publish(claim: ClaimRef<'_>) {
 }
 
 /// Calls one of the claim's callbacks that can't fail, if the state has it.
+#[inline(never)]
 fn call(claim: ClaimRef<'_>, callback: Option<Callback>) {
     if let Some(callback) = callback {
         // SAFETY: The claim's patch is on the list, so its module is loaded; the

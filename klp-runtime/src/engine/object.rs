@@ -62,7 +62,8 @@ impl<K: Kernel> Engine<K> {
                 self.states_pre_patch(patch)?;
                 let result = own();
                 if result.is_err() {
-                    self.states_post_unpatch(patch, || ());
+                    self.before_post_unpatch(patch);
+                    self.states_post_unpatch(patch);
                 }
                 result
             })
@@ -97,8 +98,13 @@ impl<K: Kernel> Engine<K> {
     ///
     /// As for [`vmlinux_pre_patch`](Self::vmlinux_pre_patch).
     pub unsafe fn vmlinux_post_unpatch(&self, node: *mut PatchNode, own: impl FnOnce()) {
+        let gone = |patch: PatchRef<'_>| {
+            self.before_post_unpatch(patch);
+            own();
+            self.states_post_unpatch(patch);
+        };
         // SAFETY: The kernel calls, with the module's node.
-        unsafe { called(node, |patch| self.states_post_unpatch(patch, own)) };
+        unsafe { called(node, gone) };
     }
 
     /// S9: frees the shadow variables that go with the module `object`, which goes, if the patch is enabled

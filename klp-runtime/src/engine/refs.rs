@@ -175,6 +175,7 @@ impl<'lock> PatchRef<'lock> {
     }
 
     /// The claims that are not given up, in table order.
+    #[inline(never)]
     pub(super) fn claims(self) -> Claims<'lock> {
         let first = self.claim_array();
         let (count, size) = (if first.is_null() { 0 } else { self.nr_states() }, self.claim_size() as usize);
@@ -241,7 +242,7 @@ impl<'lock> Claims<'lock> {
     }
 }
 
-// Not inlined: they are called all over the engine.
+// Not inlined, as `PatchRef::claims`: they are called all over the engine.
 impl<'lock> Iterator for Claims<'lock> {
     type Item = ClaimRef<'lock>;
 

@@ -51,22 +51,25 @@ pub struct Report<'lock> {
     /// The other patch.
     other: Option<PatchRef<'lock>>,
     /// The claim on the state that it is about.
-    claim: Option<ClaimRef<'lock>>,
+    pub(super) claim: Option<ClaimRef<'lock>>,
     /// The other patch's claim on the state.
     other_claim: Option<ClaimRef<'lock>>,
     /// The shadow variable.
-    link: Option<LinkRef<'lock>>,
+    pub(super) link: Option<LinkRef<'lock>>,
     /// An error, or the version of the list.
-    number: u32,
+    pub(super) number: u32,
 }
 
+// Not inlined: they are called all over the engine, and seldom at run time.
 impl<'lock> Report<'lock> {
     /// About a patch as a whole.
+    #[inline(never)]
     pub(super) fn of_patch(reason: Reason, patch: PatchRef<'lock>, other: Option<PatchRef<'lock>>) -> Self {
         Self { reason, patch, other, claim: None, other_claim: None, link: None, number: 0 }
     }
 
     /// About a state that the calling patch provides, and another patch's claim on it.
+    #[inline(never)]
     pub(super) fn of_claim(
         reason: Reason,
         claim: ClaimRef<'lock>,
@@ -76,108 +79,104 @@ impl<'lock> Report<'lock> {
         Self { claim: Some(claim), other_claim, ..about }
     }
 
-    /// About another patch's state that the calling patch would remove.
-    pub(super) fn of_removal(patch: PatchRef<'lock>, claim: ClaimRef<'lock>) -> Self {
-        Self { claim: Some(claim), ..Self::of_patch(Reason::Blocked, patch, Some(claim.patch())) }
-    }
-
-    /// The same, about a shadow variable.
-    pub(super) fn with_link(self, link: LinkRef<'lock>) -> Self {
-        Self { link: Some(link), ..self }
-    }
-
-    /// The same, with an errno or the version of the list.
-    pub(super) fn with_number(self, number: u32) -> Self {
-        Self { number, ..self }
-    }
-
     /// Gives the line to `out` in pieces, without a newline.
     pub fn write_to(&self, out: &mut dyn FnMut(&[u8])) {
-        name(out, self.patch.title());
-        out(b": ");
-        for (index, piece) in self.reason.text().split(|byte| *byte == b'%').enumerate() {
+        self.write(b"%p: ", out);
+        self.write(self.reason.text(), out);
+    }
+
+    /// Writes a text like a reason's.
+    #[inline(never)]
+    fn write(&self, text: &[u8], out: &mut dyn FnMut(&[u8])) {
+        for (index, piece) in text.split(|byte| *byte == b'%').enumerate() {
             let (letter, rest) = match piece.split_first() {
                 Some((letter, rest)) if index > 0 => (*letter, rest),
                 _ => (0, piece),
             };
-            self.write_letter(letter, out);
+            match letter {
+                b'!' => out(b"refused: "),
+                b's' => self.write(b"state %k (id %i)", out),
+                _ => self.value(letter).write(out),
+            }
             out(rest);
         }
     }
 
     /// What a letter in a reason's text stands for.
-    fn write_letter(&self, letter: u8, out: &mut dyn FnMut(&[u8])) {
-        let claim = self.claim;
+    fn value(&self, letter: u8) -> Value<'lock> {
+        let (patch, other, claim) = (self.patch, self.other, self.claim);
         match letter {
-            b's' => {
-                name(out, claim.and_then(ClaimRef::title));
-                out(b" (id ");
-                number(out, claim.map_or(0, |claim| claim.entry().id));
-                out(b")");
-            }
-            b'S' => name(out, self.other_claim.and_then(ClaimRef::title)),
-            b'v' => number(out, claim.map_or(0, |claim| claim.entry().version.into())),
-            b'V' => number(out, claim.map_or(0, |claim| claim.live().version().into())),
-            b'x' => name(out, self.link.and_then(LinkRef::title)),
-            b'i' => number(out, self.link.map_or(0, |link| link.entry().state)),
-            b'q' => name(out, self.patch.series()),
-            b'r' => number(out, self.patch.revision()),
-            b'R' => number(out, self.other.map_or(0, PatchRef::revision)),
-            b'a' => number(out, self.patch.abi_version().into()),
-            b'A' => number(out, self.other.map_or(0, PatchRef::abi_version).into()),
-            b'n' => number(out, self.number.into()),
-            b'o' => name(out, self.other.and_then(PatchRef::title)),
-            _ => {}
+            b'p' => Value::Text(patch.title()),
+            b'o' => Value::Text(other.and_then(PatchRef::title)),
+            b'q' => Value::Text(patch.series()),
+            b'k' => Value::Text(claim.and_then(ClaimRef::title)),
+            b'K' => Value::Text(self.other_claim.and_then(ClaimRef::title)),
+            b'x' => Value::Text(self.link.and_then(LinkRef::title)),
+            b'r' => Value::Number(patch.revision()),
+            b'R' => Value::Number(other.map_or(0, PatchRef::revision)),
+            b'a' => Value::Number(patch.abi_version().into()),
+            b'A' => Value::Number(other.map_or(0, PatchRef::abi_version).into()),
+            b'i' => Value::Number(claim.map_or(0, |claim| claim.entry().id)),
+            b'j' => Value::Number(self.link.map_or(0, |link| link.entry().state)),
+            b'v' => Value::Number(claim.map_or(0, |claim| claim.entry().version).into()),
+            b'V' => Value::Number(claim.map_or(0, |claim| claim.live().version()).into()),
+            b'n' => Value::Number(self.number.into()),
+            _ => Value::Text(None),
+        }
+    }
+}
+
+/// What is written in place of a letter.
+enum Value<'lock> {
+    Text(Option<Text<'lock>>),
+    Number(u64),
+}
+
+impl Value<'_> {
+    fn write(self, out: &mut dyn FnMut(&[u8])) {
+        match self {
+            Self::Text(None) => {}
+            Self::Text(Some(text)) => out(text.as_c_str().to_bytes()),
+            Self::Number(value) => number(out, value),
         }
     }
 }
 
 impl Reason {
-    /// The line behind the patch's name. A letter behind `%` stands for what the line is about:
+    /// The line behind the patch's name. `%!` is "refused: ", `%s` the state; another letter behind `%`
+    /// stands for
     ///
     /// | of | here | in the other patch |
     /// | --- | --- | --- |
-    /// | the patch: its name, revision, table ABI | `q` is its series, `r`, `a` | `o`, `R`, `A` |
-    /// | the state: its name and id, its version | `s`, `v` | `S` without id, `V` |
-    /// | the shadow variable: its name, its state's id | `x`, `i` | |
+    /// | the patch: its name, series, revision, table ABI | `p`, `q`, `r`, `a` | `o`, , `R`, `A` |
+    /// | the state: its name, id, version | `k`, `i`, `v` | `K`, , `V` |
+    /// | the shadow variable: its name, its state's id | `x`, `j` | |
     /// | a number | `n` | |
     const fn text(self) -> &'static [u8] {
         match self {
-            Self::Version => b"refused: state %s has version %v, which is lower than version %V of %o",
-            Self::Beside => {
-                b"refused: state %s has version %v, and version %V in %o, which this patch does not replace"
-            }
-            Self::Layout => b"refused: state %s has another data layout than in %o",
-            Self::Name => b"refused: state %s has the id of state %S of %o",
-            Self::Series => b"refused: state %s is also one of %o, which is of another series",
-            Self::Shadow => b"refused: state %s has shadow variable %x with another layout than in %o",
-            Self::Blocked => b"refused: it lacks state %s of %o, which is marked block_disable",
+            Self::Version => b"%!%s has version %v, which is lower than version %V of %o",
+            Self::Beside => b"%!%s has version %v, and version %V in %o, which this patch does not replace",
+            Self::Layout => b"%!%s has another data layout than in %o",
+            Self::Name => b"%!%s has the id of state %K of %o",
+            Self::Series => b"%!%s is also one of %o, which is of another series",
+            Self::Shadow => b"%!%s has shadow variable %x with another layout than in %o",
+            Self::Blocked => b"%!it lacks %s of %o, which is marked block_disable",
             Self::Revision => {
-                b"refused: revision %r of series %q is lower than %R, that of %o \
-                  (klp_allow_downgrade=1 lets it in)"
+                b"%!revision %r of series %q is lower than %R, that of %o (klp_allow_downgrade=1 lets it in)"
             }
             Self::Downgrade => b"revision %r of series %q replaces %R, that of %o, by klp_allow_downgrade",
-            Self::Failed => b"refused: state %s failed with error %n",
-            Self::Duplicate => b"refused: state %s is listed twice",
-            Self::NoState => {
-                b"refused: shadow variable %x belongs to state %i, which the patch does not list"
-            }
-            Self::Abi => b"refused: built for table ABI %a, but %o is enabled, built for %A",
-            Self::AbiOfList => b"refused: built for table ABI %a, but the list of patches is of %n",
-            Self::Corrupt => b"refused: the list of patches is corrupt",
+            Self::Failed => b"%!%s failed with error %n",
+            Self::Duplicate => b"%!%s is listed twice",
+            Self::NoState => b"%!shadow variable %x belongs to state %j, which the patch does not list",
+            Self::Abi => b"%!built for table ABI %a, but %o is enabled, built for %A",
+            Self::AbiOfList => b"%!built for table ABI %a, but the list of patches is of %n",
+            Self::Corrupt => b"%!the list of patches is corrupt",
             Self::Held => {
-                b"state %s is marked block_disable: it stays, and the module stays loaded, until a patch \
+                b"%s is marked block_disable: it stays, and the module stays loaded, until a patch \
                   that replaces this one takes the state over without block_disable"
             }
             Self::Forced => b"forced: what its states had stays in memory",
         }
-    }
-}
-
-#[inline(never)]
-fn name(out: &mut dyn FnMut(&[u8]), name: Option<Text<'_>>) {
-    if let Some(name) = name {
-        out(name.as_c_str().to_bytes());
     }
 }
 

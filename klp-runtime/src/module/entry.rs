@@ -37,7 +37,7 @@ unsafe extern "C" fn klp_rt_choose(
     hooks: *const HookEntry,
     nr_hooks: usize,
 ) -> c_int {
-    // SAFETY: By contract.
+    // SAFETY: The glue passes the module's tables and hooks.
     unsafe {
         let hook = slice::from_raw_parts(hooks, nr_hooks).iter().find_map(|hook| hook.init);
         match hook.map_or(Ok(()), |hook| (*tables).choose(hook)) {
@@ -79,6 +79,10 @@ unsafe extern "C" fn klp_rt_init(
 }
 
 /// The callbacks that the patch has itself for an object, null for vmlinux.
+///
+/// # Safety
+///
+/// `name` is null or a string, and module init has filled the statics.
 unsafe fn own(name: *const c_char) -> Option<&'static ObjectEntry> {
     // SAFETY: Written in module init only; the names are strings.
     unsafe {
@@ -97,10 +101,10 @@ unsafe fn own(name: *const c_char) -> Option<&'static ObjectEntry> {
 ///
 /// # Safety
 ///
-/// For this and the other three: called by the kernel, under the livepatch mutex, with the object.
+/// The kernel calls it, with its livepatch mutex held and the object vmlinux of this patch.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn klp_rt_pre_patch(object: *mut c_void) -> c_int {
-    // SAFETY: By contract.
+    // SAFETY: The kernel calls, and the callback is the patch's own for that object.
     unsafe {
         let own = || {
             let errno = own(ptr::null()).and_then(|own| own.pre_patch).map_or(0, |own| own(object));
@@ -119,10 +123,10 @@ macro_rules! forward {
         ///
         /// # Safety
         ///
-        /// As above.
+        /// As for [`klp_rt_pre_patch`].
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name(object: *mut c_void) {
-            // SAFETY: By contract.
+            // SAFETY: The kernel calls, and the callback is the patch's own for that object.
             unsafe {
                 ENGINE.$engine(NODE.0.get(), || {
                     if let Some(callback) = own(ptr::null()).and_then(|own| own.$callback) {
@@ -142,10 +146,10 @@ forward!(klp_rt_post_unpatch, vmlinux_post_unpatch, post_unpatch);
 ///
 /// # Safety
 ///
-/// As above; `name` is the module's.
+/// The kernel calls it, with its livepatch mutex held and an object of this patch. `name` is the object's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn klp_rt_object_gone(object: *mut c_void, name: *const c_char) {
-    // SAFETY: By contract.
+    // SAFETY: The kernel calls, and the callback is the patch's own for that object.
     unsafe {
         if let Some(callback) = own(name).and_then(|own| own.post_unpatch) {
             callback(object);

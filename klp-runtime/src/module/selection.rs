@@ -21,7 +21,7 @@ pub struct Table<T> {
 impl<T> Table<T> {
     /// The entries.
     pub(crate) fn as_slice(&self) -> &[T] {
-        // SAFETY: By the contract of `PatchTables` there are as many.
+        // SAFETY: There are as many entries (the invariant of `PatchTables`).
         unsafe { slice::from_raw_parts(self.entries, self.len) }
     }
 
@@ -33,7 +33,7 @@ impl<T> Table<T> {
 
     /// The entries, of a copy.
     fn as_mut_slice(&mut self) -> &mut [T] {
-        // SAFETY: As above; a copy is written to by its builder only.
+        // SAFETY: There are as many entries (the invariant of `PatchTables`); a copy is written to here only.
         unsafe { slice::from_raw_parts_mut(self.entries, self.len) }
     }
 }
@@ -147,7 +147,7 @@ impl PatchSelection<'_> {
     pub fn omit_object(&mut self, object: &CStr) -> Result {
         // SAFETY: The names of entries are strings.
         let funcs = self.tables.funcs.retain(|func| !unsafe { is_named(func.object, object) });
-        // SAFETY: As above.
+        // SAFETY: The names of entries are strings.
         let objects = self.tables.objects.retain(|entry| !unsafe { is_named(entry.name, object) });
         found(funcs + objects)
     }
@@ -231,11 +231,15 @@ const fn found(taken: usize) -> Result {
 }
 
 /// Whether `name`, null for vmlinux, is that of the object.
+///
+/// # Safety
+///
+/// `name` is null or a string.
 unsafe fn is_named(name: *const c_char, object: &CStr) -> bool {
     if name.is_null() {
         return object == c"vmlinux";
     }
-    // SAFETY: By contract of the caller a string.
+    // SAFETY: A string, as it is not null.
     unsafe { CStr::from_ptr(name) == object }
 }
 

@@ -8,8 +8,12 @@ use crate::module::sys;
 
 impl<T: Copy> Table<T> {
     /// Copies the entries to `to`; returns where the next table's go.
+    ///
+    /// # Safety
+    ///
+    /// There is room for them, aligned to 8 bytes as all entries are.
     unsafe fn move_to(&mut self, to: *mut u8) -> *mut u8 {
-        // SAFETY: By contract there is room, aligned to 8 bytes as all entries are.
+        // SAFETY: The caller has made room.
         unsafe {
             ptr::copy_nonoverlapping(self.entries, to.cast(), self.len);
             self.entries = to.cast();

@@ -58,7 +58,7 @@ impl Tables {
     #[doc(hidden)]
     #[must_use]
     pub unsafe fn within(name: &'static CStr, bounds: &'static Bounds) -> Self {
-        // SAFETY: By contract.
+        // SAFETY: The bounds are the linker's, each those of one table, and there is a patch entry.
         unsafe {
             Self {
                 name,
@@ -75,9 +75,13 @@ impl Tables {
 }
 
 /// The entries between two addresses.
+///
+/// # Safety
+///
+/// Both are null, or the linker has put entries of this type between them, side by side.
 unsafe fn table<T>([start, stop]: [*const T; 2]) -> &'static [T] {
     let start = if start.is_null() { ptr::NonNull::dangling().as_ptr() } else { start.cast_mut() };
     let bytes = if stop.is_null() { 0 } else { stop as usize - start as usize };
-    // SAFETY: By contract the linker put the entries there, side by side.
+    // SAFETY: As many entries stand there, or none.
     unsafe { slice::from_raw_parts(start, bytes / size_of::<T>()) }
 }

@@ -241,9 +241,13 @@ fn place(position: &'static Location<'static>) -> (&'static str, u32, u32) {
     (position.file(), position.line(), position.column())
 }
 
-/// Copies a string that may be null.
+/// Copies a string.
+///
+/// # Safety
+///
+/// `string` is null or a string.
 unsafe fn optional(string: *const core::ffi::c_char) -> Option<CString> {
-    // SAFETY: By contract of the caller.
+    // SAFETY: A string, as it is not null.
     (!string.is_null()).then(|| unsafe { CStr::from_ptr(string) }.into())
 }
 
