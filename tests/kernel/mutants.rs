@@ -66,7 +66,7 @@ const MUTANTS: [Alteration; 20] = [
     ),
     fault!(
         "S7: a removal is not taken back",
-        "Engine::states_post_unpatch",
+        "Engine::before_post_unpatch",
         Call("states_post_patch_replaced"),
         To("()")
     ),

@@ -7,6 +7,7 @@
  * Arguments: how many of the states take part, and what is counted.
  */
 #include <stdint.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <valgrind/callgrind.h>
@@ -17,30 +18,34 @@ struct table {
 	size_t nr;
 };
 struct tables {
-	uint32_t flags;
+	uint32_t flags, replace;
+	const char *series;
+	uint64_t revision;
 	struct table funcs, objects, natives, states, shadows;
 	void *block;
 };
 
+/* klp_runtime::abi::Replace::ALL */
 #define REPLACE 1
 
 /* klp_runtime::module::entry, in each of the two */
 #define SIDE(side)								\
 	extern const char side##__start_klp_states[], side##__stop_klp_states[];	\
 	extern const char side##__start_klp_shadows[];				\
-	void side##klp_rt_init(void *module, const char *name, const struct tables *tables);	\
+	void side##klp_rt_init(void *module, const char *name, const bool *forced,	\
+			       void (*stop)(void *node), const struct tables *tables);	\
 	int side##klp_rt_pre_patch(void *object);				\
 	void side##klp_rt_post_patch(void *object);				\
 	void side##klp_rt_pre_unpatch(void *object);				\
 	void side##klp_rt_post_unpatch(void *object);				\
-	static void side##load(uint32_t flags, size_t states)			\
+	static void side##load(uint32_t replace, size_t states)			\
 	{									\
 		static struct tables tables;					\
 										\
-		tables.flags = flags;						\
+		tables.replace = replace;					\
 		tables.states = (struct table){ side##__start_klp_states, states };	\
 		tables.shadows = (struct table){ side##__start_klp_shadows, states };	\
-		side##klp_rt_init(&tables, #side "patch", &tables);		\
+		side##klp_rt_init(&tables, #side "patch", NULL, NULL, &tables);	\
 	}
 
 SIDE(first_)
@@ -129,6 +134,10 @@ void klp_glue_module_get(void *module)
 }
 
 void klp_glue_module_put(void *module)
+{
+}
+
+void klp_glue_drop_reserved_state(void)
 {
 }
 
