@@ -486,8 +486,8 @@ fn make_is_run_where_something_changed() {
     fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).unwrap();
     let this = tools.path().join("cargo-klp");
     fs::copy(env!("CARGO_BIN_EXE_cargo-klp"), &this).unwrap();
-    let module = tools.path().join("other.ko");
-    fs::write(&module, "").unwrap();
+    let module = tools.path().join("dummy.ko");
+    fs::write(&module, dummy()).unwrap();
     let kdir = like(&kernel.kdir);
     let runtime = copied_runtime(tools.path());
     let manifest = probe.0.path().join("Cargo.toml");
@@ -525,7 +525,7 @@ fn make_is_run_where_something_changed() {
     assert!(!makes(&mut build(&with_module)));
     touch(&module);
     assert!(!makes(&mut build(&with_module)), "times decide nothing");
-    fs::write(&module, "x").unwrap();
+    fs::write(&module, [dummy(), b"changed".into()].concat()).unwrap();
     assert!(makes(&mut build(&with_module)), "that module changed");
     assert!(makes(&mut build(&[])));
 
@@ -849,4 +849,101 @@ fn a_killed_build_leaves_no_module() {
     assert!(built() != first);
     fs::write(&source, LIVEPATCH).unwrap();
     assert!(built() == first, "what the killed build left is in the module");
+}
+
+/// One of the kernel's own modules, unpacked.
+fn dummy() -> Vec<u8> {
+    let kernel = kernel("6.12");
+    let packed = kernel.modules.unwrap().join("kernel/drivers/net/dummy.ko.xz");
+    cargo_klp::kernel::image::decompress(&fs::read(packed).unwrap()).unwrap()
+}
+
+#[test]
+fn modules_that_are_not_what_they_seem() {
+    let patch = Probe::new(LIVEPATCH);
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, data: &[u8]| {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, data).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let mut other = dummy();
+    let at = other.windows(14).position(|bytes| bytes == b"vermagic=6.12.").unwrap();
+    other[at + 9] = b'5';
+    let good = file("dummy.ko", &dummy());
+    let refused = |modules: &[&str], texts: &[&str]| {
+        let arguments = modules.iter().flat_map(|module| ["--module", module]);
+        let arguments: Vec<&str> = ["--kernel", "6.12"].into_iter().chain(arguments).collect();
+        assert_refused(build(patch.0.path(), &arguments), 1, texts);
+    };
+    for (name, data, why) in [
+        ("gzip.ko.gz", &b"\x1f\x8b\x08"[..], "gzip.ko.gz` is compressed with gzip"),
+        ("empty.ko", b"", "empty.ko` is not a kernel module"),
+        ("text.ko", b"hello", "text.ko` is not a kernel module"),
+        ("dummy", &dummy(), "dummy` is not called NAME.ko"),
+        ("other/dummy.ko", &other, "is for kernel 5.12."),
+        ("two words/dummy.ko", &dummy(), "has white space in its path"),
+    ] {
+        refused(&[&file(name, data)], &[why]);
+    }
+    refused(&[&good, &file("again/dummy.ko", &dummy())], &["has the same name, dummy, as `"]);
+}
+
+/// cargo names a package by the path that it was given.
+#[test]
+fn a_crate_behind_a_link() {
+    let patch = Probe::new(LIVEPATCH);
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("link");
+    symlink(patch.0.path(), &link).unwrap();
+    let manifest = link.join("Cargo.toml");
+    let arguments = ["--kernel", "6.12", "--manifest-path", manifest.to_str().unwrap()];
+    let (code, said) = result(&mut build(directory.path(), &arguments));
+    assert_eq!(code, 0, "{said}");
+}
+
+/// Nothing in a path is run as a command.
+#[test]
+fn paths_that_the_shell_would_misread() {
+    let patch = Probe::new(LIVEPATCH);
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a;touch x;b", "a$b", "a'b", "a(b"] {
+        let krate = directory.path().join(name);
+        fs::create_dir(&krate).unwrap();
+        for part in ["Cargo.toml", "src"] {
+            symlink(patch.0.path().join(part), krate.join(part)).unwrap();
+        }
+        assert_refused(build(&krate, &["--kernel", "6.12"]), 1, &["in its path", "move the crate"]);
+        assert!(!krate.join("x").exists() && !directory.path().join("x").exists());
+    }
+}
+
+/// Each module has a name of its own, and one name.
+#[test]
+fn names_that_two_modules_would_have() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../klp-runtime");
+    for name in ["fix-dash", "fix_dash", "nf_tables", "vmlinux", "ext4", "renamed"] {
+        fs::create_dir_all(root.join(name).join("src")).unwrap();
+        fs::write(root.join(name).join("src/lib.rs"), LIVEPATCH).unwrap();
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nedition = \"2024\"\n[dependencies]\nklp-runtime = {{ path = {runtime:?} }}\n"
+        );
+        fs::write(root.join(name).join("Cargo.toml"), manifest).unwrap();
+    }
+    fs::write(root.join("renamed/Kbuild"), "obj-m := old_name.o\n").unwrap();
+    fs::write(root.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\n").unwrap();
+    let refused = |name: &str, texts: &[&str]| {
+        assert_refused(build(root, &["--kernel", "6.12", "-p", name]), 1, texts);
+    };
+    refused("fix-dash", &["the patches `fix-dash` and `fix_dash` would both be the module fix_dash"]);
+    for name in ["nf_tables", "vmlinux", "ext4"] {
+        refused(name, &[&format!("the patch `{name}` has the name of an object of kernel 6.12.")]);
+    }
+    refused(
+        "renamed",
+        &["makes old_name.ko, and the package `renamed` is the module renamed", "obj-m := renamed.o"],
+    );
 }

@@ -184,3 +184,59 @@ fn finished_modules_are_checked() {
         assert!(error.contains("not other") && error.contains("not for 6.12.0"), "{error}");
     }
 }
+
+/// Any module that Kbuild made passes; what another tool did to one is seen.
+#[test]
+fn modules_are_verified() {
+    let verify = |module: &Path| {
+        let output = klp().args(["inspect", "--verify"]).arg(module).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for module in [&*C_MODULE, &*OUR_MODULE] {
+        assert_eq!(verify(module), (0, String::new()));
+    }
+    let own = KERNEL.modules.as_ref().unwrap().join("kernel");
+    let list = succeed(Command::new("find").arg(own).args(["-name", "*.ko.xz"]));
+    let list = String::from_utf8(list.stdout).unwrap();
+    let mut modules: Vec<&str> = list.lines().collect();
+    modules.sort_unstable();
+    for module in modules.iter().step_by(100) {
+        assert_eq!(
+            cargo_klp::patch::inspect::faults(module.as_ref()).unwrap(),
+            Vec::<String>::new(),
+            "{module}"
+        );
+    }
+
+    let stripped = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fully-stripped.ko");
+    succeed(Command::new("strip").arg("-o").arg(&stripped).arg(&*C_MODULE));
+    let (code, said) = verify(&stripped);
+    assert!(code == 1 && said.contains("the symbol table is missing: strip a module with"), "{said}");
+}
+
+/// `ld -r` on a finished module takes the marks of livepatch symbols away.
+#[test]
+fn a_module_that_was_linked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    support::write_crate(
+        directory.path(),
+        "linked_again",
+        "#[klp_symbols]\nunsafe extern \"C\" { static saved_command_line: *const c_char; }
+         #[klp_func(symbol = \"cmdline_proc_show\")]
+         unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {
+             unsafe { (saved_command_line.addr() % 2) as c_int }
+         }",
+    );
+    let mut build = klp();
+    build.args(["build", "--kernel", &KERNEL.release]).current_dir(directory.path());
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build");
+    let output = succeed(build.env("CARGO_TARGET_DIR", target));
+    let built = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+    let again = directory.path().join("linked_again.ko");
+    succeed(Command::new("ld").arg("-r").arg("-o").arg(&again).arg(&built));
+    assert_eq!(inspect(&built).unwrap().faults, Vec::<String>::new());
+    let faults = inspect(&again).unwrap().faults;
+    assert!(faults.iter().any(|fault| fault.contains("saved_command_line")), "{faults:#?}");
+    let output = klp().arg("inspect").arg(&again).output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains("Wrong with it"));
+}

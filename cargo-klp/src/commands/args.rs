@@ -9,6 +9,7 @@ use super::ui::{self, Terminal};
 use crate::error::{Error, Result};
 use crate::kbuild::workspace::PackageQuery;
 use crate::kernel::debug_info::check_given;
+use crate::kernel::symbols::check_modules;
 use crate::kernel::{Kernel, KernelParts, KernelQuery, Target};
 
 /// How results are written to stdout.
@@ -108,7 +109,9 @@ pub struct TargetArgs {
 impl TargetArgs {
     /// Finds the target, and prints which kernel it is where the arguments leave that open.
     pub(crate) fn find(&self, parts: KernelParts) -> Result<Target> {
-        Ok(Target { modules: self.modules.files()?, ..self.kernel.find(parts)?.into() })
+        let target = Target { modules: self.modules.files()?, ..self.kernel.find(parts)?.into() };
+        check_modules(&target)?;
+        Ok(target)
     }
 
     /// Finds the target.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::ui::Terminal;
 use crate::error::Result;
 use crate::kbuild::object::{self, Request};
+use crate::kernel::symbols::check_modules;
 use crate::kernel::{Kernel, Target};
 
 /// Arguments of `cargo klp object`.
@@ -67,6 +68,7 @@ pub fn main(args: Args) -> Result<ExitCode> {
         header,
         output,
     };
+    check_modules(&request.target)?;
     object::make(&request, &Terminal)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ mod glue_header;
 mod hook;
 mod linked;
 pub mod make;
+mod names;
 pub mod object;
 pub mod objtool;
 pub mod paths;
@@ -89,7 +90,8 @@ fn build_one(
     reporter: &dyn Reporter,
 ) -> Result<Built> {
     let kernel = &target.kernel;
-    let module = package.name.replace('-', "_");
+    names::check(metadata, package, kernel)?;
+    let module = names::module_of(&package.name);
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
     let dir = PathBuf::from(metadata.target_directory.join("klp")).join(&kernel.release).join(&module);
     let klp_mk = rules::klp_mk(metadata, package)?;
@@ -129,7 +131,7 @@ fn build_one(
 /// Has Kbuild make a module. While it is being made, and where that fails, there is none.
 fn make_one(package: &Package, target: &Target, ko: &Path, reporter: &dyn Reporter) -> Result<Manifest> {
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder").as_std_path();
-    let (release, module) = (&target.kernel.release, package.name.replace('-', "_"));
+    let (release, module) = (&target.kernel.release, names::module_of(&package.name));
     let what = format!("{} for {release}", package.name);
     let progress = reporter.progress("Building", &what);
     // The name that the module has until all that was said about it is known.

@@ -13,7 +13,7 @@ use klp_format::Table;
 use super::compile::{Product, compile, emitted, members};
 use super::record::{Change, MadeOf, Place};
 use super::workspace::crate_of;
-use super::{flags, glue_header, hook, linked, objtool};
+use super::{flags, glue_header, hook, linked, names, objtool};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
@@ -63,6 +63,7 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     let rustflags = flags::rustflags(&target.kernel)?;
     flags::check_kbuild(&target.kernel, &rustflags, &request.kbuild_rustflags)?;
     let krate = crate_of(&request.manifest_path)?;
+    names::difference(&krate.package.name, &request.ko).iter().for_each(|warning| reporter.warning(warning));
     let library = compile(&krate, target, &rustflags, &Product::MODULE, reporter)?;
     let digest = Digest::of(&library);
     let change = place.change(&krate, target, &digest);

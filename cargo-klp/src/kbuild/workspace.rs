@@ -27,13 +27,12 @@ pub(crate) struct Crate {
 pub(crate) fn crate_of(manifest_path: &Path) -> Result<Crate> {
     let metadata = metadata(Some(manifest_path))?;
     let path = fs::canonicalize(manifest_path).map_err(Error::io("find", manifest_path))?;
-    let package =
-        metadata.packages.iter().find(|package| package.manifest_path == path).ok_or_else(|| {
-            Error::Request {
-                message: format!("`{}` is not the Cargo.toml of a crate", path.display()),
-                help: "name the patch crate's own Cargo.toml".into(),
-            }
-        })?;
+    // cargo names it by the path that it was given, which may go through a link.
+    let is_it = |package: &&Package| fs::canonicalize(&package.manifest_path).is_ok_and(|own| own == path);
+    let package = metadata.packages.iter().find(is_it).ok_or_else(|| Error::Request {
+        message: format!("`{}` is not the Cargo.toml of a crate", path.display()),
+        help: "name the patch crate's own Cargo.toml".into(),
+    })?;
     Ok(Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() })
 }
 
@@ -72,7 +71,7 @@ pub(crate) fn select_packages<'a>(metadata: &'a Metadata, query: &PackageQuery) 
     query.packages.iter().map(named).collect()
 }
 
-fn is_patch(package: &Package) -> bool {
+pub(super) fn is_patch(package: &Package) -> bool {
     package.dependencies.iter().any(|dependency| dependency.name == "klp-runtime")
 }
 

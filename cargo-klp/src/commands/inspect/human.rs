@@ -25,6 +25,7 @@ pub fn text(report: &Report) -> String {
     text.section("Parameters", &report.parameters.iter().map(parameter).collect::<Vec<_>>());
     text.symbols(&report.symbols);
     text.memory(&report.memory);
+    text.section("Wrong with it", &report.faults.iter().map(|fault| row([fault])).collect::<Vec<_>>());
     text.0
 }
 
@@ -314,6 +315,7 @@ mod tests {
                 livepatch: vec![needed("saved_command_line", 0, true), needed("lost", 2, false)],
             },
             memory: Memory { core: Sizes { text: 12345, rodata: 6, data: 78 }, init: Sizes::default() },
+            faults: Vec::new(),
         }
     }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::commands::args::MessageFormat;
-use crate::error::Result;
-use crate::patch::inspect::inspect;
+use crate::error::{Error, Result};
+use crate::patch::inspect::{faults, inspect};
 
 /// Arguments of `cargo klp inspect`.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,13 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
+    /// Only hold the module against what the kernel's module loader and livepatch core know, and fail if it
+    /// would be refused or misread.
+    ///
+    /// Any module can be verified, also one in C, or one that is no livepatch.
+    #[arg(long)]
+    verify: bool,
+
     /// How the result is written to stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
@@ -23,6 +30,16 @@ pub struct Args {
 
 /// Inspects and says what was found.
 pub fn main(args: &Args) -> Result<ExitCode> {
+    if args.verify {
+        let faults = faults(&args.file)?;
+        if args.message_format == MessageFormat::Json {
+            println!("{}", serde_json::to_string(&faults).expect("plain data"));
+        }
+        return match faults.is_empty() {
+            true => Ok(ExitCode::SUCCESS),
+            false => Err(Error::Unloadable { path: args.file.clone(), faults }),
+        };
+    }
     let report = inspect(&args.file)?;
     match args.message_format {
         MessageFormat::Human => anstream::print!("{}", human::text(&report)),

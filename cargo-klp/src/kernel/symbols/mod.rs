@@ -6,6 +6,7 @@
 mod build_id;
 pub mod code;
 mod exports;
+mod given;
 mod index;
 mod kallsyms;
 mod lookup;
@@ -27,6 +28,7 @@ use vmlinux::Vmlinux;
 
 pub(crate) use build_id::build_id;
 pub use exports::Export;
+pub(crate) use given::check_modules;
 pub use lookup::LookupError;
 pub use sites::Sites;
 
@@ -141,6 +143,11 @@ impl<'a> Symbols<'a> {
         };
         Ok(Object { name: name.into(), exports: &self.exports, kind })
     }
+}
+
+/// Whether a module of this name is the kernel's own, or built into it.
+pub(crate) fn is_own_module(kernel: &Kernel, name: &str) -> bool {
+    module::is_own(kernel, name)
 }
 
 /// The file of a module: one of those given, or the kernel's own.

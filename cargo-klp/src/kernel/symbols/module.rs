@@ -14,7 +14,7 @@ use object::{LittleEndian, SectionIndex, SymbolIndex};
 use super::code::Layout;
 use super::{Symbol, no_object};
 use crate::error::{Error, Result};
-use crate::kernel::Target;
+use crate::kernel::{Kernel, Target};
 
 /// A module's file and its symbols.
 #[derive(Debug)]
@@ -40,14 +40,25 @@ pub(super) fn find(target: &Target, name: &str) -> Result<PathBuf> {
     if let Some(file) = own(&folder)?.iter().find(|file| is_module(file, name)) {
         return Ok(folder.join(file));
     }
-    if fs::read_to_string(folder.join("modules.builtin"))
-        .is_ok_and(|list| list.lines().any(|file| is_module(file, name)))
-    {
+    if is_builtin(&folder, name) {
         let help = "leave `object` out: its symbols are those of vmlinux".into();
         return Err(no_object(kernel, name, "it is no module there, but built in", help));
     }
     let help = "for one that is not the kernel's own, say where it is: `--module PATH`, or `KLP_MODULES=PATH` with make";
     Err(no_object(kernel, name, "it has no such module", help.into()))
+}
+
+/// Whether a module is built into the kernel.
+fn is_builtin(folder: &Path, name: &str) -> bool {
+    fs::read_to_string(folder.join("modules.builtin"))
+        .is_ok_and(|list| list.lines().any(|file| is_module(file, name)))
+}
+
+/// Whether a module of this name is the kernel's own, or built into it.
+pub(super) fn is_own(kernel: &Kernel, name: &str) -> bool {
+    let Some(folder) = kernel.modules_dir() else { return false };
+    is_builtin(&folder, name)
+        || own(&folder).is_ok_and(|files| files.iter().any(|file| is_module(file, name)))
 }
 
 /// The files of a kernel's own modules, in its `lib/modules/RELEASE`.

@@ -19,6 +19,7 @@ use object::{Object, ObjectKind};
 use crate::error::{Error, Result};
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::start;
+use crate::patch::verify;
 use layout::Layout;
 use modinfo::Modinfo;
 use report::{Language, Patch, Report};
@@ -64,7 +65,19 @@ pub fn inspect(path: &Path) -> Result<Report> {
         parameters: modinfo.parameters(),
         symbols: symbols::read(&file),
         memory: memory::read(&file),
+        faults: verify::faults(&data)?,
     })
+}
+
+/// What the kernel would refuse in a module, or misread: any module, also one that is no livepatch.
+///
+/// # Errors
+///
+/// The file is not a module.
+pub fn faults(path: &Path) -> Result<Vec<String>> {
+    let data = read(path)?;
+    parse(path, &data)?;
+    verify::faults(&data)
 }
 
 /// What the patch does. The inner error is for a sound module that does not say it.

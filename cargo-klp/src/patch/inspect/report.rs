@@ -42,6 +42,8 @@ pub struct Report {
     pub symbols: Symbols,
     /// How much memory it takes.
     pub memory: Memory,
+    /// What the kernel would refuse or misread: reasons not to load it.
+    pub faults: Vec<String>,
 }
 
 /// What a module is written with.
