@@ -58,12 +58,16 @@ pub enum Line<N = u64> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Patch<N = u64> {
-    /// Which other patches it replaces: 0 for none, 1 for all.
+    /// Which other patches it replaces: 0 for none, 1 for all. There is room for sets of patches.
     pub replace: N,
     /// Whether it is enabled when it is loaded.
     pub enable: bool,
     /// The version of the tables.
     pub abi_version: N,
+    /// The line of cumulative patches that it belongs to (S20).
+    pub series: Option<String>,
+    /// Its number in the series; 0 without one.
+    pub revision: N,
     /// The size in bytes of an entry of each of [`Table::COUNTED`].
     pub entry_sizes: [N; Table::COUNTED.len()],
 }

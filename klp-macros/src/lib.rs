@@ -29,7 +29,7 @@
 //! * The item's `#[cfg]` holds for all that belongs to it.
 //! * The same function, state or shadow variable twice is an error of `cargo
 //!   check`, at both places, also across files: "conflicting implementations of
-//!   trait `DuplicateFunc`", `DuplicateStateId` or `DuplicateShadowId`.
+//!   trait `FunctionRedirectedTwice`", `StateIdUsedTwice` or `ShadowVariableDeclaredTwice`.
 //! * "cannot find type `livepatch_macro_at_the_crate_root` in the crate root"
 //!   means that [`livepatch!`] is missing there.
 //! * On the host an item is checked, and can be tested, without a kernel: the

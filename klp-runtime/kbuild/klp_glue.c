@@ -9,8 +9,8 @@
  * Compiled once for each patch, with the header that `cargo klp` writes:
  * KLP_NR_… as the macros counted the entries of each table and the symbols
  * that are not exported, the sizes of those entries that only Rust knows,
- * KLP_ENGINE where the patch may need the engine, KLP_PARAMS for its
- * parameters, and KLP_USES_… for each function of the last part of this file
+ * KLP_ENGINE where the patch may need the engine, KLP_SERIES where it belongs
+ * to a series, KLP_PARAMS for its parameters, and KLP_USES_… for each function of the last part of this file
  * that the Rust half calls.
  */
 #include <linux/kernel.h>
@@ -74,7 +74,8 @@ struct klp_glue_hook {
 struct klp_glue_patch_entry {
 	u32 abi_version;
 	u32 flags;
-#define KLP_GLUE_IDLE		1
+#define KLP_GLUE_IDLE			1
+#define KLP_GLUE_ALLOW_DOWNGRADE	2
 	u32 replace;
 #define KLP_GLUE_REPLACE_NONE	0
 	const char *series;
@@ -118,6 +119,15 @@ static void *klp_glue_block;
 
 /* The copies of the tables that an init hook has looked at. */
 static void *klp_glue_copies;
+
+#ifdef KLP_SERIES
+/* The administrator's word against S20. */
+static bool klp_allow_downgrade;
+module_param(klp_allow_downgrade, bool, 0444);
+MODULE_PARM_DESC(klp_allow_downgrade, "Replace a higher revision of the same series");
+#else
+#define klp_allow_downgrade	false
+#endif
 
 #ifdef KLP_PARAMS
 
@@ -446,6 +456,8 @@ static int __init klp_glue_init(void)
 #endif
 	if (tables.flags & KLP_GLUE_IDLE)
 		return 0;
+	if (klp_allow_downgrade)
+		tables.flags |= KLP_GLUE_ALLOW_DOWNGRADE;
 	ret = klp_glue_build(&tables);
 	if (!ret)
 		ret = klp_enable_patch(&klp_glue_patch);

@@ -2,10 +2,10 @@
 
 pub const HAS_CALLERS: bool = crate::HAS_CALLERS;
 pub use crate::abi::{
-    ABI_VERSION, DataSlot, FIRST_RESERVED_ID, FuncEntry, PatchEntry, ShadowEntry, StateEntry,
+    ABI_VERSION, DataSlot, FIRST_RESERVED_ID, FuncEntry, Migration, PatchEntry, ShadowEntry, StateEntry,
 };
 pub use crate::layout::{Fingerprint, KlpData};
-pub use crate::module::selection::{Exit, HookEntry, Init};
+pub use crate::module::selection::{ExitHookWrittenTwice, HookEntry, InitHookWrittenTwice};
 pub use crate::native::NativeEntry;
 pub use crate::object::{
     ObjectEntry, object_post_patch, object_post_unpatch, object_pre_patch, object_pre_unpatch,
@@ -13,7 +13,9 @@ pub use crate::object::{
 pub use crate::param::{ParamType, Parameter};
 pub use crate::patch::signature::{AnyType, TypeClass};
 pub use crate::shadow::derived_id;
-pub use crate::state::{BLOCK_DISABLE, post_patch, post_unpatch, pre_patch, pre_unpatch, take_over};
+pub use crate::state::{
+    BLOCK_DISABLE, DeclaredState, Migrate, post_patch, post_unpatch, pre_patch, pre_unpatch, take_over,
+};
 pub use crate::syscall::{SyscallResult, arguments as syscall_arguments};
 pub use core::{
     self,
@@ -22,20 +24,22 @@ pub use core::{
     arch::global_asm as this_item_belongs_in_a_module_not_in_a_function_or_impl,
 };
 
-/// Implemented for the patch once for each state id in use: a second time is an error.
-pub trait DuplicateStateId<const ID: u64> {}
-/// Implemented for the patch once for each shadow variable id in use.
-pub trait DuplicateShadowId<const ID: u64> {}
-/// Implemented for the patch once for each native state id in use.
-pub trait DuplicateNativeId<const ID: u64> {}
-/// Implemented for the patch once for each object with callbacks.
-pub trait DuplicateObject<const KEY: u64> {}
-/// Implemented for the patch once for each module parameter.
-pub trait DuplicateParam<const KEY: u64> {}
-/// Implemented for the patch once for each object, symbol and position that is redirected.
-pub trait DuplicateFunc<const KEY: u64> {}
+// A second implementation is an error, which has the trait's name: it says what is wrong.
 
-/// The key of [`DuplicateObject`] and [`DuplicateParam`].
+/// Implemented for the patch once for each state id in use.
+pub trait StateIdUsedTwice<const ID: u64> {}
+/// Implemented for the patch once for each shadow variable id in use.
+pub trait ShadowVariableDeclaredTwice<const ID: u64> {}
+/// Implemented for the patch once for each native state id in use.
+pub trait NativeStateIdUsedTwice<const ID: u64> {}
+/// Implemented for the patch once for each object with callbacks.
+pub trait ObjectDeclaredTwice<const KEY: u64> {}
+/// Implemented for the patch once for each module parameter.
+pub trait ParameterDeclaredTwice<const KEY: u64> {}
+/// Implemented for the patch once for each object, symbol and position that is redirected.
+pub trait FunctionRedirectedTwice<const KEY: u64> {}
+
+/// The key of [`ObjectDeclaredTwice`] and [`ParameterDeclaredTwice`].
 #[must_use]
 pub const fn name_key(name: &str) -> u64 {
     Fingerprint::new("name").text(name).finish::<()>()
@@ -49,7 +53,7 @@ pub fn stay_on_the_stack() {
     unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) };
 }
 
-/// The key of [`DuplicateFunc`]. Position 0 is the only symbol of its name, so also the first.
+/// The key of [`FunctionRedirectedTwice`]. Position 0 is the only symbol of its name, so also the first.
 #[must_use]
 pub const fn func_key(object: &str, symbol: &str, sympos: u64) -> u64 {
     let sympos = if sympos == 0 { 1 } else { sympos };

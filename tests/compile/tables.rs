@@ -3,7 +3,10 @@
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use klp_runtime::abi::{ABI_VERSION, FuncEntry, Replace, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry};
+use klp_runtime::__private::DeclaredState;
+use klp_runtime::abi::{
+    ABI_VERSION, DataLayout, FuncEntry, Replace, STATE_BLOCK_DISABLE, ShadowEntry, StateEntry,
+};
 use klp_runtime::native::NativeEntry;
 use klp_runtime::object::ObjectEntry;
 use klp_runtime::prelude::*;
@@ -144,9 +147,20 @@ pub struct Saved {
 /// A state with some of the callbacks, not in their order.
 struct Level;
 
-#[klp_state(id = 7, version = 3)]
+/// Data of an earlier version of the state.
+#[derive(KlpData)]
+#[repr(C)]
+pub struct OldSaved {
+    level: i32,
+}
+
+#[klp_state(id = 7, version = 3, from(version = 2, data = OldSaved))]
 impl State for Level {
     type Data = Saved;
+
+    fn migrate(_: &StateContext<'_>, old: &OldSaved) -> Result<Self::Data> {
+        Ok(Saved { level: AtomicI32::new(old.level), pair: (2, 3) })
+    }
 
     fn pre_unpatch(_: &StateContext<'_>, data: &Saved) {
         data.level.store(0, Ordering::Relaxed);
@@ -215,17 +229,21 @@ fn states() {
     assert_eq!((text(level.name), level.version, level.flags), ("Level", 3, 0));
     assert_eq!(level.layout.size, size_of::<Saved>());
     assert_eq!(level.layout.fingerprint, Saved::FINGERPRINT);
-    assert_eq!(level.slot, Level::__SLOT);
+    assert_eq!(level.slot, <Level as DeclaredState>::__SLOT);
     assert!(level.pre_patch.is_some() && level.pre_unpatch.is_some());
     assert!(level.post_patch.is_none() && level.post_unpatch.is_none() && level.take_over.is_none());
 
+    assert_eq!((level.from.version, level.from.layout), (2, DataLayout::of::<OldSaved>()));
+    assert!(level.from.migrate.is_some());
+
     let quiet = find(BASE + 1);
+    assert!(quiet.from.migrate.is_none());
     assert_eq!(
         (text(quiet.name), quiet.version, quiet.flags),
         ("a {quiet} \"öne\" \\", 2, STATE_BLOCK_DISABLE)
     );
     assert!(quiet.pre_patch.is_none());
-    assert_eq!(quiet.slot, module::deeper::Quiet::__SLOT);
+    assert_eq!(quiet.slot, <module::deeper::Quiet as DeclaredState>::__SLOT);
     assert_ne!(quiet.slot, level.slot);
 
     let own = find(BASE);
@@ -289,7 +307,7 @@ fn manifest() {
         size_of::<HookEntry>(),
     ];
     let sizes = sizes.map(|size| size.to_string()).join("\t");
-    let patch = format!("patch\t1\t1\t{ABI_VERSION}\t{sizes}");
+    let patch = format!("patch\t1\t1\t{ABI_VERSION}\t-\t0\t{sizes}");
     let pid = format!("shadow\t{}\t7\tNewPid\ttask_struct\t0\t-\t@", NewPid::ID);
     assert_eq!(
         lines,
@@ -309,7 +327,7 @@ fn manifest() {
             "shadow\t40\t40\tof a file\tfile\t1\tnf_tables\t@",
             "state\t40\t5\tof a file\t0\t-",
             "state\t41\t2\ta {quiet} \"öne\" \\\t1\t-",
-            "state\t7\t3\tLevel\t0\tpre_patch,pre_unpatch",
+            "state\t7\t3\tLevel\t0\tpre_patch,pre_unpatch,migrate",
         ]
     );
 }

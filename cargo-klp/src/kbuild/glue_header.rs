@@ -33,6 +33,9 @@ pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>) -> String {
     if manifest.needs_engine() {
         header.push_str("#define KLP_ENGINE\n");
     }
+    if manifest.patch.as_ref().is_some_and(|patch| patch.series.is_some()) {
+        header.push_str("#define KLP_SERIES\n");
+    }
     if !manifest.params.is_empty() {
         let params: Vec<String> = manifest.params.iter().map(declaration).collect();
         writeln!(header, "#define KLP_PARAMS \\\n{}", params.join(" \\\n"))

@@ -129,13 +129,13 @@ impl Manifest {
         Ok(())
     }
 
-    /// Whether the patch may need the state engine: it has states or shadow variables, or replaces others,
-    /// as an init hook may decide.
+    /// Whether the patch may need the state engine: it has states, shadow variables or a series, or replaces
+    /// others, as an init hook may decide.
     pub fn needs_engine(&self) -> bool {
         !self.states.is_empty()
             || !self.shadows.is_empty()
             || self.hooks.contains(&Hook::Init)
-            || self.patch.as_ref().is_some_and(|patch| patch.replace != 0)
+            || self.patch.as_ref().is_some_and(|patch| patch.replace != 0 || patch.series.is_some())
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn lines_are_counted_by_table() {
         let manifest = manifest(
-            b"patch\t1\t1\t1\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\t-\0\
+            b"patch\t1\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\t-\0\
               state\t7\t2\tLevel\t1\tpre_patch,post_unpatch\0state\t8\t1\tPlain\t0\t-\0\
               shadow\t9\t7\tCounter\ttask_struct\t0\t-\t-\0object\tnf_tables\tpre_patch\0native\t1\t3\0\
               hook\texit\0param\ttries\t3\t0\t420\tHow often\0symbol\txfs\tf\t2\tfunction\tp\0\
@@ -169,7 +169,7 @@ mod tests {
         for (section, reason) in [
             (&b"func\tvmlinux\0"[..], "column `symbol` of `func` is missing"),
             (
-                b"patch\t0\t1\t1\t1\t1\t1\t1\t1\t1\0patch\t0\t1\t1\t1\t1\t1\t1\t1\t1\0",
+                b"patch\t0\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1\0patch\t0\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1\0",
                 "`patch` stands in it twice",
             ),
         ] {
@@ -180,11 +180,14 @@ mod tests {
 
     #[test]
     fn a_patch_of_functions_needs_no_engine() {
-        let mut manifest = manifest(b"patch\t0\t1\t1\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tf\t0\t-\0");
+        let mut manifest =
+            manifest(b"patch\t0\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tf\t0\t-\0");
         assert!(!manifest.needs_engine());
         manifest.add(b"hook\texit\0").unwrap();
         assert!(!manifest.needs_engine());
         manifest.add(b"hook\tinit\0").unwrap();
         assert!(manifest.needs_engine());
+        let series = self::manifest(b"patch\t0\t1\t1\tfixes\t2\t32\t104\t72\t40\t16\t16\0");
+        assert!(series.needs_engine());
     }
 }

@@ -48,6 +48,8 @@ impl<N> Columns<N> for Patch<N> {
         visitor.number_of("replace", &mut self.replace, "0 or 1", |number| number <= 1)?;
         visitor.text("enable", &mut self.enable)?;
         visitor.word("abi_version", &mut self.abi_version)?;
+        visitor.text("series", &mut self.series)?;
+        visitor.number("revision", &mut self.revision)?;
         self.entry_sizes.iter_mut().try_for_each(|size| visitor.number("entry_size", size))
     }
 }

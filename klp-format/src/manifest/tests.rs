@@ -22,7 +22,15 @@ fn names(names: &[&str]) -> Vec<String> {
 fn lines() -> Vec<Line> {
     let int = Class::new(ClassKind::Signed, 4).encode();
     vec![
-        Line::Patch(Patch { replace: 1, enable: true, abi_version: 2, entry_sizes: [3, 4, 5, 6, 7, 8] }),
+        Line::Patch(Patch {
+            replace: 1,
+            enable: true,
+            abi_version: 2,
+            series: Some("fixes".into()),
+            revision: 9,
+            entry_sizes: [3, 4, 5, 6, 7, 8],
+        }),
+        Line::Patch(Patch::default()),
         Line::Func(Func {
             object: "xfs".into(),
             symbol: "f".into(),
@@ -112,8 +120,14 @@ fn a_bad_line_says_what_is_wrong() {
             "state\t1\t4294967296\tA\t0\t-",
             "expected a number of 32 bits in column `version` of `state`, found `4294967296`",
         ),
-        ("patch\t2\t1\t1\t1\t1\t1\t1\t1\t1", "expected 0 or 1 in column `replace` of `patch`, found `2`"),
-        ("patch\t1\tx\t1\t1\t1\t1\t1\t1\t1", "expected 0 or 1 in column `enable` of `patch`, found `x`"),
+        (
+            "patch\t2\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1",
+            "expected 0 or 1 in column `replace` of `patch`, found `2`",
+        ),
+        (
+            "patch\t1\tx\t1\t-\t0\t1\t1\t1\t1\t1\t1",
+            "expected 0 or 1 in column `enable` of `patch`, found `x`",
+        ),
         (
             "param\tx\t11\t0\t0\t",
             "expected the number of a type of parameters in column `kind` of `param`, found `11`",

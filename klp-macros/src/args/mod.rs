@@ -16,7 +16,7 @@ use syn::{Expr, Meta, MetaNameValue, Path};
 
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 
-pub(crate) use value::{Flag, Name, Number, Switch, Text, Texts, TypeName};
+pub(crate) use value::{Flag, Name, Nested, Number, Switch, Text, Texts, TypeName};
 
 /// The arguments of a macro.
 ///
@@ -72,7 +72,12 @@ pub(crate) fn parse<A: Arguments>(
     diagnostics: &mut Diagnostics,
     tokens: TokenStream,
 ) -> Result<Parsed<A>, Reported> {
-    let items = NestedMeta::parse_meta_list(tokens).map_err(|error| diagnostics.push(error))?;
+    let items = NestedMeta::parse_meta_list(tokens).map_err(|error| {
+        let (_, example) = A::KEYS[0];
+        // syn's own words, which say what it expected there, behind what is meant.
+        let message = format!("these are not arguments, which look like `{example}`: {error}");
+        diagnostics.error_at(error.span(), message)
+    })?;
     Ok(from_items(diagnostics, items))
 }
 
@@ -84,8 +89,7 @@ pub(crate) fn from_items<A: Arguments>(diagnostics: &mut Diagnostics, items: Vec
     let mut good = Vec::new();
     for item in items {
         let Some(path) = path(&item) else {
-            let keys = list(A::KEYS.iter().map(|(name, _)| *name));
-            diagnostics.error(&item, format!("a value without a key: the keys are {keys}"));
+            diagnostics.error(&item, format!("a value without a key: {}", known_keys::<A>()));
             // It may be meant for any of them.
             meant.extend(A::KEYS.iter().map(|(name, _)| (*name).to_owned()));
             continue;
@@ -120,6 +124,14 @@ pub(crate) fn from_items<A: Arguments>(diagnostics: &mut Diagnostics, items: Vec
     Parsed { args, written, place: Span::call_site() }
 }
 
+/// Parses the arguments in parentheses behind a key.
+pub(crate) fn nested<A: Arguments>(
+    diagnostics: &mut Diagnostics,
+    list: &Nested,
+) -> Result<Parsed<A>, Reported> {
+    Ok(Parsed { place: list.span(), ..parse(diagnostics, list.tokens())? })
+}
+
 fn path(item: &NestedMeta) -> Option<&Path> {
     match item {
         NestedMeta::Meta(meta) => Some(meta.path()),
@@ -146,9 +158,16 @@ fn report(diagnostics: &mut Diagnostics, item: &NestedMeta, error: syn::Error) {
 }
 
 fn unknown_key<A: Arguments>(key: &str, nearest: Option<&str>) -> String {
-    let known = list(A::KEYS.iter().map(|(name, _)| *name));
+    let known = known_keys::<A>();
     match nearest {
-        Some(name) => format!("unknown key `{key}`: did you mean `{name}`? The keys are {known}"),
-        None => format!("unknown key `{key}`: the keys are {known}"),
+        Some(name) if A::KEYS.len() == 1 => format!("unknown key `{key}`: did you mean `{name}`?"),
+        Some(name) => format!("unknown key `{key}`: did you mean `{name}`? ({known})"),
+        None => format!("unknown key `{key}`: {known}"),
     }
+}
+
+/// The keys that there are, as the end of a sentence.
+fn known_keys<A: Arguments>() -> String {
+    let names = list(A::KEYS.iter().map(|(name, _)| *name));
+    if A::KEYS.len() == 1 { format!("the only key is {names}") } else { format!("the keys are {names}") }
 }

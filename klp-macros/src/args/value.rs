@@ -19,7 +19,7 @@ fn value<'a>(meta: &'a Meta, meant: &str) -> darling::Result<&'a Expr> {
         }
         Meta::Path(_) | Meta::List(_) => {
             let key = meta.path().to_token_stream();
-            Err(wrong(meta, format!("`{key}` is {meant}: write `{key} = …`")))
+            Err(wrong(meta, format!("`{key}` needs a value, {meant}: write `{key} = …`")))
         }
     }
 }
@@ -62,7 +62,7 @@ impl Text {
     pub(crate) fn from_expr(value: &Expr) -> darling::Result<Self> {
         match value {
             Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Ok(Self(literal.clone())),
-            other => Err(wrong(other, format!("a string is meant, not {}: write `\"…\"`", kind(other)))),
+            other => Err(wrong(other, format!("expected a string, found {}: write `\"…\"`", kind(other)))),
         }
     }
 }
@@ -87,7 +87,7 @@ impl FromMeta for Texts {
     fn from_meta(meta: &Meta) -> darling::Result<Self> {
         let list = value(meta, "a list of strings")?;
         let Expr::Array(array) = list else {
-            let message = format!("a list of strings is meant, not {}: write `[\"…\"]`", kind(list));
+            let message = format!("expected a list of strings, found {}: write `[\"…\"]`", kind(list));
             return Err(wrong(list, message));
         };
         let mut errors = darling::Error::accumulator();
@@ -118,7 +118,7 @@ impl FromMeta for Number {
             Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) => {
                 Some(literal.base10_parse().map_err(|_| {
                     let negative = literal.to_string().starts_with('-');
-                    let fault = if negative { "can't be negative" } else { "has 64 bits at most" };
+                    let fault = if negative { "must not be negative" } else { "must fit into 64 bits" };
                     wrong(literal, format!("`{key}` {fault}"))
                 })?)
             }
@@ -127,17 +127,16 @@ impl FromMeta for Number {
                 let digits = text.value();
                 let octal = digits.strip_prefix('0').filter(|digits| !digits.is_empty());
                 let number = octal.map_or_else(|| digits.clone(), |octal| format!("0o{octal}"));
-                let message =
-                    format!("an integer is meant, not a string: write `{key} = {number}`, without quotes");
+                let message = format!("expected an integer, found a string: write `{number}` without quotes");
                 return Err(wrong(text, message));
             }
             Expr::Lit(_) | Expr::Array(_) => {
                 let message =
-                    format!("an integer is meant, not {}: write `{key} = 1`, or a constant", kind(&expr));
+                    format!("expected an integer, found {}: write a number or a constant", kind(&expr));
                 return Err(wrong(&expr, message));
             }
             Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => {
-                return Err(wrong(&expr, format!("`{key}` can't be negative")));
+                return Err(wrong(&expr, format!("`{key}` must not be negative")));
             }
             _ => None,
         };
@@ -172,7 +171,7 @@ impl FromMeta for Switch {
             Expr::Lit(ExprLit { lit: Lit::Bool(_), .. }) => Ok(Self(expr.clone())),
             Expr::Lit(_) | Expr::Array(_) => Err(wrong(
                 expr,
-                format!("a boolean is meant, not {}: write `true` or `false`, or a constant", kind(expr)),
+                format!("expected a boolean, found {}: write `true` or `false`, or a constant", kind(expr)),
             )),
             _ => Ok(Self(expr.clone())),
         }
@@ -195,7 +194,35 @@ impl FromMeta for Flag {
             Meta::Path(_) => Ok(Self),
             _ => {
                 let key = meta.path().to_token_stream();
-                Err(wrong(meta, format!("`{key}` stands alone: write `{key}`, or leave it out")))
+                Err(wrong(meta, format!("`{key}` takes no value: write `{key}` alone, or leave it out")))
+            }
+        }
+    }
+}
+
+/// A list of arguments behind a key: `key(…)`.
+#[derive(Clone, Debug)]
+pub(crate) struct Nested(TokenStream, Span);
+
+impl Nested {
+    /// The arguments.
+    pub(crate) fn tokens(&self) -> TokenStream {
+        self.0.clone()
+    }
+
+    /// The key and its list.
+    pub(crate) fn span(&self) -> Span {
+        self.1
+    }
+}
+
+impl FromMeta for Nested {
+    fn from_meta(meta: &Meta) -> darling::Result<Self> {
+        match meta {
+            Meta::List(list) => Ok(Self(list.tokens.clone(), meta.span())),
+            _ => {
+                let key = meta.path().to_token_stream();
+                Err(wrong(meta, format!("`{key}` has arguments of its own: write `{key}(…)`")))
             }
         }
     }
@@ -214,12 +241,12 @@ impl FromMeta for Name {
             }
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
                 let message = format!(
-                    "a name is meant, not a string: write `{key} = {}`, without quotes",
+                    "expected a name, found a string: write `{key} = {}` without quotes",
                     text.value()
                 );
                 Err(wrong(text, message))
             }
-            other => Err(wrong(other, format!("a name is meant: write `{key} = the_name`"))),
+            other => Err(wrong(other, format!("expected a name: write `{key} = the_name`"))),
         }
     }
 }
@@ -242,18 +269,18 @@ impl FromMeta for TypeName {
             Expr::Path(path) if path.qself.is_none() => Ok(Self(path.path.clone())),
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
                 let message = format!(
-                    "the name of a type is meant, not a string: write `{key} = {}`, without quotes",
+                    "expected the name of a type, found a string: write `{key} = {}` without quotes",
                     text.value()
                 );
                 Err(wrong(text, message))
             }
-            other => Err(wrong(other, format!("the name of a type is meant: write `{key} = …`"))),
+            other => Err(wrong(other, format!("expected the name of a type: write `{key} = …`"))),
         }
     }
 
     fn from_invalid_expr(meta: &darling::ast::MetaNameValueInvalidExpr) -> darling::Result<Self> {
         let key = meta.path.to_token_stream();
-        Err(wrong(&meta.value, format!("the name of a type is meant: write `{key} = …`")))
+        Err(wrong(&meta.value, format!("expected the name of a type: write `{key} = …`")))
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Callback {
     pub(crate) signature: &'static str,
     /// How many parameters.
     pub(crate) parameters: usize,
+    /// What it does where it succeeds; none for a callback that can't fail.
+    pub(crate) fallible: Option<&'static str>,
 }
 
 /// What has callbacks.
@@ -45,7 +47,7 @@ impl Owner {
                     )
                 }
                 None => format!(
-                    "{what} has no callback `{name}`: they are {known}. A function of your own belongs outside of the block"
+                    "{what} has no callback `{name}`: the callbacks are {known}. Write other functions outside of the block"
                 ),
             };
             return Err(diagnostics.error(&sig.ident, message));
@@ -54,7 +56,7 @@ impl Owner {
         if let Some(cfg) = cfgs(&method.attrs).first() {
             return Err(diagnostics.error(
                 cfg,
-                "a callback is there or not before `#[cfg]` is looked at: put it on the body, or on the whole block",
+                "a callback must not have a `#[cfg]`, which is evaluated after the attribute: put it into the body, or above the whole block",
             ));
         }
         Ok(callback.name)
@@ -68,31 +70,31 @@ impl Owner {
     ) -> Result<(), Reported> {
         let right = format!("write `{}`", callback.signature);
         if let Some(receiver) = sig.receiver() {
-            let message = format!("{} has no value, so a callback has no `self`: {right}", self.what);
+            let message = format!("{} has no value, so a callback must not take `self`: {right}", self.what);
             return Err(diagnostics.error(receiver, message));
         }
         if let Some(asyncness) = &sig.asyncness {
-            return Err(diagnostics.error(asyncness, format!("a callback can't be `async`: {right}")));
+            return Err(diagnostics.error(asyncness, format!("a callback must not be `async`: {right}")));
         }
         if let Some(constness) = &sig.constness {
-            return Err(diagnostics.error(constness, format!("a callback can't be `const`: {right}")));
+            return Err(diagnostics.error(constness, format!("a callback must not be `const`: {right}")));
         }
         if let Safety::Unsafe(safety) = &sig.safety {
-            return Err(diagnostics.error(safety, format!("a callback is not `unsafe`: {right}")));
+            return Err(diagnostics.error(safety, format!("a callback must not be `unsafe`: {right}")));
         }
         if let Some(abi) = &sig.abi {
-            let message = format!("a callback is an ordinary Rust function: {right}");
+            let message = format!("a callback must be an ordinary Rust function: {right}");
             return Err(diagnostics.error(abi, message));
         }
         if let Some(parameter) = sig.generics.type_params().next() {
-            return Err(diagnostics.error(parameter, format!("a callback can't be generic: {right}")));
+            return Err(diagnostics.error(parameter, format!("a callback must not be generic: {right}")));
         }
         if let Some(parameter) = sig.generics.const_params().next() {
-            return Err(diagnostics.error(parameter, format!("a callback can't be generic: {right}")));
+            return Err(diagnostics.error(parameter, format!("a callback must not be generic: {right}")));
         }
         if sig.inputs.len() != callback.parameters {
             let message = format!(
-                "`{}` has {} and not {}: {right}",
+                "`{}` takes {}; this one takes {}: {right}",
                 callback.name,
                 parameters(callback.parameters),
                 sig.inputs.len()
@@ -104,14 +106,18 @@ impl Owner {
                 diagnostics.error(quote!(#(#extra),*), message)
             });
         }
-        match (&sig.output, callback.name) {
-            (syn::ReturnType::Default, "pre_patch") => {
-                let does = if self.what == "a state" { "makes the state's data" } else { "succeeds" };
-                Err(diagnostics.error(&sig.ident, format!("`pre_patch` {does}, or says why not: {right}")))
-            }
-            (syn::ReturnType::Type(_, ty), name) if name != "pre_patch" && !is_unit(ty) => {
-                Err(diagnostics.error(ty, format!("`{name}` can't fail and returns nothing: {right}")))
-            }
+        match (&sig.output, callback.fallible) {
+            (syn::ReturnType::Default, Some(does)) => Err(diagnostics.error(
+                &sig.ident,
+                format!(
+                    "`{}` must return a result, as it {does} or refuses the patch: {right}",
+                    callback.name
+                ),
+            )),
+            (syn::ReturnType::Type(_, ty), None) if !is_unit(ty) => Err(diagnostics.error(
+                ty,
+                format!("`{}` must not return a value, as it can't fail: {right}", callback.name),
+            )),
             _ => Ok(()),
         }
     }

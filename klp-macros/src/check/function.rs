@@ -1,9 +1,9 @@
 //! Functions that replace a function of the kernel.
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::visit::Visit;
+use syn::visit::{self, Visit};
 use syn::{Attribute, GenericParam, Safety, Signature, Visibility};
 
 use crate::diagnostics::{Diagnostics, Reported};
@@ -38,16 +38,32 @@ pub(crate) fn parse(
     })
 }
 
+/// The item to emit where something is wrong with it: for a variadic function, which rustc would refuse once
+/// more, one without the variadic part.
+pub(crate) fn tolerable(item: TokenStream, function: &Result<Function, Reported>) -> TokenStream {
+    match function {
+        Ok(Function { attrs, sig }) if sig.variadic.is_some() => {
+            let mut sig = sig.clone();
+            sig.variadic = None;
+            quote!(#(#attrs)* #[allow(unused)] #sig { loop {} })
+        }
+        _ => item,
+    }
+}
+
 /// Checks the signature of a replacement.
 pub(crate) fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
     let name = &sig.ident;
     if let Some(receiver) = sig.receiver() {
-        diagnostics
-            .error(receiver, "a replacement is no method: write a function, outside of `impl` and `trait`");
+        diagnostics.error(
+            receiver,
+            "a replacement must not be a method: write a function, outside of `impl` and `trait`",
+        );
         return;
     }
     if let Some(asyncness) = &sig.asyncness {
-        diagnostics.error(asyncness, "a replacement can't be `async`: the kernel calls it as a C function");
+        diagnostics
+            .error(asyncness, "a replacement must not be `async`: the kernel calls it as a C function");
     }
     let is_unsafe = matches!(sig.safety, Safety::Unsafe(_));
     let abi = sig.abi.as_ref().map(|abi| abi.name.as_ref().map(syn::LitStr::value));
@@ -57,11 +73,11 @@ pub(crate) fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
         (false, true) => {
             diagnostics.error(
                 sig.fn_token,
-                format!("a replacement is `unsafe`, as it trusts the arguments that the kernel passes: write `unsafe extern \"C\" fn {name}`"),
+                format!("a replacement must be `unsafe`, as it trusts the arguments that the kernel passes: write `unsafe extern \"C\" fn {name}`"),
             );
         }
         (_, false) => {
-            let also = if is_unsafe { "has" } else { "is `unsafe` and has" };
+            let also = if is_unsafe { "must have" } else { "must be `unsafe` and have" };
             let message = format!(
                 "a replacement {also} the C calling convention: write `unsafe extern \"C\" fn {name}`"
             );
@@ -75,32 +91,54 @@ pub(crate) fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
         if !matches!(parameter, GenericParam::Lifetime(_)) {
             diagnostics.error(
                 parameter,
-                "a replacement can't be generic: the kernel calls one function, with the types of the original",
+                "a replacement must not be generic: the kernel calls one function, with the types of the original",
             );
         }
     }
-    let mut hidden = ImplTraits::default();
-    hidden.visit_signature(sig);
-    for tokens in hidden.0 {
+    let mut types = Types::default();
+    types.visit_signature(sig);
+    for tokens in types.traits {
         diagnostics.error(
             tokens,
-            "a replacement can't have `impl Trait` in its signature: write the types of the original",
+            "a replacement must not have `impl Trait` in its signature: write the types of the original",
+        );
+    }
+    for tokens in types.floats {
+        diagnostics.error(
+            tokens,
+            "no function of the kernel takes or returns a floating-point number, as the kernel must not use the \
+             registers for them: write the types of the original",
         );
     }
     if let Some(variadic) = &sig.variadic {
         diagnostics.error(
             variadic,
-            "a replacement can't be variadic: livepatch a caller of the function, or what it calls with a `va_list`",
+            "a replacement must not be variadic: redirect a caller of the function, or what it calls with a `va_list`",
         );
     }
 }
 
-/// The `impl Trait`s of a signature.
+/// The types of a signature that no replacement has.
 #[derive(Default)]
-struct ImplTraits(Vec<TokenStream>);
+struct Types {
+    traits: Vec<TokenStream>,
+    floats: Vec<TokenStream>,
+}
 
-impl<'ast> Visit<'ast> for ImplTraits {
+impl<'ast> Visit<'ast> for Types {
     fn visit_type_impl_trait(&mut self, ty: &'ast syn::TypeImplTrait) {
-        self.0.push(ty.to_token_stream());
+        self.traits.push(ty.to_token_stream());
     }
+
+    fn visit_type_path(&mut self, ty: &'ast syn::TypePath) {
+        if ty.path.is_ident("f32") || ty.path.is_ident("f64") {
+            self.floats.push(ty.to_token_stream());
+        }
+        visit::visit_type_path(self, ty);
+    }
+
+    // A pointer is passed in the registers that the kernel uses.
+    fn visit_type_ptr(&mut self, _: &'ast syn::TypePtr) {}
+
+    fn visit_type_reference(&mut self, _: &'ast syn::TypeReference) {}
 }

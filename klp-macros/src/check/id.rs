@@ -12,10 +12,10 @@ use crate::emit::assertion;
 pub(crate) fn check_id(diagnostics: &mut Diagnostics, id: &Number) {
     match id.literal() {
         Some(0) => {
-            diagnostics.error(id, "an id is not 0: write a number that no other state of any patch has");
+            diagnostics.error(id, "`id` must not be 0: write a number that no other state of any patch has");
         }
         Some(FIRST_RESERVED_ID..) => {
-            diagnostics.error(id, "an id is below 1 << 63: the ids from there on are the runtime's own");
+            diagnostics.error(id, "`id` must be below 1 << 63: the runtime owns the ids from there on");
         }
         _ => {}
     }
@@ -28,12 +28,12 @@ pub(crate) fn id_assertions(id: &TokenStream, at: &Number) -> TokenStream {
     }
     let not_zero = assertion(
         &quote!(#id != 0),
-        "an id is not 0: write a number that no other state of any patch has",
+        "`id` must not be 0: write a number that no other state of any patch has",
         at,
     );
     let not_reserved = assertion(
         &quote!(#id < ::klp_runtime::__private::FIRST_RESERVED_ID),
-        "an id is below 1 << 63: the ids from there on are the runtime's own",
+        "`id` must be below 1 << 63: the runtime owns the ids from there on",
         at,
     );
     quote!(#not_zero #not_reserved)

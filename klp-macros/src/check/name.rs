@@ -15,28 +15,28 @@ pub(crate) fn check_symbol(diagnostics: &mut Diagnostics, symbol: &Text, whose: 
     let value = symbol.value();
     let first = value.chars().next();
     if first.is_none() {
-        diagnostics.error(symbol, format!("the symbol is empty: write the name {whose}"));
+        diagnostics.error(symbol, format!("the symbol must not be empty: write the name {whose}"));
     } else if value.len() > MAX_SYMBOL {
         let message =
-            format!("the symbol has {} bytes: the kernel's symbols have {MAX_SYMBOL} at most", value.len());
+            format!("the symbol has {} bytes: the kernel's symbols have at most {MAX_SYMBOL}", value.len());
         diagnostics.error(symbol, message);
     } else if let Some(bare) = value.strip_suffix("()") {
-        diagnostics.error(symbol, format!("the symbol is a bare name: write `symbol = \"{bare}\"`"));
+        diagnostics.error(symbol, format!("the symbol must be a bare name: write `symbol = \"{bare}\"`"));
     } else if let Some((object, bare)) = value.split_once(':') {
         diagnostics.error(
             symbol,
             format!(
-                "the symbol is a bare name: write `object = \"{object}\", symbol = \"{}\"`",
+                "the symbol must be a bare name: write `object = \"{object}\", symbol = \"{}\"`",
                 bare.trim_start_matches(':')
             ),
         );
     } else if let Some(wrong) = value.chars().find(|c| !(c.is_ascii_alphanumeric() || "_.$".contains(*c))) {
         diagnostics.error(
             symbol,
-            format!("{wrong:?} is in no symbol of the kernel: they have letters, digits, `_`, `.` and `$`, as in `/proc/kallsyms`"),
+            format!("no symbol of the kernel has the character {wrong:?}: write a name of letters, digits, `_`, `.` and `$`, as in `/proc/kallsyms`"),
         );
     } else if first.is_some_and(|c| c.is_ascii_digit()) {
-        diagnostics.error(symbol, "no symbol of the kernel starts with a digit");
+        diagnostics.error(symbol, "the symbol must not start with a digit");
     }
 }
 
@@ -50,21 +50,21 @@ pub(crate) fn check_object(diagnostics: &mut Diagnostics, object: &Text) {
     if value.is_empty() {
         diagnostics.error(
             object,
-            "the object is empty: write a module's name, or `\"vmlinux\"` for the kernel itself",
+            "the object must not be empty: write a module's name, or `\"vmlinux\"` for the kernel itself",
         );
     } else if value.len() > MAX_OBJECT {
-        let message = format!("the object has {} bytes: module names have {MAX_OBJECT} at most", value.len());
+        let message = format!("the object has {} bytes: module names have at most {MAX_OBJECT}", value.len());
         diagnostics.error(object, message);
     } else if is_name(&value) {
         // As it should be.
     } else if value.contains('-') && is_name(&bare) && !value.contains(['/', '.']) {
         diagnostics.error(object, format!("module names use `_` for `-`: write `\"{bare}\"`"));
     } else if is_name(&bare) {
-        diagnostics.error(object, format!("the object is a module's name, not its file: write `\"{bare}\"`"));
+        diagnostics.error(object, format!("expected a module's name, found its file: write `\"{bare}\"`"));
     } else {
         diagnostics.error(
             object,
-            "not the name of a module: they have letters, digits and `_`, as in `/proc/modules`",
+            "expected the name of a module, of letters, digits and `_`, as in `/proc/modules`",
         );
     }
 }
@@ -76,10 +76,14 @@ pub(crate) fn check_name(
     at: impl ToTokens,
 ) -> Result<(), Reported> {
     if name.is_empty() {
-        return Err(diagnostics.error(at, "the name is empty: leave `name` out for the type's own"));
+        return Err(
+            diagnostics.error(at, "the name must not be empty: leave `name` out for that of the type")
+        );
     }
     if name.len() > 63 {
-        return Err(diagnostics.error(at, format!("the name has {} bytes: 63 are the most", name.len())));
+        return Err(
+            diagnostics.error(at, format!("the name has {} bytes: a name has at most 63", name.len()))
+        );
     }
     match name.chars().find(|character| character.is_control()) {
         Some(control) => {

@@ -53,6 +53,19 @@ pub(crate) fn modinfo(key: &str, value: &str) -> TokenStream {
     }
 }
 
+/// As [`modinfo`], of a number that is a constant expression.
+pub(crate) fn modinfo_number(key: &str, number: &TokenStream) -> TokenStream {
+    let line = format!(".asciz \"{}={{}}\"", asm_text(key));
+    quote! {
+        ::klp_runtime::__private::global_asm!(
+            ".pushsection .modinfo,\"a\",@progbits",
+            #line,
+            ".popsection",
+            const #number,
+        );
+    }
+}
+
 /// A text as it stands between quotes in the template of `global_asm!`.
 fn asm_text(text: &str) -> String {
     let mut quoted = String::new();

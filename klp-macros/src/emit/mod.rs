@@ -12,14 +12,14 @@ use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Attribute;
 
-pub(crate) use lines::{manifest, modinfo};
+pub(crate) use lines::{manifest, modinfo, modinfo_number};
 
 /// The type that `livepatch!` declares and everything else refers to as
 /// `crate::…`.
 ///
 /// Its name is part of an error message: "cannot find type `…` in the crate
-/// root" is what one reads who forgot `livepatch!` or put it in a module.
-const PATCH_TYPE: &str = "livepatch_macro_at_the_crate_root";
+/// root" is what an author reads who forgot `livepatch!` or put it in a module.
+const PATCH_TYPE: &str = "livepatch_is_missing_write_it_at_the_crate_root";
 
 /// [`PATCH_TYPE`].
 pub(crate) fn patch_type() -> Ident {

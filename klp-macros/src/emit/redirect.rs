@@ -51,7 +51,7 @@ pub(crate) fn redirection(
         },
     );
     let unique = unique(
-        "DuplicateFunc",
+        "FunctionRedirectedTwice",
         &quote!(::klp_runtime::__private::func_key(#object, #symbol, __KLP_SYMPOS)),
         symbol_at,
     );

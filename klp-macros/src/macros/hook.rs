@@ -16,9 +16,11 @@ pub(crate) struct Hook {
     attribute: &'static str,
     /// How the function is written.
     signature: &'static str,
+    /// Its parameters, in words.
+    parameters: &'static str,
     /// How many parameters it has.
-    parameters: usize,
-    /// The trait that stands for it.
+    nr_parameters: usize,
+    /// The trait that stands for it, of which a patch has one implementation.
     role: &'static str,
     /// What the manifest calls it; also the trait's only function.
     kind: manifest::Hook,
@@ -28,8 +30,9 @@ pub(crate) struct Hook {
 pub(crate) const INIT: Hook = Hook {
     attribute: "klp_init",
     signature: "fn init(patch: &mut PatchSelection<'_>) -> Result",
-    parameters: 1,
-    role: "Init",
+    parameters: "takes one parameter, `&mut PatchSelection`",
+    nr_parameters: 1,
+    role: "InitHookWrittenTwice",
     kind: manifest::Hook::Init,
 };
 
@@ -37,8 +40,9 @@ pub(crate) const INIT: Hook = Hook {
 pub(crate) const EXIT: Hook = Hook {
     attribute: "klp_exit",
     signature: "fn exit()",
-    parameters: 0,
-    role: "Exit",
+    parameters: "takes no parameters",
+    nr_parameters: 0,
+    role: "ExitHookWrittenTwice",
     kind: manifest::Hook::Exit,
 };
 
@@ -71,19 +75,21 @@ fn check_signature(diagnostics: &mut Diagnostics, hook: &Hook, sig: &Signature) 
         diagnostics.error(tokens.to_token_stream(), format!("{what}: {right}"));
     };
     if let Some(asyncness) = &sig.asyncness {
-        refuse(asyncness, "a hook can't be `async`");
+        refuse(asyncness, "a hook must not be `async`");
     }
     if let Safety::Unsafe(safety) = &sig.safety {
-        refuse(safety, "a hook is not `unsafe`");
+        refuse(safety, "a hook must not be `unsafe`");
     }
     if let Some(abi) = &sig.abi {
-        refuse(abi, "a hook is an ordinary Rust function");
+        refuse(abi, "a hook must be an ordinary Rust function");
     }
     if sig.generics.type_params().next().is_some() || sig.generics.const_params().next().is_some() {
-        refuse(&sig.generics, "a hook can't be generic");
+        refuse(&sig.generics, "a hook must not be generic");
     }
-    if sig.inputs.len() != hook.parameters {
-        let message = format!("this hook has {} parameters and not {}", hook.parameters, sig.inputs.len());
+    if sig.inputs.len() != hook.nr_parameters {
+        let (attribute, found) = (hook.attribute, sig.inputs.len());
+        let found = if found == 0 { "none".to_owned() } else { found.to_string() };
+        let message = format!("a function with `#[{attribute}]` {}; this one takes {found}", hook.parameters);
         refuse(&sig.ident, &message);
     }
 }
@@ -95,12 +101,21 @@ fn emit(hook: &Hook, function: &ItemFn) -> TokenStream {
     let method = Ident::new(hook.kind.name(), Span::call_site());
     let patch = patch_type();
     // A second hook is a second implementation, an error at both functions.
-    let implementation = if hook.parameters == 0 {
+    let implementation = if hook.nr_parameters == 0 {
         quote_spanned!(name.span()=> impl ::klp_runtime::__private::#role for crate::#patch {
-            fn #method() { #name() }
+            fn #method() {
+                let hook: fn() = #name;
+                hook()
+            }
         })
     } else {
-        let call = quote_spanned!(name.span()=> #name(patch));
+        // As a function of these types, so that rustc names what is there and what must be.
+        let call = quote_spanned! {name.span()=>
+            let hook: fn(
+                &mut ::klp_runtime::selection::PatchSelection<'_>
+            ) -> ::klp_runtime::error::Result = #name;
+            hook(patch)
+        };
         quote_spanned!(name.span()=> impl ::klp_runtime::__private::#role for crate::#patch {
             fn #method(patch: &mut ::klp_runtime::selection::PatchSelection<'_>) -> ::klp_runtime::error::Result {
                 #call

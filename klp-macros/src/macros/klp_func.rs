@@ -52,6 +52,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(redirect) => emit(&redirect),
         Err(Reported { .. }) => TokenStream::new(),
     };
+    let item = function::tolerable(item, &function);
     diagnostics.attach(quote!(#item #table))
 }
 

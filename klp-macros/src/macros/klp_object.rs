@@ -32,21 +32,25 @@ const OBJECT: Owner = Owner {
             name: "pre_patch",
             signature: "fn pre_patch(object: &ObjectContext<'_>) -> Result",
             parameters: 1,
+            fallible: Some("succeeds"),
         },
         Callback {
             name: "post_patch",
             signature: "fn post_patch(object: &ObjectContext<'_>)",
             parameters: 1,
+            fallible: None,
         },
         Callback {
             name: "pre_unpatch",
             signature: "fn pre_unpatch(object: &ObjectContext<'_>)",
             parameters: 1,
+            fallible: None,
         },
         Callback {
             name: "post_unpatch",
             signature: "fn post_unpatch(object: &ObjectContext<'_>)",
             parameters: 1,
+            fallible: None,
         },
     ],
 };
@@ -172,7 +176,7 @@ fn emit(block: &ItemImpl, name: &Text, callbacks: &[&'static str]) -> TokenStrea
     let of = quote_spanned!(ty.span()=> ::klp_runtime::__private::ObjectEntry::of::<#ty>());
     let entry = entry(Table::Objects, &quote!(::klp_runtime::__private::ObjectEntry { #(#fields)* ..#of }));
     let value = name.value();
-    let unique = unique("DuplicateObject", &quote!(::klp_runtime::__private::name_key(#value)), name);
+    let unique = unique("ObjectDeclaredTwice", &quote!(::klp_runtime::__private::name_key(#value)), name);
     let hidden = hidden(&cfgs, &quote!(#entry #unique));
     let callbacks = callbacks.iter().map(ToString::to_string).collect();
     let manifest = emit::manifest(&cfgs, Line::Object(manifest::Object { name: value, callbacks }));

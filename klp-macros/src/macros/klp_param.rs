@@ -137,7 +137,7 @@ fn emit(param: &Param<'_>) -> (TokenStream, TokenStream) {
         "sysfs may not write to a string, which the kernel would free under its readers: write `permissions = 0o444`",
         &at,
     );
-    let unique = unique("DuplicateParam", &quote!(::klp_runtime::__private::name_key(#name)), named);
+    let unique = unique("ParameterDeclaredTwice", &quote!(::klp_runtime::__private::name_key(#name)), named);
     let hidden = hidden(&cfgs, &quote!(#valid #writable #unique));
     let line = manifest::Param {
         name: name.clone(),

@@ -59,6 +59,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(syscall) => emit(&syscall),
         Err(Reported { .. }) => TokenStream::new(),
     };
+    let item = function::tolerable(item, &function);
     diagnostics.attach(quote!(#item #table))
 }
 
@@ -108,7 +109,7 @@ fn check_name(diagnostics: &mut Diagnostics, name: &Text) {
     if value.is_empty() {
         diagnostics.error(name, "the name is empty: write that of the system call");
     } else if let Some(bare) = prefix.and_then(|prefix| value.strip_prefix(prefix)) {
-        diagnostics.error(name, format!("the system call's own name is meant: write `name = \"{bare}\"`"));
+        diagnostics.error(name, format!("expected the system call's own name: write `name = \"{bare}\"`"));
     } else {
         check_characters(diagnostics, name);
     }
@@ -120,11 +121,11 @@ fn check_entry(diagnostics: &mut Diagnostics, entry: &Text) {
     if !bare.starts_with("sys_") && !bare.starts_with("compat_sys_") {
         diagnostics.error(
             entry,
-            "an entry of `syscall_32.tbl` is meant: they start with `sys_` or `compat_sys_`; write `compat` alone for that of the name",
+            "expected an entry of `syscall_32.tbl`, which starts with `sys_` or `compat_sys_`; for that of the system call's name write `compat` alone",
         );
     } else if bare.len() < value.len() {
         diagnostics
-            .error(entry, format!("the entry of `syscall_32.tbl` is meant: write `compat = \"{bare}\"`"));
+            .error(entry, format!("expected the entry of `syscall_32.tbl`: write `compat = \"{bare}\"`"));
     } else {
         check_characters(diagnostics, entry);
     }

@@ -10,10 +10,10 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Ident, Meta, MetaNameValue, Token, token};
 
-use crate::args::{self, Arguments, Parsed, Switch, Text, Texts};
+use crate::args::{self, Arguments, Number, Parsed, Switch, Text, Texts};
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 use crate::emit::{
-    self, c_string, entry, entry_type, hidden, host_section, host_symbol, modinfo, patch_type,
+    self, c_string, entry, entry_type, hidden, host_section, host_symbol, modinfo, modinfo_number, patch_type,
 };
 
 /// What the kernel's `license_is_gpl_compatible` accepts.
@@ -28,6 +28,8 @@ struct Args {
     replace: Option<Switch>,
     enable: Option<Switch>,
     version: Option<Text>,
+    series: Option<Text>,
+    revision: Option<Number>,
 }
 
 impl Arguments for Args {
@@ -38,14 +40,18 @@ impl Arguments for Args {
         ("replace", "replace: true"),
         ("enable", "enable: false"),
         ("version", "version: \"1.0\""),
+        ("series", "series: \"example.org: network fixes\""),
+        ("revision", "revision: 1"),
     ];
 }
 
 /// What the patch says of itself, checked.
-struct Patch {
+struct Patch<'a> {
     modinfo: Vec<(&'static str, String)>,
     replace: TokenStream,
     enable: bool,
+    /// The series, and the patch's number in it.
+    series: Option<(String, &'a Number)>,
 }
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
@@ -54,7 +60,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let table = match check(&mut diagnostics, &parsed) {
         Ok(patch) => emit(&patch),
         // The type is declared whatever is wrong: the others refer to it.
-        Err(Reported { .. }) => declare(&quote!(false)),
+        Err(Reported { .. }) => declare(&quote!(false), &TokenStream::new()),
     };
     diagnostics.attach(table)
 }
@@ -66,7 +72,7 @@ fn parse(diagnostics: &mut Diagnostics, input: TokenStream) -> Parsed<Args> {
         while !input.is_empty() {
             let key = input.call(Ident::parse_any)?;
             if let Some(equals) = input.parse::<Option<Token![=]>>()? {
-                diagnostics.error(equals, format!("a colon is meant: write `{key}: …`"));
+                diagnostics.error(equals, format!("expected a colon, found `=`: write `{key}: …`"));
             } else {
                 input.parse::<Token![:]>()?;
             }
@@ -95,7 +101,7 @@ fn parse(diagnostics: &mut Diagnostics, input: TokenStream) -> Parsed<Args> {
     parsed
 }
 
-fn check(diagnostics: &mut Diagnostics, parsed: &Parsed<Args>) -> Result<Patch, Reported> {
+fn check<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> Result<Patch<'a>, Reported> {
     parsed.require(diagnostics, "license", "or another one that the kernel takes for GPL-compatible");
     parsed.require(diagnostics, "authors", "so that `modinfo` names who to ask");
     parsed.require(diagnostics, "description", "so that `modinfo` says what is fixed");
@@ -115,7 +121,8 @@ fn check(diagnostics: &mut Diagnostics, parsed: &Parsed<Args>) -> Result<Patch, 
             modinfo.push(("author", author.value()));
         }
     }
-    for (key, text) in [("description", &args.description), ("version", &args.version)] {
+    let texts = [("description", &args.description), ("version", &args.version), ("series", &args.series)];
+    for (key, text) in texts {
         if let Some(text) = text {
             check_text(diagnostics, &format!("the {key}"), text);
             modinfo.push((key, text.value()));
@@ -134,9 +141,28 @@ fn check(diagnostics: &mut Diagnostics, parsed: &Parsed<Args>) -> Result<Patch, 
         modinfo.push(("livepatch", "Y".to_owned()));
     }
 
+    let series = check_series(diagnostics, parsed);
+
     diagnostics.check()?;
     let replace = args.replace.as_ref().map_or_else(|| quote!(false), |replace| quote!(#replace));
-    Ok(Patch { modinfo, replace, enable })
+    Ok(Patch { modinfo, replace, enable, series })
+}
+
+/// Checks that a series and a revision are both there or neither.
+fn check_series<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> Option<(String, &'a Number)> {
+    let args = &parsed.args;
+    match (&args.series, &args.revision) {
+        (Some(series), Some(revision)) => return Some((series.value(), revision)),
+        (Some(series), None) if !parsed.has("revision") => {
+            diagnostics.error(series, "a patch of a series has a number in it: write `revision: 1` as well");
+        }
+        (None, Some(revision)) if !parsed.has("series") => {
+            diagnostics
+                .error(revision, "nothing says what it is a revision of: write `series: \"…\"` as well");
+        }
+        _ => {}
+    }
+    None
 }
 
 fn check_license(diagnostics: &mut Diagnostics, license: &Text) {
@@ -165,52 +191,78 @@ fn check_text(diagnostics: &mut Diagnostics, what: &str, text: &Text) {
     }
 }
 
-/// The type that everything else refers to.
+/// The type that everything else refers to, and with it what a test on the host loads.
 ///
-/// `replace` is in it, and not in an implementation, so that a second
-/// `livepatch!` is one error and not four.
-fn declare(replace: &TokenStream) -> TokenStream {
+/// All of it stands in one module, so that a second `livepatch!` is one error, which has the module's
+/// name. The type has another name than what refers to it, for the messages of rustc that show it.
+fn declare(replace: &TokenStream, tables: &TokenStream) -> TokenStream {
     let patch = patch_type();
     quote! {
         #[doc(hidden)]
-        #[allow(non_camel_case_types, dead_code)]
-        enum #patch {
-            Replace = match #replace { true => 1, false => 0 },
+        mod livepatch_must_not_be_written_twice {
+            #[allow(unused_imports)]
+            use super::*;
+
+            #[allow(dead_code)]
+            pub(super) enum ThisPatch {
+                Replace = {
+                    const __KLP_REPLACE: bool = #replace;
+                    __KLP_REPLACE as isize
+                },
+            }
+
+            #[allow(non_camel_case_types)]
+            pub(super) type #patch = ThisPatch;
+
+            #tables
         }
+
+        #[allow(unused_imports)]
+        pub use livepatch_must_not_be_written_twice::*;
 
         // Names it as the others do, so that a `livepatch!` in a module is an error here.
         const _: ::core::option::Option<crate::#patch> = ::core::option::Option::None;
     }
 }
 
-fn emit(patch: &Patch) -> TokenStream {
+fn emit(patch: &Patch<'_>) -> TokenStream {
+    let name = patch_type();
     let modinfo = patch.modinfo.iter().map(|(key, value)| modinfo(key, value));
-    let (name, replace, enable) = (patch_type(), &patch.replace, patch.enable);
-    let entry = entry(
-        Table::Patch,
-        &quote!(::klp_runtime::__private::PatchEntry::new(#name::Replace as u8 != 0, #enable)),
-    );
-    let hidden = hidden(&[], &entry);
+    let (replace, enable) = (quote!(#name::Replace as u32), patch.enable);
+    let mut value = quote!(::klp_runtime::__private::PatchEntry::new(#replace != 0, #enable));
+    let mut revision = quote!(0);
+    let mut revision_in_modinfo = None;
+    if let Some((series, number)) = &patch.series {
+        let series = c_string(series);
+        revision = quote!({
+            const __KLP_REVISION: u64 = #number;
+            __KLP_REVISION
+        });
+        value = quote!(#value.in_series(#series, #revision));
+        revision_in_modinfo = Some(modinfo_number("revision", &revision));
+    }
+    let hidden = hidden(&[], &entry(Table::Patch, &value));
     // The sizes let the build count the entries of a table without knowing this runtime's.
     let entry_sizes = Table::COUNTED.map(|table| {
         let entry = entry_type(table);
         quote!(::core::mem::size_of::<#entry>())
     });
     let line = manifest::Patch {
-        replace: quote!(#name::Replace as u8),
+        replace,
         enable,
         abi_version: quote!(::klp_runtime::__private::ABI_VERSION),
+        series: patch.series.as_ref().map(|(series, _)| series.clone()),
+        revision,
         entry_sizes,
     };
     let manifest = emit::manifest(&[], Line::Patch(line));
-    let declaration = declare(replace);
-    let tables = host_tables();
+    let declaration = declare(&patch.replace, &host_tables());
     quote! {
         #declaration
         #(#modinfo)*
+        #revision_in_modinfo
         #hidden
         #manifest
-        #tables
     }
 }
 

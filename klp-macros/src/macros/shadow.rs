@@ -224,9 +224,9 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
     let alignment = alignment(ty, "a shadow variable", ty);
     let own_id = quote!(#as_shadow::ID);
     let (uniqueness, own_state) = match owner {
-        Owner::State(_) => (unique("DuplicateShadowId", &own_id, named), TokenStream::new()),
+        Owner::State(_) => (unique("ShadowVariableDeclaredTwice", &own_id, named), TokenStream::new()),
         Owner::Own { id, version } => {
-            (unique("DuplicateStateId", &own_id, id), implicit_state(&cfgs, name, &own_id, version, id))
+            (unique("StateIdUsedTwice", &own_id, id), implicit_state(&cfgs, name, &own_id, version, id))
         }
     };
     let hidden = hidden(

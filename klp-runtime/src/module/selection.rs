@@ -261,13 +261,13 @@ pub struct HookEntry {
 
 /// The function with `#[klp_init]`: implemented for the patch, so there is one at most.
 #[doc(hidden)]
-pub trait Init {
+pub trait InitHookWrittenTwice {
     fn init(patch: &mut PatchSelection<'_>) -> Result;
 }
 
 /// The function with `#[klp_exit]`.
 #[doc(hidden)]
-pub trait Exit {
+pub trait ExitHookWrittenTwice {
     fn exit();
 }
 
@@ -275,20 +275,20 @@ impl HookEntry {
     /// The entry of `#[klp_init]`.
     #[doc(hidden)]
     #[must_use]
-    pub const fn init<P: Init>() -> Self {
+    pub const fn init<P: InitHookWrittenTwice>() -> Self {
         Self { init: crate::__callback!(init::<P>), exit: None }
     }
 
     /// The entry of `#[klp_exit]`.
     #[doc(hidden)]
     #[must_use]
-    pub const fn exit<P: Exit>() -> Self {
+    pub const fn exit<P: ExitHookWrittenTwice>() -> Self {
         Self { init: None, exit: crate::__callback!(exit::<P>) }
     }
 }
 
 /// Calls `P::init`.
-unsafe extern "C" fn init<P: Init>(tables: *mut PatchTables) -> c_int {
+unsafe extern "C" fn init<P: InitHookWrittenTwice>(tables: *mut PatchTables) -> c_int {
     // SAFETY: The runtime passes copies of the patch's tables, and looks at them afterwards only.
     match P::init(&mut PatchSelection { tables: unsafe { &mut *tables } }) {
         Ok(()) => 0,
@@ -297,6 +297,6 @@ unsafe extern "C" fn init<P: Init>(tables: *mut PatchTables) -> c_int {
 }
 
 /// Calls `P::exit`.
-unsafe extern "C" fn exit<P: Exit>() {
+unsafe extern "C" fn exit<P: ExitHookWrittenTwice>() {
     P::exit();
 }

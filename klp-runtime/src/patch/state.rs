@@ -28,15 +28,13 @@ use crate::layout::KlpData;
     label = "not a state",
     note = "write `#[klp_state(id = …, version = …)]` above `impl State for {Self} {{ … }}`"
 )]
-pub trait State: Sized + 'static {
+pub trait State: DeclaredState {
     /// The state's id: the same id in two patches is the same state.
-    const ID: u64;
+    const ID: u64 = Self::__ID;
     /// This patch's version of the state.
-    const VERSION: u32;
+    const VERSION: u32 = Self::__VERSION;
     /// The state's name, by default that of the type.
-    const NAME: &'static CStr;
-    #[doc(hidden)]
-    const __SLOT: *const DataSlot;
+    const NAME: &'static CStr = Self::__NAME;
 
     /// What lives as long as the state, outside the module, across atomic
     /// replace and the unloading of the patch that introduced it (S10).
@@ -88,6 +86,22 @@ pub trait State: Sized + 'static {
         // state only when no task runs code of the patch.
         unsafe { data.as_ref() }.map(f)
     }
+}
+
+/// What [`#[klp_state]`](macro@crate::klp_state) says of a state; apart from [`State`], so that an `impl State`
+/// without the attribute is an error that says so.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`#[klp_state]` is missing above `impl State for {Self}`",
+    label = "a state without an id",
+    note = "write `#[klp_state(id = …, version = …)]` above the `impl`"
+)]
+pub trait DeclaredState: Sized + 'static {
+    const __ID: u64;
+    const __VERSION: u32;
+    const __NAME: &'static CStr;
+    /// Where the engine leaves the address of the state's data.
+    const __SLOT: *const DataSlot;
 }
 
 /// How a state's data are made of those of an earlier version, which had another layout (S22).

@@ -103,6 +103,9 @@ impl Text {
         add("kernel", release);
         add("", options);
         add("replaces", replace.unwrap_or_default());
+        let series = report.patch.as_ref().and_then(|patch| patch.series.as_ref());
+        let series = series.map(|series| format!("{}, revision {}", series.name, series.revision));
+        add("series", &series.unwrap_or_default());
         let hooks = report.patch.as_ref().map(|patch| patch.hooks.join(", "));
         add("hooks", &hooks.unwrap_or_default());
         for (index, author) in report.authors.iter().enumerate() {
@@ -286,6 +289,7 @@ mod tests {
             retpoline: false,
             signed: true,
             patch: Some(Patch {
+                series: Some(Series { name: "example.org: fixes".into(), revision: 3 }),
                 replace: true,
                 enable: true,
                 redirects: vec![

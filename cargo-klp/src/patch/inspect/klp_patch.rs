@@ -6,7 +6,7 @@ use klp_format::manifest::{self, SymbolKind};
 use klp_format::{STATE_BLOCK_DISABLE, Table, VMLINUX};
 
 use super::image::{Image, Place};
-use super::report::{Callback, Patch, Redirect, Shadow, State};
+use super::report::{Callback, Patch, Redirect, Series, Shadow, State};
 use crate::error::{Error, Result};
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::{check_tables, start};
@@ -41,7 +41,12 @@ pub fn read(path: &Path, file: &object::File<'_>, manifest: Manifest) -> Result<
             found: found as u64,
         });
     }
+    let series = manifest
+        .patch
+        .as_ref()
+        .and_then(|patch| Some(Series { name: patch.series.clone()?, revision: patch.revision }));
     Ok(Patch {
+        series,
         replace: manifest.patch.as_ref().is_some_and(|patch| patch.replace != 0),
         enable: manifest.patch.as_ref().is_none_or(|patch| patch.enable),
         redirects,

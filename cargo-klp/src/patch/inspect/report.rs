@@ -61,6 +61,8 @@ pub enum Language {
 pub struct Patch {
     /// Whether it takes the place of all other patches.
     pub replace: bool,
+    /// The line of cumulative patches that it belongs to; none for one in C.
+    pub series: Option<Series>,
     /// Whether it is enabled when it is loaded; else the module only has hooks.
     pub enable: bool,
     /// The functions that it redirects, in the order of its table.
@@ -74,6 +76,15 @@ pub struct Patch {
     /// The hooks that it has: `init`, which may change all of this when it is loaded, and `exit`. Of C
     /// livepatches, whose init functions all do something, nothing is known.
     pub hooks: Vec<String>,
+}
+
+/// A line of cumulative patches, of which none replaces one of a higher revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Series {
+    /// Its name.
+    pub name: String,
+    /// The patch's number in it.
+    pub revision: u64,
 }
 
 /// A function that is redirected.

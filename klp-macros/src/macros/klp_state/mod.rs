@@ -1,5 +1,7 @@
 //! `#[klp_state]`.
 
+mod block;
+mod migration;
 mod native;
 
 use darling::FromMeta;
@@ -9,10 +11,12 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{ImplItem, ItemImpl, ItemStruct, Type};
+use syn::{ItemImpl, ItemStruct, Type};
 
-use crate::args::{self, Arguments, Flag, Number, Parsed, Text};
-use crate::check::callback::{Callback, Owner, is_unit};
+use block::{check_items, data_type, take_migrate};
+use migration::Migration;
+
+use crate::args::{self, Arguments, Flag, Nested, Number, Parsed, Text};
 use crate::check::id::{check_id, id_assertions};
 use crate::check::name::check_name;
 use crate::diagnostics::{Diagnostics, Reported};
@@ -25,6 +29,7 @@ struct Args {
     version: Option<Number>,
     name: Option<Text>,
     block_disable: Option<Flag>,
+    from: Option<Nested>,
     native: Option<Flag>,
 }
 
@@ -34,48 +39,10 @@ impl Arguments for Args {
         ("version", "version = 1"),
         ("name", "name = \"…\""),
         ("block_disable", "block_disable"),
+        ("from", "from(version = 1, data = OldData)"),
         ("native", "native"),
     ];
 }
-
-/// In the order of `StateEntry`.
-const CALLBACKS: &[Callback] = &[
-    Callback {
-        name: "pre_patch",
-        signature: "fn pre_patch(cx: &StateContext<'_>) -> Result<Self::Data>",
-        parameters: 1,
-    },
-    Callback {
-        name: "post_patch",
-        signature: "fn post_patch(cx: &StateContext<'_>, data: &Self::Data)",
-        parameters: 2,
-    },
-    Callback {
-        name: "pre_unpatch",
-        signature: "fn pre_unpatch(cx: &StateContext<'_>, data: &Self::Data)",
-        parameters: 2,
-    },
-    Callback {
-        name: "post_unpatch",
-        signature: "fn post_unpatch(cx: &StateContext<'_>, data: &Self::Data)",
-        parameters: 2,
-    },
-    Callback {
-        name: "take_over",
-        signature: "fn take_over(cx: &StateContext<'_>, data: &Self::Data, from: u32)",
-        parameters: 3,
-    },
-];
-
-/// How the messages about a method begin.
-const STATE: Owner = Owner { what: "a state", callbacks: CALLBACKS };
-
-/// What the attribute inserts, and what to say to one who wrote it.
-const INSERTED: &[(&str, &str)] = &[
-    ("ID", "the attribute writes `ID`: leave it out, and write `id = …` there"),
-    ("VERSION", "the attribute writes `VERSION`: leave it out, and write `version = …` there"),
-    ("NAME", "the attribute writes `NAME`: leave it out, and write `name = \"…\"` there"),
-];
 
 /// An implementation of `State`, checked.
 struct StateImpl<'a> {
@@ -84,6 +51,7 @@ struct StateImpl<'a> {
     block_disable: bool,
     /// The callbacks that are there, in the order of [`CALLBACKS`].
     callbacks: Vec<&'static str>,
+    migration: Option<Migration>,
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -109,17 +77,26 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let Ok(mut block) = block else {
         return diagnostics.attach(item);
     };
+    let wrote_migrate = block::has_method(&block, migration::MIGRATE);
     let callbacks = check_block(&mut diagnostics, &mut block);
-    let table = match check(&mut diagnostics, args, callbacks, &block.self_ty) {
+    let migrate = take_migrate(&mut block);
+    let migration = if wrote_migrate && migrate.is_none() {
+        // Its signature is wrong, which was reported.
+        None
+    } else {
+        migration::check(&mut diagnostics, parsed.as_ref().ok(), migrate)
+    };
+    let table = match check(&mut diagnostics, args, callbacks, migration, &block.self_ty) {
         Ok(state) => emit(&state, &block),
         Err(Reported { .. }) => TokenStream::new(),
     };
-    if block.generics.lifetimes().next().is_some() {
-        // A state is `'static`: rustc would say so three times more.
+    if block.generics.lifetimes().next().is_some() || type_name(&block.self_ty).is_none() {
+        // A state is `'static`, and a type of this crate: rustc would say so three times more.
         return diagnostics.attach(TokenStream::new());
     }
-    complete(&mut block, parsed.as_ref().ok());
-    diagnostics.attach(quote!(#block #table))
+    let declaration = declaration(&block, parsed.as_ref().ok());
+    block::complete(&mut block);
+    diagnostics.attach(quote!(#block #declaration #table))
 }
 
 /// The item as an `impl State for …`, the only thing that the rest can do something with.
@@ -186,6 +163,7 @@ fn check<'a>(
     diagnostics: &mut Diagnostics,
     args: Result<&'a Args, Reported>,
     callbacks: Vec<&'static str>,
+    migration: Option<Migration>,
     ty: &Type,
 ) -> Result<StateImpl<'a>, Reported> {
     let args = args?;
@@ -197,7 +175,7 @@ fn check<'a>(
     let Some(id) = &args.id else {
         return Err(diagnostics.error(ty, "`id` is missing"));
     };
-    Ok(StateImpl { id, name, block_disable: args.block_disable.is_some(), callbacks })
+    Ok(StateImpl { id, name, block_disable: args.block_disable.is_some(), callbacks, migration })
 }
 
 /// The name of a state whose attribute gives none.
@@ -220,115 +198,28 @@ fn type_name(ty: &Type) -> Option<String> {
     }
 }
 
-/// Checks what stands in the block; returns the callbacks that are there.
-fn check_items(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -> Vec<&'static str> {
-    let mut callbacks = Vec::new();
-    // Also those whose signature is wrong.
-    let mut has_pre_patch = false;
-    let mut data = None;
-    block.items.retain(|item| match item {
-        ImplItem::Fn(method) => {
-            has_pre_patch |= method.sig.ident == "pre_patch";
-            match STATE.check_method(diagnostics, method) {
-                Ok(callback) => {
-                    callbacks.push(callback);
-                    true
-                }
-                Err(Reported { .. }) => false,
-            }
-        }
-        ImplItem::Type(ty) if ty.ident == "Data" => {
-            data = Some(ty.ty.clone());
-            true
-        }
-        ImplItem::Type(ty) => {
-            let message = format!("`State` has no type `{}`: only `type Data = …`", ty.ident);
-            diagnostics.error(&ty.ident, message);
-            false
-        }
-        ImplItem::Const(constant) => {
-            let name = constant.ident.to_string();
-            let message = INSERTED.iter().find(|(inserted, _)| *inserted == name).map_or_else(
-                || format!("`State` has no constant `{name}`: write it outside of the block"),
-                |(_, message)| (*message).to_owned(),
-            );
-            diagnostics.error(&constant.ident, message);
-            false
-        }
-        _ => true,
-    });
-    if let Some(data) = data
-        && !has_pre_patch
-        && !is_unit(&data)
-    {
-        let data = data.to_token_stream();
-        diagnostics.error(
-            &data,
-            format!(
-                "nothing makes the data: write `fn pre_patch(cx: &StateContext<'_>) -> Result<{data}>` too"
-            ),
-        );
-    }
-    CALLBACKS.iter().map(|callback| callback.name).filter(|name| callbacks.contains(name)).collect()
-}
-
-/// What the author wrote for `type Data`.
-fn data_type(block: &ItemImpl) -> Option<&Type> {
-    block.items.iter().find_map(|item| match item {
-        ImplItem::Type(ty) if ty.ident == "Data" => Some(&ty.ty),
-        _ => None,
-    })
-}
-
-/// Inserts what the attribute stands for, also where there were errors: then with
-/// placeholders, so that rustc reports no missing items on top.
-fn complete(block: &mut ItemImpl, parsed: Option<&Parsed<Args>>) {
+/// What the attribute says of the state, also where there were errors: then with placeholders, so that
+/// rustc does not report a missing attribute on top.
+fn declaration(block: &ItemImpl, parsed: Option<&Parsed<Args>>) -> TokenStream {
     let args = parsed.map(|parsed| &parsed.args);
     let id = args.and_then(|args| args.id.as_ref()).map_or_else(|| quote!(1), |id| quote!(#id));
     let version = args.and_then(|args| args.version.as_ref()).map_or_else(|| quote!(1), |v| quote!(#v));
     let name = args.and_then(|args| args.name.as_ref()).map(Text::value);
     let name = c_string(&name.or_else(|| type_name(&block.self_ty)).unwrap_or_default());
-
-    let has_data = block.items.iter().any(|item| matches!(item, ImplItem::Type(ty) if ty.ident == "Data"));
-    let has_pre_patch =
-        block.items.iter().any(|item| matches!(item, ImplItem::Fn(f) if f.sig.ident == "pre_patch"));
-    let is_unit_data = block
-        .items
-        .iter()
-        .all(|item| !matches!(item, ImplItem::Type(ty) if ty.ident == "Data" && !is_unit(&ty.ty)));
-
-    let mut inserted = vec![
-        quote!(const ID: u64 = #id;),
-        quote!(const VERSION: u32 = #version;),
-        quote!(const NAME: &'static ::core::ffi::CStr = #name;),
-        quote! {
+    let (ty, cfgs) = (&block.self_ty, cfgs(&block.attrs));
+    let (generics, _, clause) = block.generics.split_for_impl();
+    quote! {
+        #(#cfgs)*
+        impl #generics ::klp_runtime::__private::DeclaredState for #ty #clause {
+            const __ID: u64 = #id;
+            const __VERSION: u32 = #version;
+            const __NAME: &'static ::core::ffi::CStr = #name;
             const __SLOT: *const ::klp_runtime::__private::DataSlot = {
                 static SLOT: ::klp_runtime::__private::DataSlot = ::klp_runtime::__private::DataSlot::new();
                 &raw const SLOT
             };
-        },
-    ];
-    if !has_data {
-        inserted.push(quote!(
-            type Data = ();
-        ));
+        }
     }
-    if !has_pre_patch {
-        let body = if is_unit_data {
-            quote!(::core::result::Result::Ok(()))
-        } else {
-            // Beside an error: a body of any type, that no second error follows from.
-            quote!(loop {})
-        };
-        inserted.push(quote! {
-            fn pre_patch(
-                _: &::klp_runtime::state::StateContext<'_>,
-            ) -> ::klp_runtime::error::Result<Self::Data> {
-                #body
-            }
-        });
-    }
-    block.items.extend(inserted.into_iter().map(ImplItem::Verbatim));
 }
 
 fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
@@ -337,24 +228,29 @@ fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
     // Names the type where it stands, so that what is wrong with it is said there.
     let as_state = quote_spanned!(ty.span()=> <#ty as ::klp_runtime::state::State>);
     let flags = if state.block_disable { quote!(::klp_runtime::__private::BLOCK_DISABLE) } else { quote!(0) };
-    let callbacks = state.callbacks.iter().map(|name| {
+    let methods = state.callbacks.iter().filter(|name| **name != migration::MIGRATE);
+    let callbacks = methods.map(|name| {
         let name = syn::Ident::new(name, proc_macro2::Span::call_site());
         quote!(#name: ::klp_runtime::__callback!(::klp_runtime::__private::#name::<#ty>),)
     });
+    let migration = state.migration.as_ref().map(|migration| migration.emit(block));
+    let from =
+        state.migration.as_ref().map(|_| quote!(from: ::klp_runtime::__private::Migration::of::<#ty>(),));
     let entry = entry(
         Table::States,
         &quote! {
             ::klp_runtime::__private::StateEntry {
                 #(#callbacks)*
+                #from
                 ..::klp_runtime::__private::StateEntry::of::<#ty>(#flags)
             }
         },
     );
     let id = quote!(#as_state::ID);
-    let unique = unique("DuplicateStateId", &id, state.id);
+    let unique = unique("StateIdUsedTwice", &id, state.id);
     let assertions = id_assertions(&id, state.id);
     let alignment = data_type(block).map(|data| alignment(quote!(#as_state::Data), "state data", data));
-    let hidden = hidden(&cfgs, &quote!(#entry #unique #assertions #alignment));
+    let hidden = hidden(&cfgs, &quote!(#entry #unique #assertions #alignment #migration));
     let line = manifest::State {
         id,
         version: quote!(#as_state::VERSION),
@@ -364,33 +260,4 @@ fn emit(state: &StateImpl<'_>, block: &ItemImpl) -> TokenStream {
     };
     let manifest = emit::manifest(&cfgs, Line::State(line));
     quote!(#hidden #manifest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn callbacks_are_in_the_order_of_the_table() {
-        let mut diagnostics = Diagnostics::default();
-        let mut block: ItemImpl = syn::parse_quote! {
-            impl State for S {
-                fn post_unpatch(_: &StateContext<'_>, _: &()) {}
-                fn pre_patch(_: &StateContext<'_>) -> Result { Ok(()) }
-            }
-        };
-        assert_eq!(check_items(&mut diagnostics, &mut block), ["pre_patch", "post_unpatch"]);
-        assert_eq!(diagnostics.messages(), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_refused_method_is_taken_out() {
-        let mut diagnostics = Diagnostics::default();
-        let mut block: ItemImpl = syn::parse_quote! {
-            impl State for S { fn pre_path() {} fn post_patch(&self) {} }
-        };
-        assert!(check_items(&mut diagnostics, &mut block).is_empty());
-        assert_eq!(diagnostics.messages().len(), 2);
-        assert!(block.items.is_empty());
-    }
 }

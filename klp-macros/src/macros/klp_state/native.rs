@@ -27,6 +27,9 @@ pub(super) fn expand(
     if let Some(name) = &args.name {
         diagnostics.error(name, format!("`name` {refused}"));
     }
+    if let Some(from) = &args.from {
+        diagnostics.error_at(from.span(), format!("`from` {refused}"));
+    }
     if args.block_disable.is_some() {
         diagnostics.error(&item.ident, format!("`block_disable` {refused}"));
     }
@@ -38,7 +41,7 @@ pub(super) fn expand(
     let as_native = quote!(<#ty as ::klp_runtime::native::NativeState>);
     let entry = entry(Table::Natives, &quote!(::klp_runtime::__private::NativeEntry::of::<#ty>()));
     let own_id = quote!(#as_native::ID);
-    let unique = unique("DuplicateNativeId", &own_id, id);
+    let unique = unique("NativeStateIdUsedTwice", &own_id, id);
     let assertions = id_assertions(&own_id, id);
     let hidden = hidden(
         &cfgs,

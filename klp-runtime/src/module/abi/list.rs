@@ -34,7 +34,7 @@ impl Phase {
 /// The administrator lets the patch replace a higher revision of its series (S20): [`PatchNode::flags`].
 ///
 /// That is the module parameter [`ALLOW_DOWNGRADE_PARAMETER`], which every patch with a series has.
-pub const PATCH_ALLOW_DOWNGRADE: u32 = 1 << 0;
+pub const PATCH_ALLOW_DOWNGRADE: u32 = 1 << 1;
 
 /// Name of the module parameter behind [`PATCH_ALLOW_DOWNGRADE`].
 pub const ALLOW_DOWNGRADE_PARAMETER: &str = "klp_allow_downgrade";
