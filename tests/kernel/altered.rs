@@ -66,7 +66,7 @@ fn root() -> PathBuf {
 }
 
 /// What the copy is made of.
-const MEMBERS: [&str; 4] = ["klp-btf", "klp-macros", "klp-runtime", "tests/patches"];
+const MEMBERS: [&str; 5] = ["klp-btf", "klp-format", "klp-macros", "klp-runtime", "tests/patches"];
 
 /// Makes the copy; its directory. There is one: the next alteration takes the place of this one, and only what
 /// depends on either is built again.
@@ -86,7 +86,7 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
     let text = replace_once(
         &text,
         members,
-        r#"members = ["klp-btf", "klp-macros", "klp-runtime", "tests/patches/*"]"#,
+        r#"members = ["klp-btf", "klp-format", "klp-macros", "klp-runtime", "tests/patches/*"]"#,
     );
     // The profiles are for other packages.
     let text = text.split("\n[profile.").next().expect("the start");
