@@ -104,8 +104,9 @@ fn kasan(kernel: &Kernel) -> Vec<String> {
     let mut parameters = vec![
         format!("asan-instrumentation-with-call-threshold={threshold}"),
         format!("asan-stack={}", u8::from(is_set("CONFIG_KASAN_STACK"))),
-        "asan-instrument-allocas=1".into(),
         "asan-globals=1".into(),
+        // The kernel calls constructors of a module, never destructors.
+        "asan-destructor-kind=none".into(),
         // Older kernels check in memcpy itself, and have no __asan_memcpy.
         format!("asan-kernel-mem-intrinsic-prefix={}", u8::from(kernel.is_at_least(6, 3))),
     ];

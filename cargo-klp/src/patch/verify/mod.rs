@@ -9,7 +9,9 @@ mod relocations;
 mod sections;
 mod symbols;
 
-use object::elf::{EM_X86_64, ET_REL, FileHeader64, SHT_SYMTAB, STT_SECTION, SectionFlags, SymbolSection};
+use object::elf::{
+    EM_X86_64, ET_REL, FileHeader64, SHN_UNDEF, SHT_SYMTAB, STT_SECTION, SectionFlags, SymbolSection,
+};
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTable};
 use object::{LittleEndian, SectionIndex};
 
@@ -54,6 +56,12 @@ impl Module<'_> {
         }
         let name = self.symbols.symbol_name(LE, symbol).unwrap_or(b"(a symbol without a name)");
         String::from_utf8_lossy(name).into_owned()
+    }
+
+    /// Whether a symbol of this name is taken from the kernel.
+    fn imports(&self, name: &str) -> bool {
+        let is_it = |symbol: &Symbol| symbol.st_shndx(LE) == SHN_UNDEF && self.symbol_name(symbol) == name;
+        self.symbols.iter().any(is_it)
     }
 }
 

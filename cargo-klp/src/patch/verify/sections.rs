@@ -73,6 +73,8 @@ fn fault(module: &Module<'_>, section: &Section) -> Option<String> {
         SHT_PROGBITS | SHT_NOBITS | SHT_NOTE => {}
         // The kernel calls them where its configuration has constructors, by the section's name.
         SHT_INIT_ARRAY => {}
+        // What gcc's address sanitizer lists there, the kernel does by itself when it frees the module.
+        SHT_FINI_ARRAY if module.imports("__asan_unregister_globals") => {}
         SHT_FINI_ARRAY | SHT_PREINIT_ARRAY => {
             return Some("the kernel does not call the functions that it lists".into());
         }

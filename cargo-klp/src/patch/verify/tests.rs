@@ -3,8 +3,8 @@
 use object::build::elf::{Builder, SectionData};
 use object::elf::{
     R_X86_64_32S, R_X86_64_GOTPCREL, R_X86_64_PLT32, R_X86_64_TPOFF32, SHF_ALLOC, SHF_EXECINSTR,
-    SHF_GNU_RETAIN, SHF_TLS, SHF_WRITE, SHN_COMMON, SHN_UNDEF, SHT_REL, STB_GLOBAL, STT_GNU_IFUNC,
-    SectionFlags, SectionType, SymbolSection,
+    SHF_GNU_RETAIN, SHF_TLS, SHF_WRITE, SHN_COMMON, SHN_UNDEF, SHT_FINI_ARRAY, SHT_REL, STB_GLOBAL,
+    STT_GNU_IFUNC, SectionFlags, SectionType, SymbolSection,
 };
 use object::write::{Object, Relocation, StandardSegment, Symbol, SymbolId};
 use object::{
@@ -97,6 +97,18 @@ fn a_flag_that_the_loader_reads_otherwise() {
     assert_fault(section(".init.data", retain), "section .init.data: it has the flag SHF_GNU_RETAIN");
     // What is read-only anyway stays where it is.
     assert_eq!(faults_of(section(".text", retain)), Vec::<String>::new());
+}
+
+/// Nobody calls the functions listed there. gcc's address sanitizer lists some, which nobody needs to call.
+#[test]
+fn destructors_are_those_of_the_sanitizer() {
+    let destructors = |section: &mut object::build::elf::Section<'_>| section.sh_type = SHT_FINI_ARRAY;
+    assert_fault(section(".init.data", destructors), "section .init.data: the kernel does not call");
+    let sanitized = |builder: &mut Builder<'_>| {
+        section(".init.data", destructors)(builder);
+        symbol(|symbol| symbol.name = b"__asan_unregister_globals"[..].into())(builder);
+    };
+    assert_eq!(faults_of(sanitized), Vec::<String>::new());
 }
 
 #[test]
