@@ -109,6 +109,19 @@ extern const struct klp_glue_shadow __start_klp_shadows[], __stop_klp_shadows[];
 extern const struct klp_glue_hook __start_klp_hooks[], __stop_klp_hooks[];
 extern const char __start_klp_states[], __stop_klp_states[];
 
+#define KLP_SIZE(structure, bytes)							\
+	static_assert(sizeof(struct structure) == (bytes),				\
+		      "klp_layout.h has another size of " #structure);
+#define KLP_OFFSET(structure, field, bytes)						\
+	static_assert(offsetof(struct structure, field) == (bytes),			\
+		      "klp_layout.h has another offset of " #field " in " #structure);
+#include "klp_layout.h"
+#undef KLP_SIZE
+#undef KLP_OFFSET
+
+#include "klp_glue_checks.h"
+#include "klp_glue_own.h"
+
 static struct klp_patch klp_glue_patch = { .mod = THIS_MODULE };
 
 /*
@@ -163,7 +176,7 @@ KLP_PARAMS
 
 #endif
 
-/* klp_runtime::selection */
+/* klp_runtime::module::entry */
 int klp_rt_choose(struct klp_glue_tables *tables, const struct klp_glue_hook *hooks, size_t nr_hooks);
 
 #ifdef KLP_ENGINE
@@ -207,67 +220,9 @@ static inline void klp_rt_init(struct module *mod, const char *name, const bool 
 /* What the engine runs for; cargo-klp decides by the same whether it is linked in. */
 static __always_inline bool __init klp_glue_needs_engine(const struct klp_glue_tables *tables)
 {
-	return tables->nr_states || tables->nr_shadows || tables->series ||
+	return tables->nr_states || tables->nr_shadows || tables->series || KLP_GLUE_RUNS ||
 	       tables->replace != KLP_GLUE_REPLACE_NONE;
 }
-
-/* In init memory, as all that is read once. */
-static const char klp_glue_lost[] __initconst =
-	KERN_ERR pr_fmt("refused: the module has lost entries: %zu of %zu %s\n");
-static const char klp_glue_entries[][17] __initconst = {
-	"patches", "functions", "objects", "native states", "states", "shadow variables", "hooks",
-};
-
-/* A table that a linker dropped must not go unnoticed. */
-static int __init klp_glue_check(void)
-{
-	const size_t found[] = {
-		__stop_klp_patch - __start_klp_patch,
-		__stop_klp_funcs - __start_klp_funcs,
-		__stop_klp_objects - __start_klp_objects,
-		__stop_klp_natives - __start_klp_natives,
-		(__stop_klp_states - __start_klp_states) / KLP_STATE_SIZE,
-		__stop_klp_shadows - __start_klp_shadows,
-		__stop_klp_hooks - __start_klp_hooks,
-	};
-	static const size_t emitted[] __initconst = {
-		1, KLP_NR_FUNCS, KLP_NR_OBJECTS, KLP_NR_NATIVES, KLP_NR_STATES, KLP_NR_SHADOWS, KLP_NR_HOOKS,
-	};
-	size_t i;
-
-	BUILD_BUG_ON(sizeof(struct klp_glue_shadow) != KLP_SHADOW_SIZE);
-	for (i = 0; i < ARRAY_SIZE(found); i++) {
-		if (found[i] == emitted[i])
-			continue;
-		_printk(klp_glue_lost, found[i], emitted[i], klp_glue_entries[i]);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-#ifdef KLP_NR_SYMBOLS
-/*
- * Its address is the number of symbols that the last step of the build has
- * marked for the kernel to find; 0 without that step. They would be NULL.
- */
-extern const char klp_glue_symbols[] __weak;
-
-static int __init klp_glue_check_symbols(void)
-{
-	unsigned long nr_symbols = (unsigned long)klp_glue_symbols;
-
-	if (nr_symbols == KLP_NR_SYMBOLS)
-		return 0;
-	pr_err("refused: the build did not finish the module: %lu of %d symbols are those of a livepatch\n",
-	       nr_symbols, KLP_NR_SYMBOLS);
-	return -EINVAL;
-}
-#else
-static inline int klp_glue_check_symbols(void)
-{
-	return 0;
-}
-#endif
 
 static bool __init klp_glue_same_object(const char *a, const char *b)
 {
@@ -399,16 +354,16 @@ static __always_inline int __init klp_glue_build(const struct klp_glue_tables *t
 	if (nr_states)
 		klp_glue_states(tables, (struct klp_state *)next);
 	if (klp_glue_needs_engine(tables))
-		klp_rt_init(THIS_MODULE, klp_glue_patch.mod->name, &klp_glue_patch.forced, NULL, tables);
+		klp_rt_init(THIS_MODULE, klp_glue_patch.mod->name, &klp_glue_patch.forced,
+			    KLP_GLUE_RUNS ? klp_glue_stop : NULL, tables);
 	kfree(names);
 	return 0;
 }
 
-#include "klp_glue_helpers.h"
-
 static void klp_glue_free(void)
 {
-	klp_glue_stop();
+	klp_glue_stop(NULL);
+	klp_glue_free_directories();
 	kfree(klp_glue_block);
 	kfree(klp_glue_copies);
 }
@@ -443,9 +398,6 @@ static int __init klp_glue_init(void)
 	ret = klp_glue_check();
 	if (ret)
 		return ret;
-	ret = klp_glue_check_symbols();
-	if (ret)
-		return ret;
 #if KLP_NR_HOOKS
 	ret = klp_rt_choose(&tables, __start_klp_hooks, KLP_NR_HOOKS);
 	klp_glue_copies = tables.block;
@@ -468,6 +420,9 @@ static int __init klp_glue_init(void)
 module_init(klp_glue_init);
 
 /* For klp_runtime::module::sys: only what the Rust half of this patch uses. */
+
+#include "klp_glue_locks.h"
+#include "klp_glue_helpers.h"
 
 #ifdef KLP_USES_klp_glue_gfp
 const unsigned int klp_glue_gfp[] = {

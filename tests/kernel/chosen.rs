@@ -10,7 +10,8 @@ use crate::guest::{Log, Patch};
 
 crate::tests![
     parameters_are_read_and_written,
-    functions_and_states_are_left_out,
+    l26_an_init_hook_reaches_no_shadow_variable,
+    l25_functions_and_states_are_left_out,
     an_init_hook_refuses,
     an_exit_hook_runs_where_enabling_fails,
     a_patch_replaces_if_told_to,
@@ -53,9 +54,18 @@ fn parameters_are_read_and_written() {
     assert!(CHOSEN.insert_with(c"shown=many").is_err());
 }
 
-fn functions_and_states_are_left_out() {
+/// It logs an error if it does.
+fn l26_an_init_hook_reaches_no_shadow_variable() {
     assert_eq!(insert(c""), ["chosen.init", "chosen.the state is introduced"]);
-    assert_eq!([read("/proc/cmdline"), read("/proc/version")], ["text", "patched"]);
+    CHOSEN.end();
+    assert_eq!(insert(c"stateless=1"), ["chosen.init"]);
+    CHOSEN.end();
+}
+
+/// The shadow variables of a state that is left out can't be reached, and none is left.
+fn l25_functions_and_states_are_left_out() {
+    assert_eq!(insert(c""), ["chosen.init", "chosen.the state is introduced"]);
+    assert_eq!([read("/proc/cmdline"), read("/proc/version")], ["text", "patched, with a variable"]);
     CHOSEN.end();
     // The engine has nothing to do then.
     assert_eq!(insert(c"omit=1 stateless=1"), ["chosen.init"]);

@@ -68,6 +68,7 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     }
     leave_unfinished(&kernel, &modules)?;
     lose_an_entry(&kernel, &modules)?;
+    build_for_another_build(&kernel, &modules)?;
     if !build_other_abi(&kernel, &modules)? {
         return Ok(1);
     }
@@ -204,16 +205,35 @@ fn lose_an_entry(kernel: &Kernel, modules: &Path) -> Result<()> {
 /// Links the patch `symbols` once more, without the last step of the build: what a kernel whose Kbuild
 /// does not run it would do. The module is another one, `unfinished`.
 fn leave_unfinished(kernel: &Kernel, modules: &Path) -> Result<()> {
-    let folder = modules.join("klp_test_unfinished");
-    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    let directory = with_kbuild(modules, "klp_test_unfinished")?;
+    make_patch(kernel, &directory, "symbols", &["klp-finish=mv"])
+}
+
+/// Builds the patch `lost` as the module `elsewhere`, whose glue then takes it for built for another build of
+/// the kernel.
+fn build_for_another_build(kernel: &Kernel, modules: &Path) -> Result<()> {
+    let directory = with_kbuild(modules, "klp_test_elsewhere")?;
+    let header = directory.join("klp_test_elsewhere_klp.h");
+    make_patch(kernel, &directory, "lost", &[])?;
+    let mut text = std::fs::read_to_string(&header).map_err(Error::io("read", &header))?;
+    assert!(text.contains("\n#define KLP_BUILD_ID "), "{text}");
+    if !text.contains("\n#undef") {
+        text.push_str("#undef KLP_BUILD_ID\n#define KLP_BUILD_ID 0x12, 0x34\n");
+    }
+    std::fs::write(&header, text).map_err(Error::io("write", &header))?;
+    make_patch(kernel, &directory, "lost", &[])
+}
+
+/// Makes the directory of a module, with a Kbuild.
+fn with_kbuild(modules: &Path, module: &str) -> Result<PathBuf> {
+    let directory = modules.join(module);
+    std::fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let kbuild = folder.join("Kbuild");
-    let text = format!(
-        "obj-m := klp_test_unfinished.o\ninclude {}\n",
-        root.join("klp-runtime/kbuild/klp.mk").display()
-    );
+    let kbuild = directory.join("Kbuild");
+    let makefile = root.join("klp-runtime/kbuild/klp.mk");
+    let text = format!("obj-m := {module}.o\ninclude {}\n", makefile.display());
     std::fs::write(&kbuild, text).map_err(Error::io("write", &kbuild))?;
-    make_patch(kernel, &folder, "symbols", &["klp-finish=mv"])
+    Ok(directory)
 }
 
 /// Builds a patch of the tests in a folder that has a Kbuild, with plain make.

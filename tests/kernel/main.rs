@@ -24,6 +24,7 @@ mod modules;
 mod mutants;
 mod objects;
 mod original;
+mod own;
 mod parallel;
 mod patches;
 mod place;
@@ -70,6 +71,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             objects::tests(),
             modules::tests(),
             primitives::tests(),
+            own::tests(),
             syscalls::tests(),
             faults::tests(),
             chosen::tests(),

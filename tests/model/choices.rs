@@ -33,6 +33,8 @@ const ALL: u32 = 16;
 const REFUSE: u32 = 32;
 
 thread_local! {
+    /// What the init hook reaches.
+    static IN_HOOK: Cell<Option<([bool; 2], [Result; 2])>> = const { Cell::new(None) };
     static EXITS: Cell<u32> = const { Cell::new(0) };
     /// What `klp_get_prev_state` found: the data, if there was a patch before.
     static PREVIOUS: Cell<Option<usize>> = const { Cell::new(None) };
@@ -41,6 +43,7 @@ thread_local! {
 
 #[klp_init]
 fn init(patch: &mut PatchSelection<'_>) -> Result {
+    IN_HOOK.set(Some((has_variables(), add_variables())));
     let omit = OMIT.get();
     patch.set_replace(REPLACE.get());
     if VERSION.get() > 0 {
@@ -91,6 +94,26 @@ struct OfFirst {
 #[repr(C)]
 struct Own {
     number: u64,
+}
+
+/// An object that has one of each.
+const OBJECT: *const file = ptr::without_provenance(0x1000);
+
+/// Whether the patch's code finds them.
+fn has_variables() -> [bool; 2] {
+    // SAFETY: No reference is kept.
+    unsafe { [OfFirst::get_at(OBJECT).is_some(), Own::get_at(OBJECT).is_some()] }
+}
+
+/// Tries to add them.
+fn add_variables() -> [Result; 2] {
+    // SAFETY: The address is never followed, and no reference is kept.
+    unsafe {
+        [
+            OfFirst::alloc_at(OBJECT, GFP_KERNEL, || Ok(OfFirst { number: 1 })).map(|_| ()),
+            Own::alloc_at(OBJECT, GFP_KERNEL, || Ok(Own { number: 2 })).map(|_| ()),
+        ]
+    }
 }
 
 #[klp_state(id = 1, version = 2, native)]
@@ -162,6 +185,39 @@ fn what_is_left_out_is_as_if_it_were_not_there() {
     sim.disable("choices").unwrap();
     sim.rmmod("choices").unwrap();
     sim.disable("before").unwrap();
+    sim.rmmod("before").unwrap();
+    sim.assert_clean();
+}
+
+#[test]
+fn s18_l26_an_init_hook_reaches_no_shadow_variable() {
+    drop(loaded(0, false, 0).unwrap());
+    assert_eq!(IN_HOOK.get(), Some(([false; 2], [Err(ENODEV); 2])));
+}
+
+#[test]
+fn s18_l25_shadow_variables_of_a_state_that_is_left_out_are_out_of_reach() {
+    let (sim, _guard) = loaded(FIRST, false, 0).unwrap();
+    assert_eq!(add_variables(), [Err(ENODEV), Ok(())]);
+    assert_eq!(has_variables(), [false, true]);
+    sim.disable("choices").unwrap();
+    sim.disable("before").unwrap();
+    sim.rmmod("choices").unwrap();
+    sim.rmmod("before").unwrap();
+    sim.assert_clean();
+}
+
+#[test]
+fn s18_shadow_variables_are_reached_while_the_state_is_provided() {
+    let (sim, _guard) = loaded(0, false, 0).unwrap();
+    assert_eq!(add_variables(), [Ok(()); 2]);
+    assert_eq!((has_variables(), add_variables()), ([true; 2], [Err(EEXIST); 2]));
+    assert_eq!(First::with_data(|()| ()), Some(()));
+    sim.disable("choices").unwrap();
+    assert_eq!((has_variables(), add_variables()), ([false; 2], [Err(ENODEV); 2]));
+    assert_eq!(First::with_data(|()| ()), None);
+    sim.disable("before").unwrap();
+    sim.rmmod("choices").unwrap();
     sim.rmmod("before").unwrap();
     sim.assert_clean();
 }

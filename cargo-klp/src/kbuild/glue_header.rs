@@ -7,16 +7,28 @@ use klp_format::manifest::Param;
 use object::{Object, ObjectSymbol};
 
 use super::hook;
+use crate::error::Result;
+use crate::host::report::Reporter;
 use crate::kernel::Target;
+use crate::kernel::symbols::{Symbols, VMLINUX};
 use crate::patch::inspect;
 use crate::patch::manifest::{Count, Manifest};
 
 /// How the header for the glue starts. One that was written by another version, for another kernel or with other
 /// debug information is written anew.
-pub(super) fn start(target: &Target) -> String {
+///
+/// # Errors
+///
+/// Those of reading the kernel's image.
+pub(super) fn start(target: &Target, reporter: &dyn Reporter) -> Result<String> {
     let (version, release) = (env!("CARGO_PKG_VERSION"), &target.kernel.release);
     let checked = target.debug_info.iter().map(|file| format!(", checked with {}", file.display()));
-    format!("/* Written by cargo-klp {version} for {release}{}. */\n", checked.collect::<String>())
+    let mut start =
+        format!("/* Written by cargo-klp {version} for {release}{}. */\n", checked.collect::<String>());
+    if let Some(bytes) = build_id(target, reporter)? {
+        writeln!(start, "#define KLP_BUILD_ID {bytes}").expect("a string takes everything");
+    }
+    Ok(start)
 }
 
 /// What the glue must know of the patch and of what its Rust half calls.
@@ -30,7 +42,7 @@ pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>) -> String {
             writeln!(header, "#define KLP_{name}_SIZE {entry_size}").expect("a string takes everything");
         }
     }
-    if manifest.needs_engine() {
+    if linked.symbol_by_name("klp_rt_init").is_some() {
         header.push_str("#define KLP_ENGINE\n");
     }
     if manifest.patch.as_ref().is_some_and(|patch| patch.series.is_some()) {
@@ -56,6 +68,17 @@ pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>) -> String {
         }
     }
     header
+}
+
+/// The build ID of the kernel's image as C writes an array; none where there is no image, or it has none.
+fn build_id(target: &Target, reporter: &dyn Reporter) -> Result<Option<String>> {
+    if target.kernel.image.is_none() {
+        return Ok(None);
+    }
+    let Some(id) = Symbols::of(target, reporter)?.object(VMLINUX)?.build_id()? else { return Ok(None) };
+    let bytes: Vec<_> =
+        id.as_bytes().chunks(2).map(|byte| format!("0x{}", String::from_utf8_lossy(byte))).collect();
+    Ok(Some(bytes.join(", ")))
 }
 
 /// What declares a module parameter to the glue.

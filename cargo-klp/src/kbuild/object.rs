@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use klp_format::Table;
+use object::Object;
 
 use super::compile::{Product, compile, emitted, members};
 use super::record::{Change, MadeOf, Place};
@@ -101,7 +102,7 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     }
     let digest = format!("{}\n", Digest::of(&data));
     write_if_changed(&output.with_extension("id"), &digest)?;
-    let header = glue_header::start(target) + &glue_header::of(&manifest, &file);
+    let header = glue_header::start(target, reporter)? + &glue_header::of(&manifest, &file);
     write_if_changed(&request.header, &header)?;
     hook::write(&request.ko, kbuild)?;
     fs::rename(&linked, output).map_err(Error::io("write", output))
@@ -122,6 +123,20 @@ pub(super) fn warnings(object: &Path) -> Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
+/// What a patch calls that starts code which runs on its own: the engine stops it (S17).
+const STARTERS: [&str; 2] = ["klp_glue_work_schedule", "klp_glue_directory_new"];
+
+/// Whether the Rust half calls one of [`STARTERS`].
+fn starts_something(members: &[Vec<u8>]) -> Result<bool> {
+    for member in members {
+        let file = object::File::parse(&**member).map_err(Error::elf("read the crate's object"))?;
+        if STARTERS.iter().any(|name| file.symbol_by_name(name).is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Links the members to one relocatable object, with what nothing refers to dropped.
 fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) -> Result<()> {
     let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
@@ -129,7 +144,7 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
     command.args(["-r", "--gc-sections", "-T"]).arg(script).arg("-o").arg(output);
     // ld wants a root; the tables are roots too.
     command.arg("-u").arg(tables::start(Table::Patch));
-    if manifest.needs_engine() {
+    if manifest.needs_engine() || starts_something(members)? {
         command.args(ENGINE_ENTRIES.iter().flat_map(|entry| ["-u", entry]));
     }
     if !manifest.hooks.is_empty() {

@@ -213,12 +213,13 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
     };
     let as_shadow = quote!(<#ty as ::klp_runtime::shadow::Shadow>);
 
-    let (id, state) = match owner {
+    let (id, state, slot) = match owner {
         Owner::State(state) => {
-            let state = quote_spanned!(state.span()=> <#state as ::klp_runtime::state::State>::ID);
-            (quote!(::klp_runtime::__private::derived_id(#state, #name)), state)
+            let as_state = quote_spanned!(state.span()=> <#state as ::klp_runtime::state::State>);
+            let id = quote!(::klp_runtime::__private::derived_id(#as_state::ID, #name));
+            (id, quote!(#as_state::ID), quote!(<#state as ::klp_runtime::__private::DeclaredState>::__SLOT))
         }
-        Owner::Own { id, .. } => (quote!(#id), quote!(Self::ID)),
+        Owner::Own { id, .. } => (quote!(#id), quote!(Self::ID), own_slot()),
     };
     let entry_tokens = entry(Table::Shadows, &quote!(::klp_runtime::__private::ShadowEntry::of::<#ty>()));
     let alignment = alignment(ty, "a shadow variable", ty);
@@ -226,7 +227,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
     let (uniqueness, own_state) = match owner {
         Owner::State(_) => (unique("ShadowVariableDeclaredTwice", &own_id, named), TokenStream::new()),
         Owner::Own { id, version } => {
-            (unique("StateIdUsedTwice", &own_id, id), implicit_state(&cfgs, name, &own_id, version, id))
+            (unique("StateIdUsedTwice", &own_id, id), implicit_state(&cfgs, name, &as_shadow, version, id))
         }
     };
     let hidden = hidden(
@@ -243,6 +244,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
                 const OF: &'static ::core::ffi::CStr = #of_literal;
                 const OBJECT: ::core::option::Option<&'static ::core::ffi::CStr> = #object_literal;
                 const SLEEPABLE: bool = #sleepable;
+                const __SLOT: *const ::klp_runtime::__private::DataSlot = #slot;
             }
             #entry_tokens
             #alignment
@@ -262,23 +264,29 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
     quote!(#hidden #own_state #manifest)
 }
 
+/// The slot of the state of a variable that has an `id`.
+fn own_slot() -> TokenStream {
+    quote! {{
+        static SLOT: ::klp_runtime::__private::DataSlot = ::klp_runtime::__private::DataSlot::new();
+        &raw const SLOT
+    }}
+}
+
 /// The state of a variable that has an `id`.
 fn implicit_state(
     cfgs: &[&Attribute],
     name: &str,
-    id: &TokenStream,
+    as_shadow: &TokenStream,
     version: &TokenStream,
     at: &Number,
 ) -> TokenStream {
+    let id = quote!(#as_shadow::ID);
     let literal = c_string(name);
     let entry = entry(
         Table::States,
-        &quote! {{
-            static SLOT: ::klp_runtime::__private::DataSlot = ::klp_runtime::__private::DataSlot::new();
-            ::klp_runtime::__private::StateEntry::implicit(#id, #version, #literal, &raw const SLOT)
-        }},
+        &quote!(::klp_runtime::__private::StateEntry::implicit(#id, #version, #literal, #as_shadow::__SLOT)),
     );
-    let assertions = id_assertions(id, at);
+    let assertions = id_assertions(&id, at);
     let hidden = hidden(cfgs, &quote!(#entry #assertions));
     let line = manifest::State {
         id: id.clone(),

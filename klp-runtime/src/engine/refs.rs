@@ -153,9 +153,12 @@ impl<'lock> PatchRef<'lock> {
         }
     }
 
-    /// Whether the patch has nothing that a stranger could lose (S14).
+    /// Whether the patch has nothing that a stranger could lose (S14). Code that runs on its own has to be
+    /// stopped by who replaces it (S17), which a stranger doesn't do.
     pub(super) fn has_nothing_to_lose(self) -> bool {
-        self.nr_states() == 0 && self.nr_shadows() == 0 && self.series().is_none()
+        // SAFETY: The patch is in place (invariant).
+        let runs_on_its_own = unsafe { (*self.as_ptr()).stop.is_some() };
+        self.nr_states() == 0 && self.nr_shadows() == 0 && self.series().is_none() && !runs_on_its_own
     }
 
     /// Whether the patch replaces all others.

@@ -1,6 +1,5 @@
 //! The kernel's locks, as the host has them.
 
-use core::ffi::c_ulong;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -53,15 +52,14 @@ impl RawSpinLock {
         Self(RawMutex::new())
     }
 
-    pub(crate) fn lock(&self) -> c_ulong {
+    pub(crate) fn lock(&self) {
         self.0.wait_and_lock();
         machine().spinlocks.update(|locked| locked + 1);
-        0
     }
 
-    pub(crate) unsafe fn unlock(&self, _flags: c_ulong) {
+    pub(crate) unsafe fn unlock(&self) {
         machine().spinlocks.update(|locked| locked.saturating_sub(1));
-        // SAFETY: By contract.
+        // SAFETY: The caller has locked this lock, and with it the mutex that stands for it.
         unsafe { self.0.unlock() }
     }
 }

@@ -24,8 +24,8 @@ use crate::module::sys::{RawGfp, ShadowConstructor};
 /// Code of patches runs in the middle of its calls (constructors and
 /// destructors) and calls back: no borrow is held across them.
 pub(crate) struct Machine {
-    /// Whether the log goes to standard error, too.
-    echo: bool,
+    /// Whether no model runs on it. The log then goes to standard error, too.
+    alone: bool,
     pub(crate) memory: RefCell<Memory>,
     pub(crate) store: RefCell<Store>,
     /// What the slots of loaded modules hold, by address; none where no model runs.
@@ -52,9 +52,9 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// A machine on which nothing has happened.
-    pub(crate) fn new(echo: bool) -> Self {
+    pub(crate) fn new(alone: bool) -> Self {
         Self {
-            echo,
+            alone,
             memory: RefCell::default(),
             store: RefCell::default(),
             slots: RefCell::default(),
@@ -71,10 +71,15 @@ impl Machine {
         }
     }
 
+    /// Whether no model runs on it.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
+    }
+
     /// Notes what must not happen.
     pub(crate) fn fault(&self, fault: impl Display) {
         let fault = format!("{fault}");
-        if self.echo {
+        if self.alone {
             std::eprintln!("{fault}");
         }
         self.faults.borrow_mut().push(fault);
@@ -90,7 +95,7 @@ impl Machine {
 
     /// Adds a line to the log.
     pub(crate) fn print(&self, line: String) {
-        if self.echo {
+        if self.alone {
             std::eprintln!("{line}");
         }
         self.log.borrow_mut().push(line);

@@ -55,6 +55,11 @@ pub(crate) fn load_slot(slot: &AtomicPtr<c_void>) -> *mut c_void {
     machine().load_slot(slot)
 }
 
+/// Shadow variables can be tried without a model, too.
+pub(crate) fn has_no_states() -> bool {
+    machine().is_alone()
+}
+
 pub(crate) fn store_slot(slot: &AtomicPtr<c_void>, data: *mut c_void) {
     machine().store_slot(slot, data);
 }

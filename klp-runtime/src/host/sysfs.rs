@@ -8,7 +8,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::machine;
-use crate::error::{EACCES, EEXIST, EINVAL, ENOENT, Error, Result, to_result};
+use crate::error::{EACCES, EEXIST, EINVAL, ENOENT, ENOMEM, Error, Result, to_result};
 use crate::module::sys::{CallShow, CallStore};
 
 /// The directories, by a number that stands for the address.
@@ -39,20 +39,28 @@ impl Directories {
     }
 }
 
-pub(crate) unsafe extern "C" fn klp_glue_directory_new(name: *const c_char) -> *mut c_void {
-    // SAFETY: A string, by contract.
+/// # Safety
+///
+/// `name` is a string, and `to` may be written to.
+pub(crate) unsafe extern "C" fn klp_glue_directory_new(name: *const c_char, to: *mut *mut c_void) -> c_int {
+    // SAFETY: The caller passes a string.
     let name = unsafe { CStr::from_ptr(name) };
     let machine = machine();
     let mut directories = machine.directories.borrow_mut();
     if directories.directories.values().any(|made| made.name.as_c_str() == name) {
-        return core::ptr::null_mut();
+        return ENOMEM.to_errno();
     }
     directories.made += 1;
     let made = directories.made;
     directories.directories.insert(made, Directory { name: name.into(), files: BTreeMap::new() });
-    made as *mut c_void
+    // SAFETY: The caller lets it be written to.
+    unsafe { to.write(made as *mut c_void) };
+    0
 }
 
+/// # Safety
+///
+/// `name` is a string; each function may be called with the pointer behind it.
 pub(crate) unsafe extern "C" fn klp_glue_directory_add(
     directory: *mut c_void,
     name: *const c_char,
@@ -61,7 +69,7 @@ pub(crate) unsafe extern "C" fn klp_glue_directory_add(
     call_store: CallStore,
     store: *const c_void,
 ) -> c_int {
-    // SAFETY: A string, by contract.
+    // SAFETY: The caller passes a string.
     let name = unsafe { CStr::from_ptr(name) };
     let machine = machine();
     let mut directories = machine.directories.borrow_mut();
@@ -75,6 +83,9 @@ pub(crate) unsafe extern "C" fn klp_glue_directory_add(
     0
 }
 
+/// # Safety
+///
+/// None: it is unsafe as the kernel's is.
 pub(crate) unsafe extern "C" fn klp_glue_directory_remove(directory: *mut c_void) {
     if machine().directories.borrow_mut().directories.remove(&(directory as usize)).is_none() {
         machine().fault("a directory of sysfs was removed that is not there");
@@ -101,7 +112,7 @@ pub(crate) fn write(directory: &CStr, file: &CStr, text: &str) -> Result {
         return Err(EACCES);
     }
     let text: Vec<u8> = text.into();
-    // SAFETY: As above.
+    // SAFETY: The function is the file's, the text has as many bytes.
     let stored = unsafe { (file.call_store)(file.store, text.as_ptr(), text.len()) };
     to_result(c_int::try_from(stored).unwrap_or(0)).map(|_| ())
 }

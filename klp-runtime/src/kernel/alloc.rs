@@ -33,12 +33,13 @@ impl Gfp {
 
 /// An owned value in memory from `kmalloc`.
 ///
-/// The value's alignment may be 8 bytes at most.
+/// The value's alignment may be 8 bytes at most. It is one pointer to C and to other patches.
+#[repr(transparent)]
 pub struct KBox<T>(NonNull<T>);
 
 // SAFETY: A `KBox` owns its value.
 unsafe impl<T: Send> Send for KBox<T> {}
-// SAFETY: As above.
+// SAFETY: A reference to a `KBox` gives a reference to its value, and nothing else.
 unsafe impl<T: Sync> Sync for KBox<T> {}
 
 impl<T> KBox<T> {

@@ -57,7 +57,6 @@
 //! ```
 
 use core::cell::UnsafeCell;
-use core::ffi::c_ulong;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -65,10 +64,17 @@ use core::ops::{Deref, DerefMut};
 use crate::layout::{Fingerprint, KlpData};
 use crate::module::sys;
 
+/// The version of what a lock is in memory, which several modules use at once where it is in a state's data
+/// or a shadow variable: the glue's structures, and how the first user makes them.
+///
+/// It is part of the fingerprints, so patches that mean other things by a lock do not share one (S1). Where
+/// `klp_glue_mutex`, `klp_glue_spinlock` or the mark of a lock that is being made change, so must this.
+const LOCK_VERSION: u64 = 2;
+
 /// A value that one task at a time may use: the kernel's `struct mutex` around it.
 ///
-/// For statics, the data of states and shadow variables. The kernel's lock validator sees each static
-/// as a class of its own; the others outlive the module, and are left out.
+/// For statics, the data of states and shadow variables. The kernel's lock validator (lockdep) sees each
+/// static as a class of its own. It does not check the others, which outlive the module.
 ///
 /// ```
 /// use klp_runtime::sync::Mutex;
@@ -104,7 +110,8 @@ impl<T> Mutex<T> {
 #[diagnostic::do_not_recommend]
 // SAFETY: The kernel's own structure, and the value behind it. It can be sent: it is made anew where it is.
 unsafe impl<T: KlpData> KlpData for Mutex<T> {
-    const FINGERPRINT: u64 = Fingerprint::new("mutex").number(T::FINGERPRINT).finish::<Self>();
+    const FINGERPRINT: u64 =
+        Fingerprint::new("mutex").number(LOCK_VERSION).number(T::FINGERPRINT).finish::<Self>();
 }
 
 impl<T> fmt::Debug for Mutex<T> {
@@ -123,7 +130,7 @@ pub struct MutexGuard<'a, T> {
 
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        // SAFETY: `lock` has locked it, in this task.
+        // SAFETY: `lock` has locked it in this task, and the guard can't go to another one.
         unsafe { self.mutex.raw.unlock() }
     }
 }
@@ -153,9 +160,10 @@ impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
 /// A value that one processor at a time may use, with interrupts off there: the kernel's `spinlock_t`
 /// around it, by `spin_lock_irqsave`.
 ///
-/// For the same as [`Mutex`], and for what is used where nothing may sleep: a constructor of a shadow
-/// variable, a timer, an interrupt. While it is locked nothing may sleep either; memory comes with
-/// `GFP_ATOMIC`.
+/// For the same uses as [`Mutex`], and where nothing may sleep: in a constructor of a shadow variable, a
+/// timer, an interrupt. Nothing may sleep while it is locked; allocate with `GFP_ATOMIC` there.
+///
+/// Several spinlocks may be unlocked in any order: interrupts are on again after the last.
 ///
 /// ```
 /// use klp_runtime::prelude::*;
@@ -185,14 +193,16 @@ impl<T> SpinLock<T> {
     /// Waits, spinning, until nobody else has the value. Any context but a non-maskable interrupt, and
     /// not twice on one processor.
     pub fn lock(&self) -> SpinLockGuard<'_, T> {
-        SpinLockGuard { lock: self, flags: self.raw.lock(), stays_in_its_task: PhantomData }
+        self.raw.lock();
+        SpinLockGuard { lock: self, stays_on_its_processor: PhantomData }
     }
 }
 
 #[diagnostic::do_not_recommend]
-// SAFETY: As for `Mutex`.
+// SAFETY: The kernel's own structure, and the value behind it. It can be sent: it is made anew where it is.
 unsafe impl<T: KlpData> KlpData for SpinLock<T> {
-    const FINGERPRINT: u64 = Fingerprint::new("spinlock").number(T::FINGERPRINT).finish::<Self>();
+    const FINGERPRINT: u64 =
+        Fingerprint::new("spinlock").number(LOCK_VERSION).number(T::FINGERPRINT).finish::<Self>();
 }
 
 impl<T> fmt::Debug for SpinLock<T> {
@@ -205,15 +215,14 @@ impl<T> fmt::Debug for SpinLock<T> {
 #[must_use = "the spinlock is unlocked when the guard is dropped"]
 pub struct SpinLockGuard<'a, T> {
     lock: &'a SpinLock<T>,
-    /// Whether interrupts were on before.
-    flags: c_ulong,
-    stays_in_its_task: PhantomData<*mut ()>,
+    /// The kernel's rule: the processor that locked it unlocks it.
+    stays_on_its_processor: PhantomData<*mut ()>,
 }
 
 impl<T> Drop for SpinLockGuard<'_, T> {
     fn drop(&mut self) {
-        // SAFETY: `lock` has locked it, on this processor, and returned the flags.
-        unsafe { self.lock.raw.unlock(self.flags) }
+        // SAFETY: `lock` has locked it on this processor, and the guard can't go to another one.
+        unsafe { self.lock.raw.unlock() }
     }
 }
 

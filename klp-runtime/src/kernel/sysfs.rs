@@ -1,4 +1,4 @@
-//! Files under `/sys/kernel`: what a patch shows and lets be set.
+//! Files under `/sys/kernel`, by which a patch shows and takes values.
 
 use core::ffi::{CStr, c_void};
 use core::fmt::{self, Write};
@@ -9,7 +9,7 @@ use core::slice;
 use crate::error::{EFBIG, EINVAL, ENOMEM, Result, to_result};
 use crate::module::sys;
 
-/// What a file's text is written to, when it is read: a page, no more.
+/// Takes the text of a file that is being read: one page at most.
 pub struct Text<'a> {
     page: &'a mut [u8],
     len: usize,
@@ -37,23 +37,29 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
-/// Writes a file's text, when someone reads the file. Process context, may sleep.
+/// Writes a file's text when a process reads the file. Process context; may sleep.
 ///
-/// The reader gets what it fails with; `EFBIG` where the text did not fit into a page.
+/// The reader gets the error that it returns, or `EFBIG` where the text does not fit into a page. It must
+/// not load a module or wait for one that does: the patch can't be disabled while it runs.
 pub type Show = fn(&mut Text<'_>) -> Result;
 
-/// Takes what someone writes to a file, without the newline at the end. Process context, may sleep.
+/// Takes the text that a process writes to a file, without the newline at its end. Context and limits as
+/// for [`Show`].
 ///
-/// The writer gets what it fails with; `EINVAL` for what is no UTF-8, of which it is not told.
+/// The writer gets the error that it returns. Text that is not UTF-8 is refused with `EINVAL` before.
 pub type Store = fn(&str) -> Result;
 
-/// A directory of `/sys/kernel`, with files. Removed with them when it is dropped.
+/// A directory of `/sys/kernel`, with files. It is removed with its files when it is dropped, and at the
+/// latest when its patch is stopped ([S17]).
 ///
-/// What is left when the module is unloaded, or its loading fails, is removed there, after the patch's
-/// own exit function.
+/// A patch is stopped when it is disabled, when another one has replaced it, when its enabling is taken
+/// back, and when its module is unloaded. The stop waits for the functions of the files that run, before the
+/// first `post_unpatch` and before a newer patch's `take_over`, which may make a directory of the same name.
+/// A stopped patch can't make another one.
 ///
-/// To drop it may sleep: it waits for the functions of its files that run, so it must not be dropped
-/// under a lock that they take. Process context.
+/// Dropping it waits for these functions too: only in process context, and not under a lock that they take.
+///
+/// [S17]: crate::lifecycle#s17
 ///
 /// ```
 /// use core::fmt::Write;
@@ -86,31 +92,34 @@ pub struct Directory(NonNull<c_void>);
 
 // SAFETY: The kernel's functions for it may be called by any task.
 unsafe impl Send for Directory {}
-// SAFETY: As above; nothing is done through a shared reference.
+// SAFETY: Nothing is done through a shared reference.
 unsafe impl Sync for Directory {}
 
 impl Directory {
-    /// Makes the directory `/sys/kernel/NAME`. May sleep: process context.
+    /// Makes the directory `/sys/kernel/NAME`. May sleep: process context only.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, which is also what the kernel says of a name that is in use (and logs more).
+    /// `ENOMEM`, also where the name is in use: the kernel tells no difference, but logs one. `ENODEV` where
+    /// the patch is stopped.
     pub fn new(name: &CStr) -> Result<Self> {
-        // SAFETY: The kernel copies the name.
-        let directory = unsafe { sys::klp_glue_directory_new(name.as_ptr()) };
+        let mut directory = ptr::null_mut();
+        // SAFETY: The kernel copies the name, and the glue writes to the pointer before it returns.
+        to_result(unsafe { sys::klp_glue_directory_new(name.as_ptr(), &raw mut directory) })?;
         NonNull::new(directory).map(Self).ok_or(ENOMEM)
     }
 
-    /// Adds a file that all may read.
+    /// Adds a file that everybody may read.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `EEXIST` for a second file of that name. The directory is gone then.
+    /// `ENOMEM`; `EEXIST` for a second file of that name; `ENODEV` where the patch is stopped. After an error
+    /// the directory is gone.
     pub fn file(self, name: &'static CStr, show: Show) -> Result<Self> {
         self.add(name, show, None)
     }
 
-    /// Adds a file that all may read and root may write.
+    /// Adds a file that everybody may read and root may write.
     ///
     /// # Errors
     ///
@@ -122,15 +131,15 @@ impl Directory {
     fn add(self, name: &'static CStr, show: Show, store: Option<Store>) -> Result<Self> {
         let store = store.map_or(ptr::null(), |store| store as *const c_void);
         let show = show as *const c_void;
-        // SAFETY: The name is a constant of the module; the kernel gives each function to its own caller,
-        // while the directory is there.
+        // SAFETY: The directory is ours. The name is a constant of the module, and the glue passes each function
+        // to the caller beside it, until the directory is removed.
         to_result(unsafe {
             sys::klp_glue_directory_add(self.0.as_ptr(), name.as_ptr(), call_show, show, call_store, store)
         })?;
         Ok(self)
     }
 
-    /// Gives the directory up to the module: it stays until that is unloaded.
+    /// Leaves the directory to the runtime: it stays until the patch is stopped.
     pub fn keep(self) {
         let _ = ManuallyDrop::new(self);
     }
@@ -155,7 +164,7 @@ impl fmt::Debug for Directory {
 ///
 /// `show` is one, and `page` has `size` initialised bytes that nobody else uses.
 unsafe extern "C" fn call_show(show: *const c_void, page: *mut u8, size: usize) -> isize {
-    // SAFETY: By contract.
+    // SAFETY: `add` made the pointer of a `Show`; the caller lends `size` bytes.
     let (show, page) =
         unsafe { (transmute::<*const c_void, Show>(show), slice::from_raw_parts_mut(page, size)) };
     let mut text = Text { page, len: 0, is_full: false };
@@ -173,7 +182,7 @@ unsafe extern "C" fn call_show(show: *const c_void, page: *mut u8, size: usize) 
 ///
 /// `store` is one, and `text` has `len` bytes.
 unsafe extern "C" fn call_store(store: *const c_void, text: *const u8, len: usize) -> isize {
-    // SAFETY: By contract.
+    // SAFETY: `add` made the pointer of a `Store`; the caller lends `len` bytes.
     let (store, text) =
         unsafe { (transmute::<*const c_void, Store>(store), slice::from_raw_parts(text, len)) };
     let stored = match str::from_utf8(text) {
@@ -183,21 +192,22 @@ unsafe extern "C" fn call_store(store: *const c_void, text: *const u8, len: usiz
     stored.map_or_else(|error| error.to_errno() as isize, |()| 0)
 }
 
-/// Reads a file as a process would, for tests on the host: of what this thread has made.
+/// Reads a file that this thread has made, as a process would: for tests on the host.
 ///
 /// # Errors
 ///
-/// `ENOENT` where there is none, or what its [`Show`] fails with.
+/// `ENOENT` where the file does not exist, or the error that its [`Show`] returns.
 #[cfg(not(target_os = "none"))]
 pub fn read(directory: &CStr, file: &CStr) -> Result<std::string::String> {
     crate::host::read(directory, file)
 }
 
-/// Writes to a file as a process would, for tests on the host.
+/// Writes to a file that this thread has made, as a process would: for tests on the host.
 ///
 /// # Errors
 ///
-/// `ENOENT` where there is none, `EACCES` for one that is not writable, or what its [`Store`] fails with.
+/// `ENOENT` where the file does not exist, `EACCES` where it is not writable, or the error that its [`Store`]
+/// returns.
 #[cfg(not(target_os = "none"))]
 pub fn write(directory: &CStr, file: &CStr, text: &str) -> Result {
     crate::host::write(directory, file, text)

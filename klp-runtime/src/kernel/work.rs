@@ -1,4 +1,4 @@
-//! Work that is done later, by a thread of the kernel's.
+//! Work that a thread of the kernel does later.
 
 use core::fmt;
 use core::time::Duration;
@@ -8,12 +8,15 @@ use crate::module::sys;
 /// A function that the kernel calls after a time, in process context: `struct delayed_work`, on the
 /// system's work queue.
 ///
-/// For statics. The function may sleep, and may schedule its own work again.
+/// For statics. The function may sleep, and may schedule its own work again. It must not load a module or
+/// wait for one that does: the patch can't be disabled while it runs.
 ///
-/// Cancel the work in `post_unpatch` of the state that it belongs to, at the latest: the state's data
-/// and shadow variables are freed right after. What is still scheduled when the module is unloaded, or
-/// its loading fails, is cancelled there, after the patch's own exit function: code of a module that is
-/// gone can't be called.
+/// The runtime stops all works of a patch ([S17]) when it is disabled, when another one has replaced it, when
+/// its enabling is taken back, and when its module is unloaded. Then none waits any more, none runs, and none
+/// can be scheduled again; this comes before the first `post_unpatch` and before a newer patch's `take_over`.
+/// So a work may use the data of the patch's states, and nobody has to cancel it.
+///
+/// [S17]: crate::lifecycle#s17
 ///
 /// ```
 /// use core::time::Duration;
@@ -41,21 +44,21 @@ impl DelayedWork {
         Self { function, raw: sys::RawWork::new() }
     }
 
-    /// Has the function called once, after this time; at once with [`Duration::ZERO`]. Any context.
+    /// Schedules one call of the function after this time; at once with [`Duration::ZERO`]. Any context.
     ///
-    /// False, and nothing is changed, if it is waiting already, or the module is being unloaded.
-    /// Milliseconds, rounded up, are the unit; what is over 49 days is cut to that.
+    /// Returns false, and changes nothing, where it is scheduled already or the patch is stopped. The time is
+    /// rounded up to milliseconds, and limited to 49 days.
     pub fn schedule(&'static self, after: Duration) -> bool {
         let part = after.subsec_nanos().div_ceil(1_000_000);
         let msecs = after.as_secs().saturating_mul(1000).saturating_add(part.into());
         self.raw.schedule(self.function, u32::try_from(msecs).unwrap_or(u32::MAX))
     }
 
-    /// Makes sure that the function is not waiting to be called, and not running, when this returns; also
-    /// where it schedules itself. Returns whether it was waiting.
+    /// Cancels the call that is scheduled and waits for one that runs, also where the function schedules itself.
+    /// Returns whether a call was scheduled.
     ///
-    /// May sleep, for as long as the function runs: process context only, not in the function
-    /// itself, and not under a lock that it takes.
+    /// May sleep for as long as the function runs: process context only, not in the function itself, and not
+    /// under a lock that it takes.
     pub fn cancel_sync(&'static self) -> bool {
         self.raw.cancel_sync()
     }
@@ -67,10 +70,8 @@ impl fmt::Debug for DelayedWork {
     }
 }
 
-/// Lets time pass on the host, for tests: calls what this thread has scheduled and is due by then, in the
-/// order of time. Returns how many calls that were.
-///
-/// On the host time stands still otherwise.
+/// Lets time pass on the host, where it stands still otherwise: makes the calls that this thread has scheduled
+/// and that are due by then, in the order of their times. Returns their number.
 #[cfg(not(target_os = "none"))]
 pub fn advance(time: Duration) -> usize {
     crate::host::advance(time)

@@ -4,6 +4,8 @@ pub mod abi;
 #[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]
+mod mirror;
+#[cfg(target_os = "none")]
 mod panic;
 pub mod selection;
 pub(crate) mod sys;

@@ -84,6 +84,12 @@ mod kernel {
         slot.load(Ordering::Acquire)
     }
 
+    /// Whether no state can be live because nothing calls the engine: on the host, where no model runs.
+    #[inline]
+    pub(crate) const fn has_no_states() -> bool {
+        false
+    }
+
     /// Sets what `crate::abi::DataSlot` holds.
     #[inline]
     pub(crate) fn store_slot(slot: &AtomicPtr<c_void>, data: *mut c_void) {
@@ -124,8 +130,8 @@ mod kernel {
         // kbuild/klp_glue_helpers.h
         fn klp_glue_mutex_lock(mutex: *mut RawMutex);
         fn klp_glue_mutex_unlock(mutex: *mut RawMutex);
-        fn klp_glue_spin_lock(lock: *mut RawSpinLock) -> c_ulong;
-        fn klp_glue_spin_unlock(lock: *mut RawSpinLock, flags: c_ulong);
+        fn klp_glue_spin_lock(lock: *mut RawSpinLock);
+        fn klp_glue_spin_unlock(lock: *mut RawSpinLock);
         fn klp_glue_work_schedule(
             work: *mut RawWork,
             call: unsafe extern "C" fn(*const c_void),
@@ -135,7 +141,7 @@ mod kernel {
         fn klp_glue_work_cancel_sync(work: *mut RawWork) -> bool;
         pub(crate) safe fn klp_glue_jiffies() -> c_ulong;
         pub(crate) safe fn klp_glue_msecs_to_jiffies(msecs: c_uint) -> c_ulong;
-        pub(crate) fn klp_glue_directory_new(name: *const c_char) -> *mut c_void;
+        pub(crate) fn klp_glue_directory_new(name: *const c_char, made: *mut *mut c_void) -> c_int;
         pub(crate) fn klp_glue_directory_add(
             directory: *mut c_void,
             name: *const c_char,
@@ -182,7 +188,7 @@ mod kernel {
         ///
         /// This task has locked it.
         pub(crate) unsafe fn unlock(&self) {
-            // SAFETY: By contract.
+            // SAFETY: The caller has locked it in this task, so the glue has made it.
             unsafe { klp_glue_mutex_unlock(self.0.get().cast()) }
         }
     }
@@ -199,8 +205,8 @@ mod kernel {
             Self(UnsafeCell::new([0; 32]))
         }
 
-        /// Locks it; returns the flags for [`unlock`](Self::unlock).
-        pub(crate) fn lock(&self) -> c_ulong {
+        /// Locks it; the glue makes it as it does a mutex.
+        pub(crate) fn lock(&self) {
             // SAFETY: Zeroed storage that was not used before, or the glue's lock.
             unsafe { klp_glue_spin_lock(self.0.get().cast()) }
         }
@@ -209,10 +215,10 @@ mod kernel {
         ///
         /// # Safety
         ///
-        /// This processor has locked it, and got the flags.
-        pub(crate) unsafe fn unlock(&self, flags: c_ulong) {
-            // SAFETY: By contract.
-            unsafe { klp_glue_spin_unlock(self.0.get().cast(), flags) }
+        /// This processor has locked it.
+        pub(crate) unsafe fn unlock(&self) {
+            // SAFETY: The caller has locked it on this processor, so the glue has made it.
+            unsafe { klp_glue_spin_unlock(self.0.get().cast()) }
         }
     }
 

@@ -97,6 +97,8 @@ impl Fingerprint {
     }
 }
 
+// Each type has a name of its own: `u32` and `AtomicU32` have one layout, but who takes one for the other
+// reads without synchronisation what others write.
 macro_rules! plain {
     ($($type:ty = $kind:literal),* $(,)?) => {$(
         #[diagnostic::do_not_recommend]
@@ -110,11 +112,11 @@ macro_rules! plain {
 plain! {
     () = "()", bool = "bool", u8 = "u8", i8 = "i8", u16 = "u16", i16 = "i16", u32 = "u32", i32 = "i32",
     u64 = "u64", i64 = "i64", usize = "usize", isize = "isize",
-    atomic::AtomicBool = "bool", atomic::AtomicU8 = "u8", atomic::AtomicI8 = "i8",
-    atomic::AtomicU16 = "u16", atomic::AtomicI16 = "i16", atomic::AtomicU32 = "u32",
-    atomic::AtomicI32 = "i32", atomic::AtomicU64 = "u64", atomic::AtomicI64 = "i64",
-    atomic::AtomicUsize = "usize", atomic::AtomicIsize = "isize",
-    atomic::AtomicPtr<c_void> = "pointer",
+    atomic::AtomicBool = "AtomicBool", atomic::AtomicU8 = "AtomicU8", atomic::AtomicI8 = "AtomicI8",
+    atomic::AtomicU16 = "AtomicU16", atomic::AtomicI16 = "AtomicI16", atomic::AtomicU32 = "AtomicU32",
+    atomic::AtomicI32 = "AtomicI32", atomic::AtomicU64 = "AtomicU64", atomic::AtomicI64 = "AtomicI64",
+    atomic::AtomicUsize = "AtomicUsize", atomic::AtomicIsize = "AtomicIsize",
+    atomic::AtomicPtr<c_void> = "AtomicPtr",
 }
 
 #[diagnostic::do_not_recommend]
@@ -151,7 +153,7 @@ impl KernelPtr {
 
 // SAFETY: An address can be sent anywhere; following it is unsafe.
 unsafe impl Send for KernelPtr {}
-// SAFETY: As above.
+// SAFETY: A reference to an address gives its copies, which can be sent.
 unsafe impl Sync for KernelPtr {}
 #[diagnostic::do_not_recommend]
 // SAFETY: A transparent pointer; that it is to kernel memory is what the type is for.

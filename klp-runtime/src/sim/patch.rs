@@ -156,7 +156,7 @@ impl Patch {
 
     /// Whether the patch has what keeps it on the list once it is enabled (S14).
     pub(super) fn has_something_to_lose(&self) -> bool {
-        !self.states.is_empty() || !self.shadows.is_empty() || self.series.is_some()
+        !self.states.is_empty() || !self.shadows.is_empty() || self.series.is_some() || self.runs_on_its_own
     }
 
     /// The size that a structure of the tables has in the patch's runtime: a later one has added to it (S23).

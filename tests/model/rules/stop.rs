@@ -1,6 +1,6 @@
 //! S17: what runs on its own in a patch is stopped before anything of the step is called.
 
-use klp_runtime::error::EIO;
+use klp_runtime::error::{EINVAL, EIO};
 use klp_runtime::sim::{Object, Patch, Sim, State};
 
 use crate::{enabled, end, events, patch};
@@ -81,10 +81,20 @@ fn s3_s17_what_a_pre_patch_started_is_stopped_when_another_fails() {
 }
 
 #[test]
-fn s17_a_patch_that_has_left_the_list_is_stopped_too() {
+fn s17_a_patch_without_states_is_stopped_too() {
     let sim = Sim::new();
     sim.insmod(running("a", []).replace()).unwrap();
     sim.disable("a").unwrap();
     assert_eq!(events(&sim), ["a.stop"]);
     sim.assert_clean();
+}
+
+/// It has something to lose, so it stays on the list, and a stranger can't replace it (S14).
+#[test]
+fn s14_s17_a_patch_that_only_runs_on_its_own_is_stopped_too() {
+    let sim = enabled([Patch::new("a").runs_on_its_own().replace()]);
+    assert_eq!(sim.insmod(Patch::c("c").replace()), Err(EINVAL));
+    sim.insmod(patch("b", [1]).replace()).unwrap();
+    assert_eq!(events(&sim), ["b.pre_patch 1", "a.stop", "b.post_patch 1"]);
+    end(&sim, "b");
 }

@@ -2,13 +2,13 @@
 
 pub mod raw;
 
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{CStr, c_void};
 use core::mem::needs_drop;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
-use crate::abi::{DataLayout, FIRST_RESERVED_ID, SHADOW_SLEEPABLE, ShadowEntry, SleepableBox};
+use crate::abi::{DataLayout, DataSlot, FIRST_RESERVED_ID, SHADOW_SLEEPABLE, ShadowEntry, SleepableBox};
 use crate::alloc::Gfp;
-use crate::error::{EEXIST, ENOMEM, Error, Result};
+use crate::error::{EEXIST, ENODEV, ENOMEM, Result};
 use crate::layout::{Fingerprint, KlpData};
 use crate::module::sys;
 
@@ -47,21 +47,22 @@ pub unsafe trait Shadow: KlpData {
     const OF: &'static CStr;
     /// The module whose objects they are, if the variables are freed also when it goes (S9).
     const OBJECT: Option<&'static CStr>;
-    /// Whether `Drop` may sleep: it then runs after the kernel's shadow lock is
-    /// dropped, in process context. The variable is kept behind a pointer.
+    /// Whether `Drop` may sleep: it then runs in process context, after the kernel has dropped its shadow
+    /// lock. The variable is kept behind a pointer.
     const SLEEPABLE: bool;
+    #[doc(hidden)]
+    const __SLOT: *const DataSlot;
 
-    /// The shadow variable of `obj`, if it has one.
+    /// The shadow variable of `obj`; `None` where it has none, and where the patch does not provide the live
+    /// state ([S18](crate::lifecycle#s18)).
     ///
     /// Any context. The search is the kernel's `klp_shadow_get`, under RCU. The
     /// reference is to memory that [`free`](Self::free) and
     /// [`free_all`](Self::free_all) would invalidate, which is why these are unsafe.
     #[inline]
     fn get(obj: &Self::Of) -> Option<&Self> {
-        // SAFETY: The kernel compares the object's address and does not follow it.
-        let data = unsafe { sys::klp_shadow_get(address(obj), Self::ID) };
-        // SAFETY: What the store has under this id is a `Self` (the trait's contract).
-        unsafe { payload::<Self>(data).as_ref() }
+        // SAFETY: The object is borrowed for as long as the variable is.
+        unsafe { Self::get_at(obj) }
     }
 
     /// Adds a shadow variable to `obj`, made by `init`.
@@ -71,31 +72,87 @@ pub unsafe trait Shadow: KlpData {
     ///
     /// # Errors
     ///
-    /// `EEXIST` if `obj` has one already, `ENOMEM`, or what `init` returned.
+    /// `EEXIST` if `obj` has one already, also where another task was faster; `ENODEV` where the patch does not
+    /// provide the live state ([S18](crate::lifecycle#s18)); `ENOMEM`; or the error that `init` returned.
     /// After an error `obj` has no new shadow variable.
     fn alloc(obj: &Self::Of, gfp: Gfp, init: impl FnOnce() -> Result<Self>) -> Result<&Self> {
-        if Self::get(obj).is_some() {
-            return Err(EEXIST);
-        }
-        add(obj, gfp, init, sys::klp_shadow_alloc)
+        // SAFETY: The object is borrowed for as long as the variable is.
+        unsafe { Self::alloc_at(obj, gfp, init) }
     }
 
     /// The shadow variable of `obj`; where it has none, one made by `init` is added.
     ///
-    /// Context and errors of `init` as in [`alloc`](Self::alloc). Of two callers
-    /// that race for one object, both get the same variable.
+    /// Context of `init` as in [`alloc`](Self::alloc). Of two tasks that call it for one object at the same
+    /// time, both get the same variable.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or what `init` returned.
+    /// `ENODEV` where the patch does not provide the live state ([S18](crate::lifecycle#s18)); `ENOMEM`; or the
+    /// error that `init` returned.
     fn get_or_alloc(obj: &Self::Of, gfp: Gfp, init: impl FnOnce() -> Result<Self>) -> Result<&Self> {
-        if let Some(existing) = Self::get(obj) {
-            return Ok(existing);
-        }
-        add(obj, gfp, init, sys::klp_shadow_get_or_alloc)
+        // SAFETY: The object is borrowed for as long as the variable is.
+        unsafe { Self::get_or_alloc_at(obj, gfp, init) }
     }
 
-    /// Frees the shadow variable of `obj`; nothing happens if it has none.
+    /// [`get`](Self::get) for an object that others may write to meanwhile, so that there can be no reference to
+    /// it: its address is compared and never followed.
+    ///
+    /// # Safety
+    ///
+    /// The reference is not used once the object or the variable may be gone: after [`free`](Self::free) or
+    /// [`free_all`](Self::free_all), or outside of the patch's own code.
+    #[inline]
+    unsafe fn get_at<'a>(obj: *const Self::Of) -> Option<&'a Self> {
+        if !is_provided::<Self>() {
+            return None;
+        }
+        // SAFETY: The caller keeps the variable as long as it uses the reference.
+        unsafe { find(obj) }
+    }
+
+    /// [`alloc`](Self::alloc) by the object's address, as [`get_at`](Self::get_at).
+    ///
+    /// # Errors
+    ///
+    /// As for [`alloc`](Self::alloc).
+    ///
+    /// # Safety
+    ///
+    /// The object exists. For the reference as for [`get_at`](Self::get_at).
+    unsafe fn alloc_at<'a>(
+        obj: *const Self::Of,
+        gfp: Gfp,
+        init: impl FnOnce() -> Result<Self>,
+    ) -> Result<&'a Self> {
+        // SAFETY: The caller keeps the variable as long as it uses the reference.
+        match unsafe { add(obj, gfp, init) }? {
+            Added::New(new) => Ok(new),
+            Added::Existing(_) => Err(EEXIST),
+        }
+    }
+
+    /// [`get_or_alloc`](Self::get_or_alloc) by the object's address, as [`get_at`](Self::get_at).
+    ///
+    /// # Errors
+    ///
+    /// As for [`get_or_alloc`](Self::get_or_alloc).
+    ///
+    /// # Safety
+    ///
+    /// The object exists. For the reference as for [`get_at`](Self::get_at).
+    unsafe fn get_or_alloc_at<'a>(
+        obj: *const Self::Of,
+        gfp: Gfp,
+        init: impl FnOnce() -> Result<Self>,
+    ) -> Result<&'a Self> {
+        // SAFETY: The caller keeps the variable as long as it uses the reference.
+        match unsafe { add(obj, gfp, init) }? {
+            Added::New(variable) | Added::Existing(variable) => Ok(variable),
+        }
+    }
+
+    /// Frees the shadow variable of `obj`; nothing happens if it has none, or if the patch does not provide the
+    /// live state ([S18](crate::lifecycle#s18)).
     ///
     /// The destructor runs in atomic context under the kernel's shadow lock; a
     /// sleepable one runs in the caller's, which must be process context.
@@ -104,22 +161,26 @@ pub unsafe trait Shadow: KlpData {
     ///
     /// No reference to the variable is used any more, and no other call frees
     /// the same one at the same time.
-    unsafe fn free(obj: &Self::Of) {
-        // SAFETY: As in `get`.
-        let data = unsafe { sys::klp_shadow_get(address(obj), Self::ID) };
+    unsafe fn free(obj: *const Self::Of) {
+        if !is_provided::<Self>() {
+            return;
+        }
+        let obj: *mut c_void = obj.cast_mut().cast();
+        // SAFETY: The kernel compares the object's address and does not follow it.
+        let data = unsafe { sys::klp_shadow_get(obj, Self::ID) };
         if data.is_null() {
             return;
         }
         if Self::SLEEPABLE {
-            // SAFETY: The variable is ours (contract), so its box stays after the slot is freed.
+            // SAFETY: The variable is the caller's, so its box stays after the slot is freed.
             unsafe {
                 let boxed = data.cast::<*mut SleepableBox>().read();
-                sys::klp_shadow_free(address(obj), Self::ID, None);
+                sys::klp_shadow_free(obj, Self::ID, None);
                 destroy_boxed(boxed, destructor::<Self>());
             }
         } else {
             // SAFETY: The destructor is that of the type which the store has under this id.
-            unsafe { sys::klp_shadow_free(address(obj), Self::ID, destructor::<Self>()) }
+            unsafe { sys::klp_shadow_free(obj, Self::ID, destructor::<Self>()) }
         }
     }
 
@@ -218,10 +279,11 @@ unsafe fn destroy_boxed(boxed: *mut SleepableBox, destroy: Option<crate::abi::Sh
     }
 }
 
-/// The address by which the store knows an object.
+/// Whether the patch provides the live state that the variable belongs to (S18): one load and a test.
 #[inline]
-fn address<T>(obj: &T) -> *mut c_void {
-    ptr::from_ref(obj).cast_mut().cast()
+fn is_provided<T: Shadow>() -> bool {
+    // SAFETY: `__SLOT` is the address of a static of the patch.
+    sys::has_no_states() || unsafe { (*T::__SLOT).is_live() }
 }
 
 /// The variable that the store's `data` holds or points to; null for null.
@@ -247,87 +309,84 @@ const fn destructor<T: Shadow>() -> Option<crate::abi::ShadowDestructor> {
     if needs_drop::<T>() { Some(drop_one::<T>) } else { None }
 }
 
-/// `klp_shadow_alloc` or `klp_shadow_get_or_alloc`.
-type Allocate = unsafe extern "C" fn(
-    *mut c_void,
-    u64,
-    usize,
-    sys::RawGfp,
-    Option<unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int>,
-    *mut c_void,
-) -> *mut c_void;
-
-fn add<T: Shadow>(obj: &T::Of, gfp: Gfp, init: impl FnOnce() -> Result<T>, allocate: Allocate) -> Result<&T> {
-    if T::SLEEPABLE { add_boxed(obj, gfp, init, allocate) } else { add_inline(obj, gfp, init, allocate) }
+/// The variable of `obj`, whether the patch may have it or not.
+///
+/// # Safety
+///
+/// The variable stays as long as the reference is used.
+#[inline]
+unsafe fn find<'a, T: Shadow>(obj: *const T::Of) -> Option<&'a T> {
+    // SAFETY: The kernel compares the object's address and does not follow it.
+    let data = unsafe { sys::klp_shadow_get(obj.cast_mut().cast(), T::ID) };
+    // SAFETY: Under this id the store has a `T` (the trait's contract), which the caller keeps.
+    unsafe { payload::<T>(data).as_ref() }
 }
 
-fn add_inline<T: Shadow>(
-    obj: &T::Of,
+/// What a caller that wants a variable gets.
+enum Added<'a, T> {
+    /// The one that it has made.
+    New(&'a T),
+    /// One that was there, maybe made by another task meanwhile.
+    Existing(&'a T),
+}
+
+/// Adds a variable made by `init` where `obj` has none.
+///
+/// Always by `klp_shadow_get_or_alloc`: `klp_shadow_alloc` warns where two tasks do this at once.
+///
+/// # Safety
+///
+/// The object exists, and the variable stays as long as the reference is used.
+unsafe fn add<'a, T: Shadow>(
+    obj: *const T::Of,
     gfp: Gfp,
     init: impl FnOnce() -> Result<T>,
-    allocate: Allocate,
-) -> Result<&T> {
-    struct Constructor<F> {
-        init: Option<F>,
-        error: Error,
+) -> Result<Added<'a, T>> {
+    if !is_provided::<T>() {
+        return Err(ENODEV);
     }
-
-    unsafe extern "C" fn construct<T, F: FnOnce() -> Result<T>>(
-        _obj: *mut c_void,
-        data: *mut c_void,
-        constructor: *mut c_void,
-    ) -> c_int {
-        // SAFETY: The kernel hands on the pointer given below, once at most.
-        let constructor = unsafe { &mut *constructor.cast::<Constructor<F>>() };
-        match constructor.init.take().map(|init| init()) {
-            Some(Ok(value)) => {
-                // SAFETY: The kernel passes storage of the size asked for, aligned to 8 bytes.
-                unsafe { data.cast::<T>().write(value) };
-                0
-            }
-            Some(Err(error)) => {
-                constructor.error = error;
-                error.to_errno()
-            }
-            None => ENOMEM.to_errno(),
-        }
+    // SAFETY: The caller keeps the variable.
+    if let Some(existing) = unsafe { find(obj) } {
+        return Ok(Added::Existing(existing));
     }
+    let obj = obj.cast_mut().cast();
+    // SAFETY: Null or a `T` of the store, which the caller keeps.
+    unsafe { if T::SLEEPABLE { add_boxed(obj, gfp, init) } else { add_inline(obj, gfp, init) } }
+}
 
-    fn construct_for<T, F: FnOnce() -> Result<T>>(
-        _: &Constructor<F>,
-    ) -> unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int {
-        construct::<T, F>
-    }
-
-    let mut constructor = Constructor { init: Some(init), error: ENOMEM };
-    let construct = construct_for::<T, _>(&constructor);
-    // SAFETY: The constructor makes a `T` in the storage, and outlives the call.
-    let data = unsafe {
-        allocate(
-            address(obj),
-            T::ID,
-            size_of::<T>(),
-            gfp.raw(),
-            Some(construct),
-            ptr::from_mut(&mut constructor).cast(),
-        )
+/// Adds a variable in the store's own memory.
+///
+/// # Safety
+///
+/// As for [`add`].
+unsafe fn add_inline<'a, T: Shadow>(
+    obj: *mut c_void,
+    gfp: Gfp,
+    init: impl FnOnce() -> Result<T>,
+) -> Result<Added<'a, T>> {
+    let make = |data: NonNull<c_void>| {
+        let value = init()?;
+        // SAFETY: The kernel passes storage of the size asked for, aligned to 8 bytes.
+        unsafe { data.cast::<T>().write(value) };
+        Ok(())
     };
-    // SAFETY: Null, or what the store has for a `T`.
-    unsafe { data.cast::<T>().as_ref() }.ok_or(constructor.error)
+    // SAFETY: `make` makes a `T`, which is what the store has under this id (the trait's contract).
+    let (data, is_new) = unsafe { raw::add(obj, T::ID, size_of::<T>(), gfp, make) }?;
+    // SAFETY: The store has a `T` there, which the caller keeps.
+    let variable = unsafe { data.cast().as_ref() };
+    Ok(if is_new { Added::New(variable) } else { Added::Existing(variable) })
 }
 
-fn add_boxed<T: Shadow>(
-    obj: &T::Of,
+/// Adds a pointer to a variable in memory of its own, which a destructor that may sleep is called with.
+///
+/// # Safety
+///
+/// As for [`add`].
+unsafe fn add_boxed<'a, T: Shadow>(
+    obj: *mut c_void,
     gfp: Gfp,
     init: impl FnOnce() -> Result<T>,
-    allocate: Allocate,
-) -> Result<&T> {
-    unsafe extern "C" fn put(_obj: *mut c_void, data: *mut c_void, boxed: *mut c_void) -> c_int {
-        // SAFETY: The storage is that of one pointer, `boxed` the pointer given below.
-        unsafe { data.cast::<*mut c_void>().write(boxed) };
-        0
-    }
-
+) -> Result<Added<'a, T>> {
     let value = init()?;
     // SAFETY: A plain allocation, freed by `destroy_boxed`.
     let boxed = unsafe { sys::klp_glue_kmalloc(SleepableBox::PAYLOAD_OFFSET + size_of::<T>(), gfp.raw()) }
@@ -336,17 +395,23 @@ fn add_boxed<T: Shadow>(
         return Err(ENOMEM);
     }
     // SAFETY: The allocation has room for the header and the payload, both aligned to 8 bytes.
-    let data = unsafe {
-        boxed.write(SleepableBox { next: ptr::null_mut(), obj: address(obj) });
-        boxed.byte_add(SleepableBox::PAYLOAD_OFFSET).cast::<T>().write(value);
-        allocate(address(obj), T::ID, size_of::<*mut SleepableBox>(), gfp.raw(), Some(put), boxed.cast())
-    };
-    // SAFETY: What comes back is null, our variable, or that of a caller who was faster.
     unsafe {
-        let stored = if data.is_null() { ptr::null_mut() } else { data.cast::<*mut SleepableBox>().read() };
-        if stored != boxed {
-            destroy_boxed(boxed, destructor::<T>());
-        }
-        payload::<T>(data).as_ref().ok_or(ENOMEM)
+        boxed.write(SleepableBox { next: ptr::null_mut(), obj });
+        boxed.byte_add(SleepableBox::PAYLOAD_OFFSET).cast::<T>().write(value);
     }
+    let put = |data: NonNull<c_void>| {
+        // SAFETY: The storage is that of one pointer.
+        unsafe { data.cast().write(boxed) };
+        Ok(())
+    };
+    // SAFETY: A sleepable variable is a pointer to its box, which `put` leaves there.
+    let added = unsafe { raw::add(obj, T::ID, size_of::<*mut SleepableBox>(), gfp, put) };
+    if !matches!(added, Ok((_, true))) {
+        // SAFETY: The box has not come into the store, so it is ours alone.
+        unsafe { destroy_boxed(boxed, destructor::<T>()) };
+    }
+    let (data, is_new) = added?;
+    // SAFETY: The store has a pointer to the box of a `T` there, which the caller keeps.
+    let variable = unsafe { &*payload::<T>(data.as_ptr()) };
+    Ok(if is_new { Added::New(variable) } else { Added::Existing(variable) })
 }

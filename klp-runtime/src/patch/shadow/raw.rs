@@ -41,7 +41,6 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
 
-use super::Allocate;
 use crate::abi::{FIRST_RESERVED_ID, ShadowDestructor};
 use crate::alloc::Gfp;
 use crate::error::{EEXIST, ENOMEM, Error, Result};
@@ -100,11 +99,11 @@ pub unsafe fn alloc(
     gfp: Gfp,
     init: impl FnOnce(NonNull<c_void>) -> Result,
 ) -> Result<NonNull<c_void>> {
-    if get(obj, id).is_some() {
-        return Err(EEXIST);
+    // SAFETY: The caller says that `init` makes what is found under the id.
+    match unsafe { add(obj.cast_mut(), id.0, size, gfp, init) }? {
+        (data, true) => Ok(data),
+        (_, false) => Err(EEXIST),
     }
-    // SAFETY: By contract.
-    unsafe { add(obj, id, size, gfp, init, sys::klp_shadow_alloc) }
 }
 
 /// The variable `id` of `obj`; where it has none, one is added as with [`alloc`]
@@ -126,8 +125,8 @@ pub unsafe fn get_or_alloc(
     gfp: Gfp,
     init: impl FnOnce(NonNull<c_void>) -> Result,
 ) -> Result<NonNull<c_void>> {
-    // SAFETY: By contract.
-    unsafe { add(obj, id, size, gfp, init, sys::klp_shadow_get_or_alloc) }
+    // SAFETY: The caller says that `init` makes what is found under the id.
+    unsafe { add(obj.cast_mut(), id.0, size, gfp, init) }.map(|(data, _)| data)
 }
 
 /// Frees variable `id` of `obj` (`klp_shadow_free`); nothing happens if it has none.
@@ -137,7 +136,7 @@ pub unsafe fn get_or_alloc(
 /// Nobody uses the variable any more, `destroy` is fit for what is in it, and no
 /// [`Shadow`](super::Shadow) type has the id.
 pub unsafe fn free(obj: *const c_void, id: Id, destroy: Option<Destructor>) {
-    // SAFETY: By contract.
+    // SAFETY: The caller says that the destructor is fit for what is in the variable.
     unsafe { sys::klp_shadow_free(obj.cast_mut(), id.0, destroy) }
 }
 
@@ -147,21 +146,23 @@ pub unsafe fn free(obj: *const c_void, id: Id, destroy: Option<Destructor>) {
 ///
 /// As for [`free`], of every object.
 pub unsafe fn free_all(id: Id, destroy: Option<Destructor>) {
-    // SAFETY: By contract.
+    // SAFETY: The caller says that the destructor is fit for what is in each variable.
     unsafe { sys::klp_shadow_free_all(id.0, destroy) }
 }
 
+/// The data of variable `id` of `obj`, and whether they are new: made by `init`.
+///
 /// # Safety
 ///
-/// As for [`alloc`].
-unsafe fn add<F: FnOnce(NonNull<c_void>) -> Result>(
-    obj: *const c_void,
-    id: Id,
+/// `init` makes, in `size` bytes, what is found under the id.
+pub(super) unsafe fn add<F: FnOnce(NonNull<c_void>) -> Result>(
+    obj: *mut c_void,
+    id: u64,
     size: usize,
     gfp: Gfp,
     init: F,
-    allocate: Allocate,
-) -> Result<NonNull<c_void>> {
+) -> Result<(NonNull<c_void>, bool)> {
+    /// `init` until it is called.
     struct Constructor<F> {
         init: Option<F>,
         error: Error,
@@ -187,16 +188,17 @@ unsafe fn add<F: FnOnce(NonNull<c_void>) -> Result>(
     }
 
     let mut constructor = Constructor { init: Some(init), error: ENOMEM };
-    // SAFETY: The constructor outlives the call, and by contract makes what is found under the id.
+    // SAFETY: The constructor outlives the call, and the caller says that it makes what is found under the id.
     let data = unsafe {
-        allocate(
-            obj.cast_mut(),
-            id.0,
+        sys::klp_shadow_get_or_alloc(
+            obj,
+            id,
             size,
             gfp.raw(),
             Some(construct::<F>),
             ptr::from_mut(&mut constructor).cast(),
         )
     };
-    NonNull::new(data).ok_or(constructor.error)
+    let data = NonNull::new(data).ok_or(constructor.error)?;
+    Ok((data, constructor.init.is_none()))
 }

@@ -2,6 +2,7 @@
 #![no_std]
 
 use klp_runtime::prelude::*;
+use klp_runtime::task;
 
 livepatch! {
     license: "GPL",
@@ -40,6 +41,9 @@ static MASK: Param<HexInt> = Param::new(HexInt(0xab));
 #[klp_init]
 fn init(patch: &mut PatchSelection<'_>) -> Result {
     pr_info!("init");
+    if add_variable() != Err(ENODEV) {
+        pr_err!("a shadow variable before the patch is enabled");
+    }
     patch.set_replace(REPLACE.get());
     for function in OMITTED.iter() {
         match function {
@@ -78,6 +82,11 @@ struct OfTask {
     number: u64,
 }
 
+/// Has the current task have one.
+fn add_variable() -> Result {
+    OfTask::get_or_alloc(&task::current(), GFP_KERNEL, || Ok(OfTask { number: 1 })).map(|_| ())
+}
+
 unsafe extern "C" {
     fn seq_printf(m: *mut seq_file, format: *const c_char, ...);
 }
@@ -93,7 +102,12 @@ unsafe extern "C" fn livepatch_cmdline_proc_show(m: *mut seq_file, _v: *mut c_vo
 
 #[klp_func(symbol = "version_proc_show")]
 unsafe extern "C" fn livepatch_version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_int {
-    // SAFETY: As above.
-    unsafe { seq_printf(m, c"patched".as_ptr()) };
+    let text = match add_variable() {
+        Ok(()) => c"patched, with a variable",
+        Err(ENODEV) => c"patched",
+        Err(_) => c"patched, but failed",
+    };
+    // SAFETY: `m` is the file that is read.
+    unsafe { seq_printf(m, text.as_ptr()) };
     0
 }

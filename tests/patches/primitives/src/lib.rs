@@ -139,7 +139,7 @@ impl State for Primitives {
             .file(c"too_much", show_too_much)?
             .writable_file(c"work", |text| Ok(writeln!(text, "{}", DONE.load(Relaxed))?), work)?;
         *DIRECTORY.lock() = Some(directory);
-        // Stays until the module is unloaded.
+        // Stays until the patch is stopped.
         sysfs::Directory::new(c"klp_test_primitives_kept")?.file(c"current", show_current)?.keep();
         Ok(())
     }
@@ -150,7 +150,7 @@ impl State for Primitives {
         }
     }
 
-    /// `AGAIN` is left to the unloading of the module.
+    /// The works were stopped before, and the directories are gone.
     fn post_unpatch(_cx: &StateContext<'_>, _data: &()) {
         pr_info!("waiting: {}", ONCE.cancel_sync());
         drop(DIRECTORY.lock().take());
