@@ -19,7 +19,7 @@ fn number(number: u32) -> impl FnOnce(NonNull<c_void>) -> Result {
 }
 
 fn found(obj: *const c_void, id: raw::Id) -> Option<u32> {
-    // SAFETY: As above.
+    // SAFETY: Each variable of these tests has four bytes.
     raw::get(obj, id).map(|data| unsafe { data.cast::<u32>().read() })
 }
 
@@ -46,10 +46,10 @@ fn variables_are_found_by_object_and_id() {
     }
     assert_eq!((found(object, ONE), found(object, TWO)), (Some(1), Some(2)));
     assert_eq!((found(null, ONE), found(null, TWO)), (Some(0), None), "zeroed");
-    // SAFETY: As above.
+    // SAFETY: The variables are this test's alone.
     unsafe { raw::free(object, ONE, None) };
     assert_eq!((found(object, ONE), found(object, TWO), found(null, ONE)), (None, Some(2), Some(0)));
-    // SAFETY: As above.
+    // SAFETY: The variables are this test's alone.
     unsafe {
         raw::free_all(ONE, None);
         raw::free_all(TWO, None);
@@ -60,7 +60,7 @@ fn variables_are_found_by_object_and_id() {
 #[test]
 fn a_constructor_that_fails_leaves_nothing() {
     let object = ptr::dangling();
-    // SAFETY: As above.
+    // SAFETY: The variables are this test's alone.
     unsafe {
         assert_eq!(raw::alloc(object, ONE, 4, GFP_KERNEL, |_| Err(EBUSY)).err(), Some(EBUSY));
         assert_eq!(raw::get_or_alloc(object, ONE, 4, GFP_KERNEL, |_| Err(EPERM)).err(), Some(EPERM));
@@ -74,11 +74,11 @@ fn a_destructor_gets_the_object_and_its_data() {
         static FREED: Cell<(usize, u32)> = const { Cell::new((0, 0)) };
     }
     unsafe extern "C" fn destroy(obj: *mut c_void, data: *mut c_void) {
-        // SAFETY: As above.
+        // SAFETY: Each variable of these tests has four bytes.
         FREED.set((obj as usize, unsafe { data.cast::<u32>().read() }));
     }
     let object = ptr::without_provenance(8);
-    // SAFETY: As above.
+    // SAFETY: The variables are this test's alone.
     unsafe {
         raw::alloc(object, ONE, 4, GFP_KERNEL, number(7)).unwrap();
         raw::free(object, ONE, Some(destroy));

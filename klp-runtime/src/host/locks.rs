@@ -34,6 +34,9 @@ impl RawMutex {
         *owner = Some(this);
     }
 
+    /// # Safety
+    ///
+    /// This thread has locked it.
     pub(crate) unsafe fn unlock(&self) {
         *self.owner() = None;
         self.unlocked.notify_one();
@@ -57,6 +60,9 @@ impl RawSpinLock {
         machine().spinlocks.update(|locked| locked + 1);
     }
 
+    /// # Safety
+    ///
+    /// This thread has locked it.
     pub(crate) unsafe fn unlock(&self) {
         machine().spinlocks.update(|locked| locked.saturating_sub(1));
         // SAFETY: The caller has locked this lock, and with it the mutex that stands for it.

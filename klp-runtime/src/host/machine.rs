@@ -137,6 +137,10 @@ impl Machine {
     }
 
     /// `klp_shadow_get_or_alloc`, or `klp_shadow_alloc` where the caller does not want an old one.
+    ///
+    /// # Safety
+    ///
+    /// The constructor is fit for storage of that size.
     #[expect(clippy::too_many_arguments, reason = "they are the kernel's")]
     pub(crate) unsafe fn shadow_add(
         &self,
@@ -172,6 +176,11 @@ impl Machine {
         data
     }
 
+    /// `klp_shadow_free`.
+    ///
+    /// # Safety
+    ///
+    /// The destructor is that of the variable, which nobody uses any more.
     pub(crate) unsafe fn shadow_free(&self, obj: *mut c_void, id: u64, dtor: Option<ShadowDestructor>) {
         let Some(data) = self.store.borrow_mut().remove(obj, id) else { return };
         if let Some(dtor) = dtor {
@@ -181,10 +190,15 @@ impl Machine {
         self.kfree(data);
     }
 
+    /// `klp_shadow_free_all`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`shadow_free`](Self::shadow_free), of every object.
     pub(crate) unsafe fn shadow_free_all(&self, id: u64, dtor: Option<ShadowDestructor>) {
         let objects = self.store.borrow().objects(id);
         for obj in objects {
-            // SAFETY: As for one.
+            // SAFETY: The caller says of every object what `shadow_free` asks for of one.
             unsafe { self.shadow_free(obj, id, dtor) };
         }
     }

@@ -69,6 +69,10 @@ pub(crate) struct Pending;
 
 impl Pending {
     /// As the kernel's.
+    ///
+    /// # Safety
+    ///
+    /// The livepatch mutex is held.
     pub(crate) unsafe fn replace(&self, head: *mut SleepableBox) -> *mut SleepableBox {
         machine().pending.replace(head)
     }
@@ -76,30 +80,52 @@ impl Pending {
 
 pub(crate) static PENDING: Pending = Pending;
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_kmalloc`.
 pub(crate) unsafe extern "C" fn klp_glue_kmalloc(size: usize, gfp: RawGfp) -> *mut c_void {
     machine().kmalloc(size, gfp)
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_kfree`.
 pub(crate) unsafe extern "C" fn klp_glue_kfree(memory: *mut c_void) {
     machine().kfree(memory);
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_module_get`.
 pub(crate) unsafe extern "C" fn klp_glue_module_get(module: *mut c_void) {
     machine().module_get(module as usize);
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_module_put`.
 pub(crate) unsafe extern "C" fn klp_glue_module_put(module: *mut c_void) {
     machine().module_put(module as usize);
 }
 
 /// The model knows the patch whose entry it is, and takes it out itself.
+///
+/// # Safety
+///
+/// As the glue's `klp_glue_drop_reserved_state`.
 #[cfg(feature = "sim")]
 pub(crate) unsafe extern "C" fn klp_glue_drop_reserved_state() {}
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_shadow_get`.
 pub(crate) unsafe extern "C" fn klp_shadow_get(obj: *mut c_void, id: u64) -> *mut c_void {
     machine().shadow_get(obj, id)
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_shadow_alloc`.
 pub(crate) unsafe extern "C" fn klp_shadow_alloc(
     obj: *mut c_void,
     id: u64,
@@ -108,10 +134,13 @@ pub(crate) unsafe extern "C" fn klp_shadow_alloc(
     ctor: Option<ShadowConstructor>,
     ctor_data: *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: The caller's contract is that of this function.
+    // SAFETY: The constructor is fit for storage of that size, as the caller says.
     unsafe { machine().shadow_add(obj, id, size, gfp, ctor, ctor_data, false) }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_shadow_get_or_alloc`.
 pub(crate) unsafe extern "C" fn klp_shadow_get_or_alloc(
     obj: *mut c_void,
     id: u64,
@@ -120,34 +149,52 @@ pub(crate) unsafe extern "C" fn klp_shadow_get_or_alloc(
     ctor: Option<ShadowConstructor>,
     ctor_data: *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: As above.
+    // SAFETY: The constructor is fit for storage of that size, as the caller says.
     unsafe { machine().shadow_add(obj, id, size, gfp, ctor, ctor_data, true) }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_shadow_free`.
 pub(crate) unsafe extern "C" fn klp_shadow_free(obj: *mut c_void, id: u64, dtor: Option<ShadowDestructor>) {
-    // SAFETY: As above.
+    // SAFETY: The destructor is fit for the variable, as the caller says.
     unsafe { machine().shadow_free(obj, id, dtor) }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_shadow_free_all`.
 pub(crate) unsafe extern "C" fn klp_shadow_free_all(id: u64, dtor: Option<ShadowDestructor>) {
-    // SAFETY: As above.
+    // SAFETY: The destructor is fit for the variables, as the caller says.
     unsafe { machine().shadow_free_all(id, dtor) }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_object_name`.
 pub(crate) unsafe extern "C" fn klp_glue_object_name(object: *mut c_void) -> *const c_char {
-    // SAFETY: By contract an object of this imitation.
+    // SAFETY: The caller passes an object of this imitation.
     unsafe { (*object.cast::<HostObject>()).name }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_object_state`.
 pub(crate) unsafe extern "C" fn klp_glue_object_state(object: *mut c_void) -> c_int {
-    // SAFETY: As above.
+    // SAFETY: The caller passes an object of this imitation.
     unsafe { (*object.cast::<HostObject>()).state }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_get_state`.
 pub(crate) unsafe extern "C" fn klp_glue_get_state(id: c_ulong) -> *mut c_void {
     machine().natives.borrow().own(id).cast()
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_get_prev_state`.
 pub(crate) unsafe extern "C" fn klp_get_prev_state(id: c_ulong) -> *mut c_void {
     let machine = machine();
     let found = machine.natives.borrow().previous(id);
@@ -160,28 +207,45 @@ pub(crate) unsafe extern "C" fn klp_get_prev_state(id: c_ulong) -> *mut c_void {
     )
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_state_version`.
 pub(crate) unsafe extern "C" fn klp_glue_state_version(state: *mut c_void) -> c_uint {
-    // SAFETY: By contract a state of this imitation.
+    // SAFETY: The caller passes a state of this imitation.
     unsafe { (*state.cast::<HostState>()).version }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_state_data`.
 pub(crate) unsafe extern "C" fn klp_glue_state_data(state: *mut c_void) -> *mut *mut c_void {
-    // SAFETY: As above.
+    // SAFETY: The caller passes a state of this imitation.
     unsafe { &raw mut (*state.cast::<HostState>()).data }
 }
 
 /// Nobody makes a system call on the host: its registers are its arguments.
+///
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_syscall_native`.
 pub(crate) unsafe extern "C" fn klp_glue_syscall_native(registers: *const c_void, arguments: *mut [u64; 6]) {
-    // SAFETY: By contract, and as said.
+    // SAFETY: The caller passes its arguments in place of registers.
     unsafe { arguments.write(registers.cast::<[u64; 6]>().read()) }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_syscall_compat`.
 pub(crate) unsafe extern "C" fn klp_glue_syscall_compat(registers: *const c_void, arguments: *mut [u32; 6]) {
-    // SAFETY: As above.
+    // SAFETY: The caller passes its arguments in place of registers.
     unsafe { arguments.write(registers.cast::<[u32; 6]>().read()) }
 }
 
 /// Logs what [`crate::log`] prints, without the level.
+///
+/// # Safety
+///
+/// As the kernel's or the glue's `_printk`.
 pub(crate) unsafe fn _printk(
     _format: *const c_char,
     prefix: *const c_char,

@@ -17,26 +17,42 @@ pub(crate) fn klp_glue_current() -> *mut task_struct {
 }
 
 /// The thread's id where the system tells, that is on Linux; else the process'.
+///
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_task_pid`.
 pub(crate) unsafe extern "C" fn klp_glue_task_pid(_task: *const task_struct) -> c_int {
     let thread = fs::read_link("/proc/thread-self").ok();
     let id = thread.and_then(|path| path.file_name()?.to_str()?.parse().ok());
     id.unwrap_or_else(|| process::id().cast_signed())
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_task_tgid`.
 pub(crate) unsafe extern "C" fn klp_glue_task_tgid(_task: *const task_struct) -> c_int {
     process::id().cast_signed()
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_task_pid_vnr`.
 pub(crate) unsafe extern "C" fn klp_glue_task_pid_vnr(task: *const task_struct) -> c_int {
-    // SAFETY: As for that.
+    // SAFETY: The task is passed on.
     unsafe { klp_glue_task_pid(task) }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_task_tgid_vnr`.
 pub(crate) unsafe extern "C" fn klp_glue_task_tgid_vnr(task: *const task_struct) -> c_int {
-    // SAFETY: As for that.
+    // SAFETY: The task is passed on.
     unsafe { klp_glue_task_tgid(task) }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_task_comm`.
 pub(crate) unsafe extern "C" fn klp_glue_task_comm(_task: *const task_struct, comm: *mut c_char) {
     let name = fs::read("/proc/thread-self/comm").unwrap_or_default();
     for (index, byte) in name.trim_ascii_end().iter().take(15).enumerate() {
@@ -45,11 +61,17 @@ pub(crate) unsafe extern "C" fn klp_glue_task_comm(_task: *const task_struct, co
     }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_task_is_kthread`.
 pub(crate) unsafe extern "C" fn klp_glue_task_is_kthread(_task: *const task_struct) -> bool {
     false
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_task_is_group_leader`.
 pub(crate) unsafe extern "C" fn klp_glue_task_is_group_leader(task: *const task_struct) -> bool {
-    // SAFETY: As for those.
+    // SAFETY: The task is passed on.
     unsafe { klp_glue_task_pid(task) == klp_glue_task_tgid(task) }
 }

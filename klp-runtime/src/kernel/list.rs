@@ -49,7 +49,7 @@ struct Node<T> {
 
 // SAFETY: A list owns its values.
 unsafe impl<T: Send> Send for List<T> {}
-// SAFETY: As above.
+// SAFETY: A shared list gives shared references to its values, and changes nothing.
 unsafe impl<T: Sync> Sync for List<T> {}
 
 impl<T> List<T> {
@@ -94,7 +94,7 @@ impl<T> List<T> {
         let node = new_node(Node { next: None, previous, value }, gfp)?;
         match &mut self.ends {
             Some(ends) => {
-                // SAFETY: As above.
+                // SAFETY: A node of this list, which is borrowed for writing.
                 unsafe { ends.last.as_mut().next = Some(node) };
                 ends.last = node;
             }
@@ -166,12 +166,12 @@ impl<T> List<T> {
                 previous.as_mut().next = Some(next);
                 next.as_mut().previous = Some(previous);
             },
-            // SAFETY: As above.
+            // SAFETY: The node before is of this list, too.
             (Some(mut previous), None, Some(ends)) => unsafe {
                 previous.as_mut().next = None;
                 ends.last = previous;
             },
-            // SAFETY: As above.
+            // SAFETY: The node behind is of this list, too.
             (None, Some(mut next), Some(ends)) => unsafe {
                 next.as_mut().previous = None;
                 ends.first = next;
@@ -210,13 +210,15 @@ impl<T: fmt::Debug> fmt::Debug for List<T> {
 struct Rest<T>(Option<Ends<T>>);
 
 impl<T> Rest<T> {
+    /// The next node from the front.
+    ///
     /// # Safety
     ///
     /// The list is borrowed, by the iterator alone if that changes values.
     unsafe fn next(&mut self) -> Option<NonNull<Node<T>>> {
         let ends = self.0.as_mut()?;
         let node = ends.first;
-        // SAFETY: By contract.
+        // SAFETY: While the list is borrowed its nodes stay.
         match unsafe { node.as_ref().next } {
             Some(next) if node != ends.last => ends.first = next,
             _ => self.0 = None,
@@ -224,13 +226,15 @@ impl<T> Rest<T> {
         Some(node)
     }
 
+    /// The next node from the back.
+    ///
     /// # Safety
     ///
-    /// As above.
+    /// As for [`next`](Self::next).
     unsafe fn next_back(&mut self) -> Option<NonNull<Node<T>>> {
         let ends = self.0.as_mut()?;
         let node = ends.last;
-        // SAFETY: By contract.
+        // SAFETY: While the list is borrowed its nodes stay.
         match unsafe { node.as_ref().previous } {
             Some(previous) if node != ends.first => ends.last = previous,
             _ => self.0 = None,
@@ -256,7 +260,7 @@ impl<'a, T> Iterator for Iter<'a, T> {
 
 impl<T> DoubleEndedIterator for Iter<'_, T> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        // SAFETY: As above.
+        // SAFETY: The list is borrowed for 'a.
         unsafe { self.rest.next_back().map(|node| &(*node.as_ptr()).value) }
     }
 }
@@ -286,7 +290,7 @@ impl<'a, T> Iterator for IterMut<'a, T> {
 
 impl<T> DoubleEndedIterator for IterMut<'_, T> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        // SAFETY: As above.
+        // SAFETY: The list is borrowed for 'a by this alone, and each node is given once.
         unsafe { self.rest.next_back().map(|node| &mut (*node.as_ptr()).value) }
     }
 }

@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 
 use crate::module::sys;
 
-/// How bad it is, as `include/linux/kern_levels.h` has it.
+/// The level of a message, as in `include/linux/kern_levels.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// The system is unusable.
@@ -42,7 +42,7 @@ impl Level {
     }
 }
 
-/// The longest message in bytes; what is longer is cut. On the stack of the caller.
+/// The longest message in bytes; a longer one is cut. It is on the stack of the caller.
 const LONGEST: usize = 256;
 
 struct Line {
@@ -51,7 +51,7 @@ struct Line {
 }
 
 impl Line {
-    /// Adds what there is room for. Never inlined: each of the many callers would copy the loop.
+    /// Adds as much of the text as fits. Never inlined: each of the many callers would copy the loop.
     #[inline(never)]
     fn push(&mut self, text: &[u8]) {
         // `zip` ends with the shorter one, without a bounds check that could panic.

@@ -1,4 +1,4 @@
-//! Tasks: who runs.
+//! Tasks: the current one, and what identifies it.
 
 use core::ffi::{CStr, c_int};
 use core::fmt;
@@ -25,7 +25,7 @@ pub fn current() -> Current {
     Current { task, stays_in_its_task: PhantomData }
 }
 
-/// The task that runs this code: it is there for as long as it does.
+/// The task that runs this code. It exists as long as the code runs.
 pub struct Current {
     task: NonNull<task_struct>,
     stays_in_its_task: PhantomData<*mut ()>,
@@ -35,7 +35,7 @@ impl Deref for Current {
     type Target = task_struct;
 
     fn deref(&self) -> &task_struct {
-        // SAFETY: The task is running this, and can't hand its `Current` to another one.
+        // SAFETY: The task runs this code, and can't hand its `Current` to another one.
         unsafe { self.task.as_ref() }
     }
 }
@@ -46,56 +46,56 @@ impl fmt::Debug for Current {
     }
 }
 
-/// What is asked of a task may be asked in any context.
+/// Any context.
 impl task_struct {
     /// The thread's id, as the whole system knows it (`task->pid`).
     #[must_use]
     pub fn pid(&self) -> c_int {
-        // SAFETY: A reference is to a task that is there.
+        // SAFETY: The reference keeps the task.
         unsafe { sys::klp_glue_task_pid(self) }
     }
 
     /// The process' id, as the whole system knows it (`task->tgid`).
     #[must_use]
     pub fn tgid(&self) -> c_int {
-        // SAFETY: As above.
+        // SAFETY: The reference keeps the task.
         unsafe { sys::klp_glue_task_tgid(self) }
     }
 
     /// The thread's id in the PID namespace of the current task (`task_pid_vnr`): what `gettid` returns.
     #[must_use]
     pub fn pid_vnr(&self) -> c_int {
-        // SAFETY: As above.
+        // SAFETY: The reference keeps the task.
         unsafe { sys::klp_glue_task_pid_vnr(self) }
     }
 
     /// The process' id in the PID namespace of the current task (`task_tgid_vnr`): what `getpid` returns.
     #[must_use]
     pub fn tgid_vnr(&self) -> c_int {
-        // SAFETY: As above.
+        // SAFETY: The reference keeps the task.
         unsafe { sys::klp_glue_task_tgid_vnr(self) }
     }
 
-    /// The task's name. One that is being changed may come half old, half new.
+    /// The task's name. While another task changes it, the result may be part old and part new.
     #[must_use]
     pub fn comm(&self) -> Comm {
         let mut comm = Comm([0; TASK_COMM_LEN]);
-        // SAFETY: As above; there is room for a name.
+        // SAFETY: The reference keeps the task; there is room for a name.
         unsafe { sys::klp_glue_task_comm(self, comm.0.as_mut_ptr().cast()) }
         comm
     }
 
-    /// Whether it is a thread of the kernel's.
+    /// Whether it is a kernel thread.
     #[must_use]
     pub fn is_kthread(&self) -> bool {
-        // SAFETY: As above.
+        // SAFETY: The reference keeps the task.
         unsafe { sys::klp_glue_task_is_kthread(self) }
     }
 
-    /// Whether it is its process' first thread (`thread_group_leader`).
+    /// Whether it is the first thread of its process (`thread_group_leader`).
     #[must_use]
     pub fn is_group_leader(&self) -> bool {
-        // SAFETY: As above.
+        // SAFETY: The reference keeps the task.
         unsafe { sys::klp_glue_task_is_group_leader(self) }
     }
 }

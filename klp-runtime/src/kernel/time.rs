@@ -4,20 +4,20 @@ use core::ffi::c_ulong;
 
 use crate::module::sys;
 
-/// The ticks since the system was booted, or a little less: `jiffies`. It wraps: compare differences
-/// (`time_after`). On the host, see [`work::advance`](crate::work::advance).
+/// The kernel's tick counter (`jiffies`). It wraps, so compare times with [`time_after`]. Any context. On the host,
+/// [`work::advance`](crate::work::advance) advances it.
 #[must_use]
 pub fn jiffies() -> c_ulong {
     sys::klp_glue_jiffies()
 }
 
-/// How many ticks that is, rounded up: `msecs_to_jiffies`.
+/// The number of ticks in a time, rounded up (`msecs_to_jiffies`). Any context.
 #[must_use]
 pub fn msecs_to_jiffies(msecs: u32) -> c_ulong {
     sys::klp_glue_msecs_to_jiffies(msecs)
 }
 
-/// Whether time `a` is later than `b`, both in ticks, also where the counter has wrapped in between.
+/// Whether time `a` is later than `b`, both in ticks. It is right also where the counter has wrapped between them.
 #[must_use]
 pub const fn time_after(a: c_ulong, b: c_ulong) -> bool {
     b.wrapping_sub(a).cast_signed() < 0

@@ -11,6 +11,7 @@ use crate::shadow::Shadow;
 use crate::state::State;
 
 /// One table of a patch. With an init hook a copy, from which entries may be taken.
+#[doc(hidden)]
 #[repr(C)]
 #[derive(Debug)]
 pub struct Table<T> {
@@ -60,6 +61,7 @@ impl<T: Copy> Table<T> {
 ///
 /// Each table has as many entries as it says. Where an init hook sees them they
 /// are copies in the memory of `block`, else the constants of the module.
+#[doc(hidden)]
 #[repr(C)]
 #[derive(Debug)]
 pub struct PatchTables {
@@ -244,12 +246,15 @@ unsafe fn is_named(name: *const c_char, object: &CStr) -> bool {
 }
 
 /// The function with `#[klp_init]`, as the table has it.
+#[doc(hidden)]
 pub type InitHook = unsafe extern "C" fn(*mut PatchTables) -> c_int;
 
 /// The function with `#[klp_exit]`, as the table has it.
+#[doc(hidden)]
 pub type ExitHook = unsafe extern "C" fn();
 
 /// A hook: what `#[klp_init]` and `#[klp_exit]` leave in the section `klp_hooks`.
+#[doc(hidden)]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct HookEntry {

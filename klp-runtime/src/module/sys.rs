@@ -12,7 +12,7 @@ pub(crate) type RawGfp = c_uint;
 /// Calls the Rust function that is the first argument, with the rest; what
 /// `crate::sysfs` gives the kernel.
 pub(crate) type CallShow = unsafe extern "C" fn(show: *const c_void, page: *mut u8, size: usize) -> isize;
-/// As above, for a file that is written to.
+/// Calls the Rust function that is the first argument with a text that was written to a file.
 pub(crate) type CallStore = unsafe extern "C" fn(store: *const c_void, text: *const u8, len: usize) -> isize;
 
 /// `klp_shadow_ctor_t`.
@@ -109,7 +109,7 @@ mod kernel {
         ///
         /// The livepatch mutex is held.
         pub(crate) unsafe fn replace(&self, head: *mut SleepableBox) -> *mut SleepableBox {
-            // SAFETY: By contract nobody else is here.
+            // SAFETY: The caller holds the livepatch mutex, so nobody else is here.
             unsafe { self.0.get().replace(head) }
         }
     }
@@ -193,11 +193,11 @@ mod kernel {
         }
     }
 
-    /// The glue's `struct klp_glue_spinlock`, as above.
+    /// The glue's `struct klp_glue_spinlock`, which asserts that it is no larger.
     #[repr(C)]
     pub(crate) struct RawSpinLock(UnsafeCell<[u64; 32]>);
 
-    // SAFETY: As above.
+    // SAFETY: The kernel's functions are for any processor.
     unsafe impl Sync for RawSpinLock {}
 
     impl RawSpinLock {
@@ -222,11 +222,11 @@ mod kernel {
         }
     }
 
-    /// The glue's `struct klp_glue_work`, as above.
+    /// The glue's `struct klp_glue_work`, which asserts that it is no larger.
     #[repr(C)]
     pub(crate) struct RawWork(UnsafeCell<[u64; 48]>);
 
-    // SAFETY: As above.
+    // SAFETY: The glue's lock lets one caller at a time make it; the kernel's functions are for any task.
     unsafe impl Sync for RawWork {}
 
     impl RawWork {
@@ -236,6 +236,11 @@ mod kernel {
 
         /// Schedules it; always with the same function.
         pub(crate) fn schedule(&'static self, function: fn(), msecs: u32) -> bool {
+            /// Calls the function.
+            ///
+            /// # Safety
+            ///
+            /// It is the pointer of a `fn()`.
             unsafe extern "C" fn call(function: *const c_void) {
                 // SAFETY: The function that was given below.
                 let function = unsafe { core::mem::transmute::<*const c_void, fn()>(function) };
@@ -248,7 +253,7 @@ mod kernel {
         }
 
         pub(crate) fn cancel_sync(&'static self) -> bool {
-            // SAFETY: As above.
+            // SAFETY: Zeroed storage, or the glue's work, borrowed for good.
             unsafe { klp_glue_work_cancel_sync(self.0.get().cast()) }
         }
     }

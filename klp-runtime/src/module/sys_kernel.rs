@@ -1,4 +1,4 @@
-//! What the engine needs of the kernel, by what the runtime calls of it.
+//! What the engine needs of the kernel, by the functions in [`sys`](crate::module::sys).
 
 use core::ffi::c_void;
 use core::ptr;
@@ -20,7 +20,7 @@ unsafe impl Kernel for SysKernel {
     }
 
     unsafe fn free(&self, memory: *mut c_void) {
-        // SAFETY: The caller promises what the trait asks for.
+        // SAFETY: The engine frees what `alloc` gave it once, and null is freed by doing nothing.
         unsafe { sys::klp_glue_kfree(memory) }
     }
 
@@ -31,27 +31,28 @@ unsafe impl Kernel for SysKernel {
 
     fn shadow_alloc(&self, obj: *mut c_void, id: u64, size: usize) -> *mut c_void {
         let gfp = crate::alloc::GFP_KERNEL.raw();
-        // SAFETY: The object's address is not followed; the data are zeroed where there is no constructor.
+        // SAFETY: The object's address is not followed, and the data are zeroed where there is no constructor.
         unsafe { sys::klp_shadow_alloc(obj, id, size, gfp, None, ptr::null_mut()) }
     }
 
     unsafe fn shadow_free(&self, obj: *mut c_void, id: u64) {
-        // SAFETY: The caller promises what the trait asks for.
+        // SAFETY: The engine uses the variable no more.
         unsafe { sys::klp_shadow_free(obj, id, None) }
     }
 
     unsafe fn shadow_free_all(&self, entry: &ShadowEntry) {
-        // SAFETY: The entry is true, nobody uses the variables, and the livepatch mutex is held.
+        // SAFETY: The engine passes an entry of a loaded patch whose variables nobody uses any more, and holds
+        // the livepatch mutex.
         unsafe { shadow::free_all(entry) }
     }
 
     unsafe fn pin(&self, module: *mut c_void) {
-        // SAFETY: The caller promises what the trait asks for.
+        // SAFETY: The engine passes a module that is loaded.
         unsafe { sys::klp_glue_module_get(module) }
     }
 
     unsafe fn unpin(&self, module: *mut c_void) {
-        // SAFETY: The caller promises what the trait asks for.
+        // SAFETY: The engine gives back a reference that `pin` took.
         unsafe { sys::klp_glue_module_put(module) }
     }
 

@@ -13,10 +13,10 @@ use crate::object::ObjectContext;
 ///
 /// Declared with [`#[klp_state(id = …, version = …, native)]`](macro@crate::klp_state)
 /// on a struct. The kernel compares versions when a patch is enabled, and does
-/// nothing else: no callback belongs to such a state, so its change is made and
-/// taken back by the callbacks of an [`Object`](crate::object::Object), by the
-/// author's own protocol with the other patches. Where all patches are written
-/// with klp, a [`State`](crate::state::State) does that.
+/// nothing else: such a state has no callbacks. The callbacks of an
+/// [`Object`](crate::object::Object) make its change and take it back, by a
+/// protocol that the authors of all patches agree on. Where all patches are
+/// written with klp, use a [`State`](crate::state::State), which needs none.
 pub trait NativeState: 'static {
     /// The state's id.
     const ID: c_ulong;
@@ -26,7 +26,7 @@ pub trait NativeState: 'static {
     /// This patch's entry of the state, by the kernel's `klp_get_state`; `None`
     /// where the init hook has left it out.
     ///
-    /// Any context as long as the patch is loaded.
+    /// Any context.
     #[must_use]
     fn get<'a>() -> Option<KernelState<'a>> {
         // SAFETY: The patch is this module's.
@@ -36,9 +36,9 @@ pub trait NativeState: 'static {
     /// The entry of the patch enabled last, before the one in transition, that
     /// lists the state, by the kernel's `klp_get_prev_state`.
     ///
-    /// In callbacks of an object, which the argument is proof of: the livepatch
-    /// mutex is held there. The kernel warns where a callback is called outside of
-    /// a transition: as a module comes or goes.
+    /// Only in a callback of an object, where the livepatch mutex is held: the
+    /// argument proves it. Outside of a transition, when a module comes or goes, the
+    /// kernel logs a warning.
     #[must_use]
     fn previous<'a>(object: &'a ObjectContext<'_>) -> Option<KernelState<'a>> {
         let _ = object;
@@ -66,20 +66,20 @@ impl KernelState<'_> {
         unsafe { sys::klp_glue_state_version(self.state.as_ptr()) }
     }
 
-    /// What the patch keeps there: null, or what [`set_data`](Self::set_data) has left.
+    /// The pointer that the patch keeps there: null, or that of [`set_data`](Self::set_data).
     #[must_use]
     pub fn data(&self) -> *mut c_void {
         self.slot().load(Ordering::Acquire)
     }
 
-    /// Keeps a pointer there, which C patches see as `data`. Memory that it
-    /// points to is the author's to free.
+    /// Keeps a pointer there, which C patches see as `data`. The author frees the
+    /// memory that it points to.
     pub fn set_data(&self, data: *mut c_void) {
         self.slot().store(data, Ordering::Release);
     }
 
     fn slot(&self) -> &AtomicPtr<c_void> {
-        // SAFETY: As above; a pointer that klp patches access in this way only, and C patches under
+        // SAFETY: An entry of a loaded patch, whose data are a pointer that klp patches access in this way only, and C patches under
         // the livepatch mutex.
         unsafe { AtomicPtr::from_ptr(sys::klp_glue_state_data(self.state.as_ptr())) }
     }
@@ -92,6 +92,7 @@ impl fmt::Debug for KernelState<'_> {
 }
 
 /// One state of the kernel's own table: what `#[klp_state(…, native)]` leaves in the section `klp_natives`.
+#[doc(hidden)]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct NativeEntry {

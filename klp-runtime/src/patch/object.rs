@@ -7,7 +7,7 @@ use core::{fmt, ptr};
 use crate::error::Result;
 use crate::module::sys;
 
-/// A part of the kernel that a patch changes, vmlinux or a module, with callbacks of its own.
+/// A part of the kernel that a patch changes, vmlinux or a module, and the patch's callbacks for it.
 ///
 /// Implement it with [`#[klp_object(name = …)]`](macro@crate::klp_object) on the
 /// `impl` block. Only the methods that are written become callbacks, and the
@@ -16,12 +16,14 @@ use crate::module::sys;
 /// These are the kernel's own callbacks, with the kernel's own meaning
 /// (`Documentation/livepatch/callbacks.rst`): they are called each time that the
 /// patch is enabled or disabled while the object is loaded, and each time that
-/// the object is loaded or unloaded while the patch is enabled; of a patch that
-/// is replaced none is called. A change that outlives a patch belongs in a
+/// the object is loaded or unloaded while the patch is enabled. The kernel calls
+/// none of a patch that is replaced. A change that outlives a patch belongs in a
 /// [`State`](crate::state::State).
 ///
 /// All run in process context and may sleep. The kernel's livepatch mutex is
-/// held: they must not enable or disable patches.
+/// held: they must not enable or disable patches, load or unload modules
+/// (`request_module`), or wait for a task that does, or every later load of a
+/// module hangs.
 ///
 /// With states in the same patch, `pre_patch` and `post_patch` of vmlinux come
 /// after those of the states, `pre_unpatch` and `post_unpatch` before them. The
@@ -32,15 +34,15 @@ use crate::module::sys;
     note = "write `#[klp_object(name = \"…\")]` above `impl Object for {Self} {{ … }}`"
 )]
 pub trait Object: 'static {
-    /// The module's name; none for vmlinux.
+    /// The module's name; `None` for vmlinux.
     const NAME: Option<&'static CStr>;
 
     /// None of the object's functions is redirected yet.
     ///
     /// # Errors
     ///
-    /// An error refuses what was about to happen: the patch is not enabled, or
-    /// the module is not loaded. [`post_unpatch`](Self::post_unpatch) is not called then.
+    /// With an error the patch is not enabled, or the module is not loaded, and
+    /// [`post_unpatch`](Self::post_unpatch) is not called.
     fn pre_patch(object: &ObjectContext<'_>) -> Result {
         let _ = object;
         Ok(())
@@ -63,10 +65,10 @@ pub trait Object: 'static {
     }
 }
 
-/// What a module is doing, as the kernel's `enum module_state` has it.
+/// The state of a module, as the kernel's `enum module_state` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModuleState {
-    /// Its init function has succeeded.
+    /// Its init function has returned.
     Live,
     /// It is about to run its init function, or runs it.
     Coming,
@@ -83,7 +85,7 @@ pub struct ObjectContext<'a> {
 }
 
 impl ObjectContext<'_> {
-    /// The module's name; none for vmlinux.
+    /// The module's name; `None` for vmlinux.
     #[must_use]
     pub fn name(&self) -> Option<&CStr> {
         // SAFETY: The object is the kernel's, as long as the call.
@@ -92,10 +94,10 @@ impl ObjectContext<'_> {
         (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) })
     }
 
-    /// What the module is doing; none for vmlinux.
+    /// The state of the module; `None` for vmlinux.
     #[must_use]
     pub fn module_state(&self) -> Option<ModuleState> {
-        // SAFETY: As above.
+        // SAFETY: The object is the kernel's, as long as the call.
         match unsafe { sys::klp_glue_object_state(self.object) } {
             0 => Some(ModuleState::Live),
             1 => Some(ModuleState::Coming),
@@ -116,12 +118,15 @@ impl fmt::Debug for ObjectContext<'_> {
 }
 
 /// `pre_patch` of the kernel's `struct klp_callbacks`; gets a `struct klp_object`.
+#[doc(hidden)]
 pub type FallibleObjectCallback = unsafe extern "C" fn(*mut c_void) -> c_int;
 
 /// The other callbacks of the kernel's `struct klp_callbacks`.
+#[doc(hidden)]
 pub type ObjectCallback = unsafe extern "C" fn(*mut c_void);
 
 /// One object with callbacks: what `#[klp_object]` leaves in the section `klp_objects`.
+#[doc(hidden)]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ObjectEntry {
@@ -165,6 +170,10 @@ impl ObjectEntry {
 }
 
 /// Calls `O::pre_patch`.
+///
+/// # Safety
+///
+/// The kernel calls it, with a `struct klp_object`.
 #[doc(hidden)]
 pub unsafe extern "C" fn object_pre_patch<O: Object>(object: *mut c_void) -> c_int {
     match O::pre_patch(&ObjectContext { object, marker: PhantomData }) {
@@ -176,6 +185,10 @@ pub unsafe extern "C" fn object_pre_patch<O: Object>(object: *mut c_void) -> c_i
 macro_rules! trampoline {
     ($name:ident, $method:ident) => {
         #[doc = concat!("Calls `O::", stringify!($method), "`.")]
+        ///
+        /// # Safety
+        ///
+        /// The kernel calls it, with a `struct klp_object`.
         #[doc(hidden)]
         pub unsafe extern "C" fn $name<O: Object>(object: *mut c_void) {
             O::$method(&ObjectContext { object, marker: PhantomData });

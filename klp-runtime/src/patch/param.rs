@@ -1,4 +1,4 @@
-//! Module parameters: set when the module is loaded, and by sysfs.
+//! Module parameters, which are set when the module is loaded and by sysfs.
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_uint};
@@ -14,7 +14,7 @@ use klp_format::ParamKind;
 /// use klp_runtime::prelude::*;
 /// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
 ///
-/// /// How many times it is tried.
+/// /// How many times to try.
 /// #[klp_param(permissions = 0o644)]
 /// static TRIES: Param<u32> = Param::new(3);
 ///
@@ -34,13 +34,13 @@ pub struct Param<T>(UnsafeCell<T>);
 unsafe impl<T: ParamType> Sync for Param<T> {}
 
 impl<T: ParamType> Param<T> {
-    /// A parameter with the value that it has where none is given.
+    /// A parameter with a default value.
     #[must_use]
     pub const fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }
 
-    /// The value now. Any context; a parameter that sysfs may write to changes at any time.
+    /// The current value. Any context; a parameter that sysfs may write to can change at any time.
     #[inline]
     #[must_use]
     pub fn get(&self) -> T {
@@ -51,7 +51,7 @@ impl<T: ParamType> Param<T> {
     /// Sets the value, which sysfs shows. Any context.
     #[inline]
     pub fn set(&self, value: T) {
-        // SAFETY: As for `get`.
+        // SAFETY: One aligned store, which does not tear where the kernel reads meanwhile.
         unsafe { self.0.get().write_volatile(value) }
     }
 }
@@ -68,11 +68,11 @@ impl<T: ParamType + fmt::Debug> fmt::Debug for Param<T> {
 /// use klp_runtime::prelude::*;
 /// # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
 ///
-/// /// The processes that are looked at.
+/// /// The processes to watch.
 /// #[klp_param]
 /// static PIDS: ParamArray<i32, 16> = ParamArray::new([0; 16]);
 ///
-/// fn is_looked_at(pid: i32) -> bool {
+/// fn is_watched(pid: i32) -> bool {
 ///     PIDS.iter().any(|other| other == pid)
 /// }
 /// # fn main() {}
@@ -83,11 +83,12 @@ pub struct ParamArray<T, const N: usize> {
     values: [UnsafeCell<T>; N],
 }
 
-// SAFETY: As for `Param`, for each value.
+// SAFETY: The length and each value are one aligned word or less, by volatile loads and stores that do not
+// tear.
 unsafe impl<T: ParamType, const N: usize> Sync for ParamArray<T, N> {}
 
 impl<T: ParamType, const N: usize> ParamArray<T, N> {
-    /// A parameter of which no value is given, with room for these.
+    /// A parameter without values, with room for as many as these. `values` fills the room.
     #[must_use]
     pub const fn new(values: [T; N]) -> Self {
         // SAFETY: A cell has the layout of what is in it; `T` is `Copy`, so nothing is dropped twice.
@@ -95,7 +96,7 @@ impl<T: ParamType, const N: usize> ParamArray<T, N> {
         Self { len: UnsafeCell::new(0), values }
     }
 
-    /// How many values were given.
+    /// The number of values that were given.
     #[must_use]
     pub fn len(&self) -> usize {
         // SAFETY: The kernel writes whole values of the type.
@@ -103,7 +104,7 @@ impl<T: ParamType, const N: usize> ParamArray<T, N> {
         (len as usize).min(N)
     }
 
-    /// Whether none was given.
+    /// Whether no value was given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -113,15 +114,15 @@ impl<T: ParamType, const N: usize> ParamArray<T, N> {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<T> {
         let value = self.values.get(index).filter(|_| index < self.len())?;
-        // SAFETY: As for `Param::get`.
+        // SAFETY: The kernel writes whole values of the type.
         Some(unsafe { value.get().read_volatile() })
     }
 
-    /// Sets one of the values that were given; whether there is such a one.
+    /// Sets one of the values that were given. Returns false, and sets nothing, where the index is too high.
     pub fn set(&self, index: usize, value: T) -> bool {
         let place = self.values.get(index).filter(|_| index < self.len());
         if let Some(place) = place {
-            // SAFETY: As for `Param::set`.
+            // SAFETY: One aligned store, which does not tear where the kernel reads meanwhile.
             unsafe { place.get().write_volatile(value) }
         }
         place.is_some()
@@ -139,7 +140,7 @@ impl<T: ParamType + fmt::Debug, const N: usize> fmt::Debug for ParamArray<T, N> 
     }
 }
 
-/// A type that the kernel has parameters of: `include/linux/moduleparam.h`.
+/// A type of the kernel's module parameters (`include/linux/moduleparam.h`).
 ///
 /// # Safety
 ///
@@ -160,7 +161,7 @@ pub unsafe trait ParamType: Copy + 'static {
 
 macro_rules! kinds {
     ($($ty:ty = $kind:ident,)*) => {$(
-        // SAFETY: On the architectures that there are these are the C types.
+        // SAFETY: On x86-64 these are the C types that the kernel has for the kinds.
         unsafe impl ParamType for $ty {
             const KIND: ParamKind = ParamKind::$kind;
         }
@@ -177,7 +178,7 @@ kinds! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HexInt(pub u32);
 
-/// The kernel's `invbool`: a `bool` that sysfs shows, and takes, the other way round.
+/// The kernel's `invbool`: a `bool` whose opposite sysfs shows and takes.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InvBool(pub bool);
@@ -197,7 +198,7 @@ unsafe impl ParamType for CharP {
 }
 
 impl CharP {
-    /// A string that is there where none is given.
+    /// The default string.
     #[must_use]
     pub const fn new(text: &'static CStr) -> Self {
         Self(text.as_ptr())
@@ -226,7 +227,7 @@ impl fmt::Debug for CharP {
 pub trait Parameter: Sync {
     /// The type of its values.
     type Type: ParamType;
-    /// How many values of an array there may be; 0 for one that is no array.
+    /// The most values of an array; 0 for a single value.
     const LEN: usize;
 }
 

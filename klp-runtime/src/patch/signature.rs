@@ -1,4 +1,4 @@
-//! What a replacement's parameters and its return value are, as numbers of [`Class`]: the build compares
+//! The classes of a replacement's parameters and return value, as numbers of [`Class`]. The build compares
 //! them with the kernel's own types.
 
 use core::ffi::c_void;
@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 
 use klp_format::{Class, ClassKind};
 
-/// A type whose values are passed in a way that is known.
+/// A type whose class is known beside its size.
 pub trait PassedAs {
     /// The kind.
     const KIND: ClassKind;
@@ -22,7 +22,7 @@ impl<T: PassedAs> TypeClass<T> {
     pub const CLASS: u64 = class::<T>(T::KIND);
 }
 
-/// What is known of all other types: structures of the author's own.
+/// The class of all other types, such as structures of the author's own: only their size is known.
 pub trait AnyType {
     /// The number in the manifest.
     const CLASS: u64;

@@ -22,7 +22,9 @@ use crate::layout::KlpData;
 /// patches share therefore belong in `Data`.
 ///
 /// All callbacks run in process context and may sleep. The kernel's livepatch
-/// mutex is held: they must not enable or disable patches.
+/// mutex is held: they must not enable or disable patches, load or unload
+/// modules (`request_module`), or wait for a task that does, or every later load
+/// of a module hangs.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a state",
     label = "not a state",
@@ -72,12 +74,12 @@ pub trait State: DeclaredState {
         let _ = (cx, data, from);
     }
 
-    /// Calls `f` with the state's data, from anywhere in the patch's code; `None`
-    /// while the state is not live.
+    /// Calls `f` with the state's data, from anywhere in the patch's code. `None`, without calling it, unless the
+    /// patch provides the live state ([S18](crate::lifecycle#s18)): in an init hook, for a state that the init hook
+    /// left out, while `pre_patch` makes the data, and after the patch was disabled or replaced.
     ///
-    /// One load and a comparison. Code that the patch redirects to may always
-    /// call it; code that runs on its own (a timer, a thread) must have been
-    /// stopped in [`post_unpatch`](Self::post_unpatch) at the latest.
+    /// One load and a comparison. The data stay while `f` runs: they are dropped once no task runs the patch's
+    /// functions and its works and files of sysfs are stopped ([S17](crate::lifecycle#s17)).
     #[inline]
     fn with_data<R>(f: impl FnOnce(&Self::Data) -> R) -> Option<R> {
         // SAFETY: `__SLOT` is the address of a static.
@@ -173,6 +175,7 @@ impl fmt::Debug for StateContext<'_> {
 }
 
 /// `#[klp_state(…, block_disable)]`.
+#[doc(hidden)]
 pub const BLOCK_DISABLE: u32 = abi::STATE_BLOCK_DISABLE;
 
 impl StateEntry {
@@ -230,6 +233,11 @@ impl StateEntry {
 }
 
 /// Calls `S::pre_patch` and puts what it returns at `data`.
+///
+/// # Safety
+///
+/// The engine calls it, with a context that lives as long as the call and storage of the layout that the entry asks
+/// for.
 #[doc(hidden)]
 pub unsafe extern "C" fn pre_patch<S: State>(cx: *const RawStateContext, data: *mut c_void) -> c_int {
     // SAFETY: The engine passes a context that lives as long as the call.
@@ -246,10 +254,14 @@ pub unsafe extern "C" fn pre_patch<S: State>(cx: *const RawStateContext, data: *
 macro_rules! trampoline {
     ($name:ident) => {
         #[doc = concat!("Calls `S::", stringify!($name), "`.")]
+        ///
+        /// # Safety
+        ///
+        /// The engine calls it, with a context that lives as long as the call and the data of the live state.
         #[doc(hidden)]
         pub unsafe extern "C" fn $name<S: State>(cx: *const RawStateContext, data: *mut c_void) {
-            // SAFETY: The engine passes a context that lives as long as the
-            // call, and data of a live state, made by a `pre_patch` of the same layout.
+            // SAFETY: The engine passes a context that lives as long as the call, and data of a live state,
+            // made by a `pre_patch` or a `migrate` of the same layout.
             unsafe { S::$name(&StateContext(&*cx), &*data.cast::<S::Data>()) }
         }
     };
@@ -260,9 +272,14 @@ trampoline!(pre_unpatch);
 trampoline!(post_unpatch);
 
 /// Calls `S::take_over`.
+///
+/// # Safety
+///
+/// The engine calls it, with a context that lives as long as the call and the data of the live state.
 #[doc(hidden)]
 pub unsafe extern "C" fn take_over<S: State>(cx: *const RawStateContext, data: *mut c_void, from: u32) {
-    // SAFETY: As for the other callbacks.
+    // SAFETY: The engine passes a context that lives as long as the call, and data of a live state, made by a
+    // `pre_patch` or a `migrate` of the same layout.
     unsafe { S::take_over(&StateContext(&*cx), &*data.cast::<S::Data>(), from) }
 }
 
@@ -280,6 +297,11 @@ impl Migration {
 }
 
 /// Calls `S::migrate` and puts what it returns at `new`.
+///
+/// # Safety
+///
+/// The engine calls it, with a context that lives as long as the call, data of the layout of the entry's
+/// `from`, and storage of the layout that the entry asks for.
 unsafe extern "C" fn migrate<S: Migrate>(
     cx: *const RawStateContext,
     old: *const c_void,
@@ -298,6 +320,10 @@ unsafe extern "C" fn migrate<S: Migrate>(
 }
 
 /// Drops `S::Data` in place.
+///
+/// # Safety
+///
+/// The engine calls it once for data that `pre_patch` or `migrate` made.
 unsafe extern "C" fn drop_data<S: State>(data: *mut c_void) {
     // SAFETY: The engine calls it once for data that `pre_patch` made.
     unsafe { data.cast::<S::Data>().drop_in_place() }

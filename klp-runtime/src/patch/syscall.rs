@@ -1,21 +1,21 @@
-//! System calls: what [`#[klp_syscall]`](macro@crate::klp_syscall) makes of the caller's registers.
+//! System calls: the arguments that [`#[klp_syscall]`](macro@crate::klp_syscall) takes from registers.
 
 use core::ffi::c_long;
 
-/// What can be an argument of a system call: integers and pointers.
+/// A type that can be an argument of a system call: integers and pointers.
 ///
-/// Implemented for types of a patch's own, it takes the place of the kernel's casts.
+/// Implement it for your own types where the kernel casts the argument.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be an argument of a system call",
     label = "neither an integer nor a pointer",
     note = "write an integer, or a pointer of the caller's: registers hold nothing else"
 )]
 pub trait Argument {
-    /// Of a register of a 64-bit program.
+    /// The argument in a register of a 64-bit program.
     fn from_native(register: u64) -> Self;
 
-    /// Of a register of a 32-bit program: extended with its sign for `c_long`, with zeroes for all
-    /// else, as the kernel's wrappers do (`arch/x86/include/asm/syscall_wrapper.h`).
+    /// The argument in a register of a 32-bit program. The kernel's wrappers extend it with its sign for
+    /// `c_long`, with zeroes for every other type (`arch/x86/include/asm/syscall_wrapper.h`).
     fn from_compat(register: u32) -> Self;
 }
 
@@ -89,11 +89,11 @@ pub mod arguments {
     ///
     /// # Safety
     ///
-    /// `registers` is what the kernel gives a wrapper of a system call.
+    /// `registers` is the argument that the kernel gives a wrapper of a 64-bit system call.
     #[must_use]
     pub unsafe fn native(registers: *const c_void) -> [u64; 6] {
         let mut arguments = [0; 6];
-        // SAFETY: By contract.
+        // SAFETY: The caller passes the registers of a 64-bit system call.
         unsafe { sys::klp_glue_syscall_native(registers, &mut arguments) };
         arguments
     }
@@ -102,11 +102,11 @@ pub mod arguments {
     ///
     /// # Safety
     ///
-    /// As above.
+    /// `registers` is the argument that the kernel gives a wrapper of a 32-bit system call.
     #[must_use]
     pub unsafe fn compat(registers: *const c_void) -> [u32; 6] {
         let mut arguments = [0; 6];
-        // SAFETY: By contract.
+        // SAFETY: The caller passes the registers of a 32-bit system call.
         unsafe { sys::klp_glue_syscall_compat(registers, &mut arguments) };
         arguments
     }

@@ -256,6 +256,10 @@ pub(crate) unsafe fn free_all(entry: &ShadowEntry) {
 }
 
 /// In place of a sleepable destructor, under the shadow lock: keeps the box for later.
+///
+/// # Safety
+///
+/// `data` is a sleepable variable that its slot gives up, and the livepatch mutex is held.
 unsafe extern "C" fn collect(_obj: *mut c_void, data: *mut c_void) {
     // SAFETY: A sleepable variable holds a pointer to its box, which the slot's owner gives up.
     unsafe {
@@ -270,7 +274,7 @@ unsafe extern "C" fn collect(_obj: *mut c_void, data: *mut c_void) {
 ///
 /// The box is no longer in the store and `destroy` is its payload's.
 unsafe fn destroy_boxed(boxed: *mut SleepableBox, destroy: Option<crate::abi::ShadowDestructor>) {
-    // SAFETY: By contract the box is ours alone.
+    // SAFETY: A box that is not in the store is its caller's alone, from one allocation with its payload.
     unsafe {
         if let Some(destroy) = destroy {
             destroy((*boxed).obj, boxed.byte_add(SleepableBox::PAYLOAD_OFFSET).cast());
@@ -302,6 +306,11 @@ unsafe fn payload<T: Shadow>(data: *mut c_void) -> *const T {
 
 /// The type's `Drop` as the kernel calls it; none where dropping does nothing.
 const fn destructor<T: Shadow>() -> Option<crate::abi::ShadowDestructor> {
+    /// Drops one in place.
+    ///
+    /// # Safety
+    ///
+    /// `data` is a `T` that nobody uses any more.
     unsafe extern "C" fn drop_one<T>(_obj: *mut c_void, data: *mut c_void) {
         // SAFETY: The kernel calls it once, for a variable of this type.
         unsafe { data.cast::<T>().drop_in_place() }

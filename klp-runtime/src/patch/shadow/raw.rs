@@ -31,7 +31,7 @@
 //! let leak = core::ptr::without_provenance_mut(0x2000);
 //! remember(object, leak)?;
 //! let found = raw::get(object, LEAK).unwrap();
-//! // SAFETY: As above.
+//! // SAFETY: `remember` has left a pointer there.
 //! assert_eq!(unsafe { found.cast::<*mut c_void>().read() }, leak);
 //! // SAFETY: The pointer that was found is used no more.
 //! unsafe { raw::free_all(LEAK, None) };
@@ -168,6 +168,11 @@ pub(super) unsafe fn add<F: FnOnce(NonNull<c_void>) -> Result>(
         error: Error,
     }
 
+    /// Calls `init` once.
+    ///
+    /// # Safety
+    ///
+    /// `constructor` is a `Constructor<F>` that nobody else uses.
     unsafe extern "C" fn construct<F: FnOnce(NonNull<c_void>) -> Result>(
         _obj: *mut c_void,
         data: *mut c_void,
