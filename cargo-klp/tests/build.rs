@@ -246,7 +246,8 @@ unsafe extern \"C\" {{ fn no_kernel_has_this(); }}
 unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ unsafe {{ no_kernel_has_this() }}; 0 }}
 "
     ));
-    assert_refused(patch.build(), 1, &["modpost", "no_kernel_has_this"]);
+    let why = "src/lib.rs:7: `no_kernel_has_this` does not exist as a symbol: it may be an inline function or a macro";
+    assert_refused(patch.build(), 1, &[why]);
 }
 
 /// What a linker or the compiler lost would be: a line of the manifest without its entry.
@@ -664,8 +665,8 @@ fn modules_of_this_test() -> Vec<PathBuf> {
     releases.map(|release| release.join(&name).join(format!("{name}.ko"))).filter(|ko| ko.exists()).collect()
 }
 
-/// Code that objtool warns of, and an undefined symbol that modpost was told to let pass: what was refused
-/// once is refused again, and leaves no module.
+/// Code that objtool warns of, and a call of what modpost says is gone after init: what was refused once is
+/// refused again, and leaves no module.
 #[test]
 fn what_was_refused_is_refused_again() {
     let by_objtool = Probe::new(&format!("{LIVEPATCH}{UNSEALED}"));
@@ -675,15 +676,15 @@ fn what_was_refused_is_refused_again() {
     }
     let by_modpost = Probe::new(&format!(
         "{LIVEPATCH}
-unsafe extern \"C\" {{ fn no_kernel_has_this(); }}
+#[inline(never)]
+#[unsafe(link_section = \".init.text\")]
+fn gone(number: usize) -> c_int {{ core::hint::black_box(number) as c_int }}
 #[klp_func(symbol = \"cmdline_proc_show\")]
-unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ unsafe {{ no_kernel_has_this() }}; 0 }}
+unsafe extern \"C\" fn f(m: *mut seq_file, _v: *mut c_void) -> c_int {{ gone(m.addr()) }}
 "
     ));
     for _ in 0..3 {
-        let mut build = by_modpost.build();
-        build.env("KBUILD_MODPOST_WARN", "1");
-        assert_refused(build, 1, &["WARNING: modpost", "no_kernel_has_this"]);
+        assert_refused(by_modpost.build(), 1, &["WARNING: modpost", "section mismatch"]);
         assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
     }
 }
@@ -946,4 +947,81 @@ fn names_that_two_modules_would_have() {
         "renamed",
         &["makes old_name.ko, and the package `renamed` is the module renamed", "obj-m := renamed.o"],
     );
+}
+
+/// As gcc does it for the kernel's own code: a warning from CONFIG_FRAME_WARN on. Half of a stack is too much.
+#[test]
+fn frames_are_held_against_the_stack() {
+    let patch = |bytes: u32| {
+        Probe::new(&format!(
+            "{LIVEPATCH}
+#[inline(never)]
+fn fill(buffer: &mut [u8; {bytes}], value: u8) {{
+    buffer.iter_mut().enumerate().for_each(|(index, byte)| *byte = value.wrapping_add(index as u8));
+}}
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn large(_m: *mut seq_file, v: *mut c_void) -> c_int {{
+    let mut buffer = [0; {bytes}];
+    fill(&mut buffer, v.addr() as u8);
+    core::hint::black_box(&buffer)[v.addr() % {bytes}].into()
+}}
+"
+        ))
+    };
+    let said = |bytes: u32| result(&mut patch(bytes).build());
+    let (code, quiet) = said(1500);
+    assert!(code == 0 && !quiet.contains("warning"), "{quiet}");
+    let (code, warned) = said(3000);
+    let warning = "warning: src/lib.rs:9: `frames_are_held_against_the_stack::large` takes 30";
+    assert!(code == 0 && warned.contains(warning) && warned.contains("2048 (CONFIG_FRAME_WARN)"), "{warned}");
+    for bytes in [12000, 24000] {
+        let (code, refused) = said(bytes);
+        let fault =
+            format!("src/lib.rs:9: `frames_are_held_against_the_stack::large` takes {}", bytes / 1000);
+        assert!(
+            code == 1 && refused.contains(&fault) && refused.contains("a task has 16384 bytes"),
+            "{refused}"
+        );
+        assert!(!refused.contains("objtool"), "{refused}");
+    }
+}
+
+/// What the compiler calls by itself, and what C's headers have: each with its place and what to write.
+#[test]
+fn symbols_that_no_kernel_has() {
+    let patch = Probe::new(&format!(
+        "{LIVEPATCH}
+unsafe extern \"C\" {{ fn cmdline_proc_show(m: *mut seq_file, v: *mut c_void) -> c_int; fn spin_lock(); }}
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(m: *mut seq_file, v: *mut c_void) -> c_int {{
+    let float = v.addr() as f64 * 1.5;
+    let large = (v.addr() as u128) << 64 | 7;
+    let half = (large / (m.addr() as u128 | 1)) as c_int;
+    unsafe {{ spin_lock() }};
+    float as c_int + half + unsafe {{ cmdline_proc_show(m, v) }}
+}}
+"
+    ));
+    let texts = [
+        "src/lib.rs:8: `__floatundidf` is called for floating-point numbers",
+        "src/lib.rs:10: `__udivti3` is called to multiply, divide or shift 128-bit numbers",
+        "src/lib.rs:11: `spin_lock` does not exist as a symbol: it may be an inline function or a macro",
+        "src/lib.rs:12: `cmdline_proc_show` exists, and is not exported: declare it",
+    ];
+    assert_refused(patch.build(), 1, &texts);
+}
+
+/// A note of rustc's that names a C file is not a tool's warning.
+#[test]
+fn warnings_of_rustc_are_not_those_of_tools() {
+    let patch = Probe::new(&format!(
+        "{LIVEPATCH}
+#[deprecated(note = \"see fs/proc/cmdline.c: it is not needed\")]
+fn old() -> c_int {{ 3 }}
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ old() }}
+"
+    ));
+    let (code, said) = result(&mut patch.build());
+    assert!(code == 0 && said.contains("see fs/proc/cmdline.c: it is not needed"), "{said}");
 }

@@ -39,6 +39,8 @@ pub(super) struct Product {
     profile: &'static str,
     directory: &'static str,
     environment: &'static [(&'static str, &'static str)],
+    /// The debug information.
+    debug: &'static str,
     config: &'static [&'static str],
 }
 
@@ -54,15 +56,17 @@ impl Product {
             ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
             ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
             ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
-            ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
             ("CARGO_PROFILE_RELEASE_STRIP", "none"),
             ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
             ("CARGO_PROFILE_RELEASE_TRIM_PATHS", "macro"),
         ],
+        debug: "false",
         // Most of it is the engine, which runs when patches come and go. What a patch's own code calls all the time
         // is generic or inlined there, and compiled like that.
         config: &["profile.release.package.klp-runtime.opt-level='z'"],
     };
+    /// The same, with the lines of the source.
+    pub(super) const LINES: Self = Self { debug: "line-tables-only", ..Self::MODULE };
     /// What has the manifest.
     const MANIFEST: Self = Self {
         crate_type: "--crate-type=rlib",
@@ -73,9 +77,9 @@ impl Product {
             ("CARGO_PROFILE_DEV_LTO", "off"),
             ("CARGO_PROFILE_DEV_PANIC", "abort"),
             ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
-            ("CARGO_PROFILE_DEV_DEBUG", "false"),
             ("CARGO_PROFILE_DEV_INCREMENTAL", "true"),
         ],
+        debug: "false",
         config: &[],
     };
 }
@@ -103,6 +107,7 @@ pub(super) fn compile(
     encoded.extend_from_slice(rustflags);
     // The entries of a table have the order of the source, which is that of S2. By itself rustc sorts by symbol.
     encoded.push("-Zcodegen-source-order".into());
+    encoded.push("-Zemit-stack-sizes".into());
     let mut command = Command::new("cargo");
     command
         .args([
@@ -128,6 +133,7 @@ pub(super) fn compile(
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
         .envs(product.environment.iter().copied())
+        .env(format!("CARGO_PROFILE_{}_DEBUG", product.profile.to_uppercase()), product.debug)
         // Kbuild's job server and variables are not for cargo.
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")

@@ -6,6 +6,7 @@
 mod compile;
 pub mod finish;
 mod flags;
+mod frames;
 mod glue_header;
 mod hook;
 mod linked;
@@ -14,9 +15,11 @@ mod names;
 pub mod object;
 pub mod objtool;
 pub mod paths;
+mod places;
 mod record;
 pub mod rules;
 mod sysroot;
+mod undefined;
 pub mod workspace;
 
 use std::fs;

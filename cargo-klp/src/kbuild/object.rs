@@ -12,9 +12,10 @@ use klp_format::Table;
 use object::Object;
 
 use super::compile::{Product, compile, emitted, members};
+use super::places::Places;
 use super::record::{Change, MadeOf, Place};
 use super::workspace::crate_of;
-use super::{flags, glue_header, hook, linked, names, objtool};
+use super::{flags, frames, glue_header, hook, linked, names, objtool, undefined};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
@@ -85,9 +86,6 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     place.begin(started, &MadeOf { krate: &krate, target, kbuild, manifest: &manifest, library: digest })?;
     let outcome = check::check(&manifest, target, reporter)?.into_error(&target.kernel.release)?;
     outcome.unchecked.iter().for_each(|note| reporter.note(note));
-    outcome.warnings.iter().for_each(|warning| reporter.warning(&warning.to_string()));
-    let said: String = outcome.warnings.iter().map(|warning| format!("{warning}\n")).collect();
-    write_if_changed(&warnings_file(output), &said)?;
     let symbols = resolve(&manifest.symbols, target, reporter)?;
     let linked = output.with_extension("o.tmp");
     link(&members, &kbuild.join("klp.lds"), &manifest, &linked)?;
@@ -96,6 +94,13 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     fs::write(&linked, &data).map_err(Error::io("write", &linked))?;
     let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
     check_tables(&linked, &file, &manifest)?;
+    let places = Places::new(&krate, target, &rustflags);
+    undefined::check(&file, target, &places, reporter)?;
+    let mut warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(frames::check(&target.kernel, &members, &file, &places)?);
+    warnings.iter().for_each(|warning| reporter.warning(warning));
+    let said: String = warnings.iter().map(|warning| format!("{warning}\n")).collect();
+    write_if_changed(&warnings_file(output), &said)?;
     let mut words = request.objtool.iter().flat_map(|objtool| objtool.split_whitespace());
     if let Some(program) = words.next() {
         objtool::run(Command::new(program).args(words).arg(&linked))?;

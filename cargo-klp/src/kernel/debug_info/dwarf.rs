@@ -257,7 +257,11 @@ fn text<'a>(
 }
 
 /// The path of a unit's file, from the folder where the unit was compiled.
-fn path(dwarf: &Dwarf<Slice<'_>>, unit: &Unit<Slice<'_>>, index: u64) -> Result<String, gimli::Error> {
+pub(super) fn path(
+    dwarf: &Dwarf<Slice<'_>>,
+    unit: &Unit<Slice<'_>>,
+    index: u64,
+) -> Result<String, gimli::Error> {
     let Some(header) = unit.line_program.as_ref().map(|program| program.header()) else {
         return Ok("?".into());
     };

@@ -7,6 +7,7 @@
 mod dwarf;
 mod files;
 mod index;
+mod lines;
 mod package;
 mod sections;
 
@@ -17,6 +18,7 @@ use crate::kernel::symbols::{Object, Symbol, Symbols};
 
 pub use files::check_given;
 pub(crate) use files::{help, stamp};
+pub(crate) use lines::Lines;
 pub(crate) use package::fetch;
 
 /// Where the functions of an object are.

@@ -23,6 +23,11 @@ impl Exports {
         fs::read_to_string(&file).map(Self).map_err(Error::io("read", file))
     }
 
+    /// Whether any object exports a name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains(&format!("\t{name}\t"))
+    }
+
     /// How an object exports a name: lines are checksum, name, object, macro, namespace.
     pub(super) fn get(&self, object: &str, name: &str) -> Option<Export> {
         let wanted = format!("\t{name}\t");

@@ -133,6 +133,12 @@ impl<'a> Symbols<'a> {
         }
     }
 
+    /// Whether the kernel, one of its own modules or a given module exports a name.
+    pub fn is_exported(&self, name: &str) -> bool {
+        let by = |file: &PathBuf| Module::read(file).is_ok_and(|module| module.exports(name));
+        self.exports.has(name) || self.target.modules.iter().any(by)
+    }
+
     /// An object: [`VMLINUX`], or a module by the name that it has in `/proc/modules`.
     pub fn object(&self, name: &str) -> Result<Object<'_>> {
         let kind = if name == VMLINUX {

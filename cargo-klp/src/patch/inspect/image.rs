@@ -118,8 +118,7 @@ impl<'a> Image<'a> {
             Pointer::Here(target) => self.functions.get(&target)?,
             Pointer::Needed(name) => name,
         };
-        // Without the crate's hash.
-        Some(written(&format!("{:#}", rustc_demangle::demangle(name))))
+        Some(name_in_source(name))
     }
 
     /// The number of `N` bytes at a place.
@@ -144,6 +143,11 @@ impl<'a> Image<'a> {
     pub fn int(&self, place: Place) -> Result<u32> {
         Ok(self.file.endianness().read_u32(self.bytes(place)?))
     }
+}
+
+/// The name of a function as it stands in the source: demangled, without the hash of its crate.
+pub(crate) fn name_in_source(symbol: &str) -> String {
+    written(&format!("{:#}", rustc_demangle::demangle(symbol)))
 }
 
 /// The function that an author wrote, where `#[klp_func]` has put another before it.

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::start;
 use crate::patch::verify;
+pub(crate) use image::name_in_source;
 use layout::Layout;
 use modinfo::Modinfo;
 use report::{Language, Patch, Report};

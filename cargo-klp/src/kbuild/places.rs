@@ -1,0 +1,64 @@
+//! Where in the source something is that is found in machine code.
+//!
+//! A module is built without debug information. Only where there is something to say, the crate is compiled
+//! once more, with lines.
+
+use std::cell::OnceCell;
+
+use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget};
+
+use super::compile::{Product, compile, members};
+use super::workspace::Crate;
+use crate::host::report::Silent;
+use crate::kernel::Target;
+use crate::kernel::debug_info::Lines;
+use crate::patch::inspect::name_in_source;
+
+/// The places of a patch.
+pub(super) struct Places<'a> {
+    krate: &'a Crate,
+    target: &'a Target,
+    rustflags: &'a [String],
+    members: OnceCell<Vec<Vec<u8>>>,
+}
+
+impl<'a> Places<'a> {
+    /// Of a crate that has been compiled for this target with these flags.
+    pub(super) fn new(krate: &'a Crate, target: &'a Target, rustflags: &'a [String]) -> Self {
+        Self { krate, target, rustflags, members: OnceCell::new() }
+    }
+
+    /// Where a function stands, `file:line`; none where that can't be found out.
+    pub(super) fn of_function(&self, symbol: &str) -> Option<String> {
+        self.find(|lines| {
+            // Its hash is another one where there is debug information.
+            let name = name_in_source(symbol);
+            let is_it = |other: &object::Symbol<'_, '_>| {
+                other.is_definition() && other.name().is_ok_and(|other| name_in_source(other) == name)
+            };
+            let symbol = lines.file().symbols().find(is_it)?;
+            lines.place(symbol.section_index()?, symbol.address()).map(str::to_owned)
+        })
+    }
+
+    /// Where a symbol is used first that the crate does not define.
+    pub(super) fn of_use(&self, symbol: &str) -> Option<String> {
+        self.find(|lines| {
+            let symbol = lines.file().symbol_by_name(symbol)?.index();
+            let is_it = |target| target == RelocationTarget::Symbol(symbol);
+            lines.file().sections().find_map(|section| {
+                let (at, _) = section.relocations().find(|(_, relocation)| is_it(relocation.target()))?;
+                lines.place(section.index(), at).map(str::to_owned)
+            })
+        })
+    }
+
+    fn find(&self, find: impl Fn(&Lines<'_>) -> Option<String>) -> Option<String> {
+        let compiled = || {
+            compile(self.krate, self.target, self.rustflags, &Product::LINES, &Silent)
+                .and_then(|library| members(&library))
+                .unwrap_or_default()
+        };
+        self.members.get_or_init(compiled).iter().find_map(|member| find(&Lines::read(member).ok()?))
+    }
+}

@@ -1,0 +1,130 @@
+//! Symbols that a patch uses and nothing defines, and why: what the compiler calls by itself, and what C's
+//! headers have but the kernel does not export.
+
+use object::{Object, ObjectSymbol};
+
+use super::places::Places;
+use crate::error::{Error, Result};
+use crate::host::report::Reporter;
+use crate::kernel::Target;
+use crate::kernel::symbols::{Symbols, VMLINUX};
+
+/// Refuses a linked object that needs what no kernel has.
+///
+/// # Errors
+///
+/// Each such symbol, with the place that uses it.
+pub(super) fn check(
+    linked: &object::File<'_>,
+    target: &Target,
+    places: &Places<'_>,
+    reporter: &dyn Reporter,
+) -> Result<()> {
+    // Kbuild can be given the exports of modules that are not known here; modpost then has the last word.
+    if std::env::var_os("KBUILD_EXTRA_SYMBOLS").is_some() {
+        return Ok(());
+    }
+    let symbols = Symbols::of(target, reporter)?;
+    let is_needed = |symbol: &object::Symbol<'_, '_>| symbol.is_undefined() && !symbol.is_weak();
+    let needed = linked.symbols().filter(is_needed).filter_map(|symbol| symbol.name().ok());
+    let mut faults = Vec::new();
+    for name in needed.filter(|name| !name.is_empty() && !name.starts_with("klp_glue_")) {
+        if symbols.is_exported(name) {
+            continue;
+        }
+        let why = by_the_compiler(name).map_or_else(|| by_the_kernel(&symbols, name), str::to_owned);
+        let place = places.of_use(name).map(|place| format!("{place}: ")).unwrap_or_default();
+        faults.push(format!("{place}`{name}` {why}"));
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Symbols { release: target.kernel.release.clone(), faults })
+}
+
+/// What the compiler calls for code that the kernel has no functions for.
+fn by_the_compiler(name: &str) -> Option<&'static str> {
+    let rest = name.strip_prefix("__").unwrap_or_default();
+    let ends = |ends: &[&str]| ends.iter().any(|end| rest.ends_with(end));
+    let starts = |starts: &[&str]| starts.iter().any(|start| rest.starts_with(start));
+    let of_two = ["add", "sub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge", "unord", "cmp"];
+    let has_float = ["hf", "sf", "df", "tf"].iter().any(|mode| rest.contains(mode));
+    if (starts(&of_two) && ends(&["hf3", "sf3", "df3", "tf3", "hf2", "sf2", "df2", "tf2"]))
+        || (starts(&["fix", "float", "extend", "trunc", "neg"]) && has_float)
+        || ["fmod", "fmodf", "pow", "powf"].contains(&name)
+    {
+        return Some("is called for floating-point numbers: a kernel has none, use integers");
+    }
+    if ends(&["ti3", "ti4", "ti2"]) {
+        return Some(
+            "is called to multiply, divide or shift 128-bit numbers: a kernel can't, use at most 64 bits",
+        );
+    }
+    if name == "__tls_get_addr" {
+        return Some("is called for a thread-local variable: a kernel has none");
+    }
+    if name.starts_with("_Unwind_") || name == "rust_eh_personality" {
+        return Some("is called to unwind: code of the kernel can't, and a panic must not happen");
+    }
+    if name.contains("__rust_alloc") || name.contains("__rust_dealloc") || name.contains("__rust_realloc") {
+        return Some("is called by the `alloc` crate: a patch has `core` only, use `KBox`");
+    }
+    None
+}
+
+/// What the kernel knows of a name that it does not export.
+fn by_the_kernel(symbols: &Symbols<'_>, name: &str) -> String {
+    // Without the kernel's image this is all that is known.
+    let plain = "is not exported by the kernel or its modules".to_owned();
+    let Ok(vmlinux) = symbols.object(VMLINUX) else { return plain };
+    if !vmlinux.named(name).is_empty() {
+        return "exists, and is not exported: declare it in an `unsafe extern \"C\"` block with `#[klp_symbols]`".into();
+    }
+    if let Ok([module, ..]) = symbols.modules_with(name).as_deref() {
+        return format!(
+            "exists in the module {module}, and is not exported: declare it in an `unsafe extern \"C\"` block with \
+             `#[klp_symbols(object = {module:?})]`"
+        );
+    }
+    let nearest = vmlinux.nearest(name);
+    let hint = match nearest.is_empty() {
+        true => String::new(),
+        false => format!("; the nearest names are {}", nearest.join(", ")),
+    };
+    format!(
+        "does not exist as a symbol: it may be an inline function or a macro of the kernel's headers, which a patch must \
+         write itself, or another name{hint}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_compiler_calls() {
+        for (name, text) in [
+            ("__muldf3", "floating-point"),
+            ("__addsf3", "floating-point"),
+            ("__ltdf2", "floating-point"),
+            ("__floatsidf", "floating-point"),
+            ("__fixunsdfsi", "floating-point"),
+            ("__udivti3", "128-bit"),
+            ("__muloti4", "128-bit"),
+            ("__tls_get_addr", "thread-local"),
+            ("_Unwind_Resume", "unwind"),
+        ] {
+            assert!(by_the_compiler(name).is_some_and(|why| why.contains(text)), "{name}");
+        }
+        for name in [
+            "printk",
+            "fixup_exception",
+            "add_taint",
+            "truncate_inode_pages",
+            "float_to_disk",
+            "tcp_rearm_rto",
+        ] {
+            assert_eq!(by_the_compiler(name), None, "{name}");
+        }
+    }
+}
