@@ -334,6 +334,12 @@ impl Sim {
         self.live_states().contains_key(&state)
     }
 
+    /// Whether the code of a patch reaches the shadow variables of one of its states, and the state's data (S18);
+    /// none if the patch is not loaded, or the state is not in its table.
+    pub fn reaches(&self, patch: &str, state: u64) -> Option<(bool, bool)> {
+        self.current.module(patch)?.reaches(&self.current.machine, state)
+    }
+
     /// The made-up patch that made the data of a live state.
     pub fn data_made_by(&self, state: u64) -> Option<String> {
         let live = *self.live_states().get(&state)?;

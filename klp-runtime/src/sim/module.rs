@@ -197,6 +197,15 @@ impl Module {
         self.natives.clone()
     }
 
+    /// Whether the module's code reaches a state's shadow variables, and its data (S18).
+    pub(super) fn reaches(&self, machine: &Machine, state: u64) -> Option<(bool, bool)> {
+        let index = self.patch.states.iter().position(|other| other.id == state)?;
+        let slots = machine.slots.borrow();
+        let is_full =
+            |half: usize| slots.get(&self.slots[2 * index + half]).is_some_and(|held| !held.is_null());
+        Some((is_full(0), is_full(1)))
+    }
+
     /// How many refer to it.
     pub(super) fn references(&self, machine: &Machine) -> usize {
         machine.modules.borrow().get(&(self.node as usize)).copied().unwrap_or(0)

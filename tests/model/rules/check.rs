@@ -158,6 +158,14 @@ fn a_list_of_another_version_or_none_is_refused() {
     assert_eq!(sim.insmod(patch("b", [2])), Err(EINVAL));
     assert_eq!(sim.take_log(), ["b: refused: the list of patches is corrupt"]);
     node.magic ^= 1;
+    node.abi_version += 1;
+    assert_eq!(sim.insmod(patch("b", [2])), Err(EINVAL));
+    let why = format!(
+        "b: refused: built for table ABI {ABI_VERSION}, but a is enabled, built for {}",
+        ABI_VERSION + 1
+    );
+    assert_eq!(sim.take_log(), [why]);
+    node.abi_version -= 1;
     node.flags |= 1 << 31;
     assert_eq!(sim.insmod(patch("b", [2])), Err(EINVAL));
     assert_eq!(sim.take_log(), ["b: refused: the list of patches is corrupt"]);

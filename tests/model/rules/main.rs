@@ -11,6 +11,7 @@ mod migrate;
 mod model;
 mod modules;
 mod objects;
+mod reach;
 mod series;
 mod stop;
 mod strangers;
