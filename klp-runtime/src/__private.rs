@@ -8,7 +8,7 @@ pub use crate::layout::{Fingerprint, KlpData};
 pub use crate::module::selection::{ExitHookWrittenTwice, HookEntry, InitHookWrittenTwice};
 pub use crate::native::NativeEntry;
 pub use crate::object::{
-    ObjectEntry, object_post_patch, object_post_unpatch, object_pre_patch, object_pre_unpatch,
+    DeclaredObject, ObjectEntry, object_post_patch, object_post_unpatch, object_pre_patch, object_pre_unpatch,
 };
 pub use crate::param::{ParamType, Parameter};
 pub use crate::patch::signature::{AnyType, TypeClass};

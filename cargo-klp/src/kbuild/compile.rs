@@ -10,6 +10,7 @@ use klp_format::env;
 use object::{Object, ObjectSymbol};
 
 use super::flags::{self, TARGET};
+use super::std_hint::StdHint;
 use super::sysroot::sysroot;
 use super::workspace::{Crate, crate_of};
 use crate::error::{Error, Result};
@@ -143,10 +144,11 @@ pub(super) fn compile(
     command.env(env::TYPES, btf::command(target)?);
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
-    let mut library = None;
+    let (mut library, mut hint) = (None, StdHint::default());
     for message in Message::parse_stream(messages) {
         match message.map_err(Error::io("read from", "cargo"))? {
             Message::CompilerMessage(message) if !is_noise(&message.message.message) => {
+                hint.look_at(&message.message.message);
                 let text = message.message.rendered.unwrap_or(message.message.message);
                 reporter.passed_on(&text);
             }
@@ -158,6 +160,9 @@ pub(super) fn compile(
         }
     }
     let status = child.wait().map_err(Error::io("run", "cargo"))?;
+    if let Some(note) = hint.note() {
+        reporter.note(&note);
+    }
     match library {
         Some(library) if status.success() => {
             fs::read(&library).map_err(Error::io("read", library.into_std_path_buf()))

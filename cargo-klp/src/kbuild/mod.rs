@@ -18,6 +18,7 @@ pub mod paths;
 mod places;
 mod record;
 pub mod rules;
+mod std_hint;
 mod sysroot;
 mod undefined;
 pub mod workspace;

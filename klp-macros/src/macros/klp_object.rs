@@ -68,8 +68,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         (Ok(name), Ok(())) => emit(&block, name, &callbacks),
         _ => TokenStream::new(),
     };
-    complete(&mut block, name.ok());
-    diagnostics.attach(quote!(#block #table))
+    let declaration = declaration(&block, name.ok());
+    diagnostics.attach(quote!(#block #declaration #table))
 }
 
 /// The item as an `impl Object for …`.
@@ -151,8 +151,9 @@ fn check_items(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -> Vec<&'sta
     OBJECT.callbacks.iter().map(|callback| callback.name).filter(|name| found.contains(name)).collect()
 }
 
-/// Inserts what the attribute stands for.
-fn complete(block: &mut ItemImpl, name: Option<&Text>) {
+/// What the attribute says of the object, also where there were errors: then as of vmlinux, so that rustc
+/// does not report a missing attribute on top.
+fn declaration(block: &ItemImpl, name: Option<&Text>) -> TokenStream {
     let name = match name.map(Text::value).filter(|name| name != VMLINUX) {
         Some(name) => {
             let name = c_string(&name);
@@ -160,9 +161,14 @@ fn complete(block: &mut ItemImpl, name: Option<&Text>) {
         }
         None => quote!(::core::option::Option::None),
     };
-    block.items.push(ImplItem::Verbatim(quote! {
-        const NAME: ::core::option::Option<&'static ::core::ffi::CStr> = #name;
-    }));
+    let (ty, cfgs) = (&block.self_ty, cfgs(&block.attrs));
+    let (generics, _, clause) = block.generics.split_for_impl();
+    quote! {
+        #(#cfgs)*
+        impl #generics ::klp_runtime::__private::DeclaredObject for #ty #clause {
+            const __NAME: ::core::option::Option<&'static ::core::ffi::CStr> = #name;
+        }
+    }
 }
 
 fn emit(block: &ItemImpl, name: &Text, callbacks: &[&'static str]) -> TokenStream {

@@ -33,9 +33,9 @@ use crate::module::sys;
     label = "not an object",
     note = "write `#[klp_object(name = \"…\")]` above `impl Object for {Self} {{ … }}`"
 )]
-pub trait Object: 'static {
+pub trait Object: DeclaredObject {
     /// The module's name; `None` for vmlinux.
-    const NAME: Option<&'static CStr>;
+    const NAME: Option<&'static CStr> = Self::__NAME;
 
     /// None of the object's functions is redirected yet.
     ///
@@ -63,6 +63,18 @@ pub trait Object: 'static {
     fn post_unpatch(object: &ObjectContext<'_>) {
         let _ = object;
     }
+}
+
+/// What [`#[klp_object]`](macro@crate::klp_object) says of an object; apart from [`Object`], so that an `impl
+/// Object` without the attribute is an error that says so.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`#[klp_object]` is missing above `impl Object for {Self}`",
+    label = "an object without a name",
+    note = "write `#[klp_object(name = \"…\")]` above the `impl`"
+)]
+pub trait DeclaredObject: 'static {
+    const __NAME: Option<&'static CStr>;
 }
 
 /// The state of a module, as the kernel's `enum module_state` has it.
