@@ -3,9 +3,7 @@
 use object::{Object, ObjectSymbol};
 
 use super::report::{LivepatchSymbol, Symbols};
-
-/// How the name of a symbol starts that the kernel is to find though it is not exported.
-pub const PREFIX: &str = ".klp.sym.";
+pub use crate::patch::verify::SYMBOL_PREFIX as PREFIX;
 
 /// The symbols that a module does not define, in the order of their names.
 pub fn read(file: &object::File<'_>) -> Symbols {

@@ -16,7 +16,6 @@ use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTabl
 use object::{LittleEndian, SectionIndex};
 
 use crate::error::{Error, Result};
-use crate::patch::inspect::modinfo::Modinfo;
 
 const LE: LittleEndian = LittleEndian;
 
@@ -24,6 +23,8 @@ const LE: LittleEndian = LittleEndian;
 pub const SHN_LIVEPATCH: SymbolSection = SymbolSection(0xff20);
 /// `SHF_RELA_LIVEPATCH`: relocations that the livepatch core applies.
 pub const SHF_RELA_LIVEPATCH: SectionFlags = SectionFlags(0x0010_0000);
+/// How the name of a symbol starts that the kernel is to find though it is not exported.
+pub const SYMBOL_PREFIX: &str = ".klp.sym.";
 /// How the names of sections of livepatch relocations start.
 pub const RELOCATION_PREFIX: &str = ".klp.rela.";
 
@@ -78,8 +79,7 @@ pub fn faults(data: &[u8]) -> Result<Vec<String>> {
     }
     let sections = header.sections(LE, data).map_err(elf())?;
     let symbols = sections.symbols(LE, data, SHT_SYMTAB).map_err(elf())?;
-    let file = object::File::parse(data).map_err(elf())?;
-    let is_livepatch = Modinfo::read(&file)?.has("livepatch");
+    let is_livepatch = says_livepatch(data, &sections);
     let module = Module { data, sections, symbols, is_livepatch };
     let mut faults = sections::faults(&module);
     faults.extend(symbols::faults(&module));
@@ -87,9 +87,17 @@ pub fn faults(data: &[u8]) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// Whether a `.modinfo` says that the module is a livepatch.
+fn says_livepatch(data: &[u8], sections: &SectionTable<'_, FileHeader64<LittleEndian>>) -> bool {
+    let modinfo = sections.section_by_name(LE, b".modinfo");
+    let text = modinfo.and_then(|(_, section)| section.data(LE, data).ok()).unwrap_or_default();
+    let value = text.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(b"livepatch="));
+    value.is_some_and(|value| matches!(value.first(), Some(b'Y' | b'y' | b'1')))
+}
+
 /// The object that a livepatch symbol is of: `.klp.sym.OBJECT.NAME,POS`.
 fn object_of(symbol: &str) -> Option<&str> {
-    let (object, name) = symbol.strip_prefix(crate::patch::inspect::symbols::PREFIX)?.split_once('.')?;
+    let (object, name) = symbol.strip_prefix(SYMBOL_PREFIX)?.split_once('.')?;
     let (name, position) = name.rsplit_once(',')?;
     (!object.is_empty() && !name.is_empty() && position.parse::<u64>().is_ok()).then_some(object)
 }

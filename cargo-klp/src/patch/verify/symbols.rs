@@ -3,8 +3,7 @@
 use object::elf::{SHN_ABS, SHN_COMMON, SHN_LORESERVE, SHN_UNDEF, STT_GNU_IFUNC, STT_TLS};
 use object::read::elf::Sym;
 
-use super::{LE, Module, SHN_LIVEPATCH, object_of};
-use crate::patch::inspect::symbols::PREFIX;
+use super::{LE, Module, SHN_LIVEPATCH, SYMBOL_PREFIX, object_of};
 
 /// What is wrong with the symbols.
 pub fn faults(module: &Module<'_>) -> Vec<String> {
@@ -12,7 +11,7 @@ pub fn faults(module: &Module<'_>) -> Vec<String> {
     for symbol in module.symbols.iter() {
         let name = module.symbol_name(symbol);
         let place = symbol.st_shndx(LE);
-        let fault = if name.starts_with(PREFIX) && place != SHN_LIVEPATCH {
+        let fault = if name.starts_with(SYMBOL_PREFIX) && place != SHN_LIVEPATCH {
             Some(
                 "it is not marked as a livepatch symbol, so the kernel would not find it: the module was not \
                  finished, or was linked again after that"
@@ -20,7 +19,7 @@ pub fn faults(module: &Module<'_>) -> Vec<String> {
             )
         } else if place == SHN_LIVEPATCH && object_of(&name).is_none() {
             Some(format!(
-                "it is marked as a livepatch symbol, and its name must be {PREFIX}OBJECT.NAME,POSITION"
+                "it is marked as a livepatch symbol, and its name must be {SYMBOL_PREFIX}OBJECT.NAME,POSITION"
             ))
         } else if place == SHN_LIVEPATCH && !module.is_livepatch {
             Some("it is a livepatch symbol, and the module's .modinfo lacks livepatch=Y".to_owned())
