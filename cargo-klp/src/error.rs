@@ -103,6 +103,19 @@ pub enum Error {
         help: String,
     },
 
+    /// A kernel has no module of a name.
+    #[error("kernel {release} has no module `{name}`: {why}")]
+    NoModule {
+        /// The kernel's release.
+        release: String,
+        /// The name.
+        name: String,
+        /// The nearest names, or that it is built in.
+        why: String,
+        /// What to do instead.
+        help: String,
+    },
+
     // What a tool said.
     /// A program ended with an error.
     #[error("`{command}` failed ({status}){}", indented(output))]
@@ -169,7 +182,7 @@ pub enum Error {
     },
 
     /// Symbols that a patch needs are not there, or not as it says.
-    #[error("the patch needs symbols that it can't have on {release}{}", indented(&faults.join("\n")))]
+    #[error("the patch can't use these symbols on {release}{}", indented(&faults.join("\n")))]
     Symbols {
         /// The kernel.
         release: String,
@@ -263,7 +276,9 @@ impl Error {
     /// The next thing to try, where the message alone does not say it.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Request { help, .. } | Self::MissingSome { help, .. } => Some(help.clone()),
+            Self::Request { help, .. } | Self::MissingSome { help, .. } | Self::NoModule { help, .. } => {
+                Some(help.clone())
+            }
             Self::NotAKernelDir { .. } => {
                 Some("give what `/lib/modules/RELEASE/build` points to, or a release with `--kernel`".into())
             }
@@ -295,6 +310,11 @@ impl Error {
             | Self::Warnings { .. }
             | Self::Guest { .. } => None,
         }
+    }
+
+    /// The message with the next thing to try, in one text.
+    pub fn with_help(&self) -> String {
+        self.help().map_or_else(|| self.to_string(), |help| format!("{self}; {help}"))
     }
 
     /// The code that the process ends with, one of [`exit`].

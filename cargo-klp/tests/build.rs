@@ -330,9 +330,10 @@ fn symbols_that_do_not_exist() {
         &[
             "`cmdline_proc_shaw` does not exist in vmlinux: the nearest names there are cmdline_proc_show",
             "`qqqqqqqqqqqqqqqqqqqq` does not exist in vmlinux: nothing there has a similar name",
-            "`do_coredumq`, which has `core_dump_count`, does not exist in vmlinux: the nearest names there are do_coredump",
-            "`core_dump_coun` of `do_coredump` does not exist in vmlinux: no variable has that name with a number behind it",
-            "`core_dump_count` of `version_proc_show` is not found in vmlinux: the function's code names none of these",
+            "`do_coredumq` does not exist in vmlinux, so `core_dump_count` can't be found by it: the nearest names there are \
+             do_coredump",
+            "`core_dump_coun` of `do_coredump` does not exist in vmlinux: no variable there has that name and a number after it",
+            "`core_dump_count` of `version_proc_show` is not found in vmlinux: the function's code refers to none of these",
             "6.12.",
         ],
     );
@@ -351,12 +352,12 @@ fn symbols_that_are_not_unique() {
         patch.build(),
         1,
         &[
-            "`c_start` is not unique in vmlinux: write `#[klp(sympos = …)]` with the position of the one that is meant:",
+            "`c_start` is not unique in vmlinux: write `#[klp(sympos = …)]` with the position of the one you mean:",
             "sympos = 1: `t` at 0xffffffff8",
             "sympos = 2: `t` at 0xffffffff8",
             "sympos = 3: `t` at 0xffffffff8",
             ", between ",
-            "`c_start` has no position 9 in vmlinux: write the position of one of these:",
+            "`c_start` has no position 9 in vmlinux: write `#[klp(sympos = …)]` with one of these positions:",
         ],
     );
 }
@@ -368,6 +369,7 @@ fn symbols_that_are_something_else() {
              static cmdline_proc_show: c_int;
              fn saved_command_line();
              fn start_kernel();
+             static mut runqueues: c_int;
          }",
     );
     assert_refused(
@@ -376,7 +378,9 @@ fn symbols_that_are_something_else() {
         &[
             "`cmdline_proc_show` of vmlinux is code: declare it as `fn`",
             "`saved_command_line` of vmlinux is data: declare it as `static`",
-            "`start_kernel` of vmlinux is gone once the kernel is booted (`__init`)",
+            "`start_kernel` of vmlinux can't be used: it is `__init`, which the kernel frees after boot",
+            "`runqueues` of vmlinux is a per-CPU variable: its address is an offset",
+            "declare a function of vmlinux that reads or writes it",
         ],
     );
 }
@@ -387,8 +391,8 @@ fn symbols_of_an_object_that_is_not_there() {
         let block = format!("#[klp_symbols(object = {object:?})]\nunsafe extern \"C\" {{ fn f(); }}");
         assert_refused(symbols(&block).build(), 1, texts);
     };
-    refused("no_such_module", &["it has no such module", "--module PATH"]);
-    refused("amd_uncore", &["it is no module there, but built in", "leave `object` out"]);
+    refused("no_such_module", &["has no module `no_such_module`: ", "--module PATH"]);
+    refused("amd_uncore", &["has no module `amd_uncore`: it is built in", "leave `object` out"]);
     refused("nf_tables", &["`f` does not exist in nf_tables"]);
 }
 
@@ -602,8 +606,8 @@ fn originals_that_can_not_be_called() {
          }",
     );
     let texts = [
-        "`entry_SYSCALL_64` of vmlinux can't be redirected: ftrace has no place at its start",
-        "`c_start` is not unique in vmlinux: write `sympos = …` with the position of the one that is meant:",
+        "`entry_SYSCALL_64` of vmlinux can't be redirected: it has no ftrace entry",
+        "`c_start` is not unique in vmlinux: write `sympos = …` with the position of the one you mean:",
         "`pipe_max_size` of vmlinux can't be redirected: it is data",
         "`cmdline_proc_shaw` does not exist in vmlinux: the nearest names there are cmdline_proc_show",
     ];

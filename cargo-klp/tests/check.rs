@@ -69,15 +69,15 @@ fn mistakes(signature: &[Passed]) -> Vec<(&'static str, Vec<Passed>, &'static st
         changed[index] = part;
         changed
     };
-    all.push(("added", [signature, &[class(ClassKind::Signed, 4)]].concat(), "and its replacement"));
+    all.push(("added", [signature, &[class(ClassKind::Signed, 4)]].concat(), ": expected "));
     let returned = match signature[0].class().kind {
         ClassKind::Pointer => class(ClassKind::Signed, 4),
         ClassKind::Void => class(ClassKind::Pointer, 8),
         _ => class(ClassKind::Void, 0),
     };
-    all.push(("returns", with(0, returned), "returns"));
+    all.push(("returns", with(0, returned), "return value of"));
     if signature.len() > 1 {
-        all.push(("dropped", signature[..signature.len() - 1].to_vec(), "and its replacement"));
+        all.push(("dropped", signature[..signature.len() - 1].to_vec(), ": expected "));
     }
     let find =
         |wanted: fn(&Class) -> bool| (1..signature.len()).find(|&index| wanted(&signature[index].class()));
@@ -96,8 +96,15 @@ fn mistakes(signature: &[Passed]) -> Vec<(&'static str, Vec<Passed>, &'static st
 
 /// What `cargo klp check` says of a crate, and whether it fits.
 fn checked(dir: &Path, series: &str) -> (bool, Value) {
+    checked_with(dir, series, &[])
+}
+
+fn checked_with(dir: &Path, series: &str, arguments: &[&str]) -> (bool, Value) {
     let mut command = klp();
-    command.args(["check", "--message-format", "json", "--kernel", series, "--manifest-path"]);
+    command
+        .args(["check", "--message-format", "json", "--kernel", series])
+        .args(arguments)
+        .arg("--manifest-path");
     let output = command
         .arg(dir.join("Cargo.toml"))
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("check"))
@@ -111,10 +118,14 @@ fn checked(dir: &Path, series: &str) -> (bool, Value) {
 }
 
 fn messages(line: &Value) -> Vec<String> {
+    diagnostics(line, "faults")
+}
+
+fn diagnostics(line: &Value, list: &str) -> Vec<String> {
     let text = |fault: &Value| {
         format!("{}: {}", fault["place"].as_str().unwrap_or("-"), fault["message"].as_str().unwrap())
     };
-    line["faults"].as_array().unwrap().iter().map(text).collect()
+    line[list].as_array().unwrap().iter().map(text).collect()
 }
 
 /// Prototypes as `cargo klp new --func` writes them compile and are accepted; with a mistake they are refused.
@@ -174,9 +185,7 @@ fn functions_at_random(series: &str, seed: u64) {
     assert!(!fits);
     let said = messages(&line);
     assert_eq!(said.len(), COUNT, "{said:#?}");
-    assert!(
-        said.iter().all(|message| message.contains("src/lib.rs:") && message.contains("and its replacement"))
-    );
+    assert!(said.iter().all(|message| message.contains("src/lib.rs:") && message.contains(": expected ")));
 }
 
 #[test]
@@ -223,6 +232,8 @@ unsafe extern \"C\" fn of_module(_inode: *mut inode) -> c_int { 0 }
 unsafe extern \"C\" fn never(code: c_long) -> ! { let _ = code; loop {} }
 #[klp_func(symbol = \"no_such_function\", unchecked)]
 unsafe extern \"C\" fn unchecked() {}
+#[klp_func(symbol = \"kernel_init_freeable\", unchecked)]
+unsafe extern \"C\" fn unchecked_init() {}
 klp_runtime::opaque! { struct task_strct; }
 #[shadow(id = 1, of = task_strct)]
 #[repr(C)]
@@ -242,6 +253,108 @@ unsafe extern \"C\" { pub fn nf_tables_getchain(); }
     let without =
         said.split("` at 0x").map(|part| part.split_once(", between").map_or(part, |(_, rest)| rest));
     insta::assert_snapshot!(without.collect::<Vec<_>>().join("` between"));
+}
+
+/// A crate with some items, checked against a kernel: what `check` prints of it.
+fn checked_items(name: &str, items: &str, series: &str, arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let dir: PathBuf = folder.path().join("crate");
+    write_crate(&dir, name, items);
+    checked_with(&dir, series, arguments).1
+}
+
+/// A replacement of a function with one parameter and no result.
+fn replacement(name: &str, arguments: &str) -> String {
+    format!("#[klp_func({arguments}, unchecked)] unsafe extern \"C\" fn {name}(_a: usize) {{}}\n")
+}
+
+#[test]
+fn a_module_that_no_kernel_has_is_an_error() {
+    let items = replacement("typo", "symbol = \"nft_do_chain\", object = \"nf_table\"")
+        + &replacement("built_in", "symbol = \"amd_uncore_init\", object = \"amd_uncore\"")
+        + "struct Xfs; #[klp_object(name = \"xfss\")] impl Object for Xfs { fn post_patch(_o: &ObjectContext<'_>) {} }";
+    let line = checked_items("checked-objects", &items, "6.12", &[]);
+    let said = messages(&line).join("\n");
+    for expected in [
+        "src/lib.rs:5:21: kernel 6.12.",
+        "has no module `nf_table`: the nearest names there are nf_tables",
+        "has no module `amd_uncore`: it is built in; leave `object` out",
+        "has no module `xfss`: the nearest names there are xfs",
+        "`--module PATH`",
+        "`--unknown-module nf_table`",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+
+    // One that is given by its path, under the name that its file has.
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("nf-table.ko");
+    let target = target("6.12");
+    let symbols = Symbols::of(&target, &Silent).unwrap();
+    std::fs::copy(symbols.object("nf_tables").unwrap().file(), &own).unwrap();
+    let items = replacement("given", "symbol = \"nft_do_chain\", object = \"nf_table\"");
+    let line = checked_items("checked-objects", &items, "6.12", &["--module", own.to_str().unwrap()]);
+    assert_eq!((messages(&line), &line["unchecked"]), (vec![], &Value::Array(vec![])));
+    // One that is expected to be absent, by its name.
+    let line = checked_items("checked-objects", &items, "6.12", &["--unknown-module", "nf_table"]);
+    assert_eq!(messages(&line), [""; 0]);
+    assert!(line["unchecked"][0].as_str().unwrap().contains("`nf_table` are not checked"), "{line}");
+    let line = checked_items("checked-objects", &items, "6.12", &["--unknown-module", "nf_tablez"]);
+    assert_eq!(messages(&line).len(), 1);
+}
+
+#[test]
+fn unchecked_is_for_types_alone() {
+    let line = checked_items(
+        "checked-unchecked",
+        &replacement("notrace", "symbol = \"do_syscall_64\""),
+        "6.12",
+        &[],
+    );
+    assert_eq!(messages(&line), [""; 0]);
+    let warned = diagnostics(&line, "warnings").join("\n");
+    assert!(
+        warned.contains("`do_syscall_64` of vmlinux can't be redirected: it has no ftrace entry"),
+        "{warned}"
+    );
+    let line =
+        checked_items("checked-unchecked", &replacement("init", "symbol = \"start_kernel\""), "6.12", &[]);
+    assert!(messages(&line)[0].contains("it is `__init`, which the kernel frees after boot"), "{line}");
+}
+
+/// Case `part`: two symbols of one address.
+#[test]
+fn one_function_is_redirected_once() {
+    let items = replacement("native", "symbol = \"__x64_sys_getppid\"")
+        + &replacement("compat", "symbol = \"__ia32_sys_getppid\"")
+        + &replacement("other", "symbol = \"__x64_sys_getpgrp\"");
+    let said = messages(&checked_items("checked-twice", &items, "6.12", &[]));
+    assert_eq!(said.len(), 1, "{said:?}");
+    let expected = "src/lib.rs:6:21: `__ia32_sys_getppid` and `__x64_sys_getppid` of vmlinux are one function, at 0xffff";
+    assert!(said[0].starts_with(expected), "{said:?}");
+}
+
+/// Case `partial`: without debug information, names alone say that some code may be elsewhere.
+#[test]
+fn parts_that_the_compiler_made_are_warned_of() {
+    let whole = replacement("whole", "symbol = \"getname_flags\"");
+    let line = checked_items("checked-parts", &whole, "6.12", &[]);
+    assert_eq!(line["fits"], true);
+    let warned = diagnostics(&line, "warnings");
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(
+        warned[0].contains("redirecting `getname_flags`") && warned[0].contains("`getname_flags.part.0`"),
+        "{warned:?}"
+    );
+    let both = whole + &replacement("part", "symbol = \"getname_flags.part.0\"");
+    assert_eq!(diagnostics(&checked_items("checked-parts", &both, "6.12", &[]), "warnings"), [""; 0]);
+
+    let line = checked_items("checked-parts", &replacement("cold", "symbol = \"seq_read_iter\""), "6.1", &[]);
+    let warned = diagnostics(&line, "warnings");
+    assert!(warned[0].contains("moved code of `seq_read_iter` to `seq_read_iter.cold`"), "{warned:?}");
+    let notes = line["notes"].as_array().unwrap();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].as_str().unwrap().starts_with("no debug information of vmlinux: "), "{notes:?}");
 }
 
 #[test]

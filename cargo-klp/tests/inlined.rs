@@ -155,9 +155,8 @@ fn old_code_that_is_left_is_warned_of() {
     assert_eq!(
         messages(&left, "warnings"),
         [
-            "src/lib.rs:5:21: redirecting `cmdline_proc_show` leaves old code: it is also inlined into `fifo_open` \
-          (2 places) and `version_proc_show`; what has it must be redirected as well (`cargo klp explain cmdline_proc_show` \
-          lists all)"
+            "src/lib.rs:5:21: redirecting `cmdline_proc_show` is incomplete: it is also inlined into `fifo_open` (2 places) \
+             and `version_proc_show`; redirect those too (`cargo klp explain cmdline_proc_show` lists all)"
         ]
     );
     let less = checked(&machine, &["cmdline_proc_show", "fifo_open"]);
@@ -178,8 +177,8 @@ fn the_callers_of_what_was_inlined_away_are_named() {
         [
             "src/lib.rs:5:21: `klp_inlined_everywhere` has no symbol in vmlinux: the compiler inlined it into \
              `do_syscall_64`, `fifo_open` and `version_proc_show`: patch those",
-            "src/lib.rs:6:21: `klp_inlined_into_init` has no symbol in vmlinux: the compiler left no code of it that \
-             stays in vmlinux",
+            "src/lib.rs:6:21: `klp_inlined_into_init` has no symbol in vmlinux: no code of it remains in \
+             vmlinux",
         ]
     );
     assert!(faults[2].contains("`klp_nowhere` does not exist in vmlinux: "), "{}", faults[2]);
@@ -202,7 +201,7 @@ fn explain_lists_all() {
         kept.ends_with(
             "inlined into 3 functions
                 fifo_open, 2 places
-                start_kernel: can't be redirected: it is gone once the kernel is booted (`__init`)
+                start_kernel: can't be redirected: it is `__init`, which the kernel frees after boot
                 version_proc_show
 "
         ),
@@ -214,7 +213,7 @@ fn explain_lists_all() {
     assert_eq!(said(&mut machine.klp(&["explain", "cmdline_proc_show"])), without);
     let gone = of("klp_inlined_everywhere");
     assert!(gone.contains("symbol      none"), "{gone}");
-    assert!(gone.contains("do_syscall_64: can't be redirected: ftrace has no place"), "{gone}");
+    assert!(gone.contains("do_syscall_64: can't be redirected: it has no ftrace entry"), "{gone}");
 
     let json =
         succeed(&mut machine.informed(&["explain", "cmdline_proc_show", "--message-format", "json"])).stdout;

@@ -146,9 +146,17 @@ fn objects_that_are_not_there() {
         format!("{error}\n{}", error.help().unwrap())
     };
     let built_in = said("amd_uncore");
-    assert!(built_in.contains("built in") && built_in.contains("leave `object` out"), "{built_in}");
+    assert!(
+        built_in.contains("has no module `amd_uncore`: it is built in")
+            && built_in.contains("leave `object` out"),
+        "{built_in}"
+    );
     let absent = said("no_such_module");
-    assert!(absent.contains("no such module") && absent.contains("--module PATH"), "{absent}");
+    assert!(
+        absent.contains("has no module `no_such_module`: no module there has a similar name")
+            && absent.contains("--module PATH"),
+        "{absent}"
+    );
 }
 
 /// ftrace's place at the start of functions, and variables of functions by the code that names them.

@@ -8,6 +8,7 @@
 #   KLP_MODULES modules that are not the kernel's own and that the patch needs
 #               symbols of: the paths of their .ko files
 #   KLP_DEBUG_INFO files with debug information of the kernel or of modules
+#   KLP_UNKNOWN_MODULES names of modules that this machine lacks
 
 klp-name := $(basename $(firstword $(obj-m)))
 klp-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -29,7 +30,8 @@ $(obj)/$(klp-name)_rust.o: FORCE
 	+$(Q)env -u RUSTC_BOOTSTRAP $(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml --kdir $(abspath $(objtree)) \
 		--kbuild $(klp-dir) --kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/$(klp-name)_klp.h \
 		$(addprefix --module ,$(abspath $(KLP_MODULES))) \
-		$(addprefix --debug-info ,$(abspath $(KLP_DEBUG_INFO))) --ko $(abspath $(obj)/$(klp-name).ko) \
+		$(addprefix --debug-info ,$(abspath $(KLP_DEBUG_INFO))) \
+		$(addprefix --unknown-module ,$(KLP_UNKNOWN_MODULES)) --ko $(abspath $(obj)/$(klp-name).ko) \
 		--objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
 	@echo 'source_$@ := $(@:.o=.id)' > $(obj)/.$(klp-name)_rust.o.cmd
 

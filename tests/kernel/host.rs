@@ -115,11 +115,12 @@ pub(crate) fn build(kernel: &Kernel, altered: Option<&Path>, packages: &[String]
     let mut command = Command::new(env!("CARGO"));
     command
         .args(["run", "--quiet", "--package", "cargo-klp", "--", "klp", "build", "--kernel", &kernel.release])
-        .arg("--module")
-        .arg(folder(kernel).join("klp_test_hidden/klp_test_hidden.ko"))
         .args(["--message-format", "json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit());
+    // Patches need symbols of one; of the other they have types and functions that it lacks.
+    command.arg("--module").arg(folder(kernel).join("klp_test_hidden/klp_test_hidden.ko"));
+    command.args(["--unknown-module", &TARGET.module()]);
     if let Some(copy) = altered {
         // In a folder of the copy's own: the modules have the same names.
         command.arg("--manifest-path").arg(copy.join("Cargo.toml")).env_remove("CARGO_TARGET_DIR");

@@ -23,13 +23,20 @@ pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     command.status().map_err(|source| not_started(command.get_program(), source))
 }
 
-/// Builds patches of this workspace with `cargo klp build`; the modules, or none if it failed and
-/// has said why.
-pub(crate) fn build_patches(packages: &[&str], release: &str) -> Result<Option<Vec<PathBuf>>> {
+/// Builds patches of this workspace with `cargo klp build`; the modules, or none if it failed and has printed why.
+/// They may patch these modules, which are not built yet.
+pub(crate) fn build_patches(
+    packages: &[&str],
+    release: &str,
+    unknown_modules: &[&str],
+) -> Result<Option<Vec<PathBuf>>> {
     let mut command = cargo(&["run", "--quiet", "--package", "cargo-klp", "--", "klp", "build"]);
     command.args(["--kernel", release]).stderr(Stdio::inherit());
     for package in packages {
         command.args(["--package", package]);
+    }
+    for module in unknown_modules {
+        command.args(["--unknown-module", module]);
     }
     let output = command.output().map_err(Error::io("run", "cargo"))?;
     let modules = String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect();

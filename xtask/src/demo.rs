@@ -33,7 +33,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     doctor::ensure(&[Requirement::Build, Requirement::Run, Requirement::Kernel(args.kernel.clone())])?;
     let wanted = KernelQuery::Release(args.kernel.clone());
     let kernel = wanted.find(KernelParts::Image)?;
-    let Some(modules) = build_patches(&EXAMPLES, &kernel.release)? else {
+    let Some(modules) = build_patches(&EXAMPLES, &kernel.release, &[])? else {
         return Ok(ExitCode::FAILURE);
     };
     let folder = modules[0].ancestors().nth(2).expect("a module stands in its patch's folder");

@@ -80,7 +80,7 @@ fn run(kernel: &Kernel, baseline: bool) -> Result<bool> {
     build_c(kernel, &sources, &c)?;
     let names = livepatches(&c.join("test_modules"))?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let Some(modules) = build_patches(&names, &kernel.release)? else { return Ok(false) };
+    let Some(modules) = build_patches(&names, &kernel.release, &TARGETS)? else { return Ok(false) };
     let klp = prepare(&sources, &scripts, &folder.path().join("klp"))?;
     let targets = TARGETS.map(|name| c.join("test_modules").join(name).with_extension("ko"));
     for module in modules.iter().chain(&targets) {

@@ -62,12 +62,18 @@ pub struct ModuleArgs {
     /// given several times.
     #[arg(long = "module", value_name = "PATH")]
     pub module_files: Vec<PathBuf>,
+
+    /// The name of a module that this machine lacks: what the patch has of it is not checked. Without it, a name that no
+    /// module has is an error. May be given several times.
+    #[arg(long = "unknown-module", value_name = "NAME")]
+    pub unknown_modules: Vec<String>,
 }
 
 impl ModuleArgs {
-    /// The files, by absolute paths.
-    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
-        absolute(&self.module_files)
+    /// A kernel with these modules.
+    pub(crate) fn target(&self, kernel: Kernel) -> Result<Target> {
+        let modules = absolute(&self.module_files)?;
+        Ok(Target { modules, unknown_modules: self.unknown_modules.clone(), ..kernel.into() })
     }
 }
 
@@ -109,14 +115,14 @@ pub struct TargetArgs {
 impl TargetArgs {
     /// Finds the target, and prints which kernel it is where the arguments leave that open.
     pub(crate) fn find(&self, parts: KernelParts) -> Result<Target> {
-        let target = Target { modules: self.modules.files()?, ..self.kernel.find(parts)?.into() };
+        let target = self.modules.target(self.kernel.find(parts)?)?;
         check_modules(&target)?;
         Ok(target)
     }
 
     /// Finds the target.
     pub(crate) fn find_quietly(&self, parts: KernelParts) -> Result<Target> {
-        Ok(Target { modules: self.modules.files()?, ..self.kernel.query().find(parts)?.into() })
+        self.modules.target(self.kernel.query().find(parts)?)
     }
 
     /// Finds the target, with the debug information that was given for it.

@@ -51,11 +51,11 @@ struct Line {
 
 /// Checks the chosen patches against the chosen kernels.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let (modules, debug_info) = (args.modules.files()?, args.debug_info.files()?);
+    let debug_info = args.debug_info.files()?;
     let targets: Vec<Target> = kernels(&args.kernels)?
         .into_iter()
-        .map(|kernel| Target { kernel, modules: modules.clone(), debug_info: debug_info.clone() })
-        .collect();
+        .map(|kernel| Ok(Target { debug_info: debug_info.clone(), ..args.modules.target(kernel)? }))
+        .collect::<Result<_>>()?;
     check_given(&targets, &Terminal)?;
     let mut lines = Vec::new();
     let packages = args.packages.query();
@@ -136,7 +136,7 @@ fn kernels(wanted: &[String]) -> Result<Vec<Kernel>> {
 fn print_diagnostics(lines: &[Line]) {
     let mut unchecked = BTreeMap::<&str, Vec<&str>>::new();
     for Line { release, outcome, .. } in lines {
-        for text in &outcome.unchecked {
+        for text in outcome.unchecked.iter().chain(&outcome.notes) {
             unchecked.entry(text).or_default().push(release);
         }
     }
@@ -183,7 +183,7 @@ fn table(lines: &[Line]) -> String {
         (false, ..) => "does not fit",
         (true, [], []) => "fits",
         (true, [], _) => "fits, not all checked",
-        (true, ..) => "fits, leaves old code",
+        (true, ..) => "fits, with warnings",
     };
     let width_of = |index: usize| {
         let cells = rows.values().filter_map(|row| Some(cell(row.get(index)?).len()));

@@ -33,6 +33,9 @@ pub struct Args {
     /// A file with debug information.
     #[arg(long)]
     debug_info: Vec<PathBuf>,
+    /// A module that this machine lacks.
+    #[arg(long = "unknown-module")]
+    unknown_modules: Vec<String>,
     /// What Kbuild links in the end.
     #[arg(long)]
     ko: PathBuf,
@@ -54,13 +57,14 @@ pub fn main(args: Args) -> Result<ExitCode> {
         objtool,
         modules,
         debug_info,
+        unknown_modules,
         ko,
         header,
         output,
     } = args;
     let request = Request {
         manifest_path,
-        target: Target { kernel: Kernel::from_kdir(&kdir)?, modules, debug_info },
+        target: Target { kernel: Kernel::from_kdir(&kdir)?, modules, debug_info, unknown_modules },
         kbuild,
         kbuild_rustflags,
         objtool,

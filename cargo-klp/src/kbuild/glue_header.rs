@@ -22,9 +22,10 @@ use crate::patch::manifest::{Count, Manifest};
 /// Those of reading the kernel's image.
 pub(super) fn start(target: &Target, reporter: &dyn Reporter) -> Result<String> {
     let (version, release) = (env!("CARGO_PKG_VERSION"), &target.kernel.release);
-    let checked = target.debug_info.iter().map(|file| format!(", checked with {}", file.display()));
-    let mut start =
-        format!("/* Written by cargo-klp {version} for {release}{}. */\n", checked.collect::<String>());
+    let with = target.debug_info.iter().map(|file| format!(", checked with {}", file.display()));
+    let without = target.unknown_modules.iter().map(|module| format!(", without {module}"));
+    let checked = with.chain(without).collect::<String>();
+    let mut start = format!("/* Written by cargo-klp {version} for {release}{checked}. */\n");
     if let Some(bytes) = build_id(target, reporter)? {
         writeln!(start, "#define KLP_BUILD_ID {bytes}").expect("a string takes everything");
     }

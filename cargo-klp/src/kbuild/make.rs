@@ -55,6 +55,7 @@ pub(super) fn run(
         .arg(format!("KLP_MODULES={}", list(&target.modules)))
         .arg(format!("KLP_DEBUG_INFO={}", list(&target.debug_info)))
         .arg(format!("KLP_OUTPUT={}", ko.display()))
+        .arg(format!("KLP_UNKNOWN_MODULES={}", target.unknown_modules.join(" ")))
         .arg("modules")
         .env(record::ENVIRONMENT, record::environment())
         .env(STDERR, format!("/proc/{}/fd/{}", std::process::id(), rust_writer.as_raw_fd()))

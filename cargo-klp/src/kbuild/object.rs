@@ -85,7 +85,7 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     }
     place.begin(started, &MadeOf { krate: &krate, target, kbuild, manifest: &manifest, library: digest })?;
     let outcome = check::check(&manifest, target, reporter)?.into_error(&target.kernel.release)?;
-    outcome.unchecked.iter().for_each(|note| reporter.note(note));
+    outcome.unchecked.iter().chain(&outcome.notes).for_each(|note| reporter.note(note));
     let symbols = resolve(&manifest.symbols, target, reporter)?;
     let linked = output.with_extension("o.tmp");
     link(&members, &kbuild.join("klp.lds"), &manifest, &linked)?;

@@ -13,11 +13,13 @@ pub struct Target {
     pub modules: Vec<PathBuf>,
     /// Files with debug information (DWARF) of the kernel or of modules, by absolute paths.
     pub debug_info: Vec<PathBuf>,
+    /// Names of modules that this machine lacks, and that are not looked for.
+    pub unknown_modules: Vec<String>,
 }
 
 impl From<Kernel> for Target {
     /// A kernel with nothing but its own files.
     fn from(kernel: Kernel) -> Self {
-        Self { kernel, modules: Vec::new(), debug_info: Vec::new() }
+        Self { kernel, modules: Vec::new(), debug_info: Vec::new(), unknown_modules: Vec::new() }
     }
 }

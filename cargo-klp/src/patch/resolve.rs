@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::kernel::Target;
 use crate::kernel::symbols::{Object, Symbol, Symbols, VMLINUX};
-use crate::patch::inspect::symbols::PREFIX;
+use crate::patch::check::freed_after_init;
+use crate::patch::verify::SYMBOL_PREFIX as PREFIX;
 
 /// What the symbols are in the module, by their placeholders.
 pub type Resolved = BTreeMap<String, ResolvedSymbol>;
@@ -22,10 +23,14 @@ pub struct ResolvedSymbol {
     pub skipped: u64,
 }
 
-/// What is meant, or why that can't be had.
+/// A value, or what is wrong with the request for it.
 type Found<T> = std::result::Result<T, String>;
 
-/// Finds all symbols, or says of each that can't be used why.
+/// Finds all symbols.
+///
+/// # Errors
+///
+/// [`Error::Symbols`] says of each that can't be used why.
 pub fn resolve(requests: &[SymbolRequest], target: &Target, reporter: &dyn Reporter) -> Result<Resolved> {
     let (mut resolved, mut faults) = (Resolved::new(), Vec::new());
     if requests.is_empty() {
@@ -35,14 +40,21 @@ pub fn resolve(requests: &[SymbolRequest], target: &Target, reporter: &dyn Repor
     let mut objects = BTreeMap::new();
     for request in requests {
         if !objects.contains_key(&request.object) {
-            objects.insert(&request.object, symbols.object(&request.object)?);
+            match symbols.object(&request.object) {
+                Ok(object) => objects.insert(&request.object, object),
+                Err(error @ Error::NoModule { .. }) => {
+                    faults.push(error.with_help());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
         }
         match find(&symbols, &objects[&request.object], request)? {
             Ok(found) => {
                 let taken = resolved.insert(request.placeholder.clone(), found.clone());
                 if taken.is_some_and(|other| other != found) {
                     faults.push(format!(
-                        "`{}` is declared with the same `sympos` twice, which means another number each time: write numbers",
+                        "`{}` is declared twice with the same `sympos` expression, which has two values: write numbers",
                         request.symbol
                     ));
                 }
@@ -57,7 +69,7 @@ pub fn resolve(requests: &[SymbolRequest], target: &Target, reporter: &dyn Repor
     Err(Error::Symbols { release: target.kernel.release.clone(), faults })
 }
 
-/// Finds one symbol; the inner error says why there is none.
+/// Finds one symbol. The inner error says what is wrong with the request.
 fn find(
     symbols: &Symbols<'_>,
     object: &Object<'_>,
@@ -76,7 +88,7 @@ fn find(
     }
     let skipped = object.entry_length(&symbol)?.ok_or_else(|| {
         format!(
-            "the original of `{}` of {} can't be called: it does not start as a function that ftrace can redirect",
+            "the original of `{}` of {} can't be called: the function has no ftrace entry",
             symbol.name, object.name
         )
     });
@@ -111,13 +123,18 @@ fn check(object: &Object<'_>, request: &SymbolRequest, symbol: &Symbol) -> Found
         _ => {}
     }
     if symbol.is_init {
-        let end = if place == VMLINUX { "the kernel is booted" } else { "the module is initialized" };
-        return Err(format!("`{name}` of {place} is gone once {end} (`__init`): it can't be used"));
+        return Err(format!("`{name}` of {place} can't be used: {}", freed_after_init(place)));
+    }
+    if object.is_per_cpu(symbol) {
+        return Err(format!(
+            "`{name}` of {place} is a per-CPU variable: its address is an offset into the memory of each processor, and no \
+             pointer; declare a function of {place} that reads or writes it, and call that"
+        ));
     }
     let namesakes = object.named(name);
     if place != VMLINUX && namesakes.iter().any(|other| other.is_init) {
         return Err(format!(
-            "`{name}` is also a name in the init section of {place}: its position is another one once the module is initialized"
+            "`{name}` is also the name of an `__init` symbol of {place}: no position holds before and after the module's initialization"
         ));
     }
     let position = if namesakes.len() == 1 { 0 } else { symbol.position };
@@ -135,7 +152,7 @@ fn statics(object: &Object<'_>, request: &SymbolRequest, function: &str) -> Resu
     if functions.is_empty() {
         let nearest = object.nearest(function).join(", ");
         return Ok(Err(format!(
-            "`{function}`, which has `{name}`, does not exist in {place}: the nearest names there are {nearest}"
+            "`{function}` does not exist in {place}, so `{name}` can't be found by it: the nearest names there are {nearest}"
         )));
     }
     // gcc adds a number; clang puts the function's name in front.
@@ -161,15 +178,15 @@ fn statics(object: &Object<'_>, request: &SymbolRequest, function: &str) -> Resu
     Ok(match named.as_slice() {
         [one] => Ok(one.clone()),
         [] if candidates.is_empty() => Err(format!(
-            "`{name}` of `{function}` does not exist in {place}: no variable has that name with a number behind it"
+            "`{name}` of `{function}` does not exist in {place}: no variable there has that name and a number after it"
         )),
         [] => Err(format!(
-            "`{name}` of `{function}` is not found in {place}: the function's code names none of these; where it is inlined, \
-             write `static_of` with the function that it is inlined into:{}",
+            "`{name}` of `{function}` is not found in {place}: the function's code refers to none of these; if it is inlined, write \
+             `static_of` with the function that it is inlined into:{}",
             object.listed(&candidates)
         )),
         several => Err(format!(
-            "`{name}` of `{function}` is not unique in {place}: the function's code names several; write \
+            "`{name}` of `{function}` is not unique in {place}: the function's code refers to several; write \
              `#[klp(symbol = \"…\")]` with the whole name:{}",
             several.iter().map(|symbol| format!("\n    {}", symbol.name)).collect::<String>()
         )),

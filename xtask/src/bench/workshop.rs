@@ -8,7 +8,7 @@ use cargo_klp::error::{Error, Result};
 use cargo_klp::host::tools::run_tool;
 use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery};
 
-use super::sources::Spec;
+use super::sources::{Spec, TARGET};
 use crate::command::{cargo, root};
 
 /// The folder, and the kernel that is built for.
@@ -89,6 +89,7 @@ impl Workshop {
         let mut command = Command::new(&self.command);
         command
             .args(["klp", "build", "--quiet", "--kernel", &self.kernel.release, "--package", name])
+            .args(["--unknown-module", TARGET])
             .current_dir(self.folder.join("patches"))
             .env_remove("CARGO_TARGET_DIR");
         command

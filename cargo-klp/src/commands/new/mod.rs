@@ -48,7 +48,7 @@ pub struct Args {
 
 /// Which kernel is meant is asked for the sake of a function only.
 fn needs_func(arg: clap::Arg) -> clap::Arg {
-    let is_target = ["kernel", "kdir", "module_files"].iter().any(|id| arg.get_id() == id);
+    let is_target = ["kernel", "kdir", "module_files", "unknown_modules"].iter().any(|id| arg.get_id() == id);
     if is_target { arg.requires("func") } else { arg }
 }
 

@@ -73,10 +73,10 @@ pub(in crate::kbuild) fn environment() -> String {
 
 /// What decides and is no file.
 pub(super) fn circumstances(krate: &Crate, target: &Target) -> Digest {
-    let Target { kernel, modules, debug_info } = target;
+    let Target { kernel, modules, debug_info, unknown_modules } = target;
     let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.into());
     Digest::of(format!(
-        "{} {} {:?} {:?} {modules:?} {debug_info:?} {}",
+        "{} {} {:?} {:?} {modules:?} {debug_info:?} {unknown_modules:?} {}",
         env!("CARGO_PKG_VERSION"),
         kernel.release,
         canonical(&kernel.kdir),
@@ -88,7 +88,7 @@ pub(super) fn circumstances(krate: &Crate, target: &Target) -> Digest {
 /// The files that are known where a build begins: this program, the rules and the glue in `kbuild`, tools,
 /// the kernel's build directory, image and modules, and the modules that the patch names.
 pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Result<BTreeSet<PathBuf>> {
-    let Target { kernel, modules, debug_info } = target;
+    let Target { kernel, modules, debug_info, .. } = target;
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let mut files: BTreeSet<PathBuf> = modules.iter().chain(debug_info).cloned().chain([this]).collect();
     files.extend(files_in(kbuild));

@@ -61,7 +61,7 @@ impl LookupError {
         match self {
             Self::Absent => {
                 if let Some(elsewhere) = symbols.elsewhere(of, name) {
-                    return format!("`{name}` does not exist in {of}, {elsewhere}");
+                    return format!("`{name}` does not exist in {of}; {elsewhere}");
                 }
                 let nearest = object.nearest(name);
                 let hint = match nearest.as_slice() {

@@ -11,6 +11,7 @@ mod index;
 mod kallsyms;
 mod lookup;
 mod module;
+mod nearest;
 mod sites;
 mod vmlinux;
 
@@ -24,6 +25,7 @@ use crate::kernel::{Kernel, Target};
 use exports::Exports;
 use index::Index;
 use module::Module;
+use nearest::nearest;
 use vmlinux::Vmlinux;
 
 pub(crate) use build_id::build_id;
@@ -119,16 +121,16 @@ impl<'a> Symbols<'a> {
         const MOST: usize = 5;
         let is_in_vmlinux = || self.object(VMLINUX).is_ok_and(|vmlinux| !vmlinux.named(name).is_empty());
         if object != VMLINUX && is_in_vmlinux() {
-            return Some("but in vmlinux: leave `object` out".into());
+            return Some("vmlinux has it: leave `object` out".into());
         }
         match &*self.modules_with(name).ok()? {
             [] => None,
-            [module] => Some(format!("but in {module}: write `object = {module:?}`")),
+            [module] => Some(format!("{module} has it: write `object = {module:?}`")),
             several => {
                 let shown = several[..several.len().min(MOST)].join(", ");
                 let more = several.len().checked_sub(MOST + 1).map(|more| format!(" and {} more", more + 1));
                 let more = more.unwrap_or_default();
-                Some(format!("but in {shown}{more}: write `object = \"…\"` with the module that is meant"))
+                Some(format!("{shown}{more} have it: write `object = \"…\"` with the module you mean"))
             }
         }
     }
@@ -232,24 +234,23 @@ impl Object<'_> {
         let mut near: Vec<String> =
             self.starting_with(&format!("{name}.")).into_iter().map(|symbol| symbol.name).collect();
         near.dedup();
-        let alike = |other: &String| {
-            let first = |name: &str| name.trim_start_matches('_').chars().next();
-            let is_made = other.starts_with("__pfx_");
-            let similar = !is_made && other.len().abs_diff(name.len()) <= 3 && first(other) == first(name);
-            let distance = if similar { strsim::levenshtein(name, other) } else { usize::MAX };
-            (distance <= 1 + name.len() / 6).then_some(distance)
-        };
-        let mut others: Vec<(usize, String)> = self
-            .all()
-            .into_iter()
-            .filter_map(|symbol| Some((alike(&symbol.name)?, symbol.name)))
-            .filter(|(_, other)| other != name)
-            .collect();
-        others.sort();
-        others.dedup();
-        near.extend(others.into_iter().map(|(_, other)| other));
+        let names = self.all().into_iter().map(|symbol| symbol.name);
+        near.extend(nearest(name, names.filter(|other| !other.starts_with("__pfx_"))));
         near.truncate(MOST);
         near
+    }
+
+    /// Whether each processor has its own copy of a variable, so that its address is an offset.
+    #[must_use]
+    pub fn is_per_cpu(&self, symbol: &Symbol) -> bool {
+        match &self.kind {
+            Kind::Vmlinux(_) => {
+                let (starts, ends) = (self.named("__per_cpu_start"), self.named("__per_cpu_end"));
+                let ([start], [end]) = (&*starts, &*ends) else { return false };
+                !symbol.is_code() && (start.address..end.address).contains(&symbol.address)
+            }
+            Kind::Module(module) => module.is_per_cpu(symbol),
+        }
     }
 
     /// The names before and after a symbol, which tell it from others of its name.
@@ -282,10 +283,10 @@ impl Object<'_> {
     }
 }
 
-/// The error for an object that is not on this machine.
-fn no_object(kernel: &Kernel, name: &str, why: &str, help: String) -> Error {
+/// The error for an object that this machine lacks, whatever the kernel has.
+fn no_information(kernel: &Kernel, name: &str, why: &str, help: String) -> Error {
     Error::Request {
-        message: format!("nothing is known of `{name}` in kernel {}: {why}", kernel.release),
+        message: format!("no information about `{name}` for kernel {}: {why}", kernel.release),
         help,
     }
 }

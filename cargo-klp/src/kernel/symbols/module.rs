@@ -12,7 +12,8 @@ use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
 use object::{LittleEndian, SectionIndex, SymbolIndex};
 
 use super::code::Layout;
-use super::{Symbol, no_object};
+use super::nearest::nearest;
+use super::{Symbol, no_information};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Target};
 
@@ -25,27 +26,50 @@ pub(super) struct Module {
 }
 
 /// The file of a module, by the name that the kernel has for it: one of those given, or the kernel's own.
+///
+/// # Errors
+///
+/// [`Error::NoModule`] where the kernel has no such module, another one where this machine lacks its modules.
 pub(super) fn find(target: &Target, name: &str) -> Result<PathBuf> {
     let Target { kernel, modules, .. } = target;
     if let Some(file) = modules.iter().find(|file| is_module(&file.to_string_lossy(), name)) {
         return Ok(file.clone());
     }
-    let get = format!(
-        "`cargo klp doctor --fix --kernel {}` gets the kernel's own modules; for another, say where it is: `--module PATH`",
-        kernel.release
-    );
-    let Some(folder) = kernel.modules_dir() else {
-        return Err(no_object(kernel, name, "its modules are not on this machine", get));
+    let Some(directory) = kernel.modules_dir() else {
+        let help = format!(
+            "`cargo klp doctor --fix --kernel {}` gets the kernel's own modules; `--module PATH` names the file of another",
+            kernel.release
+        );
+        return Err(no_information(kernel, name, "its modules are not on this machine", help));
     };
-    if let Some(file) = own(&folder)?.iter().find(|file| is_module(file, name)) {
-        return Ok(folder.join(file));
+    let own = own(&directory)?;
+    if let Some(file) = own.iter().find(|file| is_module(file, name)) {
+        return Ok(directory.join(file));
     }
-    if is_builtin(&folder, name) {
+    let no_module = |why: String, help: String| Error::NoModule {
+        release: kernel.release.clone(),
+        name: name.into(),
+        why,
+        help,
+    };
+    if is_builtin(&directory, name) {
         let help = "leave `object` out: its symbols are those of vmlinux".into();
-        return Err(no_object(kernel, name, "it is no module there, but built in", help));
+        return Err(no_module("it is built in".into(), help));
     }
-    let help = "for one that is not the kernel's own, say where it is: `--module PATH`, or `KLP_MODULES=PATH` with make";
-    Err(no_object(kernel, name, "it has no such module", help.into()))
+    // Files may have dashes where the names of modules have underscores.
+    let wanted = name.replace('-', "_");
+    let names = own.iter().map(|file| self::name(file));
+    let known = modules.iter().map(|file| self::name(&file.to_string_lossy())).chain(names);
+    let near = if wanted == name { nearest(name, known) } else { vec![wanted] };
+    let why = match &*near {
+        [] => "no module there has a similar name".into(),
+        near => format!("the nearest names there are {}", near.join(", ")),
+    };
+    let help = format!(
+        "give the file of a module that is not the kernel's own with `--module PATH` (`KLP_MODULES=PATH` with make), or \
+         leave one that this machine lacks unchecked with `--unknown-module {name}` (`KLP_UNKNOWN_MODULES={name}`)"
+    );
+    Err(no_module(why, help))
 }
 
 /// Whether a module is built into the kernel.
@@ -116,6 +140,16 @@ impl Module {
             section.map(|(_, section)| section.data(LE, &*self.data).map(<[u8]>::to_vec)).transpose()
         };
         read().map_err(Error::elf("read a module's BTF"))
+    }
+
+    /// Whether a symbol is in the section of which each processor has a copy.
+    pub(super) fn is_per_cpu(&self, symbol: &Symbol) -> bool {
+        let name_of = |index: usize| {
+            let sections = Header::parse(&*self.data).ok()?.sections(LE, &*self.data).ok()?;
+            let section = sections.section(SectionIndex(index)).ok()?;
+            sections.section_name(LE, section).ok()
+        };
+        symbol.section.and_then(name_of) == Some(b".data..percpu")
     }
 
     /// Whether the module exports a name.

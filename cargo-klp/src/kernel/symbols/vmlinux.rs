@@ -13,7 +13,7 @@ use object::read::ReadCache;
 use object::{Object, ObjectSegment};
 
 use super::code::Layout;
-use super::{Symbol, kallsyms, no_object};
+use super::{Symbol, kallsyms, no_information};
 use crate::error::{Error, Result};
 use crate::host::cache;
 use crate::host::sorted;
@@ -127,7 +127,7 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
             let key = key.to_string_lossy().into_owned();
             return Ok((entry, key));
         }
-        return Err(no_object(
+        return Err(no_information(
             kernel,
             super::VMLINUX,
             &format!("`{}` is in no form that this cargo-klp knows", packed.display()),

@@ -9,47 +9,65 @@ use crate::error::{Error, Result};
 use crate::kernel::debug_info::stem;
 use crate::kernel::symbols::{LookupError, Symbol, Symbols, VMLINUX};
 
-/// Checks one redirected function.
+/// Checks one redirected function, and returns which one it is.
+///
+/// `unchecked` leaves the types out, and lets a function pass that ftrace can't redirect: the kernel then refuses to
+/// enable the patch.
 pub(super) fn check(
     symbols: &Symbols<'_>,
     info: &ObjectInfo<'_>,
     func: &Func,
     all: &[Func],
     outcome: &mut Outcome,
-) -> Result<()> {
-    if func.signature.is_empty() {
-        return Ok(());
-    }
+) -> Result<Option<Symbol>> {
+    let has_types = !func.signature.is_empty();
     let fault = |message| Diagnostic { place: func.place.clone(), message };
-    let function = &match lookup(symbols, info, func) {
+    let function = match lookup(symbols, info, func) {
         Ok(function) => function,
         Err(message) => {
             outcome.faults.push(fault(message));
-            return Ok(());
+            return Ok(None);
         }
     };
-    if let Some(why) = obstacle(info, function) {
+    if let Some(why) = obstacle(info, &function) {
         let (symbol, object) = (&func.symbol, &func.object);
-        let inlined = InlineSites::of_symbol(info, function)
+        let inlined = InlineSites::of_symbol(info, &function)
             .and_then(|known| inlining::also_inlined(&known))
             .unwrap_or_default();
-        outcome.faults.push(fault(format!("`{symbol}` of {object} can't be redirected: {why}{inlined}")));
-        return Ok(());
-    }
-    if let Some(known) = InlineSites::of_symbol(info, function) {
-        let is_redirected = |holder: &InlineHost| {
-            all.iter().any(|other| {
-                let is_meant = holder.sympos.is_some_and(|sympos| sympos == 0 || sympos == other.sympos);
-                other.object == func.object && other.symbol == holder.symbol && is_meant
-            })
+        let found = fault(format!("`{symbol}` of {object} can't be redirected: {why}{inlined}"));
+        let list = match !has_types && is_kept_code(&function) {
+            true => &mut outcome.warnings,
+            false => &mut outcome.faults,
         };
-        if let Some(left) = inlining::leaves(&func.object, function, &known, is_redirected) {
-            outcome.warnings.push(fault(left));
-        }
+        list.push(found);
+        return Ok(Some(function));
     }
+    let is_redirected = |host: &InlineHost| {
+        all.iter().any(|other| {
+            let is_meant = host.sympos.is_some_and(|sympos| sympos == 0 || sympos == other.sympos);
+            other.object == func.object && other.symbol == host.symbol && is_meant
+        })
+    };
+    let left = match InlineSites::of_symbol(info, &function) {
+        Some(known) => inlining::leaves(&func.object, &function, &known, is_redirected),
+        None => {
+            let is_redirected =
+                |name: &str| all.iter().any(|other| other.object == func.object && other.symbol == name);
+            inlining::may_leave(&info.object, &function, is_redirected)
+        }
+    };
+    outcome.warnings.extend(left.map(fault));
+    if has_types {
+        check_types(info, func, outcome)?;
+    }
+    Ok(Some(function))
+}
+
+/// Compares the types of a replacement with the prototypes that BTF has.
+fn check_types(info: &ObjectInfo<'_>, func: &Func, outcome: &mut Outcome) -> Result<()> {
     let Some(types) = &info.types else {
         if func.object != VMLINUX {
-            outcome.unchecked.push(format!("{} has no BTF: prototypes are not checked", func.object));
+            outcome.unchecked.push(format!("prototypes of {} are not checked: it has no BTF", func.object));
         }
         return Ok(());
     };
@@ -70,17 +88,15 @@ pub(super) fn check(
         // A wrapper of a system call: its types are those of `#[klp_syscall]`.
         [] if ["__x64_sys_", "__ia32_"].iter().any(|prefix| name.starts_with(prefix)) => {}
         [] if stem(name) != name => outcome.unchecked.push(format!(
-            "`{name}` is what the compiler made of `{}`, and its parameters need not be those of the source: the types of its \
-             replacement are not checked",
+            "the types of `{name}` are not checked: the compiler made it of `{}`, and may have changed its parameters",
             stem(name)
         )),
-        [] => outcome.unchecked.push(format!(
-            "BTF has no prototype of `{name}` of {}: the types of its replacement are not checked",
-            func.object
-        )),
-        // BTF may have the prototype of another one.
+        [] => outcome
+            .unchecked
+            .push(format!("the types of `{name}` are not checked: BTF of {} has no prototype of it", func.object)),
         _ if info.object.named(name).len() > 1 => outcome.unchecked.push(format!(
-            "`{name}` is not unique in {}, and its replacement differs from the prototype that BTF has of one of them: {}",
+            "the types of `{name}` are not checked: {} has several functions of that name, and BTF may describe another \
+             one: {}",
             func.object, faults[0].1
         )),
         _ => outcome.faults.extend(
@@ -115,6 +131,17 @@ fn lookup(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, func: &Func) -> Result<S
     })
 }
 
+/// Whether a symbol is code that stays.
+fn is_kept_code(symbol: &Symbol) -> bool {
+    symbol.is_code() && !symbol.is_init
+}
+
+/// Why an `__init` symbol of an object can't be used.
+pub(crate) fn freed_after_init(object: &str) -> String {
+    let (who, when) = if object == VMLINUX { ("kernel", "boot") } else { ("module", "its initialization") };
+    format!("it is `__init`, which the {who} frees after {when}")
+}
+
 /// Why a function can't be redirected, if it can't.
 #[must_use]
 pub fn obstacle(info: &ObjectInfo<'_>, function: &Symbol) -> Option<String> {
@@ -122,14 +149,11 @@ pub fn obstacle(info: &ObjectInfo<'_>, function: &Symbol) -> Option<String> {
         return Some("it is data".into());
     }
     if function.is_init {
-        let end =
-            if info.object.name == VMLINUX { "the kernel is booted" } else { "the module is initialized" };
-        return Some(format!("it is gone once {end} (`__init`)"));
+        return Some(freed_after_init(&info.object.name));
     }
     if info.sites.as_ref().is_some_and(|sites| !sites.has(function)) {
         return Some(
-            "ftrace has no place at its start (it is `notrace`, written in assembly, or a part of a function that the \
-             compiler split off): patch its callers"
+            "it has no ftrace entry (`notrace`, assembly, or a part that the compiler split off): patch its callers"
                 .into(),
         );
     }
@@ -148,14 +172,13 @@ pub fn fits<'a>(
     let whole = types.c_prototype(prototype)?;
     let mut faults = Vec::new();
     if prototype.is_variadic {
-        let message = format!("`{name}` is variadic, and can't be replaced: patch its callers: `{whole}`");
+        let message = format!("`{name}` is variadic, so it can't be replaced: patch its callers: `{whole}`");
         return Ok(vec![(returns.place.as_deref(), message)]);
     }
     let (theirs, ours) = (prototype.parameters.len(), parameters.len());
     if theirs != ours {
         let plural = if theirs == 1 { "" } else { "s" };
-        let message =
-            format!("`{name}` has {theirs} parameter{plural}, and its replacement {ours}: `{whole}`");
+        let message = format!("`{name}`: expected {theirs} parameter{plural}, found {ours}: `{whole}`");
         let place = parameters.get(theirs).unwrap_or(returns).place.as_deref();
         faults.push((place, message));
     } else {
@@ -164,7 +187,7 @@ pub fn fits<'a>(
             if !class.accepts(ours.class()) {
                 let declared = types.c_declaration(*id, called)?;
                 let message = format!(
-                    "parameter {} of `{name}` is {class}, `{declared}`, and its replacement's is {}: `{whole}`",
+                    "parameter {} of `{name}`: expected {class} (`{declared}`), found {}: `{whole}`",
                     number + 1,
                     ours.class()
                 );
@@ -176,7 +199,7 @@ pub fn fits<'a>(
     if !class.accepts(returns.class()) {
         let declared = types.c_declaration(prototype.returns, "")?;
         let message = format!(
-            "`{name}` returns {class}, `{declared}`, and its replacement {}: `{whole}`",
+            "return value of `{name}`: expected {class} (`{declared}`), found {}: `{whole}`",
             returns.class()
         );
         faults.push((returns.place.as_deref(), message));

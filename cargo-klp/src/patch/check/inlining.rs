@@ -119,22 +119,56 @@ pub(super) fn leaves(
         parts.push(format!("it is also inlined into {}", listed(&inlined_into)));
     }
     if !copies.is_empty() {
-        parts.push(format!("{} is made of the same source", listed(&copies)));
+        parts.push(format!("the compiler also made {} of it", listed(&copies)));
     }
     let all: Vec<&InlineHost> = [inlined_into, copies].concat();
     let name = &symbol.name;
-    let rest = match all.iter().filter(|holder| holder.obstacle.is_some()).count() {
+    let remedy = match all.iter().filter(|host| host.obstacle.is_some()).count() {
         0 if all.is_empty() => return None,
-        0 => String::new(),
-        number if number == all.len() => ", which none of them can be: patch their callers".to_owned(),
-        number => format!(", which {number} of them can't be: patch their callers"),
+        0 => "redirect those too".to_owned(),
+        number if number == all.len() => "none of those can be redirected: patch their callers".to_owned(),
+        number => {
+            format!("redirect those too, and patch the callers of the {number} that can't be redirected")
+        }
     };
     let explain = if object == VMLINUX { name.clone() } else { format!("{object}:{name}") };
     Some(format!(
-        "redirecting `{name}` leaves old code: {}; what has it must be redirected as well{rest} (`cargo klp explain {explain}` \
-         lists all)",
+        "redirecting `{name}` is incomplete: {}; {remedy} (`cargo klp explain {explain}` lists all)",
         parts.join(", and ")
     ))
+}
+
+/// What redirecting a function may leave as it is, by the names of symbols alone, where no debug information says it.
+#[must_use]
+pub(super) fn may_leave(
+    object: &Object<'_>,
+    function: &Symbol,
+    is_redirected: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let name = &function.name;
+    let mut made = object.starting_with(&format!("{name}."));
+    made.retain(|symbol| symbol.is_code() && !symbol.is_init && !is_redirected(&symbol.name));
+    made.dedup_by(|a, b| a.name == b.name);
+    let (cold, split): (Vec<_>, Vec<_>) = made.iter().partition(|symbol| symbol.name.contains(".cold"));
+    let listed =
+        |symbols: &[&Symbol]| enumerated(symbols.iter().map(|symbol| format!("`{}`", symbol.name)).collect());
+    let explain = if object.name == VMLINUX { name.clone() } else { format!("{}:{name}", object.name) };
+    let mut parts = Vec::new();
+    if !split.is_empty() {
+        parts.push(format!(
+            "redirecting `{name}` may be incomplete: the compiler also made {} of it, which others may call directly; \
+             redirect those too if they do (with debug information, `cargo klp explain {explain}` shows it)",
+            listed(&split)
+        ));
+    }
+    if !cold.is_empty() {
+        parts.push(format!(
+            "the compiler moved code of `{name}` to {}: the kernel does not see a task that sleeps there, and may take it \
+             for switched while it still runs old code",
+            listed(&cold)
+        ));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// What else has copies of a function that can't be redirected, behind the reason.
@@ -163,7 +197,7 @@ fn by_debug_info(object: &str, all: &[InlineSites]) -> String {
     }
     let inlined = || format!("the compiler inlined it into {}: patch those", listed(&inlined_into));
     match (&*inlined_into, &*copies) {
-        ([], []) => format!("the compiler left no code of it that stays in {object}"),
+        ([], []) => format!("no code of it remains in {object}"),
         (_, []) => inlined(),
         ([], _) => made(&listed(&copies)),
         _ => format!("{}; and {}", inlined(), made(&listed(&copies))),
@@ -181,8 +215,7 @@ fn by_names(object: &Object<'_>, name: &str) -> Option<String> {
 
 fn made(names: &str) -> String {
     format!(
-        "the compiler made {names} of it, whose parameters need not be those of the source: patch its callers, or that one as its \
-         code is"
+        "the compiler made {names} of it, and may have changed its parameters: patch its callers, or {names} as its code is"
     )
 }
 

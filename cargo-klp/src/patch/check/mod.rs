@@ -7,20 +7,22 @@ mod func;
 mod inlining;
 mod object;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use klp_format::manifest::{Binding, Shadow};
+use klp_format::manifest::{Binding, Func, Shadow};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::kernel::Target;
 use crate::kernel::btf;
-use crate::kernel::symbols::{Symbols, VMLINUX};
+use crate::kernel::debug_info::help;
+use crate::kernel::symbols::{Symbol, Symbols, VMLINUX};
 use crate::patch::manifest::Manifest;
 
+pub(crate) use func::freed_after_init;
 pub use func::{fits, obstacle};
 pub(crate) use inlining::absence;
 pub use inlining::{InlineHost, InlineSites};
@@ -31,10 +33,12 @@ pub use object::ObjectInfo;
 pub struct Outcome {
     /// Why the patch must not be info.
     pub faults: Vec<Diagnostic>,
-    /// What the patch leaves as it was, though it seems to change it.
+    /// What the patch may leave as it was, though it seems to change it.
     pub warnings: Vec<Diagnostic>,
     /// What was not checked, and why.
     pub unchecked: Vec<String>,
+    /// What can't be checked without something that few machines have.
+    pub notes: Vec<String>,
 }
 
 /// Why a patch does not fit a kernel, or what to look at.
@@ -70,34 +74,53 @@ impl Outcome {
 pub fn check(manifest: &Manifest, target: &Target, reporter: &dyn Reporter) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     check_bindings(manifest, target, &mut outcome)?;
-    if manifest.funcs.is_empty() && manifest.shadows.is_empty() {
+    if manifest.funcs.is_empty() && manifest.shadows.is_empty() && manifest.objects.is_empty() {
         return Ok(outcome);
     }
     let symbols = Symbols::of(target, reporter)?;
     let mut objects = Objects { symbols: &symbols, read: BTreeMap::new() };
     if objects.get(VMLINUX).is_ok_and(|vmlinux| vmlinux.types.is_none()) {
         outcome.unchecked.push(format!(
-            "{} has no BTF on this machine: prototypes and types are not checked",
+            "prototypes and types are not checked: this machine has no BTF of {}",
             target.kernel.release
         ));
     }
+    let mut redirected = Redirected::default();
     for func in &manifest.funcs {
         match objects.get(&func.object) {
-            Ok(info) => func::check(&symbols, info, func, &manifest.funcs, &mut outcome)?,
-            Err(why) => outcome.unchecked.push(why),
+            Ok(info) => {
+                if let Some(function) = func::check(&symbols, info, func, &manifest.funcs, &mut outcome)? {
+                    outcome.faults.extend(redirected.add(func, &function));
+                }
+            }
+            Err(missing) => missing.add_to(&mut outcome, &func.place),
         }
     }
     for shadow in &manifest.shadows {
         let object = shadow.object.as_deref().unwrap_or(VMLINUX);
         match objects.get(object) {
             Ok(info) => check_shadow(info, shadow, &mut outcome)?,
-            Err(why) => outcome.unchecked.push(why),
+            Err(missing) => missing.add_to(&mut outcome, &shadow.place),
         }
+    }
+    for object in &manifest.objects {
+        if let Err(missing) = objects.get(&object.name) {
+            missing.add_to(&mut outcome, &None);
+        }
+    }
+    let without = objects.without_debug_info(manifest.funcs.iter().map(|func| &*func.object));
+    if !without.is_empty() {
+        outcome.notes.push(format!(
+            "no debug information of {}: where it has inlined a redirected function, the old code stays unnoticed; {}",
+            without.join(", "),
+            help(&target.kernel.release)
+        ));
     }
     let place = |fault: &Diagnostic| fault.place.clone().unwrap_or_default();
     for list in [&mut outcome.faults, &mut outcome.warnings] {
         list.sort_by(|a, b| alphanumeric_sort::compare_str(place(a), place(b)));
     }
+    outcome.faults.dedup();
     outcome.unchecked.sort();
     outcome.unchecked.dedup();
     Ok(outcome)
@@ -113,29 +136,92 @@ fn check_bindings(manifest: &Manifest, target: &Target, outcome: &mut Outcome) -
         if files[object].as_deref() == Some(Path::new(btf)) {
             continue;
         }
-        let message =
-            format!("`{name}` is that of another kernel, by `{btf}`: build the patch with `cargo klp`");
+        let message = format!(
+            "`{name}` was declared for another kernel (by `{btf}`): build the patch with `cargo klp`"
+        );
         outcome.faults.push(Diagnostic { place: None, message });
     }
     Ok(())
 }
 
+/// The functions that are redirected, by their code.
+#[derive(Default)]
+struct Redirected<'a>(BTreeMap<(&'a str, Option<usize>, u64), &'a str>);
+
+impl<'a> Redirected<'a> {
+    /// Adds one, or says which other one has the same code: a function with several names, such as the entries of a
+    /// system call. Two redirections of one address would be stacked in one patch: a task that is not yet switched
+    /// would run the lower one in place of the original.
+    fn add(&mut self, func: &'a Func, function: &Symbol) -> Option<Diagnostic> {
+        let code = (&*func.object, function.section, function.address);
+        let other = self.0.insert(code, &func.symbol)?;
+        let (symbol, object, address) = (&func.symbol, &func.object, function.address);
+        let message = format!(
+            "`{symbol}` and `{other}` of {object} are one function, at {address:#x}: redirect it once, by either name"
+        );
+        Some(Diagnostic { place: func.place.clone(), message })
+    }
+}
+
 /// The objects that a patch is about, each read once.
 struct Objects<'a> {
     symbols: &'a Symbols<'a>,
-    read: BTreeMap<String, std::result::Result<ObjectInfo<'a>, String>>,
+    read: BTreeMap<String, std::result::Result<ObjectInfo<'a>, Missing>>,
+}
+
+/// An object that could not be read.
+#[derive(Clone)]
+struct Missing {
+    message: String,
+    /// Whether the kernel has no such object, and not only this machine.
+    is_absent: bool,
+}
+
+impl Missing {
+    /// Adds it for something that stands at a place of the source.
+    fn add_to(self, outcome: &mut Outcome, place: &Option<String>) {
+        let Self { message, is_absent } = self;
+        if is_absent {
+            outcome.faults.push(Diagnostic { place: place.clone(), message });
+        } else {
+            outcome.unchecked.push(message);
+        }
+    }
 }
 
 impl<'a> Objects<'a> {
     /// An object, or why it is not known.
-    fn get(&mut self, name: &str) -> std::result::Result<&ObjectInfo<'a>, String> {
+    fn get(&mut self, name: &str) -> std::result::Result<&ObjectInfo<'a>, Missing> {
+        let symbols = self.symbols;
         let read = || {
-            ObjectInfo::of(self.symbols, name).map_err(|error| {
-                let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
-                format!("what the patch has of `{name}` is not checked: {error}{help}")
+            ObjectInfo::of(symbols, name).map_err(|error| {
+                let is_unknown = symbols.target().unknown_modules.iter().any(|module| module == name);
+                match error {
+                    Error::NoModule { .. } if is_unknown => Missing {
+                        message: format!(
+                            "the patch's parts for `{name}` are not checked: it is an unknown module"
+                        ),
+                        is_absent: false,
+                    },
+                    Error::NoModule { .. } => Missing { message: error.with_help(), is_absent: true },
+                    _ => Missing {
+                        message: format!(
+                            "the patch's parts for `{name}` are not checked: {}",
+                            error.with_help()
+                        ),
+                        is_absent: false,
+                    },
+                }
             })
         };
         self.read.entry(name.into()).or_insert_with(read).as_ref().map_err(Clone::clone)
+    }
+
+    /// Those of these objects that were read without debug information.
+    fn without_debug_info<'b>(&self, names: impl Iterator<Item = &'b str>) -> Vec<&'b str> {
+        let is_without =
+            |name: &&str| matches!(self.read.get(*name), Some(Ok(info)) if info.debug_info.is_none());
+        names.filter(is_without).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -151,12 +237,12 @@ fn check_shadow(info: &ObjectInfo<'_>, shadow: &Shadow, outcome: &mut Outcome) -
     let place = shadow.place.clone();
     let message = if object == VMLINUX {
         format!(
-            "`{name}` hangs on `{of}`, which is no type of vmlinux: write its name as C has it, and \
-             `object = \"…\"` for a type of a module"
+            "`{name}` is for objects of `{of}`, and vmlinux has no such type: write its C name, and `object = \"…\"` for a \
+             module's type"
         )
     } else {
         format!(
-            "`{name}` hangs on `{of}`, which is no type of {object} or vmlinux: write its name as C has it"
+            "`{name}` is for objects of `{of}`, and neither {object} nor vmlinux has such a type: write its C name"
         )
     };
     outcome.faults.push(Diagnostic { place, message });

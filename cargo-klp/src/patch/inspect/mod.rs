@@ -43,7 +43,7 @@ pub fn inspect(path: &Path) -> Result<Report> {
     let (language, patch) = patch(path, &file, &modinfo)?;
     let (patch, unknown) = match patch {
         Ok(patch) => (Some(patch), None),
-        Err(error) => (None, Some(with_help(&error))),
+        Err(error) => (None, Some(error.with_help())),
     };
     let owned = |key| modinfo.get(key).map(str::to_owned);
     let depends = modinfo.get("depends").unwrap_or_default().split(',');
@@ -154,13 +154,6 @@ fn not_a_livepatch(path: &Path, modinfo: &Modinfo) -> Error {
 fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.split('.').next().unwrap_or_default().replace('-', "_")
-}
-
-fn with_help(error: &Error) -> String {
-    match error.help() {
-        Some(help) => format!("{error}; {help}"),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,32 @@
+//! What someone may have meant who wrote a name that does not exist.
+
+/// So many names are shown.
+const MOST_SHOWN: usize = 5;
+
+/// Those of the names that are spelt alike, the likeliest first, but for the name itself.
+pub(super) fn nearest(name: &str, others: impl IntoIterator<Item = String>) -> Vec<String> {
+    let distance = |other: &str| {
+        let first = |name: &str| name.trim_start_matches('_').chars().next();
+        let is_similar =
+            other.len().abs_diff(name.len()) <= 3 && first(other) == first(name) && other != name;
+        let distance = is_similar.then(|| strsim::levenshtein(name, other))?;
+        (distance <= 1 + name.len() / 6).then_some(distance)
+    };
+    let mut near: Vec<(usize, String)> =
+        others.into_iter().filter_map(|other| Some((distance(&other)?, other))).collect();
+    near.sort();
+    near.dedup();
+    near.into_iter().map(|(_, other)| other).take(MOST_SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_comes_first() {
+        let names =
+            ["nf_tables", "nf_table_x", "nft_tables", "nf_table", "snd_tables", "xfs"].map(String::from);
+        assert_eq!(nearest("nf_table", names), ["nf_tables", "nf_table_x", "nft_tables"]);
+    }
+}
