@@ -217,7 +217,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
         Owner::State(state) => {
             let as_state = quote_spanned!(state.span()=> <#state as ::klp_runtime::state::State>);
             let id = quote!(::klp_runtime::__private::derived_id(#as_state::ID, #name));
-            (id, quote!(#as_state::ID), quote!(<#state as ::klp_runtime::__private::DeclaredState>::__SLOT))
+            (id, quote!(#as_state::ID), quote!(#as_state::SLOT))
         }
         Owner::Own { id, .. } => (quote!(#id), quote!(Self::ID), own_slot()),
     };

@@ -37,6 +37,9 @@ pub trait State: DeclaredState {
     const VERSION: u32 = Self::__VERSION;
     /// The state's name, by default that of the type.
     const NAME: &'static CStr = Self::__NAME;
+    /// What `#[shadow]` looks at (S18).
+    #[doc(hidden)]
+    const SLOT: *const DataSlot = Self::__SLOT;
 
     /// What lives as long as the state, outside the module, across atomic
     /// replace and the unloading of the patch that introduced it (S10).
