@@ -1,6 +1,6 @@
 //! What the macros refuse, and how they say it.
 //!
-//! A folder for each macro in `ui/`: what compiles is in its `pass/`, everything
+//! A directory for each macro in `ui/`: what compiles is in its `pass/`, everything
 //! else has a `.stderr` beside it. `TRYBUILD=overwrite cargo test -p klp-compile-tests
 //! --test compile` writes the latter anew: read the difference.
 

@@ -65,8 +65,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What the copy is made of.
-const MEMBERS: [&str; 5] = ["klp-btf", "klp-format", "klp-macros", "klp-runtime", "tests/patches"];
+/// What the copy is made of, as members of a workspace: the crates that patches are built of, and the patches.
+const MEMBERS: &str = r#"members = ["klp-*", "tests/patches/*"]"#;
 
 /// Makes the copy; its directory. There is one: the next alteration takes the place of this one, and only what
 /// depends on either is built again.
@@ -74,8 +74,11 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
     let (root, texts) = (root(), alteration.texts()?);
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("altered");
     let altered: Vec<PathBuf> = texts.keys().map(|file| to.join(file)).collect();
-    for member in MEMBERS {
-        copy_directory(&root.join(member), &to.join(member), &altered)?;
+    let is_crate =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"klp-"));
+    for directory in entries(&root)?.into_iter().filter(is_crate).chain([root.join("tests/patches")]) {
+        let member = directory.strip_prefix(&root).expect("the directory is in the repository");
+        copy_directory(&directory, &to.join(member), &altered)?;
     }
     for file in ["Cargo.lock", "rust-toolchain.toml"] {
         write_if_changed(&to.join(file), &read(&root.join(file))?)?;
@@ -83,11 +86,7 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
     let text = read_text(&root.join("Cargo.toml"))?;
     let is_members = |line: &&str| line.starts_with("members = ");
     let members = text.lines().find(is_members).expect("the workspace lists its members");
-    let text = replace_once(
-        &text,
-        members,
-        r#"members = ["klp-btf", "klp-format", "klp-macros", "klp-runtime", "tests/patches/*"]"#,
-    );
+    let text = replace_once(&text, members, MEMBERS);
     // The profiles are for other packages.
     let text = text.split("\n[profile.").next().expect("the start");
     write_if_changed(&to.join("Cargo.toml"), text.as_bytes())?;
@@ -98,9 +97,17 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// Copies what a directory has, but not what becomes one of the files `altered`.
+/// Makes one directory have what another has, but for what becomes one of the files `altered`.
 fn copy_directory(from: &Path, to: &Path, altered: &[PathBuf]) -> Result<()> {
-    for entry in entries(from)? {
+    let originals = entries(from)?;
+    for copy in if to.exists() { entries(to)? } else { Vec::new() } {
+        // What an earlier copy had of something that has gone since.
+        if !originals.iter().any(|original| original.file_name() == copy.file_name()) {
+            let removed = if copy.is_dir() { fs::remove_dir_all(&copy) } else { fs::remove_file(&copy) };
+            removed.map_err(Error::io("remove", copy))?;
+        }
+    }
+    for entry in originals {
         let copy = to.join(entry.file_name().expect("an entry has a name"));
         if entry.is_dir() {
             copy_directory(&entry, &copy, altered)?;

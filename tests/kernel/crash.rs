@@ -5,11 +5,14 @@ use std::process::Command;
 
 use rustix::io::Errno;
 
-use crate::guest::{Log, Patch, is_complaint};
+use crate::guest::{Log, Patch, is_complaint, wait};
 use crate::sleeper::Sleeper;
 
 // The module that a transition was forced off stays loaded.
-crate::tests![a_transition_is_forced, a_panic_is_a_bug_with_its_location];
+crate::tests![a_transition_is_forced, l24_forced, a_panic_is_a_bug_with_its_location];
+
+/// S21: what a patch that was forced off says.
+const STAYS: &str = "forced: what its states had stays in memory";
 
 fn a_transition_is_forced() {
     const A1: Patch = Patch("a1");
@@ -27,7 +30,7 @@ fn a_transition_is_forced() {
     B2_STALLS.force();
     B2_STALLS.settle();
     A1.gone();
-    assert_eq!(log.callbacks(), ["a1.post_unpatch 1", "b2_stalls.post_patch 2"]);
+    assert_eq!(log.callbacks(), ["a1.post_unpatch 1", "b2_stalls.post_patch 2", &format!("a1.{STAYS}")]);
     assert_eq!(A1.try_remove(), Err(Errno::AGAIN), "pinned: a task may still run its code");
     drop(sleeper);
 
@@ -42,6 +45,30 @@ fn a_transition_is_forced() {
     assert_eq!(
         log.callbacks(),
         ["b1.pre_patch 1", "b1.post_patch 1", "b1.pre_unpatch 1", "b1.post_unpatch 1"]
+    );
+    let lines = all.lines();
+    assert!(!lines.iter().any(|line| is_complaint(line)), "{lines:#?}");
+}
+
+fn l24_forced() {
+    const A: Patch = Patch("a1_sleeps_in_data");
+    let (mut log, mut all) = (Log::new(), Log::new());
+    A.enable();
+    let sleeper = Sleeper::opening_a_fifo("l24", "msleep_interruptible");
+    A.set_enabled(false);
+    assert!(A.in_transition());
+    let calls = ["pre_patch", "post_patch", "pre_unpatch"].map(|call| format!("a1_sleeps_in_data.{call} 1"));
+    assert_eq!(log.callbacks(), calls);
+    A.force();
+    A.gone();
+    let ends = ["post_unpatch 1", STAYS].map(|line| format!("a1_sleeps_in_data.{line}"));
+    assert_eq!(log.callbacks(), ends);
+    drop(sleeper);
+    // Dropped, they would be damaged.
+    let has_data = "a1_sleeps_in_data.the task has data made by klp_test_a1_sleeps_in_data";
+    wait(
+        || log.of_patches().iter().any(|line| line == has_data),
+        || "the task does not find its data".into(),
     );
     let lines = all.lines();
     assert!(!lines.iter().any(|line| is_complaint(line)), "{lines:#?}");

@@ -17,7 +17,7 @@ use crate::cleanup;
 
 /// The variable that says what the guest was booted for.
 pub(crate) const BOOT: &str = "KLP_TEST_BOOT";
-/// The variable that holds the folder of the modules.
+/// The variable that holds the directory of the modules.
 pub(crate) const MODULES: &str = "KLP_TEST_MODULES";
 /// The variable that holds the release of the kernel that should be up.
 pub(crate) const KERNEL: &str = "KLP_TEST_KERNEL";
@@ -153,8 +153,8 @@ impl Patch {
     }
 
     fn file(self) -> PathBuf {
-        let folder = PathBuf::from(std::env::var_os(MODULES).unwrap());
-        folder.join(self.module()).join(self.module()).with_extension("ko")
+        let directory = PathBuf::from(std::env::var_os(MODULES).unwrap());
+        directory.join(self.module()).join(self.module()).with_extension("ko")
     }
 
     fn sysfs(self, file: &str) -> PathBuf {

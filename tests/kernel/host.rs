@@ -60,7 +60,7 @@ fn is_chosen(arguments: &Arguments, test: &str) -> bool {
 fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     mutants::check()?;
     let kernel = KernelQuery::Release(series.into()).find(KernelParts::Image)?;
-    let modules = folder(&kernel);
+    let modules = directory(&kernel);
     // Patches need symbols of one of them.
     build_c(&kernel, &modules)?;
     if build(&kernel, None, &patches()?)?.is_none() {
@@ -69,7 +69,7 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     leave_unfinished(&kernel, &modules)?;
     lose_an_entry(&kernel, &modules)?;
     build_for_another_build(&kernel, &modules)?;
-    if !build_other_abi(&kernel, &modules)? {
+    if !build_later_abi(&kernel, &modules)? {
         return Ok(1);
     }
 
@@ -104,12 +104,12 @@ pub(crate) fn vm<'a>(kernel: &'a Kernel, boot: Boot, modules: &Path) -> Vm<'a> {
 }
 
 /// Where `cargo klp build` puts what it makes of this repository's patches.
-fn folder(kernel: &Kernel) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder");
+fn directory(kernel: &Kernel) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target directory");
     target.join("klp").join(&kernel.release)
 }
 
-/// Builds patches with the command, as a user does; the result is the folder that they are in,
+/// Builds patches with the command, as a user does; the result is the directory that they are in,
 /// none if the command failed and has said why. `altered` is the copy of the repository to take them from.
 pub(crate) fn build(kernel: &Kernel, altered: Option<&Path>, packages: &[String]) -> Result<Option<PathBuf>> {
     let mut command = Command::new(env!("CARGO"));
@@ -119,10 +119,10 @@ pub(crate) fn build(kernel: &Kernel, altered: Option<&Path>, packages: &[String]
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit());
     // Patches need symbols of one; of the other they have types and functions that it lacks.
-    command.arg("--module").arg(folder(kernel).join("klp_test_hidden/klp_test_hidden.ko"));
+    command.arg("--module").arg(directory(kernel).join("klp_test_hidden/klp_test_hidden.ko"));
     command.args(["--unknown-module", &TARGET.module()]);
     if let Some(copy) = altered {
-        // In a folder of the copy's own: the modules have the same names.
+        // In a directory of the copy's own: the modules have the same names.
         command.arg("--manifest-path").arg(copy.join("Cargo.toml")).env_remove("CARGO_TARGET_DIR");
     }
     for package in packages {
@@ -138,20 +138,20 @@ pub(crate) fn build(kernel: &Kernel, altered: Option<&Path>, packages: &[String]
     Ok(Path::new(ko).ancestors().nth(2).map(Path::to_owned))
 }
 
-/// Builds the modules of `tests/modules`, each in a folder beside the patches'.
+/// Builds the modules of `tests/modules`, each in a directory beside the patches'.
 fn build_c(kernel: &Kernel, modules: &Path) -> Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules");
     for source in entries(&sources)? {
-        let folder = modules.join(source.file_name().expect("an entry has a name"));
+        let directory = modules.join(source.file_name().expect("an entry has a name"));
         for file in entries(&source)? {
-            let copy = folder.join(file.file_name().expect("an entry has a name"));
+            let copy = directory.join(file.file_name().expect("an entry has a name"));
             write_if_changed(&copy, &std::fs::read(&file).map_err(Error::io("read", &file))?)?;
         }
         run_tool(
             Command::new("make")
                 .arg("-C")
                 .arg(&kernel.kdir)
-                .arg(format!("M={}", folder.display()))
+                .arg(format!("M={}", directory.display()))
                 .arg("modules")
                 .env_remove("MAKEFLAGS"),
         )?;
@@ -159,14 +159,14 @@ fn build_c(kernel: &Kernel, modules: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder of the module that the random patches redirect, which is built.
+/// The directory of the module that the random patches redirect, which is built.
 pub(crate) fn build_target(kernel: &Kernel) -> Result<PathBuf> {
-    let modules = folder(kernel);
+    let modules = directory(kernel);
     build_c(kernel, &modules)?;
     Ok(modules.join(TARGET.module()))
 }
 
-/// Copies a module, from the folder that it was built in, to where others were built.
+/// Copies a module, from the directory that it was built in, to where others were built.
 pub(crate) fn copy_module(from: &Path, modules: &Path) -> Result<()> {
     let ko = Path::new(from.file_name().expect("a module has a name"));
     let ko = ko.join(ko).with_extension("ko");
@@ -175,32 +175,32 @@ pub(crate) fn copy_module(from: &Path, modules: &Path) -> Result<()> {
     write_if_changed(&modules.join(ko), &text)
 }
 
-/// Writes a file, and makes its folder; one that has this text stays as old as it is.
+/// Writes a file, and makes its directory; one that has this text stays as old as it is.
 pub(crate) fn write_if_changed(path: &Path, text: &[u8]) -> Result<()> {
     if std::fs::read(path).is_ok_and(|old| old == text) {
         return Ok(());
     }
-    let folder = path.parent().expect("a file is in a folder");
-    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let directory = path.parent().expect("a file is in a directory");
+    std::fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     std::fs::write(path, text).map_err(Error::io("write", path))
 }
 
-/// What is in a folder.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
-    entries.map(|entry| Ok(entry.map_err(Error::io("read", folder))?.path())).collect()
+/// What is in a directory.
+pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory).map_err(Error::io("read", directory))?;
+    entries.map(|entry| Ok(entry.map_err(Error::io("read", directory))?.path())).collect()
 }
 
 /// Makes the glue of the patch `lost` believe in one state more than the patch has: what a linker that
 /// drops an entry would do.
 fn lose_an_entry(kernel: &Kernel, modules: &Path) -> Result<()> {
-    let folder = modules.join("klp_test_lost");
-    let header = folder.join("klp_test_lost_klp.h");
+    let directory = modules.join("klp_test_lost");
+    let header = directory.join("klp_test_lost_klp.h");
     let text = std::fs::read_to_string(&header).map_err(Error::io("read", &header))?;
     let text = text.replace("KLP_NR_STATES 1\n", "KLP_NR_STATES 2\n");
     assert!(text.contains("KLP_NR_STATES 2\n"), "{text}");
     std::fs::write(&header, text).map_err(Error::io("write", &header))?;
-    make_patch(kernel, &folder, "lost", &[])
+    make_patch(kernel, &directory, "lost", &[])
 }
 
 /// Links the patch `symbols` once more, without the last step of the build: what a kernel whose Kbuild
@@ -237,15 +237,15 @@ fn with_kbuild(modules: &Path, module: &str) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Builds a patch of the tests in a folder that has a Kbuild, with plain make.
-fn make_patch(kernel: &Kernel, folder: &Path, patch: &str, variables: &[&str]) -> Result<()> {
+/// Builds a patch of the tests in a directory that has a Kbuild, with plain make.
+fn make_patch(kernel: &Kernel, directory: &Path, patch: &str, variables: &[&str]) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let (root, cargo) = (root.display(), env!("CARGO"));
     run_tool(
         Command::new("make")
             .arg("-C")
             .arg(&kernel.kdir)
-            .arg(format!("M={}", folder.display()))
+            .arg(format!("M={}", directory.display()))
             .arg(format!("KLP_CRATE={root}/tests/patches/{patch}"))
             .arg(format!(
                 "CARGO_KLP={cargo} run --quiet --manifest-path {root}/Cargo.toml -p cargo-klp -- klp"
@@ -257,14 +257,16 @@ fn make_patch(kernel: &Kernel, folder: &Path, patch: &str, variables: &[&str]) -
     Ok(())
 }
 
-/// The patch that is built with another version of the tables.
-const OTHER_ABI: &str = "other_abi";
+/// The patches that are built with a later version of the tables.
+const LATER_ABI: [&str; 3] = ["other_abi", "later_b1_replaces", "later_b2_replaces"];
 
-/// Builds it with a later version of the tables; whether that went well.
-fn build_other_abi(kernel: &Kernel, modules: &Path) -> Result<bool> {
+/// Builds them; whether that went well.
+fn build_later_abi(kernel: &Kernel, modules: &Path) -> Result<bool> {
     let copy = altered::copy(&altered::LATER_ABI)?;
-    let Some(built) = build(kernel, Some(&copy), &[package(OTHER_ABI)])? else { return Ok(false) };
-    copy_module(&built.join("klp_test_other_abi"), modules)?;
+    let Some(built) = build(kernel, Some(&copy), &LATER_ABI.map(package))? else { return Ok(false) };
+    for patch in LATER_ABI {
+        copy_module(&built.join(format!("klp_test_{patch}")), modules)?;
+    }
     Ok(true)
 }
 
@@ -279,7 +281,7 @@ fn patches() -> Result<Vec<String>> {
     let name =
         |entry: &PathBuf| entry.file_name().expect("an entry has a name").to_string_lossy().into_owned();
     let ours = entries(&root.join("../patches"))?;
-    let ours = ours.iter().map(name).filter(|name| name != "support" && name != OTHER_ABI);
+    let ours = ours.iter().map(name).filter(|name| name != "support" && !LATER_ABI.contains(&name.as_str()));
     let mut names: Vec<_> = ours.map(|name| package(&name)).collect();
     names.extend(
         entries(&root.join("../../examples"))?.iter().map(|entry| format!("livepatch-{}", name(entry))),

@@ -35,6 +35,7 @@ mod soak;
 mod strangers;
 mod symbols;
 mod syscalls;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -65,6 +66,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
     match boot {
         Boot::Sound => [
             lifecycle::tests(),
+            versions::tests(),
             refusals::tests(),
             strangers::tests(),
             patches::tests(),

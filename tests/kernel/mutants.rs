@@ -33,9 +33,17 @@ macro_rules! fault {
 }
 
 /// The faults, in the order of the rules that they break.
-const MUTANTS: [Alteration; 20] = [
-    fault!("S1: a lower version is let in", "mismatch", Comparison("version"), To("false")),
-    fault!("S1: the same version is refused", "mismatch", Comparison("version"), Name("<=")),
+const MUTANTS: [Alteration; 34] = [
+    fault!("S1: a lower version is let in", "mismatch", Comparison("version", "<"), To("false")),
+    fault!("S1: the same version is refused", "mismatch", Comparison("version", "<"), Name("<=")),
+    fault!("S1: a higher version is let in beside", "mismatch", Call("differs_beside"), To("false")),
+    fault!("S1: a state of another series is let in", "mismatch", Comparison("ours", "!="), To("false")),
+    fault!(
+        "S1: another layout of a shadow variable is let in",
+        "mismatched_shadow",
+        Call("is_same"),
+        To("true")
+    ),
     fault!(
         "S1: a replace patch that lacks a block_disable state is let in",
         "blocked",
@@ -57,7 +65,12 @@ const MUTANTS: [Alteration; 20] = [
         Call("rev"),
         Skip
     ),
-    fault!("S5: take_over is called for the same version", "take_over", Comparison("version"), Name("<=")),
+    fault!(
+        "S5: take_over is called for the same version",
+        "take_over",
+        Comparison("version", "<"),
+        Name("<=")
+    ),
     fault!(
         "S6: a disabled owner removes what another patch provides",
         "Engine::states_pre_unpatch",
@@ -101,7 +114,7 @@ const MUTANTS: [Alteration; 20] = [
         To("()")
     ),
     fault!(
-        "S10: a patch in which a state continues does not get its data",
+        "S10: a patch does not get the data of its states",
         "Engine::introduce",
         Call("publish"),
         To("()")
@@ -110,9 +123,7 @@ const MUTANTS: [Alteration; 20] = [
         "S12: the oldest patch that provides a state removes it, not the owner",
         "Engine::states_pre_unpatch_replaced",
         Call("is_owner"),
-        To(
-            "claim.older().is_none() && claim.live().providers().all(|one| one.patch().as_ptr() != patch.as_ptr())"
-        )
+        To("claim.older().is_none() && claim.live().providers().all(|one| one.patch() != patch)")
     ),
     fault!(
         "S13: a block_disable state is removed by a disable",
@@ -120,7 +131,58 @@ const MUTANTS: [Alteration; 20] = [
         Call("is_blocked"),
         To("false")
     ),
+    fault!(
+        "S13: block_disable ends where a patch beside does not ask for it",
+        "Engine::settle",
+        Call("replaces"),
+        To("true")
+    ),
+    fault!("S13: block_disable never ends", "Engine::settle", Call("replaces"), To("false")),
     fault!("S13: the module of a held state is not pinned", "Engine::hold", Call("pin"), To("()")),
+    fault!(
+        "S17: a patch that is replaced is not stopped",
+        "Engine::states_post_patch",
+        Call("for_each"),
+        To("()")
+    ),
+    fault!(
+        "S17: a patch that is disabled is not stopped",
+        "Engine::before_post_unpatch",
+        Call("stop"),
+        To("()")
+    ),
+    fault!("S19: the version of a state does not grow", "Engine::settle", Call("set_version"), To("()")),
+    fault!("S20: a higher revision is replaced", "higher_revision", Comparison("revision", ">"), To("false")),
+    fault!(
+        "S20: the same revision is not replaced",
+        "higher_revision",
+        Comparison("revision", ">"),
+        Name(">=")
+    ),
+    fault!(
+        "S21: data are dropped though code that was forced off may use them",
+        "Engine::end_data",
+        Call("is_forced"),
+        To("false")
+    ),
+    fault!(
+        "S21: shadow variables are freed though code that was forced off may use them",
+        "Engine::release",
+        Call("is_forced"),
+        To("false")
+    ),
+    fault!(
+        "S22: data that were migrated do not become the state's",
+        "Engine::settle",
+        Call("has"),
+        To("false")
+    ),
+    fault!(
+        "S22: data that were migrated are not dropped when the patch is taken back",
+        "Engine::release",
+        Call("drop_data"),
+        To("()")
+    ),
 ];
 
 /// Looks whether each fault can still be planted.

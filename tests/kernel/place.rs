@@ -28,8 +28,8 @@ pub(crate) enum Part {
     Call(&'static str),
     /// The first of several such calls.
     FirstCall(&'static str),
-    /// The comparison that has this name on one of its sides.
-    Comparison(&'static str),
+    /// The comparison by this operator that has this name on one of its sides.
+    Comparison(&'static str, &'static str),
     /// The value of the constant.
     Value,
     /// The last field of the structure, or of the structure that the function makes.
@@ -54,7 +54,9 @@ impl fmt::Display for Place {
         match self.part {
             Part::Call(name) => write!(formatter, "the call of `{name}`"),
             Part::FirstCall(name) => write!(formatter, "the first call of `{name}`"),
-            Part::Comparison(name) => write!(formatter, "the comparison with `{name}`"),
+            Part::Comparison(name, operator) => {
+                write!(formatter, "the comparison `{operator}` with `{name}`")
+            }
             Part::Value => write!(formatter, "the value"),
             Part::LastField => write!(formatter, "the last field"),
         }?;
@@ -197,9 +199,8 @@ impl Visit<'_> for Parts {
     }
 
     fn visit_expr_binary(&mut self, comparison: &ExprBinary) {
-        use BinOp::{Eq, Ge, Gt, Le, Lt, Ne};
-        if let (Part::Comparison(name), Eq(_) | Ge(_) | Gt(_) | Le(_) | Lt(_) | Ne(_)) =
-            (self.part, comparison.op)
+        if let Part::Comparison(name, operator) = self.part
+            && comparison_operator(&comparison.op) == Some(operator)
             && mentions(comparison, name)
         {
             self.found.push(Spot::of(comparison, &comparison.op, comparison));
@@ -213,6 +214,19 @@ impl Visit<'_> for Parts {
         }
         visit::visit_expr_struct(self, literal);
     }
+}
+
+/// How the operator of a comparison is written.
+fn comparison_operator(operator: &BinOp) -> Option<&'static str> {
+    Some(match operator {
+        BinOp::Eq(_) => "==",
+        BinOp::Ne(_) => "!=",
+        BinOp::Lt(_) => "<",
+        BinOp::Le(_) => "<=",
+        BinOp::Gt(_) => ">",
+        BinOp::Ge(_) => ">=",
+        _ => return None,
+    })
 }
 
 /// Whether a name stands in an expression.

@@ -86,7 +86,12 @@ fn a_patch_of_a_later_table_abi() {
     for ours in [A1, Patch("c1_replaces")] {
         assert_refused_by_the_kernel(ours, c"");
     }
-    assert_goes_on(OTHER_ABI, 1);
+    OTHER_ABI.end();
+    assert_eq!(
+        log.of_patches(),
+        ["other_abi.pre_unpatch 1 (klp_test_a1)", "other_abi.post_unpatch 1 (klp_test_a1)"],
+        "with the data that the earlier one made"
+    );
 }
 
 /// A list of patches that no patch has made.

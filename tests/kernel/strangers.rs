@@ -15,6 +15,7 @@ crate::tests![
     s14_a_c_patch_that_does_not_replace_coexists,
     s14_a_c_patch_that_was_there_first_is_replaced,
     s14_a_c_patch_with_states_is_not_replaced,
+    l29_a_c_patch_replaces_ours_that_has_nothing_to_lose,
 ];
 
 /// Gives `/proc/version` another text.
@@ -117,4 +118,24 @@ fn s14_a_c_patch_with_states_is_not_replaced() {
     assert_refused_by_the_kernel(MARKS_REPLACES, c"");
     beside_marks(|| assert!(is_patched_in_c()));
     C_PATCH.end();
+}
+
+/// One that replaces others, so that the engine had it on its list, and one that the engine never saw.
+fn l29_a_c_patch_replaces_ours_that_has_nothing_to_lose() {
+    const B1_REPLACES: Patch = Patch("b1_replaces");
+    for ours in [Patch("livepatch_cmdline"), Patch("livepatch_fifo_check")] {
+        ours.enable();
+        C_PATCH.insert_with(c"replace=1").unwrap();
+        C_PATCH.settle();
+        ours.gone();
+        assert!(is_patched_in_c());
+        ours.remove();
+        let mut log = Log::new();
+        B1_REPLACES.enable();
+        assert_eq!(log.callbacks(), ["b1_replaces.pre_patch 1", "b1_replaces.post_patch 1"]);
+        C_PATCH.gone();
+        C_PATCH.remove();
+        B1_REPLACES.end();
+        assert_eq!(log.callbacks(), ["b1_replaces.pre_unpatch 1", "b1_replaces.post_unpatch 1"]);
+    }
 }

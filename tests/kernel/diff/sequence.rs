@@ -82,7 +82,9 @@ pub(super) fn sequences() -> impl Strategy<Value = Sequence> {
 }
 
 fn configuration() -> impl Strategy<Value = Configuration> {
-    let states = (mask([0.5; 3]), prop::array::uniform3(1..=2_u32), mask([0.08; 3]));
+    // Mostly the same, as patches that do not replace must have.
+    let version = prop::sample::select(vec![1_u32, 1, 1, 2, 3]);
+    let states = (mask([0.5; 3]), prop::array::uniform3(version), mask([0.08; 3]));
     let parts = (mask([0.6; 5]), mask([0.6; 2]), mask([0.5, 0.5, 0.4, 0.04]));
     let fails = prop_oneof![7 => Just(0), 2 => 1..=Configuration::FAILS_INIT];
     // EBUSY, ENOMEM, ENODEV.

@@ -3,6 +3,7 @@
 
 mod fifo;
 mod marks;
+mod moved;
 mod objects;
 pub mod random;
 
