@@ -1,5 +1,7 @@
 //! Holds `docs/lifecycle.md` against the tests: each rule and scenario names those that show it, and they exist.
+//! And holds the crates' documentation against the page: what it cites is there, and the citation is a link.
 
+mod citations;
 mod page;
 mod sources;
 
@@ -50,4 +52,16 @@ fn the_table_of_tests_is_true() {
         }
     }
     assert_none(&wrong, "mend the table `Which tests show what` of docs/lifecycle.md:");
+}
+
+#[test]
+fn citations_are_links() {
+    let anchors = Page::read().anchors;
+    let anchor = |id: Id| id.to_string().to_lowercase();
+    let mut wrong =
+        citations::wrong("klp-runtime/src", &anchors, |id| format!("crate::lifecycle#{}", anchor(id)));
+    wrong.extend(citations::wrong("klp-macros/src", &anchors, |id| {
+        format!("../klp_runtime/lifecycle/index.html#{}", anchor(id))
+    }));
+    assert_none(&wrong, "docs/lifecycle.md says how a rule is cited:");
 }

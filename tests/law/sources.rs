@@ -23,22 +23,20 @@ pub fn kernel_tests() -> BTreeSet<String> {
 
 fn tests_of(directory: &str) -> BTreeSet<String> {
     let mut tests = Tests::default();
-    for file in rust_files(&root().join(directory)) {
+    for file in files(&root().join(directory), &["rs"]) {
         tests.visit_file(&parse(&file));
     }
     assert!(!tests.0.is_empty(), "{directory} has no tests");
     tests.0
 }
 
-/// The Rust files of a directory and those below it.
-pub fn rust_files(directory: &Path) -> Vec<PathBuf> {
+/// The files of a directory and those below it whose names end in one of these extensions.
+pub fn files(directory: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let is_meant =
+        |path: &PathBuf| path.extension().is_some_and(|of| extensions.iter().any(|one| of == *one));
     let files = entries.map(|entry| entry.expect("it can be read").path()).flat_map(|path| {
-        if path.is_dir() {
-            rust_files(&path)
-        } else {
-            Vec::from_iter(path.extension().is_some_and(|extension| extension == "rs").then_some(path))
-        }
+        if path.is_dir() { files(&path, extensions) } else { Vec::from_iter(Some(path).filter(is_meant)) }
     });
     files.collect()
 }

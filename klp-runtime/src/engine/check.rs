@@ -1,4 +1,4 @@
-//! S1: what is refused before anything is called.
+//! [S1](crate::lifecycle#s1): what is refused before anything is called.
 
 use super::refs::{ClaimRef, LinkRef, PatchRef};
 use super::{Engine, Kernel, Reason, Report};
@@ -92,8 +92,9 @@ fn is_same(ours: &ShadowEntry, theirs: &ShadowEntry) -> bool {
     ours.layout == theirs.layout && ours.flags == theirs.flags
 }
 
-/// The first state that a replace patch would remove though `block_disable` holds for it (S13). What the
-/// patch provides it has claimed already, so a state that an older patch still owns is one that would go.
+/// The first state that a replace patch would remove though `block_disable` holds for it
+/// ([S13](crate::lifecycle#s13)). What the patch provides it has claimed already, so a state that an older
+/// patch still owns is one that would go.
 fn blocked(patch: PatchRef<'_>) -> Option<ClaimRef<'_>> {
     if !patch.replaces() {
         return None;
@@ -102,7 +103,8 @@ fn blocked(patch: PatchRef<'_>) -> Option<ClaimRef<'_>> {
     patch.older_ones().find_map(|other| other.claims().find(is_blocked))
 }
 
-/// A patch of the same series with a higher revision, which the patch would replace (S20).
+/// A patch of the same series with a higher revision, which the patch would replace
+/// ([S20](crate::lifecycle#s20)).
 fn higher_revision(patch: PatchRef<'_>) -> Option<PatchRef<'_>> {
     let series = patch.series().filter(|_| patch.replaces())?;
     let mut enabled = patch.older_ones().filter(|other| other.phase() == Phase::ENABLED);

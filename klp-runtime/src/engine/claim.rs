@@ -118,9 +118,9 @@ impl<K: Kernel> Engine<K> {
         Ok(())
     }
 
-    /// Gives up one claim. Shadow variables that no other patch declares for
-    /// the state are freed: nobody could do it later (S16). What tasks may still use, as they were
-    /// forced to the end of a transition, stays with the claim (S21).
+    /// Gives up one claim. Shadow variables that no other patch declares for the state are freed: nobody could
+    /// do it later ([S16](crate::lifecycle#s16)). What tasks may still use, as they were forced to the end of a
+    /// transition, stays with the claim ([S21](crate::lifecycle#s21)).
     ///
     /// # Safety
     ///
@@ -185,8 +185,8 @@ impl<K: Kernel> Engine<K> {
     }
 }
 
-/// Keeps the claim of a patch that was forced off: its module stays loaded, tasks may run its code (S21).
-/// Its shadow variables are declared by it for ever, so nobody frees them.
+/// Keeps the claim of a patch that was forced off: its module stays loaded, tasks may run its code
+/// ([S21](crate::lifecycle#s21)). Its shadow variables are declared by it for ever, so nobody frees them.
 fn keep_forced(claim: ClaimRef<'_>) {
     let live = claim.live();
     claim.set_flags(CLAIM_FORCED);

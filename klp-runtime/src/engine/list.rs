@@ -15,7 +15,7 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EINVAL` where something on the list can't be understood (S23).
+    /// `ENOMEM`; `EINVAL` where something on the list can't be understood ([S23](crate::lifecycle#s23)).
     pub(super) fn link<'lock>(&self, patch: PatchRef<'lock>) -> Result<ListRef<'lock>> {
         let found: *mut Registry = self.kernel.shadow_get(ptr::null_mut(), REGISTRY_SHADOW_ID).cast();
         // SAFETY: What has our reserved id starts as our list does, and until it was looked at nothing
@@ -94,7 +94,7 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// S13: the disabled patch stays on the list for the states that it holds.
+    /// [S13](crate::lifecycle#s13): the disabled patch stays on the list for the states that it holds.
     ///
     /// # Safety
     ///
@@ -112,8 +112,8 @@ impl<K: Kernel> Engine<K> {
         patch.set_phase(Phase::HELD);
     }
 
-    /// S5: takes every other patch off the list. Their modules may be unloaded
-    /// once the calling patch returns to the kernel, held ones (S13) at once.
+    /// [S5](crate::lifecycle#s5): takes every other patch off the list. Their modules may be unloaded
+    /// once the calling patch returns to the kernel, held ones ([S13](crate::lifecycle#s13)) at once.
     ///
     /// # Safety
     ///
@@ -131,7 +131,7 @@ impl<K: Kernel> Engine<K> {
     }
 }
 
-/// The patches on the list of `patch` that are held (S13), newest first.
+/// The patches on the list of `patch` that are held ([S13](crate::lifecycle#s13)), newest first.
 pub(super) fn held_beside<'lock>(patch: PatchRef<'lock>) -> impl Iterator<Item = PatchRef<'lock>> {
     let newest = patch.registry().and_then(ListRef::newest);
     let all = core::iter::successors(newest, |patch| patch.older());
@@ -139,7 +139,7 @@ pub(super) fn held_beside<'lock>(patch: PatchRef<'lock>) -> impl Iterator<Item =
 }
 
 /// Why the list can't be used, and the patch on it: one of the two was not made by a version of the
-/// tables that the patch's runtime understands (S23).
+/// tables that the patch's runtime understands ([S23](crate::lifecycle#s23)).
 fn incompatible_list<'lock>(
     list: ListRef<'lock>,
     patch: PatchRef<'lock>,
@@ -165,7 +165,7 @@ fn incompatible_list<'lock>(
     })
 }
 
-/// Whether the patch's runtime understands tables of a version (S23).
+/// Whether the patch's runtime understands tables of a version ([S23](crate::lifecycle#s23)).
 fn is_understood(patch: PatchRef<'_>, version: u32) -> bool {
     (OLDEST_ABI..=patch.abi_version()).contains(&version)
 }

@@ -40,7 +40,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Frees what is left of a state that no patch provides: all of it, unless a patch that did was
-    /// forced off (S21).
+    /// forced off ([S21](crate::lifecycle#s21)).
     ///
     /// # Safety
     ///
@@ -80,8 +80,9 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// Drops the data that the state has and frees them (S10), unless tasks may still use them: they then
-    /// stay with the claims of the patches that were forced off (S21). The state has none after it.
+    /// Drops the data that the state has and frees them ([S10](crate::lifecycle#s10)), unless tasks may still
+    /// use them: they then stay with the claims of the patches that were forced off
+    /// ([S21](crate::lifecycle#s21)). The state has none after it.
     ///
     /// # Safety
     ///

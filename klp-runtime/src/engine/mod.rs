@@ -1,5 +1,5 @@
-//! The lifecycle of states, S1 to S23, on top of the four points at which a
-//! stock kernel calls a patch.
+//! The lifecycle of states, [S1](crate::lifecycle#s1) to [S23](crate::lifecycle#s23), on top of the four points
+//! at which a stock kernel calls a patch.
 //!
 //! The kernel calls the callbacks of a patch's vmlinux object once per enable
 //! and disable, under the livepatch mutex. From them the engine makes the
@@ -7,13 +7,13 @@
 //!
 //! | the kernel calls | while the patch is | the engine runs |
 //! | --- | --- | --- |
-//! | `pre_patch` | not on the list | S1, S2 (S3), S4: `states_pre_patch` |
-//! | `post_patch` | being enabled | S5: `states_post_patch` |
-//! | `post_unpatch` | being enabled | S7: `states_post_unpatch` |
-//! | `pre_unpatch` | enabled | S6: `states_pre_unpatch` |
-//! | `post_unpatch` | being disabled | S6: `states_post_unpatch` |
-//! | `post_patch` | being disabled | S8: `states_post_patch` |
-//! | a module's `post_unpatch` | on the list | S9: [`Engine::shadows_object_gone`] |
+//! | `pre_patch` | not on the list | [S1](crate::lifecycle#s1), [S2](crate::lifecycle#s2) ([S3](crate::lifecycle#s3)), [S4](crate::lifecycle#s4): `states_pre_patch` |
+//! | `post_patch` | being enabled | [S5](crate::lifecycle#s5): `states_post_patch` |
+//! | `post_unpatch` | being enabled | [S7](crate::lifecycle#s7): `states_post_unpatch` |
+//! | `pre_unpatch` | enabled | [S6](crate::lifecycle#s6): `states_pre_unpatch` |
+//! | `post_unpatch` | being disabled | [S6](crate::lifecycle#s6): `states_post_unpatch` |
+//! | `post_patch` | being disabled | [S8](crate::lifecycle#s8): `states_post_patch` |
+//! | a module's `post_unpatch` | on the list | [S9](crate::lifecycle#s9): [`Engine::shadows_object_gone`] |
 //!
 //! A replaced patch gets no callback from the kernel: what is to be done for it
 //! is done by the patch that replaces it.
@@ -74,7 +74,7 @@ pub unsafe trait Kernel {
     /// Its data are no longer used.
     unsafe fn shadow_free(&self, obj: *mut c_void, id: u64);
 
-    /// Frees all shadow variables that `entry` describes, each with its destructor (S9).
+    /// Frees all shadow variables that `entry` describes, each with its destructor ([S9](crate::lifecycle#s9)).
     ///
     /// # Safety
     ///
@@ -95,7 +95,8 @@ pub unsafe trait Kernel {
     /// `module` is pinned.
     unsafe fn unpin(&self, module: *mut c_void);
 
-    /// Takes the reserved entry out of the table of states of the patch's own `klp_patch` (S14).
+    /// Takes the reserved entry out of the table of states of the patch's own `klp_patch`
+    /// ([S14](crate::lifecycle#s14)).
     ///
     /// # Safety
     ///
@@ -118,12 +119,13 @@ impl<K: Kernel> Engine<K> {
         Self { kernel }
     }
 
-    /// S1 to S4: the patch is being enabled, before any function is redirected.
+    /// [S1](crate::lifecycle#s1) to [S4](crate::lifecycle#s4): the patch is being enabled, before any function
+    /// is redirected.
     ///
     /// # Errors
     ///
-    /// `EINVAL` where S1 refuses the patch, `ENOMEM`, or what a `pre_patch`
-    /// failed with (S3). The system is then as it was before the call.
+    /// `EINVAL` where [S1](crate::lifecycle#s1) refuses the patch, `ENOMEM`, or what a `pre_patch`
+    /// failed with ([S3](crate::lifecycle#s3)). The system is then as it was before the call.
     fn states_pre_patch(&self, patch: PatchRef<'_>) -> Result {
         let list = self.link(patch)?;
         let claimed = self.claim_states(patch, list).and_then(|()| self.check(patch));
@@ -139,7 +141,7 @@ impl<K: Kernel> Engine<K> {
         Ok(())
     }
 
-    /// S5, or S8 where a disable is taken back.
+    /// [S5](crate::lifecycle#s5), or [S8](crate::lifecycle#s8) where a disable is taken back.
     fn states_post_patch(&self, patch: PatchRef<'_>) {
         // A patch that has nothing to lose has left the list (S14).
         let Some(list) = patch.registry() else { return };
@@ -174,7 +176,7 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// S6: the patch is being disabled, while every task still runs its code.
+    /// [S6](crate::lifecycle#s6): the patch is being disabled, while every task still runs its code.
     fn states_pre_unpatch(&self, patch: PatchRef<'_>) {
         if patch.registry().is_none() {
             return;
@@ -190,8 +192,8 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// What comes first where a patch is off: the states that it would have removed go on (S7), and what runs
-    /// on its own in it is stopped (S17).
+    /// What comes first where a patch is off: the states that it would have removed go on
+    /// ([S7](crate::lifecycle#s7)), and what runs on its own in it is stopped ([S17](crate::lifecycle#s17)).
     fn before_post_unpatch(&self, patch: PatchRef<'_>) {
         if patch.phase() == Phase::ENABLING && patch.replaces() {
             self.states_post_patch_replaced(patch);
@@ -199,7 +201,7 @@ impl<K: Kernel> Engine<K> {
         patch.stop();
     }
 
-    /// The end of S6, or S7 where an enable is taken back.
+    /// The end of [S6](crate::lifecycle#s6), or [S7](crate::lifecycle#s7) where an enable is taken back.
     fn states_post_unpatch(&self, patch: PatchRef<'_>) {
         let mut held = false;
         for claim in patch.claims().rev() {
@@ -221,7 +223,7 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// S4: the states that will be removed when the transition finishes.
+    /// [S4](crate::lifecycle#s4): the states that will be removed when the transition finishes.
     fn states_pre_unpatch_replaced(&self, patch: PatchRef<'_>) {
         for other in patch.older_ones() {
             for claim in other.claims().rev().filter(|claim| claim.is_owner()) {
@@ -231,7 +233,7 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// S5: the removed states are gone, in the order of S4.
+    /// [S5](crate::lifecycle#s5): the removed states are gone, in the order of [S4](crate::lifecycle#s4).
     fn states_post_unpatch_replaced(&self, patch: PatchRef<'_>) {
         for other in patch.older_ones() {
             for claim in other.claims().rev().filter(|claim| claim.has(CLAIM_REMOVING)) {
@@ -242,7 +244,8 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// S7: the states that S4 began to remove stay, in reverse order.
+    /// [S7](crate::lifecycle#s7): the states that [S4](crate::lifecycle#s4) began to remove stay, in reverse
+    /// order.
     fn states_post_patch_replaced(&self, patch: PatchRef<'_>) {
         for other in patch.oldest_until() {
             for claim in other.claims().filter(|claim| claim.has(CLAIM_REMOVING)) {
@@ -252,7 +255,8 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// S2, and S3 where a `pre_patch` fails; S22 for the states that continue with another layout.
+    /// [S2](crate::lifecycle#s2), and [S3](crate::lifecycle#s3) where a `pre_patch` fails;
+    /// [S22](crate::lifecycle#s22) for the states that continue with another layout.
     fn introduce(&self, patch: PatchRef<'_>) -> Result {
         for claim in patch.claims() {
             let made = if claim.has(CLAIM_INTRODUCED) { make(claim) } else { migrate(claim) };
@@ -268,7 +272,8 @@ impl<K: Kernel> Engine<K> {
         Ok(())
     }
 
-    /// S3: removes the states that are introduced already, and what the failed one had made.
+    /// [S3](crate::lifecycle#s3): removes the states that are introduced already, and what the failed one had
+    /// made.
     fn take_back(&self, patch: PatchRef<'_>, failed: ClaimRef<'_>) {
         patch.stop();
         if failed.has(CLAIM_INTRODUCED) {
@@ -284,8 +289,9 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// The end of S5 for one state: what the patch says of it holds from now on (S13, S19), and data that
-    /// `migrate` has made take the place of the old ones (S22).
+    /// The end of [S5](crate::lifecycle#s5) for one state: what the patch says of it holds from now on
+    /// ([S13](crate::lifecycle#s13), [S19](crate::lifecycle#s19)), and data that `migrate` has made take the
+    /// place of the old ones ([S22](crate::lifecycle#s22)).
     ///
     /// # Safety
     ///
@@ -311,7 +317,7 @@ impl<K: Kernel> Engine<K> {
         claim.set_flags(CLAIM_MADE);
     }
 
-    /// S8: the disable is taken back.
+    /// [S8](crate::lifecycle#s8): the disable is taken back.
     fn resume(&self, patch: PatchRef<'_>) {
         for claim in patch.claims() {
             if claim.has(CLAIM_REMOVING) {
@@ -325,7 +331,7 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// S13: the state stays though its last patch is disabled.
+    /// [S13](crate::lifecycle#s13): the state stays though its last patch is disabled.
     fn hold(&self, claim: ClaimRef<'_>) {
         claim.mark(CLAIM_HELD);
         // SAFETY: The patch is on the list, so its module is loaded.
@@ -333,8 +339,8 @@ impl<K: Kernel> Engine<K> {
         self.kernel.report(&Report::of_claim(Reason::Held, claim, None));
     }
 
-    /// Drops the data and frees the shadow variables of a state that is over,
-    /// and takes it from every patch that provides it (S9, S10, S12).
+    /// Drops the data and frees the shadow variables of a state that is over, and takes it from every patch
+    /// that provides it ([S9](crate::lifecycle#s9), [S10](crate::lifecycle#s10), [S12](crate::lifecycle#s12)).
     ///
     /// # Safety
     ///
@@ -377,7 +383,8 @@ fn make(claim: ClaimRef<'_>) -> Result {
     Ok(())
 }
 
-/// S22: makes data of the patch's layout of those of the state, where they have another.
+/// [S22](crate::lifecycle#s22): makes data of the patch's layout of those of the state, where they have
+/// another.
 fn migrate(claim: ClaimRef<'_>) -> Result {
     if let Some(migrate) = claim.entry().from.migrate
         && claim.migrates()
@@ -409,7 +416,8 @@ fn call(claim: ClaimRef<'_>, callback: Option<Callback>) {
     }
 }
 
-/// S5: `take_over` where a state continues and its version grew, unless `migrate` was called.
+/// [S5](crate::lifecycle#s5): `take_over` where a state continues and its version grew, unless `migrate` was
+/// called.
 fn take_over(claim: ClaimRef<'_>) {
     let from = claim.live().version();
     if let Some(take_over) = claim.entry().take_over

@@ -1,10 +1,10 @@
-//! The objects of a patch: callbacks of their own beside the engine's, and S9.
+//! The objects of a patch: callbacks of their own beside the engine's, and [S9](crate::lifecycle#s9).
 //!
 //! The engine is called by the callbacks of the object vmlinux. Where the patch has callbacks for it
 //! as well, those are within the states: made after them, taken back before them, so that they may use
 //! the states' data.
 //!
-//! # S9: a module whose objects have shadow variables goes
+//! # [S9](crate::lifecycle#s9): a module whose objects have shadow variables goes
 //!
 //! The kernel calls the `post_unpatch` of a patch's object when the patch is disabled, and when the
 //! object's module goes: after the module's exit function, or after its init function has failed, so
@@ -18,13 +18,14 @@
 //! * Where several patches provide the state, the first call frees and the others find nothing. The
 //!   newest patch that declares the variable decides, whichever is called: its destructor runs, and the
 //!   variable stays if it does not say there that it goes with the module.
-//! * At the end of a disable (S6) or of an enable that is taken back (S7) the kernel calls the vmlinux
-//!   object first: the patch is then [off the list](Phase::IDLE), and the variables, if they are still
-//!   there, are another patch's, whose module is as loaded as before.
+//! * At the end of a disable ([S6](crate::lifecycle#s6)) or of an enable that is taken back
+//!   ([S7](crate::lifecycle#s7)) the kernel calls the vmlinux object first: the patch is then [off the
+//!   list](Phase::IDLE), and the variables, if they are still there, are another patch's, whose module is as
+//!   loaded as before.
 //!
-//! A patch that is [held](Phase::HELD) (S13) is not on the kernel's list, so it is not called: another
-//! patch that has the module as an object frees for it. Where there is none, its variables of that
-//! module's objects stay, and what takes the state on may meet them on other objects. A stock kernel has
+//! A patch that is [held](Phase::HELD) ([S13](crate::lifecycle#s13)) is not on the kernel's list, so it is not
+//! called: another patch that has the module as an object frees for it. Where there is none, its variables of
+//! that module's objects stay, and what takes the state on may meet them on other objects. A stock kernel has
 //! no way to be told without the livepatch mutex or a patch on the kernel's list:
 //!
 //! * A module notifier runs without that mutex, beside the patch that takes the held state on and ends
@@ -48,8 +49,9 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` where S1 refuses the patch, `ENOMEM`, what a `pre_patch` failed with (S3), or that of
-    /// `own`, after which the states are taken back (S7): for the kernel no `post_unpatch` is due.
+    /// `EINVAL` where [S1](crate::lifecycle#s1) refuses the patch, `ENOMEM`, what a `pre_patch` failed with
+    /// ([S3](crate::lifecycle#s3)), or that of `own`, after which the states are taken back
+    /// ([S7](crate::lifecycle#s7)): for the kernel no `post_unpatch` is due.
     ///
     /// # Safety
     ///
@@ -107,8 +109,8 @@ impl<K: Kernel> Engine<K> {
         unsafe { called(node, gone) };
     }
 
-    /// S9: frees the shadow variables that go with the module `object`, which goes, if the patch is enabled
-    /// or in transition.
+    /// [S9](crate::lifecycle#s9): frees the shadow variables that go with the module `object`, which goes, if
+    /// the patch is enabled or in transition.
     ///
     /// # Safety
     ///

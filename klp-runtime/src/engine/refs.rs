@@ -132,19 +132,20 @@ impl<'lock> PatchRef<'lock> {
         unsafe { Text::at(self.name()) }
     }
 
-    /// The series that the patch belongs to (S20).
+    /// The series that the patch belongs to ([S20](crate::lifecycle#s20)).
     pub(super) fn series(self) -> Option<Text<'lock>> {
         // SAFETY: The module of a patch in place is loaded.
         unsafe { Text::at((*self.as_ptr()).series) }
     }
 
-    /// Whether tasks may still run its code though it was disabled or replaced (S21).
+    /// Whether tasks may still run its code though it was disabled or replaced ([S21](crate::lifecycle#s21)).
     pub(super) fn is_forced(self) -> bool {
         // SAFETY: Null, or the mark in the module, which is loaded. The kernel writes it with the mutex held.
         unsafe { (*self.as_ptr()).forced.as_ref().is_some_and(|forced| *forced) }
     }
 
-    /// Stops what runs on its own in the patch, if it does not stand still already (S17).
+    /// Stops what runs on its own in the patch, if it does not stand still already
+    /// ([S17](crate::lifecycle#s17)).
     pub(super) fn stop(self) {
         // SAFETY: The patch is in place (invariant).
         if let Some(stop) = unsafe { (*self.as_ptr()).stop } {
@@ -153,8 +154,9 @@ impl<'lock> PatchRef<'lock> {
         }
     }
 
-    /// Whether the patch has nothing that a stranger could lose (S14). Code that runs on its own has to be
-    /// stopped by who replaces it (S17), which a stranger doesn't do.
+    /// Whether the patch has nothing that a stranger could lose ([S14](crate::lifecycle#s14)). Code that runs
+    /// on its own has to be stopped by who replaces it ([S17](crate::lifecycle#s17)), which a stranger doesn't
+    /// do.
     pub(super) fn has_nothing_to_lose(self) -> bool {
         // SAFETY: The patch is in place (invariant).
         let runs_on_its_own = unsafe { (*self.as_ptr()).stop.is_some() };
@@ -186,7 +188,8 @@ impl<'lock> PatchRef<'lock> {
         Claims { first, end: unsafe { first.byte_add(count * size) }, size, lock: PhantomData }
     }
 
-    /// How many of its states were held (S13), also of those that another patch has taken on since.
+    /// How many of its states were held ([S13](crate::lifecycle#s13)), also of those that another patch has
+    /// taken on since.
     pub(super) fn held_claims(self) -> usize {
         let Claims { first, size, .. } = self.claims();
         let count = if first.is_null() { 0 } else { self.nr_states() };
@@ -316,12 +319,12 @@ impl<'lock> LiveRef<'lock> {
         core::iter::successors(self.claims(), |claim| claim.older())
     }
 
-    /// The claims of patches that were forced off (S21), newest first.
+    /// The claims of patches that were forced off ([S21](crate::lifecycle#s21)), newest first.
     pub(super) fn forced_claims(self) -> impl Iterator<Item = ClaimRef<'lock>> {
         core::iter::successors(self.forced(), |claim| claim.older())
     }
 
-    /// Whether the state refuses to be removed (S13).
+    /// Whether the state refuses to be removed ([S13](crate::lifecycle#s13)).
     pub(super) fn is_blocked(self) -> bool {
         self.flags() & LIVE_BLOCKED != 0
     }
@@ -387,8 +390,8 @@ impl<'lock> ClaimRef<'lock> {
         core::iter::successors(self.older(), |claim| claim.older())
     }
 
-    /// Whether the data of the state, whose version grows, have another layout than the patch's, which it can make
-    /// of them (S22).
+    /// Whether the data of the state, whose version grows, have another layout than the patch's, which it can
+    /// make of them ([S22](crate::lifecycle#s22)).
     pub(super) fn migrates(self) -> bool {
         let (from, live) = (&self.entry().from, self.live());
         self.entry().version > live.version()
@@ -397,7 +400,8 @@ impl<'lock> ClaimRef<'lock> {
             && (from.version, from.layout) == (live.version(), live.layout())
     }
 
-    /// The data that the patch's code has: the state's, or those that `migrate` has made (S22).
+    /// The data that the patch's code has: the state's, or those that `migrate` has made
+    /// ([S22](crate::lifecycle#s22)).
     pub(super) fn own_data(self) -> *mut c_void {
         if self.has(CLAIM_MIGRATED) { self.data() } else { self.live().data() }
     }
@@ -456,12 +460,13 @@ impl<'lock> LinkRef<'lock> {
         core::iter::successors(self.older(), |link| link.older())
     }
 
-    /// The same variable in the newest patch that declares it: that one decides (S9).
+    /// The same variable in the newest patch that declares it: that one decides ([S9](crate::lifecycle#s9)).
     pub(super) fn newest(self) -> Self {
         core::iter::successors(Some(self), |link| link.newer()).last().unwrap_or(self)
     }
 
-    /// Whether a task may still use variables that it got from a patch which was forced off (S21).
+    /// Whether a task may still use variables that it got from a patch which was forced off
+    /// ([S21](crate::lifecycle#s21)).
     pub(super) fn is_kept(self) -> bool {
         core::iter::once(self).chain(self.older_ones()).any(|link| link.claim().patch().is_forced())
     }

@@ -6,7 +6,7 @@ use super::refs::{ClaimRef, LinkRef, PatchRef, Text};
 /// Why a line is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The state has a lower version than it had (S19).
+    /// The state has a lower version than it had ([S19](crate::lifecycle#s19)).
     Version,
     /// The state has a higher version, and the patch does not replace the one that provides it.
     Beside,
@@ -18,27 +18,28 @@ pub enum Reason {
     Series,
     /// One of the state's shadow variables has another layout.
     Shadow,
-    /// A replace patch would remove a state that is marked `block_disable` (S13).
+    /// A replace patch would remove a state that is marked `block_disable` ([S13](crate::lifecycle#s13)).
     Blocked,
-    /// A replace patch has a lower revision than one of its series (S20).
+    /// A replace patch has a lower revision than one of its series ([S20](crate::lifecycle#s20)).
     Revision,
     /// It replaces that one, as the administrator says.
     Downgrade,
-    /// `pre_patch` or `migrate` failed (S3).
+    /// `pre_patch` or `migrate` failed ([S3](crate::lifecycle#s3)).
     Failed,
     /// The patch lists one id twice.
     Duplicate,
     /// A shadow variable belongs to a state that the patch does not list.
     NoState,
-    /// A patch on the list was made by a version of the tables that is not understood (S23).
+    /// A patch on the list was made by a version of the tables that is not understood
+    /// ([S23](crate::lifecycle#s23)).
     Abi,
     /// The list was.
     AbiOfList,
     /// What is on the list can't be read.
     Corrupt,
-    /// A state marked `block_disable` stays though its last patch is disabled (S13).
+    /// A state marked `block_disable` stays though its last patch is disabled ([S13](crate::lifecycle#s13)).
     Held,
-    /// The patch was forced off, so what it had stays in memory (S21).
+    /// The patch was forced off, so what it had stays in memory ([S21](crate::lifecycle#s21)).
     Forced,
 }
 

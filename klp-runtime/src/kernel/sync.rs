@@ -26,7 +26,7 @@
 //! use klp_runtime::sync::Mutex;
 //! # livepatch! { license: "GPL", authors: ["A. Author"], description: "An example" }
 //!
-//! /// The same in all versions of the patch: another layout is refused (S1).
+//! /// The same in all versions of the patch: another layout is refused.
 //! #[derive(KlpData)]
 //! #[repr(C)]
 //! struct Shared {
@@ -67,8 +67,9 @@ use crate::module::sys;
 /// The version of what a lock is in memory, which several modules use at once where it is in a state's data
 /// or a shadow variable: the glue's structures, and how the first user makes them.
 ///
-/// It is part of the fingerprints, so patches that mean other things by a lock do not share one (S1). Where
-/// `klp_glue_mutex`, `klp_glue_spinlock` or the mark of a lock that is being made change, so must this.
+/// It is part of the fingerprints, so patches that mean other things by a lock do not share one
+/// ([S1](crate::lifecycle#s1)). Where `klp_glue_mutex`, `klp_glue_spinlock` or the mark of a lock that is being
+/// made change, so must this.
 const LOCK_VERSION: u64 = 2;
 
 /// A value that one task at a time may use: the kernel's `struct mutex` around it.

@@ -50,7 +50,7 @@ pub type Show = fn(&mut Text<'_>) -> Result;
 pub type Store = fn(&str) -> Result;
 
 /// A directory of `/sys/kernel`, with files. It is removed with its files when it is dropped, and at the
-/// latest when its patch is stopped ([S17]).
+/// latest when its patch is stopped ([S17](crate::lifecycle#s17)).
 ///
 /// A patch is stopped when it is disabled, when another one has replaced it, when its enabling is taken
 /// back, and when its module is unloaded. The stop waits for the functions of the files that run, before the
@@ -58,8 +58,6 @@ pub type Store = fn(&str) -> Result;
 /// A stopped patch can't make another one.
 ///
 /// Dropping it waits for these functions too: only in process context, and not under a lock that they take.
-///
-/// [S17]: crate::lifecycle#s17
 ///
 /// ```
 /// use core::fmt::Write;

@@ -11,12 +11,10 @@ use crate::module::sys;
 /// For statics. The function may sleep, and may schedule its own work again. It must not load a module or
 /// wait for one that does: the patch can't be disabled while it runs.
 ///
-/// The runtime stops all works of a patch ([S17]) when it is disabled, when another one has replaced it, when
-/// its enabling is taken back, and when its module is unloaded. Then none waits any more, none runs, and none
-/// can be scheduled again; this comes before the first `post_unpatch` and before a newer patch's `take_over`.
-/// So a work may use the data of the patch's states, and nobody has to cancel it.
-///
-/// [S17]: crate::lifecycle#s17
+/// The runtime stops all works of a patch ([S17](crate::lifecycle#s17)) when it is disabled, when another one
+/// has replaced it, when its enabling is taken back, and when its module is unloaded. Then none waits any more,
+/// none runs, and none can be scheduled again; this comes before the first `post_unpatch` and before a newer
+/// patch's `take_over`. So a work may use the data of the patch's states, and nobody has to cancel it.
 ///
 /// ```
 /// use core::time::Duration;

@@ -52,7 +52,8 @@ unsafe extern "C" fn klp_rt_choose(
 /// # Safety
 ///
 /// Called once, from module init; the tables and the mark are there as long as the module. The mark is
-/// `klp_patch.forced` (S21), `stop` stops what runs on its own in the module (S17).
+/// `klp_patch.forced` ([S21](crate::lifecycle#s21)), `stop` stops what runs on its own in the module
+/// ([S17](crate::lifecycle#s17)).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn klp_rt_init(
     module: *mut c_void,

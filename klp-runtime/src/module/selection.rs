@@ -69,7 +69,7 @@ pub struct PatchTables {
     pub(crate) flags: u32,
     /// Which others the patch replaces.
     pub(crate) replace: Replace,
-    /// The line of cumulative patches that it belongs to, null for none (S20).
+    /// The line of cumulative patches that it belongs to, null for none ([S20](crate::lifecycle#s20)).
     pub(crate) series: *const c_char,
     /// Its number in the series.
     pub(crate) revision: u64,
@@ -215,7 +215,7 @@ impl fmt::Debug for PatchSelection<'_> {
 pub struct StateChoice<'a>(&'a mut StateEntry);
 
 impl StateChoice<'_> {
-    /// Sets whether the state refuses to be removed (S13).
+    /// Sets whether the state refuses to be removed ([S13](crate::lifecycle#s13)).
     pub fn set_block_disable(&mut self, block: bool) {
         let flags = self.0.flags;
         self.0.flags = if block { flags | STATE_BLOCK_DISABLE } else { flags & !STATE_BLOCK_DISABLE };

@@ -15,7 +15,7 @@ use core::sync::atomic;
 /// The layout is the same in every build that computes the same
 /// [`FINGERPRINT`](Self::FINGERPRINT), and the type holds no pointer into a
 /// module's own memory (a function, a vtable, a `&'static`): the module may be
-/// gone while the value lives (S10).
+/// gone while the value lives ([S10](crate::lifecycle#s10)).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't outlive the patch that makes it",
     label = "not data that one patch hands to the next",
@@ -80,7 +80,7 @@ impl Fingerprint {
     /// # Safety
     ///
     /// A value of the type holds nothing that points into a module, and means the same in every patch
-    /// that has such a field (S10).
+    /// that has such a field ([S10](crate::lifecycle#s10)).
     #[must_use]
     pub const unsafe fn opaque<T: Send + Sync + 'static>(self, name: &str, offset: usize) -> Self {
         self.text(name).number(offset as u64).number(size_of::<T>() as u64).number(align_of::<T>() as u64)

@@ -42,7 +42,7 @@ pub trait State: DeclaredState {
     const SLOT: *const DataSlot = Self::__SLOT;
 
     /// What lives as long as the state, outside the module, across atomic
-    /// replace and the unloading of the patch that introduced it (S10).
+    /// replace and the unloading of the patch that introduced it ([S10](crate::lifecycle#s10)).
     /// `()` when left out.
     type Data: KlpData;
 
@@ -51,11 +51,11 @@ pub trait State: DeclaredState {
     /// # Errors
     ///
     /// An error refuses the patch: states introduced before it are taken back
-    /// with [`post_unpatch`](Self::post_unpatch), and `insmod` fails with it (S3).
+    /// with [`post_unpatch`](Self::post_unpatch), and `insmod` fails with it ([S3](crate::lifecycle#s3)).
     fn pre_patch(cx: &StateContext<'_>) -> Result<Self::Data>;
 
     /// The state is introduced and every task runs the new code. Also called
-    /// when a removal that had begun is taken back (S7, S8).
+    /// when a removal that had begun is taken back ([S7](crate::lifecycle#s7), [S8](crate::lifecycle#s8)).
     fn post_patch(cx: &StateContext<'_>, data: &Self::Data) {
         let _ = (cx, data);
     }
@@ -109,10 +109,11 @@ pub trait DeclaredState: Sized + 'static {
     const __SLOT: *const DataSlot;
 }
 
-/// How a state's data are made of those of an earlier version, which had another layout (S22).
+/// How a state's data are made of those of an earlier version, which had another layout
+/// ([S22](crate::lifecycle#s22)).
 ///
 /// [`#[klp_state(…, from(version = …, data = …))]`](macro@crate::klp_state) makes it of the function
-/// `migrate` in the state's `impl` block. Without it such a state is refused (S1).
+/// `migrate` in the state's `impl` block. Without it such a state is refused ([S1](crate::lifecycle#s1)).
 pub trait Migrate: State {
     /// The version that has the old data.
     const FROM: u32;
@@ -127,7 +128,7 @@ pub trait Migrate: State {
     ///
     /// # Errors
     ///
-    /// An error refuses the patch, as one of [`pre_patch`](State::pre_patch) does (S3).
+    /// An error refuses the patch, as one of [`pre_patch`](State::pre_patch) does ([S3](crate::lifecycle#s3)).
     fn migrate(cx: &StateContext<'_>, old: &Self::From) -> Result<Self::Data>;
 }
 

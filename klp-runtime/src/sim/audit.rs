@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub states: Vec<u64>,
     /// The shadow variables of patches: id and object.
     pub shadows: Vec<(u64, usize)>,
-    /// The claims of patches that were forced off (S21): the state's id and the patch.
+    /// The claims of patches that were forced off ([S21](crate::lifecycle#s21)): the state's id and the patch.
     pub kept: Vec<(u64, String)>,
 }
 
@@ -199,7 +199,7 @@ pub(super) fn live_states(current: &Current) -> Result<BTreeMap<u64, *mut LiveSt
     Ok(states)
 }
 
-/// What stays for patches that were forced off (S21).
+/// What stays for patches that were forced off ([S21](crate::lifecycle#s21)).
 #[derive(Default)]
 pub(super) struct Kept {
     /// The blocks of memory.
@@ -222,7 +222,7 @@ impl Kept {
     }
 }
 
-/// What stays for patches that were forced off (S21).
+/// What stays for patches that were forced off ([S21](crate::lifecycle#s21)).
 pub(super) fn kept(current: &Current) -> Kept {
     let mut kept = Kept::default();
     for live in live_states(current).unwrap_or_default().into_values() {

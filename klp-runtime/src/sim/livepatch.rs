@@ -109,7 +109,7 @@ impl Livepatch {
         result
     }
 
-    /// The kernel's own check of its own tables of states (S14).
+    /// The kernel's own check of its own tables of states ([S14](crate::lifecycle#s14)).
     fn is_compatible(&self, module: &Module) -> bool {
         let ours = module.listed_states();
         self.patches.iter().flat_map(|old| old.listed_states()).all(|(id, version)| {

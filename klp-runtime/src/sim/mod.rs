@@ -157,7 +157,8 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// `ENOENT` if it is not loaded, `EAGAIN` while the patch is enabled, or pinned (S13).
+    /// `ENOENT` if it is not loaded, `EAGAIN` while the patch is enabled, or pinned
+    /// ([S13](crate::lifecycle#s13)).
     pub fn rmmod(&self, name: &str) -> Result {
         self.step(|livepatch| livepatch.rmmod(name))
     }
@@ -334,8 +335,8 @@ impl Sim {
         self.live_states().contains_key(&state)
     }
 
-    /// Whether the code of a patch reaches the shadow variables of one of its states, and the state's data (S18);
-    /// none if the patch is not loaded, or the state is not in its table.
+    /// Whether the code of a patch reaches the shadow variables of one of its states, and the state's data
+    /// ([S18](crate::lifecycle#s18)); none if the patch is not loaded, or the state is not in its table.
     pub fn reaches(&self, patch: &str, state: u64) -> Option<(bool, bool)> {
         self.current.module(patch)?.reaches(&self.current.machine, state)
     }
@@ -380,7 +381,7 @@ impl Sim {
         audit::audit(&self.current, self.livepatch().patches())
     }
 
-    /// Checks that nothing is left (S16), however many modules are still loaded.
+    /// Checks that nothing is left ([S16](crate::lifecycle#s16)), however many modules are still loaded.
     ///
     /// # Panics
     ///
@@ -392,8 +393,8 @@ impl Sim {
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 
-    /// What is left, were every patch disabled (S16): empty if nothing is. What must stay, as a transition was
-    /// forced (S21), is not lost.
+    /// What is left, were every patch disabled ([S16](crate::lifecycle#s16)): empty if nothing is. What must
+    /// stay, as a transition was forced ([S21](crate::lifecycle#s21)), is not lost.
     pub fn leaks(&self) -> Vec<String> {
         let machine = &self.current.machine;
         let kept = audit::kept(&self.current);

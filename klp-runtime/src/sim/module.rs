@@ -22,7 +22,7 @@ pub(super) struct Module {
     pub(super) objects: Vec<LoadedObject>,
     /// What sysfs shows.
     pub(super) enabled: Cell<bool>,
-    /// Whether its `klp_patch.states` has the reserved entry (S14).
+    /// Whether its `klp_patch.states` has the reserved entry ([S14](crate::lifecycle#s14)).
     pub(super) is_reserved: Cell<bool>,
     /// Whether somebody waits for the last reference to go.
     pub(super) going: Cell<bool>,
@@ -185,8 +185,8 @@ impl Module {
         unsafe { *self.forced = true }
     }
 
-    /// The kernel's own table of states: the reserved entry where the engine needs it (S14), then the
-    /// patch's own.
+    /// The kernel's own table of states: the reserved entry where the engine needs it
+    /// ([S14](crate::lifecycle#s14)), then the patch's own.
     pub(super) fn listed_states(&self) -> Vec<(u64, u32)> {
         let reserved = self.is_reserved.get().then_some((RESERVED_STATE_ID, self.patch.abi_version));
         reserved.into_iter().chain(self.patch.native.iter().copied()).collect()
@@ -197,7 +197,8 @@ impl Module {
         self.natives.clone()
     }
 
-    /// Whether the module's code reaches a state's shadow variables, and its data (S18).
+    /// Whether the module's code reaches a state's shadow variables, and its data
+    /// ([S18](crate::lifecycle#s18)).
     pub(super) fn reaches(&self, machine: &Machine, state: u64) -> Option<(bool, bool)> {
         let index = self.patch.states.iter().position(|other| other.id == state)?;
         let slots = machine.slots.borrow();

@@ -65,7 +65,8 @@ impl Patch {
         }
     }
 
-    /// A livepatch in C, which knows nothing of states and shadow variables of ours (S14).
+    /// A livepatch in C, which knows nothing of states and shadow variables of ours
+    /// ([S14](crate::lifecycle#s14)).
     #[must_use]
     pub fn c(name: &str) -> Self {
         Self { is_c: true, ..Self::new(name) }
@@ -78,7 +79,7 @@ impl Patch {
         self
     }
 
-    /// The patch is revision `revision` of a series (S20).
+    /// The patch is revision `revision` of a series ([S20](crate::lifecycle#s20)).
     #[must_use]
     pub fn series(mut self, series: &str, revision: u64) -> Self {
         self.series = Some(text(series));
@@ -86,14 +87,15 @@ impl Patch {
         self
     }
 
-    /// It may replace a higher revision of its series (S20): the module parameter `klp_allow_downgrade`.
+    /// It may replace a higher revision of its series ([S20](crate::lifecycle#s20)): the module parameter
+    /// `klp_allow_downgrade`.
     #[must_use]
     pub fn allow_downgrade(mut self) -> Self {
         self.allows_downgrade = true;
         self
     }
 
-    /// Something of the patch runs on its own, whose end is an event (S17).
+    /// Something of the patch runs on its own, whose end is an event ([S17](crate::lifecycle#s17)).
     #[must_use]
     pub fn runs_on_its_own(mut self) -> Self {
         self.runs_on_its_own = true;
@@ -136,7 +138,7 @@ impl Patch {
     }
 
     /// The patch is built for another version of the tables ([`crate::abi`]). The entries of a later
-    /// one are longer (S23).
+    /// one are longer ([S23](crate::lifecycle#s23)).
     #[must_use]
     pub fn abi_version(mut self, version: u32) -> Self {
         self.abi_version = version;
@@ -154,12 +156,13 @@ impl Patch {
         !self.is_c && (self.replace || self.has_something_to_lose())
     }
 
-    /// Whether the patch has what keeps it on the list once it is enabled (S14).
+    /// Whether the patch has what keeps it on the list once it is enabled ([S14](crate::lifecycle#s14)).
     pub(super) fn has_something_to_lose(&self) -> bool {
         !self.states.is_empty() || !self.shadows.is_empty() || self.series.is_some() || self.runs_on_its_own
     }
 
-    /// The size that a structure of the tables has in the patch's runtime: a later one has added to it (S23).
+    /// The size that a structure of the tables has in the patch's runtime: a later one has added to it
+    /// ([S23](crate::lifecycle#s23)).
     pub(super) fn size_of<T>(&self) -> usize {
         size_of::<T>() + if self.abi_version > ABI_VERSION { 16 } else { 0 }
     }
@@ -349,7 +352,7 @@ impl State {
         self
     }
 
-    /// The state refuses to be removed (S13).
+    /// The state refuses to be removed ([S13](crate::lifecycle#s13)).
     #[must_use]
     pub fn block_disable(mut self) -> Self {
         self.flags |= STATE_BLOCK_DISABLE;
@@ -363,7 +366,8 @@ impl State {
         self
     }
 
-    /// The state has `migrate`, which makes its data of those that `version` has in another layout (S22).
+    /// The state has `migrate`, which makes its data of those that `version` has in another layout
+    /// ([S22](crate::lifecycle#s22)).
     #[must_use]
     pub fn migrates_from(mut self, version: u32, layout: DataLayout) -> Self {
         self.from = Some((version, layout));
@@ -430,14 +434,14 @@ impl Shadow {
         }
     }
 
-    /// The destructor may sleep (S9).
+    /// The destructor may sleep ([S9](crate::lifecycle#s9)).
     #[must_use]
     pub fn sleepable(mut self) -> Self {
         self.flags |= SHADOW_SLEEPABLE;
         self
     }
 
-    /// The variables go also with the module `name` (S9).
+    /// The variables go also with the module `name` ([S9](crate::lifecycle#s9)).
     #[must_use]
     pub fn object(mut self, name: &str) -> Self {
         self.object = Some(text(name));

@@ -32,7 +32,7 @@ pub enum Event {
         /// `vmlinux`, or the module's name.
         object: String,
     },
-    /// What runs on its own in a made-up patch was stopped (S17).
+    /// What runs on its own in a made-up patch was stopped ([S17](crate::lifecycle#s17)).
     Stopped {
         /// The patch.
         patch: String,
@@ -143,7 +143,7 @@ pub(super) unsafe extern "C" fn migrate(
     }
 }
 
-/// Stops what runs on its own in a made-up patch (S17).
+/// Stops what runs on its own in a made-up patch ([S17](crate::lifecycle#s17)).
 pub(super) unsafe extern "C" fn stop(node: *mut PatchNode) {
     let model = current();
     let name = model

@@ -1,4 +1,4 @@
-//! `from(…)` and `fn migrate`: data of another layout (S22).
+//! `from(…)` and `fn migrate`: data of another layout ([S22](../klp_runtime/lifecycle/index.html#s22)).
 
 use darling::FromMeta;
 use proc_macro2::TokenStream;

@@ -21,7 +21,7 @@ impl Phase {
     pub const ENABLED: Self = Self(2);
     /// Its transition to unpatched runs.
     pub const DISABLING: Self = Self(3);
-    /// Disabled, but some of its states refuse to be removed (S13).
+    /// Disabled, but some of its states refuse to be removed ([S13](crate::lifecycle#s13)).
     pub const HELD: Self = Self(4);
 
     /// The number.
@@ -31,7 +31,8 @@ impl Phase {
     }
 }
 
-/// The administrator lets the patch replace a higher revision of its series (S20): [`PatchNode::flags`].
+/// The administrator lets the patch replace a higher revision of its series ([S20](crate::lifecycle#s20)):
+/// [`PatchNode::flags`].
 ///
 /// That is the module parameter [`ALLOW_DOWNGRADE_PARAMETER`], which every patch with a series has.
 pub const PATCH_ALLOW_DOWNGRADE: u32 = 1 << 1;
@@ -40,7 +41,7 @@ pub const PATCH_ALLOW_DOWNGRADE: u32 = 1 << 1;
 pub const ALLOW_DOWNGRADE_PARAMETER: &str = "klp_allow_downgrade";
 
 /// Stops what runs on its own in a patch, waits for its end, and lets nothing of it be started
-/// again (S17). A second call does nothing.
+/// again ([S17](crate::lifecycle#s17)). A second call does nothing.
 pub type Stop = unsafe extern "C" fn(*mut PatchNode);
 
 /// A patch on the list, in its own module's memory.
@@ -73,7 +74,7 @@ pub struct PatchNode {
     pub module: *mut c_void,
     /// The module's name.
     pub name: *const c_char,
-    /// The line of cumulative patches that it belongs to, null for none (S20).
+    /// The line of cumulative patches that it belongs to, null for none ([S20](crate::lifecycle#s20)).
     pub series: *const c_char,
     /// Its number in the series.
     pub revision: u64,
@@ -90,9 +91,9 @@ pub struct PatchNode {
     /// The list that the patch is on.
     pub registry: *mut Registry,
     /// The kernel's own mark that tasks may still run the patch's code though it was disabled or
-    /// replaced, `klp_patch.forced` (S21); null for never.
+    /// replaced, `klp_patch.forced` ([S21](crate::lifecycle#s21)); null for never.
     pub forced: *const bool,
-    /// Stops what runs on its own in the patch; none where nothing does (S17).
+    /// Stops what runs on its own in the patch; none where nothing does ([S17](crate::lifecycle#s17)).
     pub stop: Option<Stop>,
 }
 
@@ -158,10 +159,10 @@ pub struct Registry {
     pub nr_live: usize,
 }
 
-/// The state refuses to be removed (S13): [`LiveState::flags`].
+/// The state refuses to be removed ([S13](crate::lifecycle#s13)): [`LiveState::flags`].
 pub const LIVE_BLOCKED: u32 = 1 << 0;
 
-/// A state that is live, and its data, outside any module's memory (S10).
+/// A state that is live, and its data, outside any module's memory ([S10](crate::lifecycle#s10)).
 #[repr(C)]
 #[derive(Debug)]
 pub struct LiveState {
@@ -171,7 +172,8 @@ pub struct LiveState {
     pub id: u64,
     /// The size of this structure in the module that made it, in bytes.
     pub size: u32,
-    /// The highest version that a patch had which provided the state since it was introduced (S19).
+    /// The highest version that a patch had which provided the state since it was introduced
+    /// ([S19](crate::lifecycle#s19)).
     pub version: u32,
     /// [`LIVE_BLOCKED`] or 0.
     pub flags: u32,
@@ -182,7 +184,8 @@ pub struct LiveState {
     pub layout: DataLayout,
     /// The data, in memory of their own; a pointer that is not followed where their size is 0.
     pub data: *mut c_void,
-    /// The claims of patches that were forced off, newest first: what tasks may still use stays (S21).
+    /// The claims of patches that were forced off, newest first: what tasks may still use stays
+    /// ([S21](crate::lifecycle#s21)).
     pub forced: *mut Claim,
 }
 
@@ -208,16 +211,18 @@ pub const CLAIM_INTRODUCED: u32 = 1 << 0;
 /// The claim's `pre_unpatch` was called in the transition that runs: [`Claim::flags`].
 pub const CLAIM_REMOVING: u32 = 1 << 1;
 
-/// The claim's state refused to be removed in the transition that runs (S13): [`Claim::flags`].
+/// The claim's state refused to be removed in the transition that runs ([S13](crate::lifecycle#s13)):
+/// [`Claim::flags`].
 pub const CLAIM_HELD: u32 = 1 << 2;
 
 /// The state's data are made: [`Claim::flags`].
 pub const CLAIM_MADE: u32 = 1 << 3;
 
-/// `migrate` has made [`Claim::data`] in the transition that runs (S22): [`Claim::flags`].
+/// `migrate` has made [`Claim::data`] in the transition that runs ([S22](crate::lifecycle#s22)):
+/// [`Claim::flags`].
 pub const CLAIM_MIGRATED: u32 = 1 << 4;
 
-/// The patch was forced off, and is on no list any more (S21): [`Claim::flags`].
+/// The patch was forced off, and is on no list any more ([S21](crate::lifecycle#s21)): [`Claim::flags`].
 pub const CLAIM_FORCED: u32 = 1 << 5;
 
 /// That a patch provides a state. In an array of the patch's, outside its module's memory.
@@ -234,8 +239,9 @@ pub struct Claim {
     pub entry: *const StateEntry,
     /// The shadow variables that the patch declares for it.
     pub shadows: *mut ShadowLink,
-    /// Data that are not the state's: those for `migrate` to make, until the transition ends (S22),
-    /// or those that stay for a patch that was forced off (S21). Else null.
+    /// Data that are not the state's: those for `migrate` to make, until the transition ends
+    /// ([S22](crate::lifecycle#s22)), or those that stay for a patch that was forced off
+    /// ([S21](crate::lifecycle#s21)). Else null.
     pub data: *mut c_void,
     /// [`CLAIM_INTRODUCED`], [`CLAIM_REMOVING`], [`CLAIM_HELD`], [`CLAIM_MADE`], [`CLAIM_MIGRATED`],
     /// [`CLAIM_FORCED`].

@@ -1,4 +1,4 @@
-//! Everything that crosses modules, `#[repr(C)]` and versioned (S23).
+//! Everything that crosses modules, `#[repr(C)]` and versioned ([S23](crate::lifecycle#s23)).
 //!
 //! Two patches may come from different compilers and different versions of
 //! this crate, and still hand states to each other. What one of them reads of
@@ -33,13 +33,13 @@ pub use tables::*;
 ///
 /// It is also the version of the reserved entry ([`RESERVED_STATE_ID`]) that
 /// patches list in the kernel's own `klp_patch.states`, so that the kernel
-/// itself refuses a cumulative patch with an older table ABI (S14).
+/// itself refuses a cumulative patch with an older table ABI ([S14](crate::lifecycle#s14)).
 pub const ABI_VERSION: u32 = 3;
 
-/// The oldest version of the tables that this runtime understands (S23).
+/// The oldest version of the tables that this runtime understands ([S23](crate::lifecycle#s23)).
 pub const OLDEST_ABI: u32 = 3;
 
-/// Id of the entry that a patch lists in the kernel's `klp_patch.states` (S14).
+/// Id of the entry that a patch lists in the kernel's `klp_patch.states` ([S14](crate::lifecycle#s14)).
 pub const RESERVED_STATE_ID: u64 = FIRST_RESERVED_ID;
 
 /// Id of the shadow variable of the NULL object that holds the [`Registry`].
@@ -48,7 +48,7 @@ pub const REGISTRY_SHADOW_ID: u64 = FIRST_RESERVED_ID + 1;
 /// What [`Registry::magic`] and [`PatchNode::magic`] hold: "klp-rust" in ASCII.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"klp-rust");
 
-/// Size, alignment and fingerprint of a type, as two modules compare them (S1).
+/// Size, alignment and fingerprint of a type, as two modules compare them ([S1](crate::lifecycle#s1)).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataLayout {
@@ -68,9 +68,9 @@ impl DataLayout {
     }
 }
 
-/// By what a module's code reaches a state that its patch provides (S18).
+/// By what a module's code reaches a state that its patch provides ([S18](crate::lifecycle#s18)).
 ///
-/// The engine fills it once S1 has let the patch in, and empties it before the
+/// The engine fills it once [S1](crate::lifecycle#s1) has let the patch in, and empties it before the
 /// state's data are dropped and when the patch is disabled. It stays empty for a
 /// state that the init hook left out.
 #[repr(C)]
@@ -88,7 +88,7 @@ impl DataSlot {
     }
 
     /// Whether the patch provides the state, and the state is live: from before its `pre_patch` until
-    /// after its `post_unpatch`. The state's shadow variables may be used then (S18).
+    /// after its `post_unpatch`. The state's shadow variables may be used then ([S18](crate::lifecycle#s18)).
     #[inline]
     #[must_use]
     pub fn is_live(&self) -> bool {

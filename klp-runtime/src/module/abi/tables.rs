@@ -39,7 +39,7 @@ pub struct PatchEntry {
     pub flags: u32,
     /// Which others it replaces.
     pub replace: Replace,
-    /// The line of cumulative patches that it belongs to, null for none (S20).
+    /// The line of cumulative patches that it belongs to, null for none ([S20](crate::lifecycle#s20)).
     pub series: *const c_char,
     /// Its number in the series.
     pub revision: u64,
@@ -61,7 +61,7 @@ impl PatchEntry {
         }
     }
 
-    /// The entry of revision `revision` in the series (S20).
+    /// The entry of revision `revision` in the series ([S20](crate::lifecycle#s20)).
     #[must_use]
     pub const fn in_series(mut self, series: &'static CStr, revision: u64) -> Self {
         self.series = series.as_ptr();
@@ -114,7 +114,7 @@ pub type MigrateCallback =
 /// Drops a state's data in place.
 pub type DropData = unsafe extern "C" fn(*mut c_void);
 
-/// From what a state's data can be made where they had another layout (S22).
+/// From what a state's data can be made where they had another layout ([S22](crate::lifecycle#s22)).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
@@ -127,7 +127,7 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// Data of another layout are refused (S1).
+    /// Data of another layout are refused ([S1](crate::lifecycle#s1)).
     pub const NONE: Self =
         Self { version: 0, layout: DataLayout { size: 0, align: 0, fingerprint: 0 }, migrate: None };
 }
@@ -136,7 +136,7 @@ impl Migration {
 ///
 /// The data pointer of every callback is to storage of the size of
 /// [`layout`](Self::layout), uninitialised when `pre_patch` is called,
-/// initialised by it, valid until after `post_unpatch` (S10).
+/// initialised by it, valid until after `post_unpatch` ([S10](crate::lifecycle#s10)).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct StateEntry {
@@ -146,7 +146,7 @@ pub struct StateEntry {
     pub version: u32,
     /// [`STATE_BLOCK_DISABLE`](super::STATE_BLOCK_DISABLE) or 0.
     pub flags: u32,
-    /// The state's name: one id under two names is refused (S1).
+    /// The state's name: one id under two names is refused ([S1](crate::lifecycle#s1)).
     pub name: *const c_char,
     /// The state's data.
     pub layout: DataLayout,
@@ -165,7 +165,8 @@ pub struct StateEntry {
     pub take_over: Option<TakeOverCallback>,
     /// Drops the data; none where dropping does nothing.
     pub drop_data: Option<DropData>,
-    /// Called instead of `take_over`, and earlier, where the data had another layout (S22).
+    /// Called instead of `take_over`, and earlier, where the data had another layout
+    /// ([S22](crate::lifecycle#s22)).
     pub from: Migration,
     /// Where the state stands in the source: in a module the compiler keeps that order, on the host
     /// it does not.
@@ -176,7 +177,7 @@ pub struct StateEntry {
 // SAFETY: The pointers are to constants and to a `DataSlot`, which is `Sync`.
 unsafe impl Sync for StateEntry {}
 
-/// The destructor may sleep (S9): [`ShadowEntry::flags`].
+/// The destructor may sleep ([S9](crate::lifecycle#s9)): [`ShadowEntry::flags`].
 pub const SHADOW_SLEEPABLE: u32 = 1 << 0;
 
 /// A destructor of a shadow variable: its object and its data, as the kernel's
@@ -189,7 +190,7 @@ pub type ShadowDestructor = unsafe extern "C" fn(*mut c_void, *mut c_void);
 pub struct ShadowEntry {
     /// The id under which the kernel's shadow store has it.
     pub id: u64,
-    /// Id of the state that it lives as long as (S9).
+    /// Id of the state that it lives as long as ([S9](crate::lifecycle#s9)).
     pub state: u64,
     /// [`SHADOW_SLEEPABLE`] or 0.
     pub flags: u32,

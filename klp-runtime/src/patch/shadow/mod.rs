@@ -15,7 +15,7 @@ use crate::module::sys;
 /// A field added to each object of a kernel type, as the kernel's shadow variable API has it.
 ///
 /// Declare one with [`#[shadow(state = …, of = …)]`](macro@crate::shadow) on a
-/// `#[repr(C)]` struct. All of them are freed with their state (S9), each
+/// `#[repr(C)]` struct. All of them are freed with their state ([S9](crate::lifecycle#s9)), each
 /// destructor (the type's `Drop`) running exactly once, whichever patches came
 /// and went in between.
 ///
@@ -45,7 +45,8 @@ pub unsafe trait Shadow: KlpData {
     const NAME: &'static CStr;
     /// The name of [`Of`](Self::Of).
     const OF: &'static CStr;
-    /// The module whose objects they are, if the variables are freed also when it goes (S9).
+    /// The module whose objects they are, if the variables are freed also when it goes
+    /// ([S9](crate::lifecycle#s9)).
     const OBJECT: Option<&'static CStr>;
     /// Whether `Drop` may sleep: it then runs in process context, after the kernel has dropped its shadow
     /// lock. The variable is kept behind a pointer.
@@ -283,7 +284,8 @@ unsafe fn destroy_boxed(boxed: *mut SleepableBox, destroy: Option<crate::abi::Sh
     }
 }
 
-/// Whether the patch provides the live state that the variable belongs to (S18): one load and a test.
+/// Whether the patch provides the live state that the variable belongs to ([S18](crate::lifecycle#s18)): one
+/// load and a test.
 #[inline]
 fn is_provided<T: Shadow>() -> bool {
     // SAFETY: `__SLOT` is the address of a static of the patch.
