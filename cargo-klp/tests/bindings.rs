@@ -87,7 +87,7 @@ fn declared(types: &Types, chosen: &[(Layout, String, u32)]) -> (String, String,
     let mut writer = Writer::new(types, "::core::ffi::", [], "");
     let (mut asserts, mut count) = (String::new(), 0);
     for (layout, name, id) in chosen {
-        let ty = writer.whole(name, *id).unwrap();
+        let ty = writer.whole(name, *id, "").unwrap();
         asserts.push_str(&format!("const _: () = assert!(size_of::<{ty}>() == {});\n", layout.size));
         let mut fields = Vec::new();
         places(types, layout, "", 0, &mut fields);
@@ -191,6 +191,67 @@ fn one_source_for_two_kernels() {
     assert!(said(&output).contains("the kernel has no BTF on this machine"), "{}", said(&output));
 }
 
+/// Items in any order, under conditions, with bit-fields that are written and structures of zeros: run on the host.
+#[test]
+fn items_in_any_order() {
+    let file = cargo_klp::kernel::btf::file(&kernel("6.12")).unwrap().unwrap();
+    let items = "kernel_types! {
+    struct inet_sock { sk }
+    struct sock { sk_err, sk_no_check_tx, sk_no_check_rx }
+    struct iphdr { ihl, version, tos }
+    struct inode { i_lock }
+    struct raw_spinlock {}
+    #[cfg(any())] fn no_such_function;
+    #[cfg(any())] struct no_such_type { field }
+    #[cfg(any())] struct cred { no_such_field }
+    #[cfg(not(any()))] struct cred { uid }
+}
+/// A part of another one is the structure that was asked for.
+#[must_use]
+pub fn error(of: &inet_sock) -> c_int { of.sk.sk_err }
+
+#[test]
+fn bit_fields() {
+    let mut sock = sock { sk_err: 1, ..Default::default() };
+    let mut header = iphdr { tos: 7, ..Default::default() };
+    // SAFETY: Nobody else has them.
+    unsafe {
+        sock::set_sk_no_check_tx(&raw mut sock, 1);
+        sock::set_sk_no_check_rx(&raw mut sock, 1);
+        sock::set_sk_no_check_tx(&raw mut sock, 2);
+        iphdr::set_ihl(&raw mut header, 0xf);
+        iphdr::set_version(&raw mut header, 0xf4);
+        iphdr::set_ihl(&raw mut header, 5);
+    }
+    assert_eq!((sock.sk_no_check_tx(), sock.sk_no_check_rx(), sock.sk_err), (0, 1, 1));
+    assert_eq!((header.ihl(), header.version(), header.tos), (5, 4, 7));
+    assert_eq!(cred::default().uid.val, 0);
+}";
+    let folder = patch("any-order", items);
+    let mut cargo = Command::new("cargo");
+    cargo.arg("test").arg("--lib").current_dir(&folder).env("RUSTFLAGS", "").env(env::BTF, &file);
+    cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings"));
+    assert_success(&cargo.output().unwrap());
+}
+
+/// One error for what is missing, and none for what is there.
+#[test]
+fn a_field_that_is_missing() {
+    let file = cargo_klp::kernel::btf::file(&kernel("6.12")).unwrap().unwrap();
+    let items = "kernel_types! { struct task_struct { pid, no_such_field } }
+/// # Safety
+/// The task is there.
+#[must_use]
+pub unsafe fn pid(task: *const task_struct) -> c_int {
+    // SAFETY: As above.
+    unsafe { (*task).pid }
+}";
+    let said = said(&check("missing-field", items, Some(&file)));
+    assert!(said.contains("has no field `no_such_field`"), "{said}");
+    let is_error = |line: &&str| line.starts_with("error") && !line.contains("could not compile");
+    assert_eq!(said.lines().filter(is_error).count(), 1, "{said}");
+}
+
 #[test]
 fn what_the_kernel_lacks() {
     let file = cargo_klp::kernel::btf::file(&kernel("6.12")).unwrap().unwrap();
@@ -210,8 +271,8 @@ fn what_the_kernel_lacks() {
         "`comm` is written twice",
         "has no type `task_strct`",
         "`u32` of kernel 6.12",
-        "is no structure or union",
-        "is no enumeration",
+        "is not a structure or union",
+        "is not an enumeration",
         "has no enumeration with `NO_SUCH_CONSTANT`",
         "has no prototype of `no_such_function`",
         "`pp_magic` is in a union with `lru`",

@@ -19,8 +19,10 @@ pub struct Writer<'a> {
     opaque: BTreeSet<String>,
     /// Enumerations, and the integers that they are.
     enums: BTreeMap<String, &'static str>,
-    /// The names of the types that are declared in full.
+    /// The names of the types that are declared.
     names: BTreeMap<u32, String>,
+    /// Structures of which the author wants some fields, until they are declared.
+    parts: BTreeMap<u32, Vec<Part>>,
     /// The constants that are declared.
     constants: BTreeSet<String>,
     declarations: String,
@@ -33,6 +35,13 @@ pub struct Signature {
     pub parameters: Vec<(String, String)>,
     /// The type that is returned, if any.
     pub returns: Option<String>,
+}
+
+/// What an author wants of a structure.
+struct Part {
+    name: String,
+    fields: Vec<Field>,
+    attributes: String,
 }
 
 /// A field as Rust declares it.
@@ -59,6 +68,7 @@ impl<'a> Writer<'a> {
             opaque: BTreeSet::new(),
             enums: BTreeMap::new(),
             names: BTreeMap::new(),
+            parts: BTreeMap::new(),
             constants: BTreeSet::new(),
             declarations: String::new(),
         }
@@ -241,11 +251,19 @@ impl<'a> Writer<'a> {
         if let Some(name) = self.names.get(&bare) {
             return Ok(identifier(name));
         }
+        // Several have one name each under a `#[cfg]` of its own.
+        let mut declared = None;
+        for part in self.parts.remove(&bare).into_iter().flatten() {
+            declared = Some(self.declare(bare, part.name, Some(part.fields), &part.attributes)?);
+        }
+        if let Some(declared) = declared {
+            return Ok(declared);
+        }
         let name = match self.types.called(id)? {
             name if name.is_empty() => format!("anonymous_{bare}"),
             name => name,
         };
-        self.declare(bare, name, None)
+        self.declare(bare, name, None, "")
     }
 
     /// Declares an enumeration under a name, with its enumerators as constants.
@@ -298,23 +316,38 @@ impl<'a> Writer<'a> {
         Ok(format!("pub fn {}({}){returns};", identifier(&prototype.name), declared.join(", ")))
     }
 
-    /// Declares a structure or union in full, under its own name.
-    pub fn whole(&mut self, name: &str, id: u32) -> Result<String> {
+    /// Declares a structure or union in full, under its own name; with attributes, such as `#[cfg(…)]`.
+    pub fn whole(&mut self, name: &str, id: u32, attributes: &str) -> Result<String> {
         let bare = self.types.bare(id)?;
         match self.names.get(&bare) {
             Some(name) => Ok(identifier(name)),
-            None => self.declare(bare, name.into(), None),
+            None => self.declare(bare, name.into(), None, attributes),
         }
     }
 
-    /// Declares a structure with some of its fields, each by its name and offset.
-    pub fn part(&mut self, name: &str, id: u32, fields: Vec<Field>) -> Result<String> {
-        self.declare(self.types.bare(id)?, name.into(), Some(fields))
+    /// Has a structure declared with some of its fields, each by its name and offset, wherever it is needed first:
+    /// before anything else is declared, as it may be a part of that.
+    pub fn reserve_part(&mut self, name: &str, id: u32, fields: Vec<Field>, attributes: &str) -> Result<()> {
+        let part = Part { name: name.into(), fields, attributes: attributes.into() };
+        self.parts.entry(self.types.bare(id)?).or_default().push(part);
+        Ok(())
     }
 
-    fn declare(&mut self, bare: u32, mut name: String, part: Option<Vec<Field>>) -> Result<String> {
+    /// Declares a structure that was reserved.
+    pub fn part(&mut self, id: u32) -> Result<String> {
+        self.aggregate(id, self.types.bare(id)?)
+    }
+
+    fn declare(
+        &mut self,
+        bare: u32,
+        mut name: String,
+        part: Option<Vec<Field>>,
+        attributes: &str,
+    ) -> Result<String> {
         // Two types may have one name: what differs from one part of the kernel to another.
-        if self.names.values().any(|taken| *taken == name) || self.known.contains_key(&name) {
+        let is_taken = self.names.iter().any(|(other, taken)| *other != bare && *taken == name);
+        if is_taken || self.known.contains_key(&name) {
             name = format!("{name}_{bare}");
         }
         self.names.insert(bare, name.clone());
@@ -322,12 +355,12 @@ impl<'a> Writer<'a> {
         let is_union = is_union && part.is_none();
         let align = self.types.align(bare)?;
         let mut text = String::new();
-        let mut getters = String::new();
+        let mut methods = String::new();
         let mut places = Vec::new();
         for (number, field) in part.unwrap_or(fields).into_iter().enumerate() {
             if field.bits.is_some() {
                 if !field.name.is_empty() {
-                    getters.push_str(&getter(&field));
+                    methods.push_str(&bit_field(&field));
                 }
                 continue;
             }
@@ -339,13 +372,14 @@ impl<'a> Writer<'a> {
         let keyword = if is_union { "union" } else { "struct" };
         let _ = write!(
             text,
-            "\n/// `{name}` of the kernel.\n#[repr(C, align({align}))]\n#[derive(Clone, Copy)]\n\
+            "\n/// `{name}` of the kernel.\n{attributes}\n#[repr(C, align({align}))]\n#[derive(Clone, Copy)]\n\
              #[allow(dead_code, non_camel_case_types, non_snake_case, clippy::all)]\npub {keyword} {ident} {{\n"
         );
         let mut end = 0;
         for (number, Place { name, offset, size, ty }) in places.iter().enumerate() {
             if *offset > end && !is_union {
-                let _ = writeln!(text, "    __padding_{number}: [u8; {}],", offset - end);
+                let _ =
+                    writeln!(text, "    #[doc(hidden)]\n    pub __padding_{number}: [u8; {}],", offset - end);
             }
             let _ = writeln!(text, "    /// At the offset {offset}.\n    pub {name}: {ty},");
             end = offset + size;
@@ -353,13 +387,19 @@ impl<'a> Writer<'a> {
         if is_union {
             let _ = writeln!(text, "    __size: [u8; {size}],");
         } else if end < size {
-            let _ = writeln!(text, "    __padding: [u8; {}],", size - end);
+            let _ = writeln!(text, "    #[doc(hidden)]\n    pub __padding: [u8; {}],", size - end);
         }
         text.push_str("}\n");
-        if !getters.is_empty() {
-            let _ = write!(text, "\nimpl {ident} {{{getters}}}\n");
+        if !methods.is_empty() {
+            let _ = write!(text, "\n{attributes}\nimpl {ident} {{{methods}}}\n");
         }
-        let _ = write!(text, "const _: () = {{\n    assert!(::core::mem::size_of::<{ident}>() == {size});\n");
+        if !is_union {
+            text.push_str(&zeroed(&ident, attributes));
+        }
+        let _ = write!(
+            text,
+            "{attributes}\nconst _: () = {{\n    assert!(::core::mem::size_of::<{ident}>() == {size});\n"
+        );
         for Place { name, offset, .. } in &places {
             let _ = writeln!(text, "    assert!(::core::mem::offset_of!({ident}, {name}) == {offset});");
         }
@@ -390,8 +430,23 @@ fn constant(name: &str, ty: &str, value: i128) -> String {
     )
 }
 
-/// What reads a bit-field.
-fn getter(field: &Field) -> String {
+/// What makes a structure of zeros: no type of C minds them.
+fn zeroed(ident: &str, attributes: &str) -> String {
+    format!(
+        "
+{attributes}
+impl ::core::default::Default for {ident} {{
+    fn default() -> Self {{
+        // SAFETY: It is made of integers, pointers and arrays of them, which may all be 0.
+        unsafe {{ ::core::mem::zeroed() }}
+    }}
+}}
+"
+    )
+}
+
+/// What reads and what writes a bit-field.
+fn bit_field(field: &Field) -> String {
     let bits = field.bits.unwrap_or(0);
     let (first, shift) = (field.offset / 8, field.offset % 8);
     let bytes = (shift + u64::from(bits)).div_ceil(8);
@@ -405,11 +460,32 @@ fn getter(field: &Field) -> String {
         // SAFETY: They are bytes of the structure, which has no parts that are not initialized.
         let field = unsafe {{ (&raw const *self).byte_add({first}).cast::<[u8; {bytes}]>().read() }};
         bytes[..{bytes}].copy_from_slice(&field);
-        (u128::from_le_bytes(bytes) >> {shift}) as u64 & (u64::MAX >> {})
+        (u128::from_le_bytes(bytes) >> {shift}) as u64 & {mask}
+    }}
+
+    /// Writes the {bits} bits at the offset {first}, from bit {shift}, and no byte without one of them.
+    ///
+    /// # Safety
+    ///
+    /// `this` is valid for reads and writes, and nobody else writes to these bytes at the same time.
+    #[allow(dead_code, non_snake_case)]
+    pub unsafe fn set_{bare}(this: *mut Self, value: u64) {{
+        let mut bytes = [0; 16];
+        // SAFETY: As the caller promises.
+        unsafe {{
+            let field = this.byte_add({first}).cast::<[u8; {bytes}]>();
+            bytes[..{bytes}].copy_from_slice(&field.read());
+            let others = u128::from_le_bytes(bytes) & !(({mask} as u128) << {shift});
+            let all = (others | ((value & {mask}) as u128) << {shift}).to_le_bytes();
+            let mut written = [0; {bytes}];
+            written.copy_from_slice(&all[..{bytes}]);
+            field.write(written);
+        }}
     }}
 ",
         identifier(&field.name),
-        64 - bits.min(64)
+        bare = field.name,
+        mask = format_args!("(u64::MAX >> {})", 64 - bits.min(64)),
     )
 }
 

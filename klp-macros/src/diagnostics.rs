@@ -1,12 +1,14 @@
 //! Errors: collected, shown all at once, with the user's item still emitted.
 
 use proc_macro2::{Span, TokenStream};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
+use syn::Attribute;
 
 /// The errors of one use of a macro.
 #[derive(Default)]
 pub(crate) struct Diagnostics {
-    errors: Vec<syn::Error>,
+    /// Each with the `#[cfg]`s under which it is one.
+    errors: Vec<(TokenStream, syn::Error)>,
 }
 
 /// Proves that an error was reported: only [`Diagnostics`] makes one.
@@ -28,7 +30,7 @@ impl Diagnostics {
 
     /// Reports an error of a parser.
     pub(crate) fn push(&mut self, error: syn::Error) -> Reported {
-        self.errors.push(error);
+        self.errors.push((TokenStream::new(), error));
         Reported(())
     }
 
@@ -37,9 +39,22 @@ impl Diagnostics {
         if self.errors.is_empty() { Ok(()) } else { Err(Reported(())) }
     }
 
+    /// How many errors there are.
+    pub(crate) fn len(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Makes the errors from `first` on errors only where the `#[cfg]`s hold.
+    pub(crate) fn only_with(&mut self, first: usize, cfgs: &[&Attribute]) {
+        for (conditions, _) in &mut self.errors[first..] {
+            *conditions = quote!(#(#cfgs)*);
+        }
+    }
+
     /// What the macro expands to: `item` and the errors.
     pub(crate) fn attach(self, mut item: TokenStream) -> TokenStream {
-        for error in &self.errors {
+        for (conditions, error) in &self.errors {
+            item.extend(conditions.clone());
             item.extend(error.to_compile_error());
         }
         item
@@ -48,7 +63,7 @@ impl Diagnostics {
     /// The messages, for unit tests.
     #[cfg(test)]
     pub(crate) fn messages(&self) -> Vec<String> {
-        self.errors.iter().map(ToString::to_string).collect()
+        self.errors.iter().map(|(_, error)| error.to_string()).collect()
     }
 }
 

@@ -70,6 +70,17 @@ fn object(input: ParseStream<'_>) -> syn::Result<Text> {
     Text::from_expr(&value).map_err(Into::into)
 }
 
+/// The name of a field.
+fn field(input: ParseStream<'_>) -> syn::Result<Ident> {
+    if input.peek(Token![#]) {
+        return Err(input.error(
+            "a field has no attributes, as the layout must be known before `#[cfg]` is: write the structure once \
+             for each case, with `#[cfg]` above it",
+        ));
+    }
+    input.call(Ident::parse_any)
+}
+
 impl Parse for Item {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;
@@ -94,7 +105,7 @@ impl Parse for Item {
         let kind = if is_structure && input.peek(syn::token::Brace) {
             let content;
             braced!(content in input);
-            let fields = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)?;
+            let fields = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, field)?;
             Kind::Structure(Some(fields.into_iter().collect()))
         } else {
             input.parse::<Token![;]>()?;

@@ -17,7 +17,7 @@ use syn::{Attribute, Meta, MetaNameValue};
 use crate::args::Text;
 use crate::check::name::check_object;
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
-use crate::emit;
+use crate::emit::{self, cfgs};
 use block::{Block, Item, Kind};
 use source::Source;
 
@@ -56,18 +56,14 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
         functions: TokenStream::new(),
         diagnostics,
     };
-    // Those in part come first: they may be a part of others.
-    let order = |item: &&Item| match item.kind {
-        Kind::Structure(Some(_)) => 0,
-        Kind::Enum | Kind::Constant => 1,
-        Kind::Structure(None) => 2,
-        Kind::Function => 3,
-    };
-    let mut ordered: Vec<_> = wanted.iter().collect();
-    ordered.sort_by_key(order);
-    for item in ordered {
-        // What is wrong with one does not hide what is wrong with the next.
-        let _ = bindings.add(item);
+    // Before anything is declared, so that the order of items does not matter: structures of which fields are
+    // named may be parts of others, and enumerations may be fields.
+    for item in &wanted {
+        bindings.at(item, |bindings| bindings.reserve(item));
+    }
+    let is_enum = |item: &&Item| matches!(item.kind, Kind::Enum);
+    for item in wanted.iter().filter(is_enum).chain(wanted.iter().filter(|item| !is_enum(item))) {
+        bindings.at(item, |bindings| bindings.add(item));
     }
     let Bindings { writer, functions, .. } = bindings;
     let text = writer.finish();
@@ -88,7 +84,7 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
             object: object.clone(),
             btf: btf.to_string_lossy().into_owned(),
         };
-        emit::manifest(&[], Line::Binding(line))
+        emit::manifest(&cfgs(&item.attrs), Line::Binding(line))
     });
     let declared = located(declared, &names);
     // Another module makes other types, too; for the same file the command may find another one.
@@ -148,33 +144,56 @@ struct Bindings<'a> {
 }
 
 impl Bindings<'_> {
+    /// Does something for an item. What is wrong with one does not hide what is wrong with the next, and is an
+    /// error only where the item's `#[cfg]` holds.
+    fn at(&mut self, item: &Item, step: impl FnOnce(&mut Self) -> Result<(), Reported>) {
+        let reported = self.diagnostics.len();
+        let _ = step(self);
+        self.diagnostics.only_with(reported, &cfgs(&item.attrs));
+    }
+
+    /// Keeps the fields of a structure until it is needed.
+    fn reserve(&mut self, wanted: &Item) -> Result<(), Reported> {
+        let Kind::Structure(Some(fields)) = &wanted.kind else { return Ok(()) };
+        let ident = &wanted.name;
+        let name = ident.unraw().to_string();
+        let id = self.structure(ident, &name)?;
+        let fields = self.fields(&name, id, fields)?;
+        let reserved = self.writer.reserve_part(&name, id, fields, &attributes(wanted));
+        self.btf(ident, reserved)
+    }
+
+    /// The number of a structure or union.
+    fn structure(&mut self, ident: &Ident, name: &str) -> Result<u32, Reported> {
+        let id = self.find(ident, name)?;
+        if self.btf(ident, self.types.layout(id))?.is_none() {
+            let message = format!("`{name}` of {} is not a structure or union", self.source.name());
+            return Err(self.diagnostics.error(ident, message));
+        }
+        Ok(id)
+    }
+
     fn add(&mut self, wanted: &Item) -> Result<(), Reported> {
         let ident = &wanted.name;
         let name = ident.unraw().to_string();
         match &wanted.kind {
-            Kind::Structure(fields) => {
-                let id = self.find(ident, &name)?;
-                if self.btf(ident, self.types.layout(id))?.is_none() {
-                    let message = format!("`{name}` of {} is no structure or union", self.source.name());
-                    return Err(self.diagnostics.error(ident, message));
-                }
-                match fields {
-                    None => {
-                        let declared = self.writer.whole(&name, id);
-                        self.btf(ident, declared)?;
-                    }
-                    Some(fields) => {
-                        let fields = self.fields(&name, id, fields)?;
-                        let declared = self.writer.part(&name, id, fields);
-                        self.btf(ident, declared)?;
-                    }
+            Kind::Structure(None) => {
+                let id = self.structure(ident, &name)?;
+                let declared = self.writer.whole(&name, id, &attributes(wanted));
+                self.btf(ident, declared)?;
+            }
+            Kind::Structure(Some(_)) => {
+                // What is wrong with it was said when it was reserved.
+                if let Ok(Some(id)) = self.types.find(&name) {
+                    let declared = self.writer.part(id);
+                    self.btf(ident, declared)?;
                 }
             }
             Kind::Enum => {
                 let id = self.find(ident, &name)?;
                 let declared = self.writer.constants(&name, id);
                 if self.btf(ident, declared)?.is_none() {
-                    let message = format!("`{name}` of {} is no enumeration", self.source.name());
+                    let message = format!("`{name}` of {} is not an enumeration", self.source.name());
                     return Err(self.diagnostics.error(ident, message));
                 }
             }
@@ -311,7 +330,7 @@ impl Bindings<'_> {
                 found.push((ident, field.clone(), end));
             }
         }
-        self.diagnostics.check()?;
+        // Also where one is missing: those that are there need not be errors at each use.
         Ok(found.into_iter().map(|(_, field, _)| field).collect())
     }
 
@@ -322,6 +341,11 @@ impl Bindings<'_> {
             self.diagnostics.error(at, message)
         })
     }
+}
+
+/// The `#[cfg]`s of an item, as text.
+fn attributes(item: &Item) -> String {
+    cfgs(&item.attrs).iter().map(|cfg| cfg.to_token_stream().to_string()).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether an attribute says that a function is not exported.

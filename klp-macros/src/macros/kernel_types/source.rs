@@ -8,7 +8,7 @@ use std::process::Command;
 use klp_btf::Types;
 use klp_format::env as names;
 
-/// The file of BTF in a folder of the cache that is a module's.
+/// The file of BTF in a module's directory of the cache.
 const BTF: &str = "btf";
 
 /// The file beside it that has the path of the module.
@@ -49,26 +49,26 @@ impl Source {
 
     /// The same kernel with a module of it, or why its types are not known.
     pub(super) fn with_module(self, name: &str) -> Result<Self, String> {
-        let in_folder = |folder: PathBuf| {
-            let file = fs::read_to_string(folder.join(PATH)).ok().map(PathBuf::from);
+        let in_directory = |directory: PathBuf| {
+            let file = fs::read_to_string(directory.join(PATH)).ok().map(PathBuf::from);
             // A kernel that was removed has left its types.
             let file = file.filter(|file| file.is_file());
-            let module = Module { name: name.into(), btf: folder.join(BTF), file };
-            Self { file: folder.with_file_name("vmlinux"), module: Some(module) }
+            let module = Module { name: name.into(), btf: directory.join(BTF), file };
+            Self { file: directory.with_file_name("vmlinux"), module: Some(module) }
         };
         if let Ok(command) = env::var(names::TYPES) {
-            return asked(command.split(names::COMMAND_SEPARATOR), name).map(in_folder);
+            return asked(command.split(names::COMMAND_SEPARATOR), name).map(in_directory);
         }
         // Here is no build: what is at hand will do, else `cargo-klp` is asked, if it is installed.
         let running = self.file.with_file_name(name);
         if running.is_file() {
             return Ok(Self { module: Some(Module { name: name.into(), btf: running, file: None }), ..self });
         }
-        if let Some(folder) = cached(&self.file, name) {
-            return Ok(in_folder(folder));
+        if let Some(directory) = cached(&self.file, name) {
+            return Ok(in_directory(directory));
         }
         let release = release(&self.file).ok_or_else(|| absent(name))?;
-        asked(["cargo-klp", "klp", "types", "--kernel", &release], name).map(in_folder)
+        asked(["cargo-klp", "klp", "types", "--kernel", &release], name).map(in_directory)
     }
 
     /// Opens the kernel's types, and those of the module on top of them.
@@ -115,7 +115,7 @@ fn absent(name: &str) -> String {
     format!("the types of `{name}` are not known here yet: `cargo klp check` gets them")
 }
 
-/// The folder of the cache that `cargo klp` says.
+/// The directory of the cache that `cargo klp` names.
 fn asked<'a>(command: impl IntoIterator<Item = &'a str>, name: &str) -> Result<PathBuf, String> {
     let mut words = command.into_iter();
     let output = Command::new(words.next().unwrap_or_default()).args(words).arg(name).output();
@@ -128,17 +128,17 @@ fn asked<'a>(command: impl IntoIterator<Item = &'a str>, name: &str) -> Result<P
     Err(said.strip_prefix("error: ").unwrap_or(&said).to_owned())
 }
 
-/// The folder of a module of a kernel: of those that the cache has of the release, the one that was made last.
+/// The directory of a module of a kernel: the newest one of the release in the cache.
 fn cached(kernel: &Path, name: &str) -> Option<PathBuf> {
-    let folders = |folder: &Path| {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries_of = |directory: &Path| {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         entries.map(|entry| entry.path())
     };
     let own = kernel.parent()?;
     let release = without_hash(own)?;
-    let same = folders(own.parent()?).filter(|other| without_hash(other).as_ref() == Some(&release));
-    let modules = same.flat_map(|other| folders(&other).collect::<Vec<_>>());
-    let modified = |folder: &PathBuf| fs::metadata(folder).and_then(|found| found.modified()).ok();
+    let same = entries_of(own.parent()?).filter(|other| without_hash(other).as_ref() == Some(&release));
+    let modules = same.flat_map(|other| entries_of(&other).collect::<Vec<_>>());
+    let modified = |directory: &PathBuf| fs::metadata(directory).and_then(|found| found.modified()).ok();
     modules.filter(|folder| without_hash(folder).as_deref() == Some(name)).max_by_key(modified)
 }
 
@@ -147,9 +147,9 @@ fn release(file: &Path) -> Option<String> {
     without_hash(file.parent()?)
 }
 
-/// What a folder of the cache has: its name is that of the release or the module, `-` and a hash.
-fn without_hash(folder: &Path) -> Option<String> {
-    let (name, hash) = folder.file_name()?.to_str()?.rsplit_once('-')?;
+/// The release or the module of a directory of the cache, whose name is that, `-` and a hash.
+fn without_hash(directory: &Path) -> Option<String> {
+    let (name, hash) = directory.file_name()?.to_str()?.rsplit_once('-')?;
     (hash.len() == 16).then(|| name.to_owned())
 }
 
@@ -159,9 +159,9 @@ fn newest() -> Option<PathBuf> {
     let cache = set(names::CACHE)
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("klp")))
         .or_else(|| Some(set("HOME")?.join(".cache/klp")));
-    let folders =
+    let entries =
         cache.and_then(|cache| fs::read_dir(cache.join("btf")).ok()).into_iter().flatten().flatten();
-    let files = folders.map(|folder| folder.path().join("vmlinux"));
+    let files = entries.map(|entry| entry.path().join("vmlinux"));
     let known = files.filter(|file| fs::metadata(file).is_ok_and(|found| found.len() > 0));
     let released = known.filter_map(|file| Some((numbers(&release(&file)?), file)));
     let cached = released.max().map(|(_, file)| file);
