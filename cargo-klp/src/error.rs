@@ -41,7 +41,7 @@ pub enum Error {
         help: String,
     },
 
-    /// The directory given as a kernel build directory is none.
+    /// A directory is not a kernel build directory.
     #[error("`{}` is not a kernel build directory: {why}", path.display())]
     NotAKernelDir {
         /// The directory.
@@ -59,7 +59,7 @@ pub enum Error {
         option: &'static str,
     },
 
-    /// The kernel is of a series that nobody has tried.
+    /// The kernel is older than all that klp supports.
     #[error("kernel {release} is older than 6.1, the oldest that klp supports")]
     TooOld {
         /// The kernel's release.
@@ -116,7 +116,7 @@ pub enum Error {
         help: String,
     },
 
-    // What a tool said.
+    // What a tool printed.
     /// A program ended with an error.
     #[error("`{command}` failed ({status}){}", indented(output))]
     Tool {
@@ -128,7 +128,7 @@ pub enum Error {
         output: String,
     },
 
-    /// A file could not be read, written or made sense of.
+    /// A file could not be read or written, or has contents of another kind.
     #[error("cannot {what} `{}`: {source}", path.display())]
     Io {
         /// What was tried: "read", "create", …
@@ -139,7 +139,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// An object file could not be made sense of.
+    /// An object file is damaged, or of an unknown kind.
     #[error("cannot {what}: {source}")]
     Elf {
         /// What was tried.
@@ -149,14 +149,14 @@ pub enum Error {
     },
 
     // What is wrong with a patch.
-    /// rustc refused the patch; it has said why.
+    /// rustc refused the patch, and printed why.
     #[error("patch `{package}` does not compile")]
     Compile {
         /// The patch's package.
         package: String,
     },
 
-    /// A step within Kbuild failed, and has said why.
+    /// A step within Kbuild failed, and printed why.
     #[error("patch `{package}` was not built")]
     NotBuilt {
         /// The patch's package.
@@ -168,7 +168,7 @@ pub enum Error {
     Kbuild {
         /// The patch's package.
         package: String,
-        /// All that make said.
+        /// All that make printed.
         output: String,
     },
 
@@ -177,11 +177,11 @@ pub enum Error {
     Warnings {
         /// The tool.
         tool: &'static str,
-        /// What it said.
+        /// What it printed.
         lines: String,
     },
 
-    /// Symbols that a patch needs are not there, or not as it says.
+    /// Symbols that a patch declares do not exist, or are of another kind.
     #[error("the patch can't use these symbols on {release}{}", indented(&faults.join("\n")))]
     Symbols {
         /// The kernel.
@@ -199,10 +199,10 @@ pub enum Error {
         faults: Vec<String>,
     },
 
-    /// The types of a kernel or a module could not be made sense of.
+    /// The types (BTF) of a kernel or a module could not be read.
     #[error("cannot read the types (BTF) of {of}: {source}")]
     Btf {
-        /// What they are of.
+        /// The kernel or the module.
         of: String,
         /// What is wrong with them.
         source: klp_btf::Error,

@@ -25,16 +25,16 @@ const COUNT_OF_MODULE: usize = 5;
 
 /// A patch crate with some items.
 fn patch(name: &str, items: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    write_crate(folder.path(), name, items);
-    folder
+    let directory = tempfile::tempdir().unwrap();
+    write_crate(directory.path(), name, items);
+    directory
 }
 
 /// It, checked as cargo and editors do it.
 fn check(name: &str, items: &str, btf: Option<&Path>) -> Output {
-    let folder = patch(name, items);
+    let directory = patch(name, items);
     let mut cargo = Command::new("cargo");
-    cargo.arg("check").current_dir(&folder).env("RUSTFLAGS", "");
+    cargo.arg("check").current_dir(&directory).env("RUSTFLAGS", "");
     cargo.env_remove(env::BTF).env_remove(env::TYPES);
     cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings"));
     if let Some(btf) = btf {
@@ -44,9 +44,9 @@ fn check(name: &str, items: &str, btf: Option<&Path>) -> Output {
 }
 
 /// What `cargo klp check` makes of it.
-fn klp_check(folder: &TempDir, arguments: &[&str]) -> Output {
+fn klp_check(directory: &TempDir, arguments: &[&str]) -> Output {
     let mut check = klp();
-    check.arg("check").args(arguments).arg("--manifest-path").arg(folder.path().join("Cargo.toml"));
+    check.arg("check").args(arguments).arg("--manifest-path").arg(directory.path().join("Cargo.toml"));
     check.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings")).output().unwrap()
 }
 
@@ -284,8 +284,8 @@ fn what_the_kernel_lacks() {
 /// The check is for each kernel anew, where a patch has types of the kernel.
 #[test]
 fn a_structure_that_one_kernel_lacks() {
-    let folder = patch("lacks", "kernel_types! { struct eventfs_inode; }");
-    let output = klp_check(&folder, &["--kernel", "6.12", "--kernel", "6.1"]);
+    let directory = patch("lacks", "kernel_types! { struct eventfs_inode; }");
+    let output = klp_check(&directory, &["--kernel", "6.12", "--kernel", "6.1"]);
     let table = String::from_utf8(output.stdout.clone()).unwrap();
     let row: Vec<_> = table.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(row, ["lacks", "fits", "does", "not", "fit"], "{table}\n{}", said(&output));
@@ -328,8 +328,8 @@ fn types_of_a_module() {
              }}",
             size = layout.size
         );
-        let folder = patch("types-of-a-module", &source);
-        assert_success(&klp_check(&folder, &["--kernel", series]));
+        let directory = patch("types-of-a-module", &source);
+        assert_success(&klp_check(&directory, &["--kernel", series]));
         // In an editor they are those of the newest kernel that has been looked at.
         if series == "6.12" {
             assert_success(&check("types-of-a-module-in-an-editor", &source, None));
@@ -383,8 +383,8 @@ fn compiler_errors(text: &str) -> String {
 fn a_module_that_is_built_anew() {
     let target = target("6.12");
     let symbols = cargo_klp::kernel::symbols::Symbols::of(&target, &Silent).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let ko = folder.path().join("own-module.ko");
+    let directory = tempfile::tempdir().unwrap();
+    let ko = directory.path().join("own-module.ko");
     let build = |module: &str| {
         let packed = fs::read(symbols.object(module).unwrap().file()).unwrap();
         fs::write(&ko, cargo_klp::kernel::image::decompress(&packed).unwrap()).unwrap();
@@ -401,7 +401,7 @@ fn a_module_that_is_built_anew() {
         "{text}"
     );
     // Without BTF, and with BTF whose base is not the kernel's.
-    let base = folder.path().join("base");
+    let base = directory.path().join("base");
     fs::write(&base, "base").unwrap();
     let with_base = format!(".BTF.base={}", base.display());
     for change in [["--remove-section", ".BTF"], ["--add-section", &with_base]] {

@@ -17,7 +17,7 @@ use object::{Object, ObjectSection};
 
 use support::kernel;
 
-/// Runs `cargo klp build` in a folder.
+/// Runs `cargo klp build` in a directory.
 fn build(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-klp"));
     command
@@ -44,7 +44,7 @@ fn assert_refused(mut command: Command, code: i32, texts: &[&str]) {
     }
 }
 
-/// A crate with this source. Its name is that of the test: they share a target folder.
+/// A crate with this source. Its name is that of the test: they share a target directory.
 struct Probe(tempfile::TempDir);
 
 impl Probe {
@@ -106,7 +106,7 @@ fn kdir(config: &str) -> tempfile::TempDir {
     kdir
 }
 
-/// A folder of programs: the host's own under these names.
+/// A directory of programs: the host's own under these names.
 fn programs(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in names {
@@ -574,7 +574,7 @@ fn make_is_run_where_something_changed() {
     assert!(!makes(&mut build(&[])));
 }
 
-/// A copy of the runtime and the macros in a folder, so that files of them can be changed.
+/// A copy of the runtime and the macros in a directory, so that files of them can be changed.
 fn copied_runtime(folder: &Path) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for part in ["klp-runtime", "klp-macros", "klp-btf", "klp-format"] {

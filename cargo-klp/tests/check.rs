@@ -160,8 +160,8 @@ fn functions_at_random(series: &str, seed: u64) {
         let replaced = Function { object: VMLINUX, symbol: &function.name, sympos: 0 };
         items.push_str(&replaced.item(types, &mut writer, function).unwrap());
     }
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().join("crate");
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path().join("crate");
     let declarations = writer.finish();
     let name = format!("checked-{}", series.replace('.', "-"));
     write_crate(&dir, &name, &format!("{declarations}{items}"));
@@ -200,8 +200,8 @@ fn functions_of_6_1_at_random() {
 
 /// A crate with some items, checked against 6.12.
 fn refused(items: &str) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
-    let dir: PathBuf = folder.path().join("crate");
+    let directory = tempfile::tempdir().unwrap();
+    let dir: PathBuf = directory.path().join("crate");
     write_crate(&dir, "checked", items);
     let (fits, line) = checked(&dir, "6.12");
     let said = messages(&line);
@@ -257,8 +257,8 @@ unsafe extern \"C\" { pub fn nf_tables_getchain(); }
 
 /// A crate with some items, checked against a kernel: what `check` prints of it.
 fn checked_items(name: &str, items: &str, series: &str, arguments: &[&str]) -> Value {
-    let folder = tempfile::tempdir().unwrap();
-    let dir: PathBuf = folder.path().join("crate");
+    let directory = tempfile::tempdir().unwrap();
+    let dir: PathBuf = directory.path().join("crate");
     write_crate(&dir, name, items);
     checked_with(&dir, series, arguments).1
 }
@@ -287,8 +287,8 @@ fn a_module_that_no_kernel_has_is_an_error() {
     }
 
     // One that is given by its path, under the name that its file has.
-    let folder = tempfile::tempdir().unwrap();
-    let own = folder.path().join("nf-table.ko");
+    let directory = tempfile::tempdir().unwrap();
+    let own = directory.path().join("nf-table.ko");
     let target = target("6.12");
     let symbols = Symbols::of(&target, &Silent).unwrap();
     std::fs::copy(symbols.object("nf_tables").unwrap().file(), &own).unwrap();

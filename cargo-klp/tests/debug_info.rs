@@ -44,8 +44,8 @@ fn list(text: &str) -> Vec<String> {
 }
 
 /// The sources as one file.
-fn compiled(folder: &Path, arguments: &[&str]) -> Vec<u8> {
-    let output = folder.join("compiled");
+fn compiled(directory: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = directory.join("compiled");
     let mut gcc = Command::new("gcc");
     // How much is inlined is up to gcc: these say it for the functions that have no attribute.
     gcc.args(["-g", "-O2", "-nostdlib", "-o"]).arg(&output).args(arguments).args(&SOURCES[..2]);
@@ -91,33 +91,33 @@ fn assert_whereabouts(data: &[u8]) {
 
 #[test]
 fn of_a_program() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_whereabouts(&compiled(folder.path(), &["-static", "-Wl,-e,0"]));
+    let directory = tempfile::tempdir().unwrap();
+    assert_whereabouts(&compiled(directory.path(), &["-static", "-Wl,-e,0"]));
 }
 
 /// Each function in a section of its own: all of them are at the offset 0, and relocated.
 #[test]
 fn of_a_module() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_whereabouts(&compiled(folder.path(), &["-r", "-ffunction-sections"]));
+    let directory = tempfile::tempdir().unwrap();
+    assert_whereabouts(&compiled(directory.path(), &["-r", "-ffunction-sections"]));
 }
 
 #[test]
 fn of_packed_sections() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_whereabouts(&compiled(folder.path(), &["-static", "-Wl,-e,0", "-gz"]));
+    let directory = tempfile::tempdir().unwrap();
+    assert_whereabouts(&compiled(directory.path(), &["-static", "-Wl,-e,0", "-gz"]));
 }
 
 #[test]
 fn of_older_dwarf() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_whereabouts(&compiled(folder.path(), &["-static", "-Wl,-e,0", "-gdwarf-4"]));
+    let directory = tempfile::tempdir().unwrap();
+    assert_whereabouts(&compiled(directory.path(), &["-static", "-Wl,-e,0", "-gdwarf-4"]));
 }
 
 #[test]
 fn what_is_in_other_files_is_not_taken_for_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = compiled(folder.path(), &["-static", "-Wl,-e,0", "-gsplit-dwarf", "-dumpdir", "/tmp/"]);
+    let directory = tempfile::tempdir().unwrap();
+    let data = compiled(directory.path(), &["-static", "-Wl,-e,0", "-gsplit-dwarf", "-dumpdir", "/tmp/"]);
     let error = DebugInfo::read(&data).unwrap_err().to_string();
     assert!(error.contains("CONFIG_DEBUG_INFO_SPLIT"), "{error}");
 }

@@ -49,16 +49,16 @@ impl Machine {
         let target = target("6.12");
         let symbols = Symbols::of(&target, &Silent).unwrap();
         let object = symbols.object(VMLINUX).unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for entry in fs::read_dir(cache::root().unwrap()).unwrap() {
             let entry = entry.unwrap();
             if entry.file_name() != "debug-info" {
-                symlink(entry.path(), folder.path().join(entry.file_name())).unwrap();
+                symlink(entry.path(), directory.path().join(entry.file_name())).unwrap();
             }
         }
         let id = object.build_id().unwrap().unwrap();
-        let vmlinux = vmlinux(folder.path(), &object, &id);
-        Self { cache: folder, vmlinux }
+        let vmlinux = vmlinux(directory.path(), &object, &id);
+        Self { cache: directory, vmlinux }
     }
 
     /// The command, with what is kept in the cache.
@@ -82,8 +82,8 @@ impl Machine {
 }
 
 /// What the kernel's debug information could look like.
-fn vmlinux(folder: &Path, object: &Object<'_>, id: &str) -> PathBuf {
-    let (source, file) = (folder.join("source.c"), folder.join("vmlinux"));
+fn vmlinux(directory: &Path, object: &Object<'_>, id: &str) -> PathBuf {
+    let (source, file) = (directory.join("source.c"), directory.join("vmlinux"));
     fs::write(&source, SOURCE).unwrap();
     let mut script = "SECTIONS {\n".to_owned();
     for function in FUNCTIONS {
@@ -91,7 +91,7 @@ fn vmlinux(folder: &Path, object: &Object<'_>, id: &str) -> PathBuf {
         writeln!(script, ".text.{function} {address:#x} : {{ *(.text.{function}) }}").unwrap();
     }
     script.push_str("}\n");
-    let script_file = folder.join("script.lds");
+    let script_file = directory.join("script.lds");
     fs::write(&script_file, script).unwrap();
     let mut gcc = Command::new("gcc");
     gcc.args([
@@ -132,9 +132,9 @@ fn replacements(symbols: &[&str]) -> String {
 
 /// What `cargo klp check` finds, as programs read it.
 fn checked(machine: &Machine, symbols: &[&str]) -> Value {
-    let folder = tempfile::tempdir().unwrap();
-    write_crate(folder.path(), "inlined", &replacements(symbols));
-    let manifest = folder.path().join("Cargo.toml");
+    let directory = tempfile::tempdir().unwrap();
+    write_crate(directory.path(), "inlined", &replacements(symbols));
+    let manifest = directory.path().join("Cargo.toml");
     let mut command = machine.informed(&["check", "--message-format", "json"]);
     let output = command.arg("--manifest-path").arg(manifest).output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)))
@@ -248,9 +248,9 @@ fn debug_information_of_another_build_is_refused() {
 #[test]
 fn a_build_warns_each_time() {
     let machine = Machine::new();
-    let folder = tempfile::tempdir().unwrap();
-    write_crate(folder.path(), "inlined-build", &replacements(&["cmdline_proc_show"]));
-    let manifest = folder.path().join("Cargo.toml");
+    let directory = tempfile::tempdir().unwrap();
+    write_crate(directory.path(), "inlined-build", &replacements(&["cmdline_proc_show"]));
+    let manifest = directory.path().join("Cargo.toml");
     let build = |command: &mut Command| {
         let output = succeed(command.args(["--message-format", "json", "--manifest-path"]).arg(&manifest));
         let line: Value = serde_json::from_slice(&output.stdout).unwrap();

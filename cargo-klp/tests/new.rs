@@ -32,17 +32,17 @@ fn path_with_klp() -> OsString {
 }
 
 /// Makes the crate `fix-x`, whose author is always the same.
-fn new_crate(folder: &Path) -> PathBuf {
+fn new_crate(directory: &Path) -> PathBuf {
     let mut new = klp();
-    new.args(["new", "fix-x"]).current_dir(folder).env("HOME", folder).env("USER", "someone");
+    new.args(["new", "fix-x"]).current_dir(directory).env("HOME", directory).env("USER", "someone");
     succeed(new.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1"));
-    folder.join("fix-x")
+    directory.join("fix-x")
 }
 
 #[test]
 fn what_it_writes() {
-    let folder = tempfile::tempdir().unwrap();
-    let crate_dir = new_crate(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let crate_dir = new_crate(directory.path());
     let mut text = String::new();
     for file in ["Cargo.toml", "Kbuild", ".gitignore", "README.md", "src/lib.rs"] {
         let content = fs::read_to_string(crate_dir.join(file)).unwrap();
@@ -71,10 +71,10 @@ fn a_patch_for_a_function() {
             "#[klp_func(symbol = \"c_start\", sympos = 2, original = original_c_start)]",
         ),
     ] {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let new = ["new", "fix-x", "--kernel", "6.12", "--func", func];
-        succeed(klp().args(new).args(more).current_dir(folder.path()));
-        let crate_dir = folder.path().join("fix-x");
+        succeed(klp().args(new).args(more).current_dir(directory.path()));
+        let crate_dir = directory.path().join("fix-x");
         let source = fs::read_to_string(crate_dir.join("src/lib.rs")).unwrap();
         assert!(source.contains(expected), "{source}");
         let mut check = in_crate("cargo", &crate_dir);
@@ -88,32 +88,32 @@ fn a_patch_for_a_function() {
         ("do_syscall_64", "can't be redirected"),
         ("seq_printf", "is variadic"),
     ] {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let new = ["new", "fix-x", "--kernel", "6.12", "--func", func];
-        let output = klp().args(new).current_dir(folder.path()).output().unwrap();
+        let output = klp().args(new).current_dir(directory.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains(expected), "{said}");
-        assert!(!folder.path().join("fix-x").exists(), "nothing is left");
+        assert!(!directory.path().join("fix-x").exists(), "nothing is left");
     }
 }
 
 #[test]
 fn what_it_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = succeed(klp().args(["new", "fix-x"]).current_dir(folder.path()));
+    let directory = tempfile::tempdir().unwrap();
+    let output = succeed(klp().args(["new", "fix-x"]).current_dir(directory.path()));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap());
 
-    let again = klp().args(["new", "fix-x"]).current_dir(folder.path()).output().unwrap();
+    let again = klp().args(["new", "fix-x"]).current_dir(directory.path()).output().unwrap();
     assert_eq!(again.status.code(), Some(1));
     let said = String::from_utf8(again.stderr).unwrap();
-    assert!(said.contains("not an empty folder"), "{said}");
+    assert!(said.contains("not an empty directory"), "{said}");
 }
 
 #[test]
 fn it_passes_on_the_host() {
-    let folder = tempfile::tempdir().unwrap();
-    let crate_dir = new_crate(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let crate_dir = new_crate(directory.path());
     let check = || {
         let mut check = in_crate("cargo", &crate_dir);
         succeed(check.arg("check").env("RUSTFLAGS", "-Dwarnings"));
@@ -132,8 +132,8 @@ fn it_passes_on_the_host() {
 
 #[test]
 fn it_is_built_by_both_ways() {
-    let folder = tempfile::tempdir().unwrap();
-    let crate_dir = new_crate(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let crate_dir = new_crate(directory.path());
     let by_command = succeed(in_crate("cargo", &crate_dir).args(["klp", "build", "--kernel", "6.12"]));
     let by_command = PathBuf::from(String::from_utf8(by_command.stdout).unwrap().trim());
 
@@ -162,8 +162,8 @@ fn it_is_built_by_both_ways() {
 fn in_a_checkout_of_klp_the_alias_works() {
     let checkout = fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap();
     fs::create_dir_all(checkout.join("target")).unwrap();
-    let folder = tempfile::tempdir_in(checkout.join("target")).unwrap();
-    let crate_dir = new_crate(folder.path());
+    let directory = tempfile::tempdir_in(checkout.join("target")).unwrap();
+    let crate_dir = new_crate(directory.path());
     let mut help = Command::new("cargo");
     help.args(["klp", "build", "--help"]).current_dir(&crate_dir).env_remove("CARGO_TARGET_DIR");
     let output = succeed(&mut help);
@@ -173,8 +173,8 @@ fn in_a_checkout_of_klp_the_alias_works() {
 /// What callbacks and destructors call of the kernel need not be linked into a host's test program.
 #[test]
 fn a_patch_that_calls_the_kernel_passes_on_the_host() {
-    let folder = tempfile::tempdir().unwrap();
-    let crate_dir = new_crate(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let crate_dir = new_crate(directory.path());
     let source = crate_dir.join("src/lib.rs");
     let added = r#"
 unsafe extern "C" { fn msleep(msecs: c_uint); }

@@ -115,8 +115,8 @@ fn what_is_exported() {
 fn names_of_all_modules() {
     for series in ["6.12", "6.1"] {
         let target = target(series);
-        let folder = tempfile::tempdir().unwrap();
-        let own = folder.path().join("own-module.ko");
+        let directory = tempfile::tempdir().unwrap();
+        let own = directory.path().join("own-module.ko");
         let loop_ko = Symbols::of(&target, &Silent).unwrap().object("loop").unwrap().file().to_owned();
         fs::copy(loop_ko, &own).unwrap();
         let given = Target { modules: vec![own], ..target.clone() };

@@ -36,14 +36,14 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let Some(modules) = build_patches(&EXAMPLES, &kernel.release, &[])? else {
         return Ok(ExitCode::FAILURE);
     };
-    let folder = modules[0].ancestors().nth(2).expect("a module stands in its patch's folder");
+    let directory = modules[0].ancestors().nth(2).expect("a module stands in its patch's directory");
 
     ui::status("Booting", format_args!("{} in QEMU", kernel.release));
     let command = ["/bin/sh", "-c", SCRIPT].map(OsString::from);
     let outcome = Vm::new(&kernel)
         .report_to(&Terminal)
         .cpus(1)
-        .env("MODULES", folder)
+        .env("MODULES", directory)
         .env("CONFIG_RUST", kernel.config("CONFIG_RUST").unwrap_or("n"))
         .timeout(LIMIT)
         .run_with(&command, anstream::stdout(), anstream::stderr())?;

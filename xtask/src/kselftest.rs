@@ -5,7 +5,7 @@
 //! it, and with those of `tests/kselftest` under the same names.
 //!
 //! From 6.12 on the scripts load `test_modules/NAME.ko`. In 6.1 they call `modprobe NAME`, as the
-//! modules are built in the kernel's tree: there a folder with the modules, and the index that depmod
+//! modules are built in the kernel's tree: there a directory with the modules, and the index that depmod
 //! makes of it, is mounted in place of `/lib/modules/RELEASE` while the scripts run.
 
 use std::ffi::OsString;
@@ -75,13 +75,13 @@ pub(crate) fn run_on(kernels: &[String], baseline: bool) -> Result<bool> {
 fn run(kernel: &Kernel, baseline: bool) -> Result<bool> {
     let sources = sources(kernel)?;
     let scripts = sources.join("tools/testing/selftests/livepatch");
-    let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-    let c = prepare(&sources, &scripts, &folder.path().join("c"))?;
+    let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+    let c = prepare(&sources, &scripts, &directory.path().join("c"))?;
     build_c(kernel, &sources, &c)?;
     let names = livepatches(&c.join("test_modules"))?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let Some(modules) = build_patches(&names, &kernel.release, &TARGETS)? else { return Ok(false) };
-    let klp = prepare(&sources, &scripts, &folder.path().join("klp"))?;
+    let klp = prepare(&sources, &scripts, &directory.path().join("klp"))?;
     let targets = TARGETS.map(|name| c.join("test_modules").join(name).with_extension("ko"));
     for module in modules.iter().chain(&targets) {
         copy(module, &klp.join("test_modules"))?;
@@ -90,7 +90,7 @@ fn run(kernel: &Kernel, baseline: bool) -> Result<bool> {
         index(kernel, side)?;
     }
 
-    // The folder of the kernel's modules, which has a link there, is covered in the guest.
+    // The directory of the kernel's modules, which has a link there, is covered in the guest.
     let kdir = kernel.kdir.canonicalize().map_err(Error::io("find", &kernel.kdir))?;
     ui::status("Testing", format_args!("{} with {} modules in Rust", kernel.release, modules.len()));
     let results = Arc::new(Mutex::new(Results { expected: tests_of(&scripts)?, ..Results::default() }));
@@ -98,7 +98,7 @@ fn run(kernel: &Kernel, baseline: bool) -> Result<bool> {
     let outcome = Vm::new(kernel)
         .report_to(&Terminal)
         .cpus(1)
-        .env("FOLDER", folder.path())
+        .env("DIRECTORY", directory.path())
         .env("KDIR", kdir)
         .env("SIDES", if baseline { "c klp" } else { "klp" })
         .timeout(LIMIT)
@@ -134,14 +134,14 @@ fn sources(kernel: &Kernel) -> Result<PathBuf> {
     Ok(entry)
 }
 
-/// A folder with the scripts, and room for modules beside them.
-fn prepare(sources: &Path, scripts: &Path, folder: &Path) -> Result<PathBuf> {
-    let side = folder.join("livepatch");
+/// A directory with the scripts, and room for modules beside them.
+fn prepare(sources: &Path, scripts: &Path, directory: &Path) -> Result<PathBuf> {
+    let side = directory.join("livepatch");
     fs::create_dir_all(side.join("test_modules")).map_err(Error::io("create", &side))?;
     for script in entries(scripts)?.into_iter().filter(|path| path.is_file()) {
         copy(&script, &side)?;
     }
-    let helpers = folder.join("kselftest");
+    let helpers = directory.join("kselftest");
     fs::create_dir_all(&helpers).map_err(Error::io("create", &helpers))?;
     for helper in entries(&sources.join("tools/testing/selftests/kselftest"))? {
         copy(&helper, &helpers)?;
@@ -230,16 +230,16 @@ fn index(kernel: &Kernel, side: &Path) -> Result<()> {
     Ok(())
 }
 
-fn copy(file: &Path, folder: &Path) -> Result<()> {
-    let target = folder.join(file.file_name().expect("a file has a name"));
+fn copy(file: &Path, directory: &Path) -> Result<()> {
+    let target = directory.join(file.file_name().expect("a file has a name"));
     fs::copy(file, &target).map_err(Error::io("copy", file))?;
     Ok(())
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).map_err(Error::io("read", folder))?;
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).map_err(Error::io("read", directory))?;
     let mut entries = entries
-        .map(|entry| Ok(entry.map_err(Error::io("read", folder))?.path()))
+        .map(|entry| Ok(entry.map_err(Error::io("read", directory))?.path()))
         .collect::<Result<Vec<_>>>()?;
     entries.sort_unstable();
     Ok(entries)

@@ -20,12 +20,12 @@ pub struct Args {
     #[command(flatten)]
     debug_info: DebugInfoArgs,
 
-    /// How the results are written to stdout.
+    /// The format of the results on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
 }
 
-/// Builds and says what was built.
+/// Builds, and prints what was built.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let target = args.target.find_with(&args.debug_info, KernelParts::Headers)?;
     for built in build(&args.packages.query(), &target, &Terminal)? {

@@ -24,7 +24,7 @@ pub struct Args {
 
     /// A kernel release, or a series; may be given several times.
     ///
-    /// Without it, all kernels on this machine that have headers and an image.
+    /// By default all kernels on this machine that have headers and an image.
     #[arg(long = "kernel", value_name = "RELEASE")]
     kernels: Vec<String>,
 
@@ -34,7 +34,7 @@ pub struct Args {
     #[command(flatten)]
     debug_info: DebugInfoArgs,
 
-    /// How the results are written to stdout.
+    /// The format of the results on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
 }
@@ -132,7 +132,7 @@ fn kernels(wanted: &[String]) -> Result<Vec<Kernel>> {
     wanted.iter().map(find).collect()
 }
 
-/// Says what is wrong, once for all kernels where it is.
+/// Prints what is wrong, each thing once with its kernels.
 fn print_diagnostics(lines: &[Line]) {
     let mut unchecked = BTreeMap::<&str, Vec<&str>>::new();
     for Line { release, outcome, .. } in lines {

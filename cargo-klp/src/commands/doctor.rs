@@ -20,37 +20,37 @@ use crate::vm;
 /// Arguments of `cargo klp doctor`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo klp doctor                              what is here, what is missing
-  cargo klp doctor --fix                        install all of it, with a 6.12 kernel
-  cargo klp doctor --fix --kernel 6.1           the newest 6.1 as well
+  cargo klp doctor                              list what is here and what is missing
+  cargo klp doctor --fix                        install what is missing, with a 6.12 kernel
+  cargo klp doctor --fix --kernel 6.1           with the newest 6.1 kernel
   cargo klp doctor --fix --kernel 6.12.117+deb12-amd64
-  cargo klp doctor --fix --debug-info           where functions are inlined (1 GB is downloaded)
+  cargo klp doctor --fix --debug-info           with debug information (downloads 1 GB)
 
-Tools are installed with apt-get, which needs root. Kernels and the Rust sources go to the cache
-(KLP_CACHE, else ~/.cache/klp): /boot, /lib/modules and the toolchain stay as they are.
+Tools are installed with apt-get, which needs root. Kernels and the Rust sources go into the cache
+(KLP_CACHE, or ~/.cache/klp): /boot, /lib/modules and the toolchain are not changed.
 
-Exit code 3 means that something is missing.")]
+The exit code is 3 if something is missing.")]
 pub struct Args {
     /// Install what is missing.
     #[arg(long)]
     pub fix: bool,
 
-    /// A kernel to look for: a release, or a series such as 6.12. May be repeated.
+    /// A kernel to look for: a release, or a series such as 6.12; may be given several times.
     #[arg(long, value_name = "RELEASE", default_value = DEFAULT_SERIES)]
     pub kernel: Vec<String>,
 
-    /// Look for the kernels' debug information too, which says where functions were inlined.
+    /// Look for the kernels' debug information too, which tells where functions were inlined.
     ///
-    /// With --fix it is downloaded from Debian, 1 GB for each kernel, of which 60 MB are kept.
+    /// With --fix it is downloaded from Debian: 1 GB for each kernel, 60 MB are kept.
     #[arg(long)]
     pub debug_info: bool,
 
-    /// How to write the table.
+    /// The format of the table.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub message_format: MessageFormat,
 }
 
-/// What a program wants to do, and so needs.
+/// Something that a program needs on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requirement {
     /// Build patches.
@@ -131,7 +131,7 @@ fn check(requirements: &[Requirement]) -> Vec<Check> {
     let mut checks = vec![Check {
         group: "machine",
         name: "x86_64".into(),
-        needed_for: "the one architecture supported so far",
+        needed_for: "the only supported architecture",
         found: (env::consts::ARCH == "x86_64").then(String::new),
         fix: Fix::User("use an x86_64 machine"),
     }];
@@ -359,11 +359,8 @@ fn print_table(checks: &[Check]) {
             None => anstream::println!("  {MISSING}missing{MISSING:#} {name:<20} {needed_for}"),
         }
     }
-    let speed = if vm::has_kvm() {
-        "kernels run with KVM"
-    } else {
-        "no KVM: kernels are emulated, slower but the same"
-    };
+    let speed =
+        if vm::has_kvm() { "kernels run with KVM" } else { "no KVM: kernels are emulated, which is slower" };
     ui::note(speed);
 }
 

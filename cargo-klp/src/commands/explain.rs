@@ -24,7 +24,7 @@ pub struct Args {
     #[command(flatten)]
     debug_info: DebugInfoArgs,
 
-    /// How the result is written to stdout.
+    /// The format of the result on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
 }

@@ -36,19 +36,19 @@ use ui::Verbosity;
     arg_required_else_help = true,
     after_help = "First steps:
   cargo klp doctor --fix                    get a kernel and the tools
-  cargo klp new fix_x && cd fix_x           a patch that builds
-  cargo klp build                           the module
+  cargo klp new fix_x && cd fix_x           create a patch
+  cargo klp build                           build the module
   cargo klp run -- cat /proc/cmdline        see it work on a real kernel, in QEMU
 
-Exit codes: 0 done, 1 the work failed, 2 wrong arguments, 3 something is missing on this machine.
-`run` ends with the guest command's exit code, or 125 where the guest or a patch failed."
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 something is missing on this machine.
+`run` exits with the guest command's code, or with 125 if the guest or a patch failed."
 )]
 struct Cli {
-    /// Tell only of warnings and errors.
+    /// Print warnings and errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Tell more.
+    /// Print more: the commands that are run, for example.
     #[arg(short, long, global = true)]
     verbose: bool,
 
@@ -58,19 +58,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say what this machine has and lacks for building and running patches, and install it.
+    /// List what this machine has and lacks for building and running patches, and install what it lacks.
     Doctor(doctor::Args),
-    /// Make a patch crate that builds.
+    /// Create a patch crate.
     New(new::Args),
-    /// Build patches to modules, through the target kernel's Kbuild.
+    /// Build patches into modules, through the target kernel's Kbuild.
     Build(build::Args),
-    /// Say which kernels patches fit, without building the modules.
+    /// Check which kernels patches fit, without building the modules.
     Check(check::Args),
     /// Boot a kernel in QEMU, load patches and run a command there.
     Run(run::Args),
-    /// Say what a livepatch module does, ours or one written in C, without loading it.
+    /// Show what a livepatch module does, in Rust or C, without loading it.
     Inspect(inspect::Args),
-    /// Say where a symbol of a kernel lives, its prototype, whether it can be patched, and where it is inlined.
+    /// Show where a kernel's symbol is, its prototype, whether it can be patched, and where it is inlined.
     Explain(explain::Args),
     /// Put the types of a module into the cache, from within `kernel_types!`.
     #[command(hide = true)]

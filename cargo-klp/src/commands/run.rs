@@ -18,15 +18,15 @@ use crate::vm::{Outcome, Vm};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo klp run                                 a shell with this directory's patch loaded
-  cargo klp run -- cat /proc/cmdline            what the patch makes of it
+  cargo klp run -- cat /proc/cmdline            a command with the patch loaded
   cargo klp run --kernel 6.1 a.ko b.ko -- sh -c 'rmmod a; dmesg | tail'
 
-The guest sees this machine's files, read-only under an overlay in memory: whatever is installed
-here can be run there, as root, and nothing is changed here. --share lets it write to a directory.
+The guest sees this machine's files, under an overlay in memory: it can run whatever is installed
+here, as root, and changes nothing here. --share lets it write to a directory.
 
-Exit codes: that of the command; 125 where the kernel or the guest died, or a patch was refused.")]
+The exit code is that of the command, or 125 if the kernel or the guest died, or a patch was refused.")]
 pub struct Args {
-    /// Modules to load, in this order. They come before those of packages, which may need symbols of them.
+    /// Modules to load, in this order, before the modules of packages, which may need their symbols.
     #[arg(value_name = "FILE.ko")]
     modules: Vec<PathBuf>,
 
@@ -36,11 +36,11 @@ pub struct Args {
     #[command(flatten)]
     target: TargetArgs,
 
-    /// A directory that the guest may write to. May be repeated.
+    /// A directory that the guest may write to; may be given several times.
     #[arg(long, value_name = "DIR")]
     share: Vec<PathBuf>,
 
-    /// An environment variable for the command. May be repeated.
+    /// An environment variable for the command; may be given several times.
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     env: Vec<(String, String)>,
 
@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 
-    /// What to run; a shell if the terminal is free for it, else a summary of the loaded patches.
+    /// The command to run. By default a shell on a terminal, else a summary of the loaded patches.
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
 }

@@ -1,4 +1,4 @@
-//! The folder for what is got once and used often: kernels, rust-src, `core` built for a kernel.
+//! The directory for what is got once and used often: kernels, rust-src, `core` built for a kernel.
 //!
 //! `$KLP_CACHE`, else `$XDG_CACHE_HOME/klp`, else `~/.cache/klp`. Everything in it can be made
 //! again: deleting it is always safe while no command runs.
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 
-/// The cache folder; it may not exist yet.
+/// The cache directory; it may not exist yet.
 pub fn root() -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let root = set(klp_format::env::CACHE)
@@ -105,7 +105,7 @@ fn hidden_sibling(path: &Path, suffix: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// An absolute key takes the place of the cache folder, so that tests need not set variables.
+    /// An absolute key takes the place of the cache directory, so that tests need not set variables.
     fn key(folder: &tempfile::TempDir) -> PathBuf {
         folder.path().join("kind/name")
     }

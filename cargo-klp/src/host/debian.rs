@@ -47,14 +47,14 @@ impl<'a> Apt<'a> {
     fn open(name: &str, sources: &str, reporter: &'a dyn Reporter) -> Result<Self> {
         let root = cache::root()?.join("apt").join(name);
         let lock = Lock::beside(&root)?;
-        let folder = |name: &str| {
-            let folder = root.join(name);
-            fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-            Ok(folder)
+        let directory = |name: &str| {
+            let directory = root.join(name);
+            fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+            Ok(directory)
         };
-        let parts = folder("sources")?;
-        folder("lists/partial")?;
-        folder("cache/archives/partial")?;
+        let parts = directory("sources")?;
+        directory("lists/partial")?;
+        directory("cache/archives/partial")?;
         let file = parts.join("klp.sources");
         fs::write(&file, sources).map_err(Error::io("write", &file))?;
 
@@ -68,7 +68,7 @@ impl<'a> Apt<'a> {
             option("Dir::Etc::SourceParts", parts.as_os_str()),
             option("Dir::State::Lists", root.join("lists").as_os_str()),
             option("Dir::Cache", root.join("cache").as_os_str()),
-            // Else apt, as root, downloads as a user that cannot write to our folders.
+            // Else apt, as root, downloads as a user that cannot write to our directories.
             option("APT::Sandbox::User", OsStr::new("root")),
             option("Acquire::Languages", OsStr::new("none")),
             option("Acquire::Retries", OsStr::new("3")),
@@ -118,13 +118,16 @@ impl<'a> Apt<'a> {
         version: Option<&str>,
         work: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
-        let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+        let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
         let wanted = version.map_or_else(|| package.to_owned(), |version| format!("{package}={version}"));
         let progress = self.reporter.progress("Downloading", &wanted);
-        run_tool(self.command("apt-get").args(["-qq", "download", &wanted]).current_dir(&folder))?;
-        let mut debs = fs::read_dir(&folder).map_err(Error::io("read", folder.path()))?;
-        let deb =
-            debs.next().expect("apt-get has downloaded it").map_err(Error::io("read", folder.path()))?.path();
+        run_tool(self.command("apt-get").args(["-qq", "download", &wanted]).current_dir(&directory))?;
+        let mut debs = fs::read_dir(&directory).map_err(Error::io("read", directory.path()))?;
+        let deb = debs
+            .next()
+            .expect("apt-get has downloaded it")
+            .map_err(Error::io("read", directory.path()))?
+            .path();
         drop(progress);
         work(&deb)
     }
@@ -143,7 +146,7 @@ pub fn sources(codename: &str) -> String {
     [stanza(&archive(codename), codename), stanza(security_archive, &security)].join("\n")
 }
 
-/// The `library` folder of the Rust sources of exactly the compiler's version: rustup's, or the one
+/// The `library` directory of the Rust sources of exactly the compiler's version: rustup's, or the one
 /// that [`fetch_rust_src`] got.
 pub fn rust_src() -> Result<PathBuf> {
     let sysroot = run_tool(Command::new("rustc").args(["--print", "sysroot"]))?;

@@ -8,12 +8,12 @@ use std::process::{Command, Output};
 
 use crate::error::{Error, Result, last_lines};
 
-/// The path of a program in `PATH` or in the folders of administrators' tools.
+/// The path of a program in `PATH` or in the directories of administrators' tools.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
-        .map(|folder| folder.join(name))
+        .map(|directory| directory.join(name))
         .find(|program| program.is_file())
 }
 

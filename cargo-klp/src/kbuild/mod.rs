@@ -1,6 +1,6 @@
 //! A patch crate to a module, through the target kernel's Kbuild.
 //!
-//! The patch is built in a folder of its own under `target/klp`, with a Kbuild of the same three
+//! The patch is built in a directory of its own under `target/klp`, with a Kbuild of the same three
 //! lines that `cargo klp new` writes, so that plain `make` and this command do the same steps.
 
 mod compile;
@@ -75,8 +75,7 @@ pub(crate) fn build(packages: &PackageQuery, target: &Target, reporter: &dyn Rep
     }
     if !kernel.is_tested() {
         let tested = TESTED.join(" and ");
-        reporter
-            .warning(&format!("klp is tested on {tested}, and nobody has tried it on {}", kernel.release));
+        reporter.warning(&format!("klp is untested on {}: it is tested on {tested}", kernel.release));
     }
     let metadata = metadata(packages.manifest_path.as_deref())?;
     // Also made where Kbuild needs it; here, what is missing for it is an error of its own.
@@ -96,7 +95,7 @@ fn build_one(
     let kernel = &target.kernel;
     names::check(metadata, package, kernel)?;
     let module = names::module_of(&package.name);
-    let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder");
+    let crate_dir = package.manifest_path.parent().expect("a Cargo.toml is in a directory");
     let dir = PathBuf::from(metadata.target_directory.join("klp")).join(&kernel.release).join(&module);
     let klp_mk = rules::klp_mk(metadata, package)?;
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
@@ -134,7 +133,7 @@ fn build_one(
 
 /// Has Kbuild make a module. While it is being made, and where that fails, there is none.
 fn make_one(package: &Package, target: &Target, ko: &Path, reporter: &dyn Reporter) -> Result<Manifest> {
-    let crate_dir = package.manifest_path.parent().expect("a Cargo.toml stands in a folder").as_std_path();
+    let crate_dir = package.manifest_path.parent().expect("a Cargo.toml is in a directory").as_std_path();
     let (release, module) = (&target.kernel.release, names::module_of(&package.name));
     let what = format!("{} for {release}", package.name);
     let progress = reporter.progress("Building", &what);

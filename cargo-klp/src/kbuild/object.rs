@@ -144,7 +144,7 @@ fn starts_something(members: &[Vec<u8>]) -> Result<bool> {
 
 /// Links the members to one relocatable object, with what nothing refers to dropped.
 fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) -> Result<()> {
-    let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+    let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let mut command = Command::new("ld");
     command.args(["-r", "--gc-sections", "-T"]).arg(script).arg("-o").arg(output);
     // ld wants a root; the tables are roots too.
@@ -159,7 +159,7 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
         command.arg("-u").arg(format!("klp_param_{}", param.name));
     }
     for (index, member) in members.iter().enumerate() {
-        let path = folder.path().join(format!("{index}.o"));
+        let path = directory.path().join(format!("{index}.o"));
         fs::write(&path, member).map_err(Error::io("write", &path))?;
         command.arg(path);
     }

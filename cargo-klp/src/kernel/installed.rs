@@ -1,7 +1,7 @@
 //! The kernels that patches are built for and run on.
 //!
 //! A kernel is installed on this machine, or unpacked from its Debian packages into the cache: then
-//! one folder `kernels/RELEASE/root` holds what the packages would have put into `/`.
+//! one directory `kernels/RELEASE/root` holds what the packages would have put into `/`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::host::debian::Apt;
 use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
 
-/// Which kernel is meant.
+/// The choice of a kernel.
 #[derive(Clone, Debug, Default)]
 pub enum KernelQuery {
     /// The running kernel if it has what is needed, else the newest one that has.
@@ -60,7 +60,7 @@ pub struct Kernel {
 }
 
 impl KernelQuery {
-    /// Finds the kernel that is meant.
+    /// Finds the kernel.
     ///
     /// # Errors
     ///
@@ -80,9 +80,12 @@ impl KernelQuery {
         };
         let Some(kernel) = chosen else {
             return Err(Error::NoKernel {
-                wanted: match parts {
-                    KernelParts::Headers => format!("{} with headers", wanted.unwrap_or("at all")),
-                    KernelParts::Image => format!("{} with headers and image", wanted.unwrap_or("at all")),
+                wanted: {
+                    let with = match parts {
+                        KernelParts::Headers => "with headers",
+                        KernelParts::Image => "with headers and image",
+                    };
+                    wanted.map_or_else(|| with.to_owned(), |wanted| format!("{wanted} {with}"))
                 },
                 series: wanted.unwrap_or(DEFAULT_SERIES).into(),
                 available: releases(&installed),
@@ -120,7 +123,7 @@ impl Kernel {
         self.config.get(option).map(String::as_str)
     }
 
-    /// The image, also where another folder has it than the headers: it is the same kernel where it
+    /// The image, also where another directory has it than the headers: it is the same kernel where it
     /// exports the same with the same checksums.
     pub(crate) fn packed_image(&self) -> Option<PathBuf> {
         self.image.clone().or_else(|| Some(self.twin()?.image))
@@ -131,7 +134,7 @@ impl Kernel {
         self.modules.clone().or_else(|| Some(self.twin()?.modules))
     }
 
-    /// Where the same kernel stands with its image.
+    /// The same kernel in another place, with its image.
     fn twin(&self) -> Option<InstalledKernel> {
         let exports = |kdir: &Path| fs::read(kdir.join("Module.symvers")).ok();
         let mine = exports(&self.kdir)?;
@@ -166,7 +169,7 @@ impl Kernel {
     }
 }
 
-/// Where one release stands on this machine; it may be incomplete.
+/// The files of one release on this machine; some parts may be missing.
 #[derive(Clone, Debug)]
 struct InstalledKernel {
     release: String,
@@ -275,9 +278,9 @@ fn cached(kernels: &Path) -> Vec<InstalledKernel> {
         .collect()
 }
 
-/// The names in a folder but for hidden ones; none where there is no such folder.
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+/// The names in a directory but for hidden ones; none where there is no such directory.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| !name.starts_with('.'))
@@ -366,7 +369,7 @@ fn is_headers_part(package: &str) -> bool {
 
 /// Makes unpacked packages work where they are, and not only in `/`.
 fn make_relocated(root: &Path, final_root: &Path, release: &str) -> Result<()> {
-    // The links among the packages' folders are relative; this Makefile's one line is not.
+    // The links among the packages' directories are relative; this Makefile's one line is not.
     let makefile = headers_dir(root, release).join("Makefile");
     let text = fs::read_to_string(&makefile).map_err(Error::io("read", &makefile))?;
     let text = text.replace("include /usr/src/", &format!("include {}/usr/src/", final_root.display()));
@@ -377,7 +380,7 @@ fn make_relocated(root: &Path, final_root: &Path, release: &str) -> Result<()> {
     Ok(())
 }
 
-/// `PATH` with the folders of administrators' tools, which a user's may lack.
+/// `PATH` with the directories of administrators' tools, which a user's may lack.
 fn path_with_sbin() -> std::ffi::OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");

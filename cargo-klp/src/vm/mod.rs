@@ -250,10 +250,10 @@ impl<'a> Vm<'a> {
         let kinds: &[_] = if terminal.is_some() { &["virtconsole"] } else { &["virtserialport"; 3] };
         let ports = kinds.iter().zip(2..).map(|(kind, number)| qemu.port(kind, number));
         let ports = ports.collect::<Result<Vec<_>>>()?;
-        qemu.folder("root", Path::new("/"), false);
-        qemu.folder("modules", modules, false);
+        qemu.directory("root", Path::new("/"), false);
+        qemu.directory("modules", modules, false);
         for (tag, directory) in &shares {
-            qemu.folder(tag, directory, true);
+            qemu.directory(tag, directory, true);
         }
         Ok((Guest::start(qemu, log, control, marker, self.timeout, self.reporter)?, ports))
     }

@@ -74,8 +74,8 @@ impl Qemu {
         Ok(socket)
     }
 
-    /// Shares a folder over 9p.
-    pub fn folder(&mut self, tag: &str, path: &Path, writable: bool) {
+    /// Shares a directory over 9p.
+    pub fn directory(&mut self, tag: &str, path: &Path, writable: bool) {
         // A comma ends a value; two stand for one.
         let path = path.to_string_lossy().replace(',', ",,");
         let readonly = if writable { "off" } else { "on" };

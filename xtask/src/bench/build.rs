@@ -26,7 +26,8 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
     let spec = Spec { cmdline: true, states: 1, shadows: true, ..Spec::default() };
     workshop.write_crate(OURS, &spec.rust())?;
     let c_dir = workshop.write_c(C, &spec.c())?;
-    let cold = tempfile::tempdir_in(workshop.folder()).map_err(Error::io("create", workshop.folder()))?;
+    let cold =
+        tempfile::tempdir_in(workshop.directory()).map_err(Error::io("create", workshop.directory()))?;
     let other = KernelQuery::Release(OTHER.into()).find(KernelParts::Headers)?;
     let cache = empty_cache(cold.path())?;
     let ours_in = |mut command: Command| {
@@ -59,7 +60,7 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
     let mut for_other = Command::new(workshop.command());
     for_other
         .args(["klp", "build", "--quiet", "--kernel", OTHER, "--package", OURS])
-        .current_dir(workshop.folder().join("patches"));
+        .current_dir(workshop.directory().join("patches"));
     let ours = run(&mut ours_in(for_other))?;
     let c = c_anew(&other.kdir)?;
     add("the first for another kernel", ours, c, [None, None]);
@@ -94,9 +95,9 @@ fn of_runs(runs: &[Usage]) -> Result<Usage> {
 }
 
 /// The cache without `core` for any kernel; kernels and the library sources stay, they are got once.
-pub(super) fn empty_cache(folder: &Path) -> Result<std::path::PathBuf> {
+pub(super) fn empty_cache(directory: &Path) -> Result<std::path::PathBuf> {
     let full = cargo_klp::host::cache::root()?;
-    let empty = folder.join("cache");
+    let empty = directory.join("cache");
     fs::create_dir(&empty).map_err(Error::io("create", &empty))?;
     for entry in fs::read_dir(&full).map_err(Error::io("read", &full))? {
         let entry = entry.map_err(Error::io("read", &full))?;

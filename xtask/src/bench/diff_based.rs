@@ -70,7 +70,7 @@ pub(crate) fn kpatch_build(workshop: &Workshop, kpatch: &Path) -> Result<Figures
         command.env("CACHEDIR", &cache).arg("--sourcedir").arg(&kernel.source);
         command.arg("--config").arg(kernel.source.join(".config")).arg("--vmlinux").arg(&running);
         command.arg("--name").arg(module.file_stem().expect("it has a name"));
-        command.arg("--output").arg(module.parent().expect("it is in a folder")).arg(diff);
+        command.arg("--output").arg(module.parent().expect("it is in a directory")).arg(diff);
         Ok(command)
     })?;
     Ok(figures([ours, c, theirs]))
@@ -124,11 +124,11 @@ struct Written {
 impl Tree {
     /// Gets the source, unless it is here, and configures it.
     fn new(workshop: &Workshop, package: &str, apt: impl Fn() -> Result<Apt<'static>>) -> Result<Self> {
-        let folder = workshop.folder().join("diff-based");
-        let source = folder.join(package);
+        let directory = workshop.directory().join("diff-based");
+        let source = directory.join(package);
         if !source.exists() {
-            fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-            let unpacked = tempfile::tempdir_in(&folder).map_err(Error::io("create", &folder))?;
+            fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+            let unpacked = tempfile::tempdir_in(&directory).map_err(Error::io("create", &directory))?;
             apt()?.download_and_extract(package, None, unpacked.path())?;
             let _spinner = ui::spinner("Unpacking", package);
             let archive = unpacked.path().join(format!("usr/src/{package}.tar.xz"));
@@ -164,30 +164,30 @@ impl Tree {
         Ok(())
     }
 
-    /// Builds the change as a diff, then as another diff, and looks at what is written below `folders`.
+    /// Builds the change as a diff, then as another diff, and looks at what is written below `directories`.
     fn steps(
         &self,
-        folders: &[&Path],
+        directories: &[&Path],
         build: impl Fn(usize, &Path, &Path) -> Result<Command>,
     ) -> Result<Steps> {
         let step = |step: usize| {
             let diff = self.diff(TEXTS[step])?;
             // Both tools make the name of the module of it, and take no dots.
             let module = self.source.with_file_name("diff_based_diff.ko");
-            self.step(folders, &mut build(step, &diff, &module)?, &module)
+            self.step(directories, &mut build(step, &diff, &module)?, &module)
         };
         Ok([step(0)?, step(1)?])
     }
 
     /// Runs what is measured, which writes a module.
-    fn step(&self, folders: &[&Path], command: &mut Command, module: &Path) -> Result<Step> {
+    fn step(&self, directories: &[&Path], command: &mut Command, module: &Path) -> Result<Step> {
         let _ = fs::remove_file(module);
         let started = SystemTime::now();
         let usage = run(command.env_remove("MAKEFLAGS").env_remove("MFLAGS"))?;
         fs::metadata(module).map_err(Error::io("find", module))?;
         let mut written = Written::default();
-        for folder in folders {
-            written.add(folder, &self.source, started)?;
+        for directory in directories {
+            written.add(directory, &self.source, started)?;
         }
         Ok(Step { usage, written })
     }
@@ -197,11 +197,11 @@ impl Tree {
         let original = self.source.join(FILE);
         let source = fs::read_to_string(&original).map_err(Error::io("read", &original))?;
         let changed = source.replace(STATEMENT, &format!("seq_puts(m, \"{text}\");"));
-        let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-        write_if_changed(&folder.path().join("a").join(FILE), &source)?;
-        write_if_changed(&folder.path().join("b").join(FILE), &changed)?;
+        let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+        write_if_changed(&directory.path().join("a").join(FILE), &source)?;
+        write_if_changed(&directory.path().join("b").join(FILE), &changed)?;
         let mut diff = Command::new("diff");
-        diff.args(["-u", &format!("a/{FILE}"), &format!("b/{FILE}")]).current_dir(folder.path());
+        diff.args(["-u", &format!("a/{FILE}"), &format!("b/{FILE}")]).current_dir(directory.path());
         let output = diff.output().map_err(|source| not_started(diff.get_program(), source))?;
         let path = self.sibling("patch");
         fs::write(&path, output.stdout).map_err(Error::io("write", &path))?;
@@ -212,7 +212,8 @@ impl Tree {
 /// The change with klp and in C, for which the kernel's headers are enough.
 fn with_headers(workshop: &Workshop, kernel: &Tree) -> Result<[Steps; 2]> {
     let name = |language| format!("diff_based_{language}");
-    let cold = tempfile::tempdir_in(workshop.folder()).map_err(Error::io("create", workshop.folder()))?;
+    let cold =
+        tempfile::tempdir_in(workshop.directory()).map_err(Error::io("create", workshop.directory()))?;
     let (target, cache) = (cold.path().join("target"), empty_cache(cold.path())?);
     let c = kernel.sibling("c");
     if c.exists() {
@@ -224,7 +225,7 @@ fn with_headers(workshop: &Workshop, kernel: &Tree) -> Result<[Steps; 2]> {
         workshop.write_crate(&package, &spec.rust().replace(TEXTS[0], TEXTS[step]))?;
         let mut command = Command::new(workshop.command());
         command.args(["klp", "build", "--quiet", "--package", &package, "--kdir"]).arg(&kernel.source);
-        command.current_dir(workshop.folder().join("patches"));
+        command.current_dir(workshop.directory().join("patches"));
         command.env("CARGO_TARGET_DIR", &target).env("KLP_CACHE", &cache);
         let release = kernel.source.join("include/config/kernel.release");
         let release = fs::read_to_string(&release).map_err(Error::io("read", &release))?;
@@ -244,17 +245,17 @@ fn with_headers(workshop: &Workshop, kernel: &Tree) -> Result<[Steps; 2]> {
 }
 
 impl Written {
-    /// Adds what is below a folder, links not followed; objects count where they are the kernel's.
-    fn add(&mut self, folder: &Path, kernel: &Path, since: SystemTime) -> Result<()> {
+    /// Adds what is below a directory, links not followed; objects count where they are the kernel's.
+    fn add(&mut self, directory: &Path, kernel: &Path, since: SystemTime) -> Result<()> {
         let is_newer = |metadata: &Metadata| metadata.modified().is_ok_and(|time| time >= since);
-        let mut folders = vec![folder.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
-                let entry = entry.map_err(Error::io("read", &folder))?;
+        let mut directories = vec![directory.to_owned()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))? {
+                let entry = entry.map_err(Error::io("read", &directory))?;
                 let metadata = entry.metadata().map_err(Error::io("read", entry.path()))?;
                 let path = entry.path();
                 if metadata.is_dir() {
-                    folders.push(path);
+                    directories.push(path);
                 } else if metadata.is_file() && is_newer(&metadata) {
                     self.bytes += metadata.len();
                     // klp-build keeps copies.
@@ -294,8 +295,8 @@ mod tests {
 
     #[test]
     fn what_is_newer_counts_and_copies_are_no_objects() {
-        let folder = tempfile::tempdir().unwrap();
-        let kernel = folder.path().join("kernel");
+        let directory = tempfile::tempdir().unwrap();
+        let kernel = directory.path().join("kernel");
         for (file, text) in [
             ("kernel/fs/a.o", "12"),
             ("kernel/fs/a.c", "345"),
@@ -303,13 +304,13 @@ mod tests {
             ("other/b.o", "8"),
             ("kernel/old.o", "9"),
         ] {
-            write_if_changed(&folder.path().join(file), text).unwrap();
+            write_if_changed(&directory.path().join(file), text).unwrap();
         }
         let old = fs::File::options().append(true).open(kernel.join("old.o")).unwrap();
         let since = SystemTime::now() - Duration::from_secs(60);
         old.set_modified(since - Duration::from_secs(1)).unwrap();
         let mut written = Written::default();
-        written.add(folder.path(), &kernel, since).unwrap();
+        written.add(directory.path(), &kernel, since).unwrap();
         assert_eq!((written.bytes, written.objects), (8, 1));
     }
 }

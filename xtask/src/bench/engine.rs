@@ -57,10 +57,10 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
 
 /// Builds the program.
 fn build(workshop: &Workshop) -> Result<PathBuf> {
-    let folder = workshop.folder().join("engine");
-    let source = folder.join("engine.c");
+    let directory = workshop.directory().join("engine");
+    let source = directory.join("engine.c");
     write_if_changed(&source, PROGRAM)?;
-    let program = folder.join("engine");
+    let program = directory.join("engine");
     let mut link = Command::new("gcc");
     // Static, so that no symbol is looked up while instructions are counted; at addresses below 2 GiB, as those of the
     // kernel's code are from the other end.
@@ -69,7 +69,7 @@ fn build(workshop: &Workshop) -> Result<PathBuf> {
         let spec = Spec { states: MOST, shadows: true, replace, ..Spec::default() };
         let name = format!("engine_{side}klp");
         let ko = workshop.build_ours(&name, &spec.rust())?;
-        let object = folder.join(format!("{side}rust.o"));
+        let object = directory.join(format!("{side}rust.o"));
         rename(&ko.with_file_name(format!("{name}_rust.o")), side, &object)?;
         link.arg(object);
     }

@@ -76,7 +76,7 @@ pub(crate) fn run(workshop: &Workshop, steps: &[Step], clock: Clock) -> Result<V
     if clock == Clock::Instructions {
         vm = vm.count_instructions();
     }
-    let list = workshop.folder().join("steps.json");
+    let list = workshop.directory().join("steps.json");
     fs::write(&list, steps_text).map_err(Error::io("write", &list))?;
     let command = [this.into_os_string(), "bench-guest".into(), list.into()];
     let said = vm.output(&command)?;

@@ -30,8 +30,8 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
         let (mut check_points, mut expansion_points) = (Vec::new(), Vec::new());
         for number in NUMBERS {
             let name = format!("items_{number}{}", if files { "_in_files" } else { "" });
-            let folder = write(workshop, &name, number, files)?;
-            let source = folder.join("src/lib.rs");
+            let directory = write(workshop, &name, number, files)?;
+            let source = directory.join("src/lib.rs");
             let check = || cargo(workshop, &["check"], &name, "target");
             run(&mut check())?;
             let usage = medians(RUNS, || {
@@ -64,7 +64,7 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Writes a crate with so many items; its folder.
+/// Writes a crate with so many items; its directory.
 fn write(workshop: &Workshop, name: &str, number: usize, files: bool) -> Result<PathBuf> {
     if !files {
         return workshop.write_crate(name, &Spec::items(number).rust());
@@ -74,17 +74,20 @@ fn write(workshop: &Workshop, name: &str, number: usize, files: bool) -> Result<
     for index in 0..nr_files {
         root.push_str(&format!("\nmod part{index};\n"));
     }
-    let folder = workshop.write_crate(name, &root)?;
+    let directory = workshop.write_crate(name, &root)?;
     for index in 0..nr_files {
         let items = Spec::items(number.min(IN_A_FILE));
-        write_if_changed(&folder.join(format!("src/part{index}.rs")), &items.rust_module(index * IN_A_FILE))?;
+        write_if_changed(
+            &directory.join(format!("src/part{index}.rs")),
+            &items.rust_module(index * IN_A_FILE),
+        )?;
     }
-    Ok(folder)
+    Ok(directory)
 }
 
-/// cargo for a crate, with a target folder below that of the patches.
+/// cargo for a crate, with a target directory below that of the patches.
 fn cargo(workshop: &Workshop, subcommand: &[&str], name: &str, target: &str) -> Command {
-    let patches = workshop.folder().join("patches");
+    let patches = workshop.directory().join("patches");
     let mut command = Command::new("cargo");
     command.args(subcommand).args(["--quiet", "--offline", "--package", name]);
     command.env("CARGO_TARGET_DIR", patches.join(target)).current_dir(patches);
@@ -94,7 +97,7 @@ fn cargo(workshop: &Workshop, subcommand: &[&str], name: &str, target: &str) -> 
 /// Seconds that the compiler spends on macros.
 fn expansion(workshop: &Workshop, name: &str, source: &Path) -> Result<f64> {
     // For the option, which a stable compiler refuses otherwise. The variable makes cargo build some of what the macros
-    // are made of anew: hence the folder.
+    // are made of anew: hence the directory.
     let passes = || {
         let mut command = cargo(workshop, &["rustc", "--profile", "check"], name, "target/passes");
         command.args(["--", "-Ztime-passes", "-Ztime-passes-format=json"]).env("RUSTC_BOOTSTRAP", "1");

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what a patch costs when it is written with klp, beside the same patch in C.
 //!
 //! Each part is a module: it builds what it compares, from sources that [`sources`] writes, and
-//! returns figures. They are shown as a table and kept as JSON in the target folder; `--save` makes
+//! returns figures. They are shown as a table and kept as JSON in the target directory; `--save` makes
 //! them the repository's own: the JSON, the charts and BENCHMARKS.md, all of which are made of the JSON.
 
 mod build;
@@ -166,7 +166,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     doctor::ensure(&needs)?;
     let kernel = KernelQuery::Release(args.kernel.clone()).find(KernelParts::Image)?;
     let workshop = Workshop::new(kernel)?;
-    let latest = workshop.folder().join("results.json");
+    let latest = workshop.directory().join("results.json");
     let mut results = read(&latest).unwrap_or_default();
     // What was never measured here is still the repository's: the diff-based way most of all.
     let baseline = read(&root().join(BASELINE)).unwrap_or_default();
@@ -182,7 +182,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         fs::write(&latest, json(&results)).map_err(Error::io("write", &latest))?;
     }
     for chart in results.parts.values().flat_map(|part| &part.charts) {
-        write_chart(workshop.folder(), chart)?;
+        write_chart(workshop.directory(), chart)?;
     }
     ui::status("Written", latest.display());
     if args.save {
@@ -216,8 +216,8 @@ fn write(root: &Path, results: &Results) -> Result<()> {
     Ok(())
 }
 
-fn write_chart(folder: &Path, chart: &measure::Chart) -> Result<PathBuf> {
-    let path = folder.join(format!("{}.svg", chart.file));
+fn write_chart(directory: &Path, chart: &measure::Chart) -> Result<PathBuf> {
+    let path = directory.join(format!("{}.svg", chart.file));
     let svg = chart::draw(chart).expect("a chart in memory can be drawn");
     fs::write(&path, svg).map_err(Error::io("write", &path))?;
     Ok(path)

@@ -22,9 +22,9 @@ pub(crate) struct Usage {
 /// Runs a program to its end; one that fails is an error.
 pub(crate) fn run(command: &mut Command) -> Result<Usage> {
     let started = Instant::now();
-    let folder = tempfile::tempfile().map_err(Error::io("create", "a temporary file"))?;
-    let said = folder.try_clone().map_err(Error::io("open", "a temporary file"))?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(folder);
+    let directory = tempfile::tempfile().map_err(Error::io("create", "a temporary file"))?;
+    let said = directory.try_clone().map_err(Error::io("open", "a temporary file"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(directory);
     let child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
     let pid = libc::pid_t::try_from(child.id()).expect("a process id is one");

@@ -1,4 +1,4 @@
-//! Where what is compared is built: a workspace of patches, and a folder for each module in C.
+//! Where what is compared is built: a workspace of patches, and a directory for each module in C.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery};
 use super::sources::{Spec, TARGET};
 use crate::command::{cargo, root};
 
-/// The folder, and the kernel that is built for.
+/// The directory, and the kernel that is built for.
 pub(crate) struct Workshop {
     pub(crate) kernel: Kernel,
-    folder: PathBuf,
+    directory: PathBuf,
     command: PathBuf,
 }
 
@@ -23,28 +23,28 @@ impl Workshop {
         // Optimized, as `cargo install` makes it.
         let mut build = cargo(&["build", "--quiet", "--release", "--package", "cargo-klp"]);
         run_tool(build.stderr(Stdio::inherit()))?;
-        let folder = root().join("target/bench");
-        fs::create_dir_all(folder.join("patches")).map_err(Error::io("create", &folder))?;
+        let directory = root().join("target/bench");
+        fs::create_dir_all(directory.join("patches")).map_err(Error::io("create", &directory))?;
         // The versions that this repository has.
-        let lock = folder.join("patches/Cargo.lock");
+        let lock = directory.join("patches/Cargo.lock");
         if !lock.exists() {
             fs::copy(root().join("Cargo.lock"), &lock).map_err(Error::io("write", &lock))?;
         }
         let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\nexclude = [\"target\"]\n";
-        write_if_changed(&folder.join("patches/Cargo.toml"), workspace)?;
-        Ok(Self { kernel, folder, command: root().join("target/release/cargo-klp") })
+        write_if_changed(&directory.join("patches/Cargo.toml"), workspace)?;
+        Ok(Self { kernel, directory, command: root().join("target/release/cargo-klp") })
     }
 
     /// The same for another kernel.
     pub(crate) fn for_kernel(&self, series: &str) -> Result<Self> {
         let args = KernelQuery::Release(series.into());
         let kernel = args.find(KernelParts::Image)?;
-        Ok(Self { kernel, folder: self.folder.clone(), command: self.command.clone() })
+        Ok(Self { kernel, directory: self.directory.clone(), command: self.command.clone() })
     }
 
     /// What may be removed at any time.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The program `cargo-klp`.
@@ -52,36 +52,36 @@ impl Workshop {
         &self.command
     }
 
-    /// The folder of a patch crate.
+    /// The directory of a patch crate.
     pub(crate) fn crate_dir(&self, name: &str) -> PathBuf {
-        self.folder.join("patches").join(name)
+        self.directory.join("patches").join(name)
     }
 
-    /// The folder of a module in C.
+    /// The directory of a module in C.
     pub(crate) fn c_dir(&self, name: &str) -> PathBuf {
-        self.folder.join("c").join(&self.kernel.release).join(name)
+        self.directory.join("c").join(&self.kernel.release).join(name)
     }
 
     /// Writes a patch crate.
     pub(crate) fn write_crate(&self, name: &str, source: &str) -> Result<PathBuf> {
-        let folder = self.crate_dir(name);
+        let directory = self.crate_dir(name);
         let runtime = root().join("klp-runtime");
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
              [dependencies]\nklp-runtime = {{ path = \"{}\" }}\n",
             runtime.display()
         );
-        write_if_changed(&folder.join("Cargo.toml"), &manifest)?;
-        write_if_changed(&folder.join("src/lib.rs"), source)?;
-        Ok(folder)
+        write_if_changed(&directory.join("Cargo.toml"), &manifest)?;
+        write_if_changed(&directory.join("src/lib.rs"), source)?;
+        Ok(directory)
     }
 
     /// Writes a module in C.
     pub(crate) fn write_c(&self, name: &str, source: &str) -> Result<PathBuf> {
-        let folder = self.c_dir(name);
-        write_if_changed(&folder.join("Kbuild"), &format!("obj-m := {name}.o\n"))?;
-        write_if_changed(&folder.join(format!("{name}.c")), source)?;
-        Ok(folder)
+        let directory = self.c_dir(name);
+        write_if_changed(&directory.join("Kbuild"), &format!("obj-m := {name}.o\n"))?;
+        write_if_changed(&directory.join(format!("{name}.c")), source)?;
+        Ok(directory)
     }
 
     /// `cargo klp build` of a crate.
@@ -90,27 +90,27 @@ impl Workshop {
         command
             .args(["klp", "build", "--quiet", "--kernel", &self.kernel.release, "--package", name])
             .args(["--unknown-module", TARGET])
-            .current_dir(self.folder.join("patches"))
+            .current_dir(self.directory.join("patches"))
             .env_remove("CARGO_TARGET_DIR");
         command
     }
 
     /// `make` of a module in C.
-    pub(crate) fn make(&self, folder: &Path) -> Command {
-        self.make_for(&self.kernel.kdir, folder, "modules")
+    pub(crate) fn make(&self, directory: &Path) -> Command {
+        self.make_for(&self.kernel.kdir, directory, "modules")
     }
 
     /// `make` for any kernel.
-    pub(crate) fn make_for(&self, kdir: &Path, folder: &Path, target: &str) -> Command {
+    pub(crate) fn make_for(&self, kdir: &Path, directory: &Path, target: &str) -> Command {
         let mut command = Command::new("make");
-        command.arg("-C").arg(kdir).arg(format!("M={}", folder.display())).arg(target);
+        command.arg("-C").arg(kdir).arg(format!("M={}", directory.display())).arg(target);
         command.env_remove("MAKEFLAGS").env_remove("MFLAGS");
         command
     }
 
     /// The module of a crate, once it is built.
     pub(crate) fn ko(&self, name: &str) -> PathBuf {
-        let built = self.folder.join("patches/target/klp").join(&self.kernel.release);
+        let built = self.directory.join("patches/target/klp").join(&self.kernel.release);
         built.join(name).join(format!("{name}.ko"))
     }
 
@@ -123,9 +123,9 @@ impl Workshop {
 
     /// Builds a module in C.
     pub(crate) fn build_c(&self, name: &str, source: &str) -> Result<PathBuf> {
-        let folder = self.write_c(name, source)?;
-        run_tool(&mut self.make(&folder))?;
-        Ok(folder.join(format!("{name}.ko")))
+        let directory = self.write_c(name, source)?;
+        run_tool(&mut self.make(&directory))?;
+        Ok(directory.join(format!("{name}.ko")))
     }
 
     /// Builds a patch in both languages: ours, then C.
@@ -136,12 +136,12 @@ impl Workshop {
     }
 }
 
-/// Writes a file, and makes its folder; one that has this text stays as old as it is.
+/// Writes a file, and makes its directory; one that has this text stays as old as it is.
 pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
     }
-    let folder = path.parent().expect("a file is in a folder");
-    fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let directory = path.parent().expect("a file is in a directory");
+    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     fs::write(path, text).map_err(Error::io("write", path))
 }

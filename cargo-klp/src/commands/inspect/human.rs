@@ -111,7 +111,7 @@ impl Text {
         for (index, author) in report.authors.iter().enumerate() {
             add(if index == 0 { "author" } else { "" }, author);
         }
-        add("licence", report.license.as_deref().unwrap_or("none"));
+        add("license", report.license.as_deref().unwrap_or("none"));
         add("version", report.version.as_deref().unwrap_or_default());
         add("depends", &report.depends.join(", "));
         add("imports", &report.imports.join(", "));

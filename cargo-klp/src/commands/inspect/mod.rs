@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long)]
     verify: bool,
 
-    /// How the result is written to stdout.
+    /// The format of the result on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
 }

@@ -22,22 +22,22 @@ use crate::patch::explain;
 #[derive(Debug, clap::Args)]
 #[command(mut_args(needs_func))]
 pub struct Args {
-    /// The folder to make; its last part is the patch's name.
+    /// The directory to create; its last part is the patch's name.
     path: PathBuf,
 
     /// The klp-runtime that the patch is built with.
     ///
-    /// Without it, the one that this cargo-klp was built with.
+    /// By default the one that this cargo-klp was built with.
     #[arg(long, value_name = "DIR")]
     runtime: Option<PathBuf>,
 
-    /// A function that the patch is to replace: of vmlinux, or of a module as OBJECT:SYMBOL.
+    /// A function that the patch replaces: of vmlinux, or of a module as OBJECT:SYMBOL.
     ///
     /// The patch then starts with a replacement that has the kernel's own prototype.
     #[arg(long, value_name = "[OBJECT:]SYMBOL")]
     func: Option<String>,
 
-    /// Which of the functions of that name, as `cargo klp explain` lists them.
+    /// The position of the function among those of its name, as `cargo klp explain` lists them.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "func")]
     sympos: u64,
 
@@ -99,7 +99,7 @@ struct Patch {
     replacement: Option<Replacement>,
 }
 
-/// Writes the crate into a folder that is absent or empty.
+/// Writes the crate into a directory that is absent or empty.
 fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
     let taken = match fs::read_dir(crate_dir) {
         Ok(mut entries) => entries.next().is_some(),
@@ -107,14 +107,14 @@ fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
     };
     if taken {
         return Err(Error::Request {
-            message: format!("`{}` exists and is not an empty folder", crate_dir.display()),
-            help: "choose another name, or an empty folder".into(),
+            message: format!("`{}` exists and is not an empty directory", crate_dir.display()),
+            help: "choose another name, or an empty directory".into(),
         });
     }
     for (path, text) in patch.files() {
         let path = crate_dir.join(path);
-        let folder = path.parent().expect("a file stands in a folder");
-        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        let directory = path.parent().expect("a file is in a directory");
+        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
         fs::write(&path, text).map_err(Error::io("write", &path))?;
     }
     Ok(())
@@ -176,12 +176,13 @@ impl Patch {
     }
 }
 
-/// The folder of klp-runtime, made sure to be one.
+/// The directory of klp-runtime, made sure to be one.
 fn runtime(given: Option<&Path>) -> Result<String> {
     let dir = given.unwrap_or(Path::new(RUNTIME));
     let refuse = |why: &str| Error::Request {
         message: format!("`{}` {why}", dir.display()),
-        help: "give the folder klp-runtime of a checkout of klp: `cargo klp new NAME --runtime DIR`".into(),
+        help: "give the directory klp-runtime of a checkout of klp: `cargo klp new NAME --runtime DIR`"
+            .into(),
     };
     let is_runtime = fs::read_to_string(dir.join("Cargo.toml"))
         .is_ok_and(|manifest| manifest.lines().any(|line| line == "name = \"klp-runtime\""));
@@ -244,23 +245,23 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_use_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("mine"), "mine").unwrap();
-        let error = create(folder.path(), &patch()).unwrap_err();
-        assert!(error.to_string().contains("not an empty folder"), "{error}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    fn a_directory_in_use_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("mine"), "mine").unwrap();
+        let error = create(directory.path(), &patch()).unwrap_err();
+        assert!(error.to_string().contains("not an empty directory"), "{error}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 
-        let file = folder.path().join("mine");
+        let file = directory.path().join("mine");
         create(&file, &patch()).unwrap_err();
         assert_eq!(fs::read_to_string(file).unwrap(), "mine");
     }
 
     #[test]
-    fn an_empty_folder_is_used() {
-        let folder = tempfile::tempdir().unwrap();
-        create(folder.path(), &patch()).unwrap();
-        assert!(folder.path().join("src/lib.rs").exists());
+    fn an_empty_directory_is_used() {
+        let directory = tempfile::tempdir().unwrap();
+        create(directory.path(), &patch()).unwrap();
+        assert!(directory.path().join("src/lib.rs").exists());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// The name that a crate in this folder has.
+    /// The name that a crate in this directory has.
     pub fn of_dir(dir: &Path) -> Result<Self> {
         let package = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         Self::new(package).map_err(|why| Error::Request {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_names_the_patch() {
+    fn the_directory_names_the_patch() {
         assert_eq!(Name::of_dir("/tmp/fix-x".as_ref()).unwrap().package(), "fix-x");
         let error = Name::of_dir("/".as_ref()).unwrap_err();
         assert!(error.to_string().contains("no name"), "{error}");

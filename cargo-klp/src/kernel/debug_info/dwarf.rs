@@ -256,7 +256,7 @@ fn text<'a>(
     Ok(std::str::from_utf8(dwarf.attr_string(unit, value)?.slice()).ok())
 }
 
-/// The path of a unit's file, from the folder where the unit was compiled.
+/// The path of a unit's file, from the directory where the unit was compiled.
 pub(super) fn path(
     dwarf: &Dwarf<Slice<'_>>,
     unit: &Unit<Slice<'_>>,
@@ -268,7 +268,7 @@ pub(super) fn path(
     let Some(file) = header.file(index) else { return Ok("?".into()) };
     let name = dwarf.attr_string(unit, file.path_name())?.to_string_lossy().into_owned();
     let folder = match file.directory(header) {
-        // The first is the folder of the compilation itself.
+        // The first is the directory of the compilation itself.
         Some(folder) if file.directory_index() != 0 => {
             dwarf.attr_string(unit, folder)?.to_string_lossy().into_owned()
         }

@@ -1,8 +1,8 @@
 //! Where the functions of the source are in a kernel or a module: which code is theirs, and into which others they
 //! were inlined.
 //!
-//! BTF says nothing of it, DWARF does. It is large, so it is read once, and what is needed of it kept in the cache,
-//! by the object's build ID: what was found for a kernel never serves for another build of it.
+//! BTF does not have this, DWARF does. It is large, so it is read once, and an index is kept in the cache under the
+//! object's build ID: an index never serves another build of the kernel.
 
 mod dwarf;
 mod files;

@@ -25,14 +25,14 @@ impl Index {
     /// Of a kernel; `None` where its modules are not on this machine. The first time for a kernel takes many
     /// seconds, and is told.
     pub(super) fn open(kernel: &Kernel, reporter: &dyn Reporter) -> Result<Option<Self>> {
-        let Some(folder) = kernel.modules_dir() else { return Ok(None) };
+        let Some(directory) = kernel.modules_dir() else { return Ok(None) };
         // depmod writes it anew where a module comes or goes.
-        let build = cache::hash(&folder.join("modules.dep"));
+        let build = cache::hash(&directory.join("modules.dep"));
         let entry = cache::entry(format!("symbols/{}-{build}-modules-{VERSION}", kernel.release), |dir| {
-            let files = module::own(&folder)?;
+            let files = module::own(&directory)?;
             let what = format!("the symbols of {} modules of {}, once", files.len(), kernel.release);
             let progress = reporter.progress("Reading", &what);
-            let text = lines(&names(&folder, &files, |done| progress.update(&format!("{what}: {done}"))));
+            let text = lines(&names(&directory, &files, |done| progress.update(&format!("{what}: {done}"))));
             let file = dir.join("names");
             fs::write(&file, text).map_err(Error::io("write", &file))
         })?;
@@ -50,12 +50,16 @@ impl Index {
 
 /// The names that modules have, each with its modules. Files are unpacked by as many threads as there are
 /// processors.
-fn names(folder: &Path, files: &[String], progress: impl Fn(usize) + Sync) -> BTreeMap<String, Vec<String>> {
+fn names(
+    directory: &Path,
+    files: &[String],
+    progress: impl Fn(usize) + Sync,
+) -> BTreeMap<String, Vec<String>> {
     let (next, all) = (AtomicUsize::new(0), Mutex::new(BTreeMap::<String, Vec<String>>::new()));
     let read = || {
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             // One that can't be read is said to be so where it is meant.
-            let Ok(module) = Module::read(&folder.join(file)) else { continue };
+            let Ok(module) = Module::read(&directory.join(file)) else { continue };
             let name = module::name(file);
             let mut all = all.lock().expect("nothing panics with it");
             for symbol in module.symbols().iter().filter(|symbol| is_own(symbol)) {

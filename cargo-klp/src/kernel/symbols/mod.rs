@@ -51,7 +51,7 @@ pub struct Symbol {
     pub address: u64,
     /// Which of that name in its object, from 1, as livepatch counts them (`sympos`).
     pub position: u64,
-    /// Whether it is gone once the kernel is booted, or the module initialized.
+    /// Whether the kernel frees it after boot, or after the module's initialization.
     pub is_init: bool,
 }
 

@@ -73,21 +73,21 @@ pub(super) fn find(target: &Target, name: &str) -> Result<PathBuf> {
 }
 
 /// Whether a module is built into the kernel.
-fn is_builtin(folder: &Path, name: &str) -> bool {
-    fs::read_to_string(folder.join("modules.builtin"))
+fn is_builtin(directory: &Path, name: &str) -> bool {
+    fs::read_to_string(directory.join("modules.builtin"))
         .is_ok_and(|list| list.lines().any(|file| is_module(file, name)))
 }
 
 /// Whether a module of this name is the kernel's own, or built into it.
 pub(super) fn is_own(kernel: &Kernel, name: &str) -> bool {
-    let Some(folder) = kernel.modules_dir() else { return false };
-    is_builtin(&folder, name)
-        || own(&folder).is_ok_and(|files| files.iter().any(|file| is_module(file, name)))
+    let Some(directory) = kernel.modules_dir() else { return false };
+    is_builtin(&directory, name)
+        || own(&directory).is_ok_and(|files| files.iter().any(|file| is_module(file, name)))
 }
 
 /// The files of a kernel's own modules, in its `lib/modules/RELEASE`.
-pub(super) fn own(folder: &Path) -> Result<Vec<String>> {
-    let list = folder.join("modules.dep");
+pub(super) fn own(directory: &Path) -> Result<Vec<String>> {
+    let list = directory.join("modules.dep");
     let text = fs::read_to_string(&list).map_err(Error::io("read", list))?;
     Ok(text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect())
 }

@@ -1,7 +1,7 @@
 //! Whether a patch fits a kernel: what the macros emitted, held against the kernel's own data.
 //!
 //! Symbols and the places for ftrace come from the image and the modules, prototypes and types from
-//! BTF. What this machine lacks of a kernel is said, and the rest is checked.
+//! BTF. Where this machine lacks one of these, the outcome says so, and the rest is checked.
 
 mod func;
 mod inlining;
@@ -60,7 +60,11 @@ impl fmt::Display for Diagnostic {
 }
 
 impl Outcome {
-    /// An error, if something is wrong; else what is to be said besides.
+    /// The outcome of a patch that fits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfit`] where it does not.
     pub fn into_error(self, release: &str) -> Result<Self> {
         if self.faults.is_empty() {
             return Ok(self);

@@ -167,9 +167,9 @@ mod tests {
 
     #[test]
     fn what_is_no_module_is_told_apart() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let said = |name: &str, data: &[u8]| {
-            let path = folder.path().join(name);
+            let path = directory.path().join(name);
             fs::write(&path, data).unwrap();
             let error = inspect(&path).unwrap_err();
             assert!(error.help().is_some(), "{error}");
@@ -181,7 +181,7 @@ mod tests {
         assert!(said("module.ko.gz", b"\x1f\x8b\x08").contains("gzip"));
         let this = std::env::current_exe().unwrap();
         assert!(inspect(&this).unwrap_err().to_string().contains("a program"));
-        let absent = inspect(&folder.path().join("absent.ko")).unwrap_err();
+        let absent = inspect(&directory.path().join("absent.ko")).unwrap_err();
         assert!(absent.to_string().contains("no file"));
     }
 }

@@ -8,7 +8,7 @@ use super::report::Parameter;
 use super::symbols;
 use crate::error::{Error, Result};
 
-/// The licences under which the kernel gives all its symbols and lets a module patch it.
+/// The licenses under which the kernel gives all its symbols and lets a module patch it.
 const GPL_COMPATIBLE: [&str; 6] =
     ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
 
@@ -82,9 +82,9 @@ impl Modinfo {
             faults.push("its .modinfo lacks livepatch=Y".into());
         }
         match self.get("license") {
-            None => faults.push("its .modinfo lacks a licence".into()),
+            None => faults.push("its .modinfo lacks a license".into()),
             Some(license) if !GPL_COMPATIBLE.contains(&license) => {
-                faults.push(format!("the kernel does not take the licence {license:?} for GPL-compatible"));
+                faults.push(format!("the kernel does not take the license {license:?} for GPL-compatible"));
             }
             Some(_) => {}
         }
@@ -168,7 +168,7 @@ mod tests {
         for (text, fault) in [
             (GOOD.replace("livepatch=Y", "livepatch=N"), "livepatch=Y"),
             (GOOD.replace("GPL v2", "MIT"), "\"MIT\""),
-            (GOOD.replace("license", "licence"), "lacks a licence"),
+            (GOOD.replace("license", "licence"), "lacks a license"),
             (GOOD.replace("6.12.1 ", "6.12.10 "), "6.12.10"),
             (GOOD.replace("fix_x", "fix_y"), "fix_y"),
         ] {

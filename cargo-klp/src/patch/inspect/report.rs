@@ -10,7 +10,7 @@ pub struct Report {
     pub name: String,
     /// What the module is written with.
     pub language: Language,
-    /// Its licence, the one that the kernel goes by.
+    /// Its license, the one that the kernel goes by.
     pub license: Option<String>,
     /// Who wrote it.
     pub authors: Vec<String>,
