@@ -5,9 +5,9 @@ use std::fs;
 use rustix::io::Errno;
 
 use crate::guest::{Log, Patch};
-use crate::memory;
 use crate::objects::{MARKS, MARKS_REPLACES, TARGET, dropped, looks};
 use crate::sleeper::Sleeper;
+use crate::{checkers, memory};
 
 crate::tests![
     reversed_both_ways_and_finished,
@@ -286,9 +286,12 @@ fn cycles_leave_no_memory_in_use() {
 
 fn a_leak_of_memory_would_be_seen() {
     const LEAKS: Patch = Patch("leaks");
-    let grown = memory::growth(20, || {
-        LEAKS.enable();
-        LEAKS.end();
+    let mut grown = Vec::new();
+    checkers::leaking(|| {
+        grown = memory::growth(20, || {
+            LEAKS.enable();
+            LEAKS.end();
+        });
     });
     assert!(grown.iter().any(|cache| cache.starts_with("kmalloc-96: ")), "{grown:?}");
 }

@@ -34,13 +34,15 @@ pub(crate) enum Boot {
     Crash,
     /// Tests with several processes on several processors.
     Parallel,
+    /// Tests that provoke the kernel's own checkers, on a kernel that has them.
+    Checkers,
     /// What takes too long for every run.
     Soak,
 }
 
 impl Boot {
     /// Those of an ordinary run, in their order.
-    pub(crate) const ORDINARY: [Self; 3] = [Self::Sound, Self::Parallel, Self::Crash];
+    pub(crate) const ORDINARY: [Self; 4] = [Self::Sound, Self::Parallel, Self::Crash, Self::Checkers];
 
     /// Its name in [`BOOT`].
     pub(crate) const fn name(self) -> &'static str {
@@ -48,14 +50,20 @@ impl Boot {
             Self::Sound => "sound",
             Self::Crash => "crash",
             Self::Parallel => "parallel",
+            Self::Checkers => "checkers",
             Self::Soak => "soak",
         }
     }
 
     /// The one of a name.
     pub(crate) fn named(name: &str) -> Self {
-        let all = [Self::Sound, Self::Crash, Self::Parallel, Self::Soak];
+        let all = [Self::Sound, Self::Crash, Self::Parallel, Self::Checkers, Self::Soak];
         all.into_iter().find(|boot| boot.name() == name).unwrap_or_else(|| panic!("{BOOT}: {name:?}"))
+    }
+
+    /// Whether the kernel must be as sound after its tests as before.
+    pub(crate) const fn is_sound(self) -> bool {
+        !matches!(self, Self::Crash | Self::Checkers)
     }
 
     /// How many processors. On one no task is running elsewhere when a transition begins: the kernel
@@ -122,9 +130,28 @@ fn watched(test: fn()) -> Vec<String> {
 
 /// Whether a line of the log means that something is wrong with the kernel.
 pub(crate) fn is_complaint(line: &str) -> bool {
-    ["WARNING:", "BUG:", "kernel BUG", "Oops", "general protection", "refcount_t", "INFO: task", "Call Trace"]
-        .iter()
-        .any(|sign| line.contains(sign))
+    const SIGNS: [&str; 16] = [
+        "WARNING:",
+        "BUG:",
+        // Of slub_debug, without a colon.
+        "BUG ",
+        "Oops",
+        "general protection",
+        "Call Trace",
+        "INFO: task",
+        // Of lockdep, of a lock without a key.
+        "INFO: trying to register",
+        "refcount_t",
+        "list_add corruption",
+        "list_del corruption",
+        "UBSAN:",
+        "ODEBUG:",
+        "suspected memory leaks",
+        // A checker that gives up.
+        "leak detector disabled",
+        "lockdep is turned off",
+    ];
+    SIGNS.iter().any(|sign| line.contains(sign))
 }
 
 /// The modules that are loaded, by name.

@@ -77,9 +77,12 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     let mut command = vec![this.into_os_string()];
     command.extend(std::env::args_os().skip(1));
     let mut code = 0;
-    for boot in
-        boots.iter().filter(|boot| crate::tests_of(**boot).iter().any(|test| is_chosen(arguments, test.0)))
-    {
+    let has_checkers = kernel.config("CONFIG_KASAN").is_some();
+    let is_wanted = |boot: &&Boot| {
+        (**boot != Boot::Checkers || has_checkers)
+            && crate::tests_of(**boot).iter().any(|test| is_chosen(arguments, test.0))
+    };
+    for boot in boots.iter().filter(is_wanted) {
         let outcome = vm(&kernel, *boot, &modules).timeout(LIMIT).run(&command)?;
         if outcome.code != 0 {
             eprintln!("the kernel log of {}:\n{}", kernel.release, outcome.kernel_log);
@@ -239,7 +242,9 @@ fn with_kbuild(modules: &Path, module: &str) -> Result<PathBuf> {
 
 /// Builds a patch of the tests in a directory that has a Kbuild, with plain make.
 fn make_patch(kernel: &Kernel, directory: &Path, patch: &str, variables: &[&str]) -> Result<()> {
+    // Under its own name: cargo builds the command anew where it sees the repository under another.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root.canonicalize().map_err(Error::io("find", &root))?;
     let (root, cargo) = (root.display(), env!("CARGO"));
     run_tool(
         Command::new("make")

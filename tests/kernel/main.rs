@@ -11,10 +11,12 @@
 
 mod altered;
 mod bindings;
+mod checkers;
 mod chosen;
 mod cleanup;
 mod crash;
 mod diff;
+mod failslab;
 mod faults;
 mod guest;
 mod host;
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
         Ok(name) if name == "worker" => return parallel::work(),
         Ok(name) => Boot::named(&name),
     };
-    let around = if boot == Boot::Crash { |test: fn()| test() } else { guest::run };
+    let around = if boot.is_sound() { guest::run } else { |test: fn()| test() };
     let trial = |(name, test)| {
         Trial::test(name, move || {
             around(test);
@@ -58,7 +60,14 @@ fn main() -> ExitCode {
     let trials = tests_of(boot).into_iter().map(trial).collect();
     // One after the other, on two processors too: a patch that replaces others would end another test's.
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if boot.is_sound()
+        && let Err(report) = checkers::verdict()
+    {
+        eprintln!("after the tests of the boot `{}`: {report}", boot.name());
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
 }
 
 /// The tests that a boot is for.
@@ -85,6 +94,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
         .concat(),
         Boot::Crash => crash::tests(),
         Boot::Parallel => [parallel::tests(), primitives::on_two_processors()].concat(),
+        Boot::Checkers => [failslab::tests(), checkers::tests()].concat(),
         Boot::Soak => soak::tests(),
     }
 }

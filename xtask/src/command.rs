@@ -18,6 +18,33 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// A kernel that the tests on real kernels run on.
+pub(crate) struct TestKernel {
+    /// Its release, or its series.
+    pub(crate) name: String,
+    /// The cache that it is in, if not the usual one.
+    pub(crate) cache: Option<PathBuf>,
+}
+
+impl TestKernel {
+    /// The distribution's kernel of this release or series.
+    pub(crate) fn stock(name: &str) -> Self {
+        Self { name: name.into(), cache: None }
+    }
+
+    /// The tests on it. What is appended are arguments of the test program.
+    ///
+    /// Of the whole workspace, as in `cargo xtask test`: with other features all would be compiled once more.
+    pub(crate) fn tests(&self) -> Command {
+        let mut tests = cargo(&["test", "--quiet", "--workspace", "--test", "kernel", "--"]);
+        tests.env("KLP_TEST_KERNELS", &self.name);
+        if let Some(cache) = &self.cache {
+            tests.env("KLP_CACHE", cache);
+        }
+        tests
+    }
+}
+
 /// Runs a program to its end, its output shown.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     command.status().map_err(|source| not_started(command.get_program(), source))

@@ -6,6 +6,7 @@ use cargo_klp::commands::doctor::{self, Requirement};
 use cargo_klp::error::Result;
 
 use crate::command::{cargo, status};
+use crate::soak::SEQUENCES;
 
 /// Arguments of `cargo xtask diff`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     doctor::ensure(&needs)?;
 
     let mut test = cargo(&["test", "--quiet", "--package", "klp-kernel-tests", "--test", "kernel", "--"]);
-    test.args(["--exact", "random_sequences_agree_with_the_model"])
+    test.args(["--exact", SEQUENCES])
         .env("KLP_TEST_KERNELS", args.kernel.join(","))
         .env("KLP_TEST_SEED", args.seed.to_string())
         .env("KLP_TEST_SEQUENCES", args.sequences.to_string());

@@ -1,16 +1,18 @@
-//! What the developers of klp run: `cargo xtask demo`, `test`, `fresh`, `diff`, `mutants`, `kselftest`
+//! What the developers of klp run: `cargo xtask demo`, `test`, `soak`, `fresh`, `diff`, `mutants`, `kselftest`
 //! and `bench`.
 //!
 //! All set up what is missing on the machine first, as `cargo klp doctor --fix` does.
 
 mod bench;
 mod command;
+mod debug_kernel;
 mod demo;
 mod diff;
 mod fresh;
 mod hide;
 mod kselftest;
 mod mutants;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ enum Command {
     Demo(demo::Args),
     /// Run all tests, those on real kernels too.
     Test(test::Args),
+    /// Run what takes too long for every run: all tests on a debug kernel, many cycles and random sequences.
+    Soak(soak::Args),
     /// Run the README's commands on a fresh machine: a bare Debian 12 in a directory.
     Fresh(fresh::Args),
     /// Compare the model and real kernels on random patches and random operations on them.
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Soak(args) => soak::main(&args),
         Command::Fresh(args) => fresh::main(&args),
         Command::Diff(args) => diff::main(&args),
         Command::Kselftest(args) => kselftest::main(&args),

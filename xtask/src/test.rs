@@ -1,4 +1,4 @@
-//! `cargo xtask test`: all tests, then the kernel's own selftests, on a machine that seems to have no kernels of
+//! `cargo xtask test`: all tests, then the kernel's own selftests and the debug kernel, on a machine that seems to have no kernels of
 //! its own.
 
 use std::process::ExitCode;
@@ -8,7 +8,8 @@ use cargo_klp::commands::ui;
 use cargo_klp::error::Result;
 
 use crate::command::{cargo, status};
-use crate::{hide, kselftest};
+use crate::soak::{ALLOCATIONS, SEQUENCES};
+use crate::{debug_kernel, hide, kselftest};
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -20,11 +21,18 @@ pub(crate) struct Args {
     /// Let the tests see the kernels installed on this machine: a test may then pass only here.
     #[arg(long)]
     no_hide: bool,
+
+    /// Leave the debug kernel out, which is built from source once.
+    #[arg(long)]
+    no_debug_kernel: bool,
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     // Packages are installed while all is visible: they may have files in what is hidden.
     let mut needs = vec![Requirement::Build, Requirement::Run, kselftest::UNPACKER];
+    if !args.no_debug_kernel {
+        needs.extend(debug_kernel::REQUIREMENTS);
+    }
     doctor::ensure(&needs)?;
     if args.no_hide {
         ui::warning("the tests see the kernels of this machine: some may pass only here");
@@ -41,5 +49,13 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     tests.env("KLP_TEST_KERNELS", args.kernel.join(","));
     let passed = status(&mut tests)?.success();
     let passed = kselftest::run_on(&args.kernel, false)? && passed;
+    let passed = (args.no_debug_kernel || on_debug_kernel()?) && passed;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the kernel tests on the debug kernel, but for those that take long: `cargo xtask soak` has them.
+fn on_debug_kernel() -> Result<bool> {
+    let kernel = debug_kernel::get()?;
+    ui::status("Testing", format_args!("{}, whose checkers must find nothing", kernel.name));
+    Ok(status(kernel.tests().args(["--skip", SEQUENCES, "--skip", ALLOCATIONS]))?.success())
 }

@@ -63,6 +63,8 @@ pub enum Requirement {
     DebugInfo(String),
     /// Call a program: its name, the package that has it, and what for.
     Program(&'static str, &'static str, &'static str),
+    /// Read a file: its path, the package that has it, and what for.
+    File(&'static str, &'static str, &'static str),
 }
 
 /// Runs the command.
@@ -150,6 +152,13 @@ fn check(requirements: &[Requirement]) -> Vec<Check> {
                 name: (*name).into(),
                 needed_for,
                 found: find_program(name).map(shown),
+                fix: Fix::Apt((*package).into()),
+            }),
+            Requirement::File(path, package, needed_for) => checks.push(Check {
+                group: "file",
+                name: (*path).into(),
+                needed_for,
+                found: Path::new(path).exists().then(|| (*path).into()),
                 fix: Fix::Apt((*package).into()),
             }),
             Requirement::Build | Requirement::Run => {}

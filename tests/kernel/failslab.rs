@@ -1,0 +1,64 @@
+//! The kernel's own fault injection, which the debug kernel has: the nth allocation of a task fails.
+
+use std::fs;
+use std::path::Path;
+
+use crate::guest;
+use crate::objects::{MARKS, MARKS_REPLACES, TARGET, looks};
+
+/// Before the other tests of this boot: no checker has reported anything yet.
+pub(crate) fn tests() -> Vec<crate::Test> {
+    vec![("each_allocation_of_a_load_fails", || guest::run(each_allocation_of_a_load_fails))]
+}
+
+/// What counts the allocations of this task down.
+const NTH: &str = "/proc/thread-self/fail-nth";
+const SETTINGS: &str = "/sys/kernel/debug/failslab";
+
+/// S3, S7, S16: each allocation on the way of a patch into the kernel fails once, those of the module loader, of
+/// ftrace and of sysfs too. Either the patch is refused and all is as before, or it works.
+fn each_allocation_of_a_load_fails() {
+    assert!(Path::new(NTH).exists(), "the kernel has no fault injection");
+    // Those that may sleep fail too, and none is told of in the log.
+    for (setting, value) in [("ignore-gfp-wait", "N"), ("verbose", "0")] {
+        fs::write(Path::new(SETTINGS).join(setting), value).unwrap();
+    }
+    TARGET.insert().unwrap();
+    MARKS.enable();
+    let (mut refused, mut enabled) = (0, 0);
+    for nth in 1.. {
+        let (result, is_over) = failing(nth, || MARKS_REPLACES.insert());
+        match result {
+            Ok(()) => {
+                enabled += 1;
+                MARKS_REPLACES.settle();
+                MARKS.gone();
+                MARKS.remove();
+                assert_ne!(looks(), "0 0 0");
+                MARKS_REPLACES.end();
+                MARKS.enable();
+            }
+            Err(_) => {
+                refused += 1;
+                assert!(!MARKS_REPLACES.is_loaded());
+                assert_ne!(looks(), "0 0 0", "the patch that was there works");
+            }
+        }
+        if is_over {
+            break;
+        }
+    }
+    MARKS.end();
+    TARGET.remove();
+    println!("of {} allocations, {refused} refused the patch", refused + enabled - 1);
+    assert!(refused > 10, "{refused} {enabled}");
+}
+
+/// Does something while the `nth` allocation of this task fails; its result, and whether there were fewer.
+fn failing<T>(nth: u32, work: impl FnOnce() -> T) -> (T, bool) {
+    fs::write(NTH, nth.to_string()).unwrap();
+    let result = work();
+    let left = fs::read_to_string(NTH).unwrap();
+    fs::write(NTH, "0").unwrap();
+    (result, left.trim() != "0")
+}

@@ -1,0 +1,100 @@
+//! `cargo xtask soak`: what takes too long for every run. All kernel tests on the debug kernel, a thousand cycles
+//! and random sequences on each kernel.
+
+use std::hash::{BuildHasher, RandomState};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use cargo_klp::commands::doctor::{self, Requirement};
+use cargo_klp::commands::ui;
+use cargo_klp::error::Result;
+
+use crate::command::{TestKernel, status};
+use crate::debug_kernel;
+
+/// Arguments of `cargo xtask soak`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The kernels beside the debug kernel: releases or series.
+    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
+    kernel: Vec<String>,
+
+    /// Leave these kernels out.
+    #[arg(long, conflicts_with = "kernel")]
+    debug_kernel_only: bool,
+
+    /// The seed of the random sequences; another one each time by default.
+    #[arg(long)]
+    seed: Option<u32>,
+
+    /// How many random sequences on each kernel.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    sequences: u32,
+}
+
+/// The test of random sequences.
+pub(crate) const SEQUENCES: &str = "random_sequences_agree_with_the_model";
+/// The test in which a patch is loaded once for each allocation that loading it makes.
+pub(crate) const ALLOCATIONS: &str = "each_allocation_of_a_load_fails";
+
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    let kernels: &[String] = if args.debug_kernel_only { &[] } else { &args.kernel };
+    let mut requirements =
+        vec![Requirement::Build, Requirement::Run, Requirement::Kernel(debug_kernel::SERIES.into())];
+    requirements.extend(debug_kernel::REQUIREMENTS);
+    requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
+    doctor::ensure(&requirements)?;
+
+    // Small enough to be typed.
+    let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
+    let debug = debug_kernel::get()?;
+    let mut steps = vec![Step::all_tests(&debug)];
+    let stock = kernels.iter().map(|kernel| TestKernel::stock(kernel));
+    for kernel in std::iter::once(debug).chain(stock) {
+        steps.push(Step::cycles(&kernel));
+        steps.push(Step::sequences(&kernel, seed, args.sequences));
+    }
+    let mut passed = true;
+    for step in steps {
+        passed &= step.run()?;
+    }
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One run of the kernel tests.
+struct Step {
+    name: String,
+    tests: Command,
+}
+
+impl Step {
+    /// All of an ordinary run but the random sequences.
+    fn all_tests(kernel: &TestKernel) -> Self {
+        let mut tests = kernel.tests();
+        tests.args(["--skip", SEQUENCES]);
+        Self { name: format!("all tests on {}", kernel.name), tests }
+    }
+
+    fn cycles(kernel: &TestKernel) -> Self {
+        let mut tests = kernel.tests();
+        tests.env("KLP_TEST_SOAK", "1");
+        Self { name: format!("1000 cycles on {}", kernel.name), tests }
+    }
+
+    fn sequences(kernel: &TestKernel, seed: u32, sequences: u32) -> Self {
+        let mut tests = kernel.tests();
+        tests.args(["--exact", SEQUENCES]);
+        tests.env("KLP_TEST_SEED", seed.to_string()).env("KLP_TEST_SEQUENCES", sequences.to_string());
+        Self { name: format!("{sequences} random sequences of seed {seed} on {}", kernel.name), tests }
+    }
+
+    /// Runs the step and says how it ended; whether it passed.
+    fn run(mut self) -> Result<bool> {
+        ui::status("Running", &self.name);
+        let start = Instant::now();
+        let passed = status(&mut self.tests)?.success();
+        let result = if passed { "Passed" } else { "Failed" };
+        ui::status(result, format_args!("{} in {} s", self.name, start.elapsed().as_secs()));
+        Ok(passed)
+    }
+}
