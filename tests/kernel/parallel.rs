@@ -1,15 +1,26 @@
 //! Patches that come and go in several processes at once, on several processors.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use crate::guest::{BOOT, Log, Patch, wait};
+use crate::objects::{MARKS, MARKS_REPLACES, TARGET, looks};
+use crate::primitives::{DIRECTORY, PRIMITIVES};
 
-crate::tests![patches_come_and_go_in_parallel];
+crate::tests![
+    patches_come_and_go_in_parallel,
+    shadow_variables_are_used_while_patches_come_and_go,
+    locks_are_used_for_the_first_time_by_several_tasks,
+    files_and_work_are_used_while_their_patch_goes,
+];
 
 /// What a worker is started with, beside its patch.
 const ROUNDS: u32 = 5;
@@ -27,7 +38,7 @@ fn patches_come_and_go_in_parallel() {
         busy = workers.iter_mut().any(|(_, worker)| worker.try_wait().unwrap().is_none());
         // Often, before the kernel overwrites what it has logged.
         callbacks.extend(log.callbacks());
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
     callbacks.extend(log.callbacks());
     for (name, mut worker) in workers {
@@ -68,7 +79,7 @@ fn go(patch: Patch) -> bool {
     let enabled = Path::new("/sys/kernel/livepatch").join(patch.module()).join("enabled");
     // Its own transition, either way, is left to end.
     if !patch.in_transition() {
-        let _ = std::fs::write(&enabled, "0");
+        let _ = fs::write(&enabled, "0");
     }
     !enabled.exists()
 }
@@ -93,4 +104,106 @@ fn assert_symmetric(callbacks: &[String]) {
     }
     assert_eq!(last.keys().copied().collect::<Vec<_>>(), ["1", "2", "5"]);
     assert!(last.values().all(|last| *last == "post_unpatch"), "{last:?}");
+}
+
+/// S9, S18: each use of a shadow variable, by old and new functions at once, counts in the one that is freed in
+/// the end: none is made twice, none outlives the state, none is used after its end.
+fn shadow_variables_are_used_while_patches_come_and_go() {
+    let mut log = Log::new();
+    let uses = AtomicU64::new(0);
+    TARGET.insert().unwrap();
+    meanwhile(
+        3,
+        || {
+            let looks = looks();
+            let numbers = looks.split(' ').map(|number| number.parse::<i64>().unwrap());
+            let (used, unused): (Vec<_>, Vec<_>) = numbers.partition(|number| *number != 0);
+            assert!(used.iter().all(|number| *number > 0), "an error: {looks}");
+            assert_eq!(used.len() + unused.len(), 3);
+            uses.fetch_add(used.len() as u64, Ordering::Relaxed);
+        },
+        || {
+            for _ in 0..3 {
+                MARKS.enable();
+                MARKS_REPLACES.enable();
+                MARKS.gone();
+                MARKS.remove();
+                MARKS_REPLACES.end();
+            }
+        },
+    );
+    TARGET.remove();
+    let lines = log.of_patches();
+    for kind in [".dropped mark ", ".dropped sleepy mark "] {
+        let counts = lines.iter().filter_map(|line| line.split_once(kind)?.1.parse::<u64>().ok());
+        assert_eq!(counts.sum::<u64>(), uses.load(Ordering::Relaxed), "{lines:#?}");
+    }
+}
+
+/// A lock in a static is made into the kernel's when it is taken for the first time: by several at once.
+fn locks_are_used_for_the_first_time_by_several_tasks() {
+    const TASKS: usize = 4;
+    for _ in 0..5 {
+        PRIMITIVES.enable();
+        let start = Arc::new(Barrier::new(TASKS));
+        let readers = [(); TASKS].map(|()| {
+            let start = Arc::clone(&start);
+            thread::spawn(move || {
+                start.wait();
+                fs::read_to_string("/proc/version").unwrap().trim().parse::<usize>().unwrap()
+            })
+        });
+        let mut numbers = readers.map(|reader| reader.join().unwrap());
+        numbers.sort_unstable();
+        assert_eq!(Vec::from(numbers), Vec::from_iter(1..=TASKS), "each call has a number of its own");
+        PRIMITIVES.end();
+    }
+}
+
+/// S17: files are read, and work is scheduled through them, until the patch has stopped both; the module goes at
+/// once, with all that ran there.
+fn files_and_work_are_used_while_their_patch_goes() {
+    let orders = ["now", "later", "again", "cancel"];
+    let next = AtomicU64::new(0);
+    meanwhile(
+        3,
+        || {
+            // Each may fail: there is no file, the work waits already, or the patch is on its way.
+            let order = orders[next.fetch_add(1, Ordering::Relaxed) as usize % orders.len()];
+            let _ = fs::write(format!("{DIRECTORY}/work"), order);
+            let _ = fs::read(format!("{DIRECTORY}/current"));
+            let _ = fs::read(format!("{DIRECTORY}/callers"));
+        },
+        || {
+            for _ in 0..5 {
+                PRIMITIVES.enable();
+                PRIMITIVES.end();
+            }
+        },
+    );
+}
+
+/// Does something again and again in several tasks, until `work` is done.
+fn meanwhile(tasks: usize, again: impl Fn() + Sync, work: impl FnOnce()) {
+    /// Says so however the work ends.
+    struct Over<'a>(&'a AtomicBool);
+
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..tasks {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Acquire) {
+                    again();
+                }
+            });
+        }
+        let _over = Over(&is_over);
+        work();
+    });
 }

@@ -28,8 +28,8 @@ pub(crate) fn on_two_processors() -> Vec<crate::Test> {
     ]
 }
 
-const PRIMITIVES: Patch = Patch("primitives");
-const DIRECTORY: &str = "/sys/kernel/klp_test_primitives";
+pub(crate) const PRIMITIVES: Patch = Patch("primitives");
+pub(crate) const DIRECTORY: &str = "/sys/kernel/klp_test_primitives";
 const KEPT: &str = "/sys/kernel/klp_test_primitives_kept";
 
 fn read(file: &str) -> String {
