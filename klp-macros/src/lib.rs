@@ -5,35 +5,34 @@
 //!
 //! | macro | on | declares |
 //! | --- | --- | --- |
-//! | [`livepatch!`] | the crate root | the patch: once, and before all else |
+//! | [`livepatch!`] | the crate root | the patch: once, before everything else |
 //! | [`#[klp_func]`](macro@klp_func) | `unsafe extern "C" fn` | a function that is redirected |
 //! | [`#[klp_syscall]`](macro@klp_syscall) | `unsafe extern "C" fn` | a system call that is redirected |
 //! | [`#[klp_symbols]`](macro@klp_symbols) | `unsafe extern "C" { … }` | functions and variables that the kernel does not export |
 //! | [`#[klp_state]`](macro@klp_state) | `impl State for …` | a change of the system, with callbacks |
 //! | [`#[klp_object]`](macro@klp_object) | `impl Object for …` | the kernel's own callbacks of an object |
 //! | [`#[klp_param]`](macro@klp_param) | `static …: Param<…>` | a module parameter |
-//! | [`#[klp_init]`](macro@klp_init), [`#[klp_exit]`](macro@klp_exit) | `fn` | what is done before the patch is enabled, and before the module goes |
+//! | [`#[klp_init]`](macro@klp_init), [`#[klp_exit]`](macro@klp_exit) | `fn` | code that runs before the patch is enabled, which can leave parts out or refuse to load, and before the module is unloaded |
 //! | [`#[shadow]`](macro@shadow) | `#[repr(C)] struct` | a field added to a kernel type |
 //! | [`#[derive(KlpData)]`](macro@KlpData) | `#[repr(C)] struct` | data that one patch hands to the next |
 //!
-//! Items may stand in any module and any file of the crate, but not in a
-//! function or an `impl`: each leaves one entry in a table that the
-//! linker puts together, and one line in a manifest that goes another way,
-//! which the build and the load compare with the tables.
+//! Items may stand in any module and any file of the crate, but not in a function or an `impl`. Each
+//! leaves one entry in a table that the linker puts together, and one line in a manifest that takes
+//! another way. The build and the load compare both.
 //!
 //! # What they have in common
 //!
-//! * Where a number is meant, any constant expression may stand.
-//! * All errors of an item are reported at once, each where it is, with what to
-//!   write instead; the item itself is kept, so that one mistake hides no other.
-//! * The item's `#[cfg]` holds for all that belongs to it.
-//! * The same function, state or shadow variable twice is an error of `cargo
-//!   check`, at both places, also across files: "conflicting implementations of
-//!   trait `FunctionRedirectedTwice`", `StateIdUsedTwice` or `ShadowVariableDeclaredTwice`.
-//! * "cannot find type `livepatch_macro_at_the_crate_root` in the crate root"
-//!   means that [`livepatch!`] is missing there.
-//! * On the host an item is checked, and can be tested, without a kernel: the
-//!   table of functions has no address there, so nothing need be linked.
+//! * A number may be any constant expression.
+//! * All errors of an item are reported at once, each at its place, with what to write instead. The item
+//!   itself is kept, so that one mistake hides no other.
+//! * The item's `#[cfg]` holds for everything that belongs to it.
+//! * The same function, state or shadow variable twice is an error of `cargo check`, at both places, also
+//!   across files. It has the name of what is wrong: "conflicting implementations of trait
+//!   `FunctionRedirectedTwice`", `StateIdUsedTwice`, `ShadowVariableDeclaredTwice`.
+//! * "cannot find type `livepatch_is_missing_write_it_at_the_crate_root`" says what to do; so does "the name
+//!   `livepatch_must_not_be_written_twice` is defined multiple times".
+//! * The host checks and tests an item without a kernel: the table of functions has no address there, so
+//!   nothing of the kernel need be linked.
 //!
 //! # How they are built
 //!

@@ -139,7 +139,7 @@ fn cached(kernel: &Path, name: &str) -> Option<PathBuf> {
     let same = entries_of(own.parent()?).filter(|other| without_hash(other).as_ref() == Some(&release));
     let modules = same.flat_map(|other| entries_of(&other).collect::<Vec<_>>());
     let modified = |directory: &PathBuf| fs::metadata(directory).and_then(|found| found.modified()).ok();
-    modules.filter(|folder| without_hash(folder).as_deref() == Some(name)).max_by_key(modified)
+    modules.filter(|directory| without_hash(directory).as_deref() == Some(name)).max_by_key(modified)
 }
 
 /// The release of a file that `cargo klp` has made.
