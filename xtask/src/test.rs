@@ -1,5 +1,5 @@
-//! `cargo xtask test`: all tests, then the kernel's own selftests and the debug kernel, on a machine that seems to have no kernels of
-//! its own.
+//! `cargo xtask test`: all tests, then the kernel's own selftests, on a machine that seems to have no kernels of its
+//! own; on request on the debug kernel too.
 
 use std::process::ExitCode;
 
@@ -22,15 +22,15 @@ pub(crate) struct Args {
     #[arg(long)]
     no_hide: bool,
 
-    /// Leave the debug kernel out, which is built from source once.
+    /// Also run the kernel tests on the debug kernel, which is built from source once.
     #[arg(long)]
-    no_debug_kernel: bool,
+    debug_kernel: bool,
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     // Packages are installed while all is visible: they may have files in what is hidden.
     let mut needs = vec![Requirement::Build, Requirement::Run, kselftest::UNPACKER];
-    if !args.no_debug_kernel {
+    if args.debug_kernel {
         needs.extend(debug_kernel::REQUIREMENTS);
     }
     doctor::ensure(&needs)?;
@@ -49,7 +49,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     tests.env("KLP_TEST_KERNELS", args.kernel.join(","));
     let passed = status(&mut tests)?.success();
     let passed = kselftest::run_on(&args.kernel, false)? && passed;
-    let passed = (args.no_debug_kernel || on_debug_kernel()?) && passed;
+    let passed = (!args.debug_kernel || on_debug_kernel()?) && passed;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
