@@ -37,7 +37,7 @@ pub trait State: DeclaredState {
     const VERSION: u32 = Self::__VERSION;
     /// The state's name, by default that of the type.
     const NAME: &'static CStr = Self::__NAME;
-    /// What `#[shadow]` looks at (S18).
+    /// What `#[shadow]` looks at ([S18](crate::lifecycle#s18)).
     #[doc(hidden)]
     const SLOT: *const DataSlot = Self::__SLOT;
 
