@@ -167,7 +167,7 @@ fn in_a_checkout_of_klp_the_alias_works() {
     let mut help = Command::new("cargo");
     help.args(["klp", "build", "--help"]).current_dir(&crate_dir).env_remove("CARGO_TARGET_DIR");
     let output = succeed(&mut help);
-    assert!(String::from_utf8(output.stdout).unwrap().contains("Build patches to modules"));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("Build patches into modules"));
 }
 
 /// What callbacks and destructors call of the kernel need not be linked into a host's test program.

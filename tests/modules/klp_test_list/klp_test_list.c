@@ -5,6 +5,7 @@
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 
 static unsigned long id;
 module_param(id, ulong, 0);
@@ -85,6 +86,11 @@ module_init(klp_test_list_init);
 
 static void __exit klp_test_list_exit(void)
 {
+	struct klp_test_list *list = klp_shadow_get(NULL, id);
+
+	/* Made by a patch that was there beside this one. */
+	if (list)
+		kfree(list->buckets);
 	klp_shadow_free(NULL, id, NULL);
 }
 module_exit(klp_test_list_exit);
