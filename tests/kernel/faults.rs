@@ -168,6 +168,7 @@ fn shadow_variables_of_a_failed_pre_patch() {
         [
             "shadows_fail.pre_patch 1",
             "shadows_fail.pre_patch 6",
+            "shadows_fail.refused: state Half",
             "shadows_fail.dropped plain 1",
             "shadows_fail.dropped sleepy 2",
             "shadows_fail.post_unpatch 1",
@@ -212,7 +213,7 @@ fn each_allocation_fails() {
     let _no_memory = NoMemory::new();
 
     // Loading a patch: the names of its objects, the kernel's structures, the list, the claims, room for the live
-    // state and that state.
+    // state, that state and its data.
     let mut result = Err(Errno::NOMEM);
     let failed = (1..20)
         .take_while(|&nth| {
@@ -225,7 +226,7 @@ fn each_allocation_fails() {
             reached
         })
         .count();
-    assert_eq!(failed, 6);
+    assert_eq!(failed, 7);
     MARKS.settle();
     assert_eq!(log.callbacks(), ["marks.pre_patch 5", "marks.post_patch 5"]);
 

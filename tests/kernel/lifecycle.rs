@@ -74,7 +74,12 @@ fn l3_pre_patch_fails() {
     A12_FAILS.refused(Errno::BUSY);
     assert_eq!(
         log.callbacks(),
-        ["a12_fails.pre_patch 1", "a12_fails.pre_patch 2", "a12_fails.post_unpatch 1"]
+        [
+            "a12_fails.pre_patch 1",
+            "a12_fails.pre_patch 2",
+            "a12_fails.refused: state State2",
+            "a12_fails.post_unpatch 1"
+        ]
     );
 }
 
@@ -286,11 +291,11 @@ fn s8_order_of_several_states() {
 fn s13_a_state_that_stayed_is_removed_by_its_next_owner() {
     A1_BLOCKS.enable();
     A1_BLOCKS.disable();
-    let mut log = enabled(B1);
-    C_REPLACES.enable();
-    assert_eq!(log.callbacks(), ["b1.pre_unpatch 1", "b1.post_unpatch 1"]);
+    let mut log = enabled(B1_REPLACES);
     A1_BLOCKS.remove();
-    end_both(B1, C_REPLACES);
+    C_REPLACES.enable();
+    assert_eq!(log.callbacks(), ["b1_replaces.pre_unpatch 1", "b1_replaces.post_unpatch 1"]);
+    end_both(B1_REPLACES, C_REPLACES);
 }
 
 const NOTHING: [&str; 0] = [];
