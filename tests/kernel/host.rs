@@ -197,45 +197,42 @@ pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
 /// Makes the glue of the patch `lost` believe in one state more than the patch has: what a linker that
 /// drops an entry would do.
 fn lose_an_entry(kernel: &Kernel, modules: &Path) -> Result<()> {
-    let directory = modules.join("klp_test_lost");
-    let header = directory.join("klp_test_lost_klp.h");
-    let text = std::fs::read_to_string(&header).map_err(Error::io("read", &header))?;
-    let text = text.replace("KLP_NR_STATES 1\n", "KLP_NR_STATES 2\n");
-    assert!(text.contains("KLP_NR_STATES 2\n"), "{text}");
-    std::fs::write(&header, text).map_err(Error::io("write", &header))?;
+    let planted = [("KLP_NR_STATES", "2")];
+    let directory = with_kbuild(modules, "klp_test_lost", &planted)?;
     make_patch(kernel, &directory, "lost", &[])
 }
 
 /// Links the patch `symbols` once more, without the last step of the build: what a kernel whose Kbuild
 /// does not run it would do. The module is another one, `unfinished`.
 fn leave_unfinished(kernel: &Kernel, modules: &Path) -> Result<()> {
-    let directory = with_kbuild(modules, "klp_test_unfinished")?;
+    let directory = with_kbuild(modules, "klp_test_unfinished", &[])?;
     make_patch(kernel, &directory, "symbols", &["klp-finish=mv"])
 }
 
-/// Builds the patch `lost` as the module `elsewhere`, whose glue then takes it for built for another build of
+/// Builds the patch `lost` as the module `elsewhere`, whose glue takes it for built for another build of
 /// the kernel.
 fn build_for_another_build(kernel: &Kernel, modules: &Path) -> Result<()> {
-    let directory = with_kbuild(modules, "klp_test_elsewhere")?;
-    let header = directory.join("klp_test_elsewhere_klp.h");
-    make_patch(kernel, &directory, "lost", &[])?;
-    let mut text = std::fs::read_to_string(&header).map_err(Error::io("read", &header))?;
-    assert!(text.contains("\n#define KLP_BUILD_ID "), "{text}");
-    if !text.contains("\n#undef") {
-        text.push_str("#undef KLP_BUILD_ID\n#define KLP_BUILD_ID 0x12, 0x34\n");
-    }
-    std::fs::write(&header, text).map_err(Error::io("write", &header))?;
+    let planted = [("KLP_BUILD_ID", "0x12, 0x34")];
+    let directory = with_kbuild(modules, "klp_test_elsewhere", &planted)?;
     make_patch(kernel, &directory, "lost", &[])
 }
 
-/// Makes the directory of a module, with a Kbuild.
-fn with_kbuild(modules: &Path, module: &str) -> Result<PathBuf> {
+/// Makes the directory of a module, with a Kbuild. What is planted takes the place of what the build tells
+/// the glue.
+fn with_kbuild(modules: &Path, module: &str, planted: &[(&str, &str)]) -> Result<PathBuf> {
     let directory = modules.join(module);
     std::fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+    let header = directory.join("planted.h");
+    let text: String =
+        planted.iter().map(|(name, value)| format!("#undef {name}\n#define {name} {value}\n")).collect();
+    std::fs::write(&header, text).map_err(Error::io("write", &header))?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let kbuild = directory.join("Kbuild");
     let makefile = root.join("klp-runtime/kbuild/klp.mk");
-    let text = format!("obj-m := {module}.o\ninclude {}\n", makefile.display());
+    let text = format!(
+        "obj-m := {module}.o\ninclude {}\nCFLAGS_{module}_glue.o += -include $(src)/planted.h\n",
+        makefile.display()
+    );
     std::fs::write(&kbuild, text).map_err(Error::io("write", &kbuild))?;
     Ok(directory)
 }
