@@ -212,8 +212,8 @@ fn each_allocation_fails() {
     let mut log = Log::new();
     let _no_memory = NoMemory::new();
 
-    // Loading a patch: the names of its objects, the kernel's structures, the list, the claims, room for the live
-    // state, that state and its data.
+    // Loading a patch: the kernel's notes, the names of its objects, the kernel's structures, the list, the claims,
+    // room for the live state, that state and its data.
     let mut result = Err(Errno::NOMEM);
     let failed = (1..20)
         .take_while(|&nth| {
@@ -226,11 +226,11 @@ fn each_allocation_fails() {
             reached
         })
         .count();
-    assert_eq!(failed, 7);
+    assert_eq!(failed, 8);
     MARKS.settle();
     assert_eq!(log.callbacks(), ["marks.pre_patch 5", "marks.post_patch 5"]);
 
-    // Replacing it, where the list and the state are there.
+    // Replacing it, where the list and the state are there: the notes, the names, the structures and the claims.
     let failed = (1..20)
         .take_while(|&nth| {
             let reached = NoMemory::at(nth, || result = MARKS_REPLACES.insert());
@@ -238,7 +238,7 @@ fn each_allocation_fails() {
             reached
         })
         .count();
-    assert_eq!(failed, 3);
+    assert_eq!(failed, 4);
     MARKS_REPLACES.settle();
     MARKS.gone();
     MARKS.remove();
