@@ -6,10 +6,8 @@ use std::path::Path;
 use crate::guest;
 use crate::objects::{MARKS, MARKS_REPLACES, TARGET, looks};
 
-/// Before the other tests of this boot: no checker has reported anything yet.
-pub(crate) fn tests() -> Vec<crate::Test> {
-    vec![("each_allocation_of_a_load_fails", || guest::run(each_allocation_of_a_load_fails))]
-}
+// Before the other tests of its boot: no checker has reported anything yet.
+crate::tests![each_allocation_of_a_load_fails];
 
 /// What counts the allocations of this task down.
 const NTH: &str = "/proc/thread-self/fail-nth";
@@ -18,6 +16,10 @@ const SETTINGS: &str = "/sys/kernel/debug/failslab";
 /// S3, S7, S16: each allocation on the way of a patch into the kernel fails once, those of the module loader, of
 /// ftrace and of sysfs too. Either the patch is refused and all is as before, or it works.
 fn each_allocation_of_a_load_fails() {
+    guest::run(fail_each);
+}
+
+fn fail_each() {
     assert!(Path::new(NTH).exists(), "the kernel has no fault injection");
     // Those that may sleep fail too, and none is told of in the log.
     for (setting, value) in [("ignore-gfp-wait", "N"), ("verbose", "0")] {
