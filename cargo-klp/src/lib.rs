@@ -1,6 +1,6 @@
 //! What the `cargo klp` command is made of, as a library that xtask and the tests on real kernels use too.
 //!
-//! It is built in layers, each of which knows only those that come after it:
+//! Its layers use only those after them, which `tests/layers.rs` checks:
 //! [`commands`] → [`kbuild`] → [`vm`], [`patch`] → [`kernel`] → [`host`] → [`error`].
 
 pub mod commands;

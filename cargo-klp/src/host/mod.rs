@@ -1,4 +1,4 @@
-//! This machine: its cache, its programs, Debian's archive, and who is told what goes on.
+//! This machine: its cache, its programs, Debian's archive, and the reports to its user.
 
 pub mod cache;
 pub mod debian;

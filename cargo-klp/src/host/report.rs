@@ -1,13 +1,13 @@
-//! Who is told how the work goes while it goes on.
+//! Reports of how the work goes.
 //!
-//! What is below the commands prints nothing: it reports to a value that it was handed. A result and an error are
-//! returned, and not reported.
+//! The layers below `commands` print nothing: they report to a value that they are handed. Results and errors are
+//! returned, not reported.
 
 use std::fmt::Debug;
 
-/// Takes what is worth telling before the work is done.
+/// Takes reports while the work goes on.
 pub trait Reporter: Debug + Sync {
-    /// A step of the work, for those who asked for details: a verb, and its object.
+    /// A step of the work, for users who asked for details: a verb, and its object.
     fn detail(&self, verb: &str, object: &str);
 
     /// A fact beside the work.
@@ -29,7 +29,7 @@ pub trait Progress: Sync {
     fn update(&self, object: &str);
 }
 
-/// Tells nobody.
+/// Ignores all reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Silent;
 

@@ -112,7 +112,7 @@ impl Manifest {
         for line in text.split('\0').filter(|line| !line.is_empty()) {
             match manifest::read(line).map_err(|error| refuse(error.to_string()))? {
                 Line::Patch(_) if self.patch.is_some() => {
-                    return Err(refuse("`patch` stands in it twice".into()));
+                    return Err(refuse("it has two `patch` lines".into()));
                 }
                 Line::Patch(patch) => self.patch = Some(patch),
                 Line::Func(func) => self.funcs.push(func),
@@ -170,7 +170,7 @@ mod tests {
             (&b"func\tvmlinux\0"[..], "column `symbol` of `func` is missing"),
             (
                 b"patch\t0\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1\0patch\t0\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1\0",
-                "`patch` stands in it twice",
+                "it has two `patch` lines",
             ),
         ] {
             let error = Manifest::default().add(section).unwrap_err();

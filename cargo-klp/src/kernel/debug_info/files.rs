@@ -147,7 +147,7 @@ fn describe<'a>(data: impl object::ReadRef<'a>) -> Result<(Option<String>, bool)
     read().map_err(Error::elf("read a file with debug information"))
 }
 
-/// Whether a file is of this build and has debug information. One that is none, or packed, has not.
+/// Whether a file is of this build and has debug information. A file that is compressed or not an ELF file has none.
 fn has_debug_info_of(file: &Path, id: &str) -> bool {
     let Ok(file) = fs::File::open(file) else { return false };
     describe(&ReadCache::new(file))

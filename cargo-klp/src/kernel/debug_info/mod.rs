@@ -32,7 +32,7 @@ pub struct DebugInfo {
 pub struct Source {
     /// Its name.
     pub name: String,
-    /// Where it stands, `file:line`.
+    /// Its place in the kernel's source, `file:line`.
     pub place: String,
     /// The code that is its own: none where it is inlined everywhere, several where the compiler made others of it.
     pub copies: Vec<Code>,

@@ -22,8 +22,8 @@ pub(super) struct Index(String);
 const VERSION: u32 = 1;
 
 impl Index {
-    /// Of a kernel; `None` where its modules are not on this machine. The first time for a kernel takes many
-    /// seconds, and is told.
+    /// The index of a kernel; `None` where its modules are not on this machine. The first time for a kernel takes many
+    /// seconds, with progress reported.
     pub(super) fn open(kernel: &Kernel, reporter: &dyn Reporter) -> Result<Option<Self>> {
         let Some(directory) = kernel.modules_dir() else { return Ok(None) };
         // depmod writes it anew where a module comes or goes.
@@ -80,7 +80,7 @@ fn names(
     all.into_inner().expect("nothing panics with it")
 }
 
-/// Whether someone gave the name to a function or a variable, and not the kernel's macros or the compiler.
+/// Whether the name is that of a function or a variable in the source, and not made by a macro or the compiler.
 fn is_own(symbol: &Symbol) -> bool {
     const MADE: [&str; 5] = ["__pfx_", "__UNIQUE_ID_", "__ksymtab_", "__kstrtab", "__crc_"];
     let is_static = !symbol.is_code() && symbol.name.contains('.');

@@ -21,7 +21,7 @@ impl Object<'_> {
     ///
     /// # Errors
     ///
-    /// There is none, or 0 leaves open which one.
+    /// There is no such symbol, or there are several and `sympos` is 0.
     pub fn lookup(&self, name: &str, sympos: u64) -> Result<Symbol, LookupError> {
         let mut named = self.named(name);
         match (named.len(), sympos) {

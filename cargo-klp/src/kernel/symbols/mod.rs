@@ -87,7 +87,7 @@ impl<'a> Symbols<'a> {
         self.target
     }
 
-    /// Who is told of work that takes long.
+    /// The reporter of work that takes long.
     pub(crate) fn reporter(&self) -> &'a dyn Reporter {
         self.reporter
     }
@@ -225,7 +225,7 @@ impl Object<'_> {
         })
     }
 
-    /// The names that someone may have meant who wrote this one, the likeliest first.
+    /// The names that resemble this one, the most similar first: what the compiler made of it, then similar spellings.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Vec<String> {
         /// So many are shown.

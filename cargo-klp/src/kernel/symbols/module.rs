@@ -92,7 +92,7 @@ pub(super) fn own(directory: &Path) -> Result<Vec<String>> {
     Ok(text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect())
 }
 
-/// The name of the module in a file, as the kernel has it; empty where the file is none.
+/// The name of the module in a file, as the kernel has it; empty where the file is not a module.
 pub(super) fn name(file: &str) -> String {
     let file = file.rsplit('/').next().unwrap_or_default();
     file.split_once(".ko").map_or_else(String::new, |(stem, _)| stem.replace('-', "_"))

@@ -1,9 +1,9 @@
-//! What someone may have meant who wrote a name that does not exist.
+//! Suggestions for a name that does not exist.
 
 /// So many names are shown.
 const MOST_SHOWN: usize = 5;
 
-/// Those of the names that are spelt alike, the likeliest first, but for the name itself.
+/// The names with a similar spelling, the most similar first, without the name itself.
 pub(super) fn nearest(name: &str, others: impl IntoIterator<Item = String>) -> Vec<String> {
     let distance = |other: &str| {
         let first = |name: &str| name.trim_start_matches('_').chars().next();

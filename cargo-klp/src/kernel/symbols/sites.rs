@@ -49,7 +49,7 @@ impl Object<'_> {
         }
     }
 
-    /// What stands between two symbols of vmlinux, if both are there.
+    /// The bytes between two symbols of vmlinux; `None` where one of them does not exist.
     fn between(&self, start: &str, end: &str) -> Result<Option<Vec<u8>>> {
         let (starts, ends) = (self.named(start), self.named(end));
         let ([start], [end]) = (&*starts, &*ends) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Where the code of a function is besides its symbol: what goes on as before when that is redirected.
+//! Copies of a function's code outside its symbol: they stay as they are when the symbol is redirected.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ const MOST_SHOWN: usize = 5;
 /// A function of the source, and all code that it is in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InlineSites {
-    /// Where it stands in the kernel's source, `file:line`.
+    /// Its place in the kernel's source, `file:line`.
     pub source: String,
     /// Its own code: several where the compiler made others of it.
     pub copies: Vec<InlineHost>,

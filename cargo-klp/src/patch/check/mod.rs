@@ -44,7 +44,7 @@ pub struct Outcome {
 /// Why a patch does not fit a kernel, or what to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// Where it stands in the source, `file:line:column`, if that is known.
+    /// Its place in the patch's source, `file:line:column`, if that is known.
     pub place: Option<String>,
     /// What is wrong, and what to write instead.
     pub message: String,
@@ -182,7 +182,7 @@ struct Missing {
 }
 
 impl Missing {
-    /// Adds it for something that stands at a place of the source.
+    /// Adds it to an outcome, for an item at a place of the source.
     fn add_to(self, outcome: &mut Outcome, place: &Option<String>) {
         let Self { message, is_absent } = self;
         if is_absent {
