@@ -23,6 +23,9 @@ pub(crate) struct Spec {
 /// The module whose functions are redirected.
 pub(crate) const TARGET: &str = "klp_bench_target";
 
+/// What `/proc/cmdline` shows where a patch redirects [`Spec::cmdline`]'s function.
+pub(crate) const TEXT: &str = "this has been live patched";
+
 /// The ids of shadow variables in C: like ours, any numbers.
 const FIRST_SHADOW: u64 = 0x5eed_0000;
 
