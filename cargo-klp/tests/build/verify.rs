@@ -1,0 +1,104 @@
+//! The finished module: what the module loader or a tool of Kbuild would object to.
+
+use std::fs;
+use std::path::PathBuf;
+
+use object::elf::SHF_GNU_RETAIN;
+use object::{Object, ObjectSection};
+
+use super::{LIVEPATCH, Probe, assert_refused, modules_of_this_test, result};
+
+/// A `#[used]` item's section has a flag that the module loader reads as `SHF_RO_AFTER_INIT`: with it, all
+/// data of the module would be read-only after init, the glue's too.
+#[test]
+fn used_statics_leave_the_data_writable() {
+    let patch = Probe::new(&format!(
+        "{LIVEPATCH}
+use core::sync::atomic::AtomicU32;
+#[used]
+static MARK: AtomicU32 = AtomicU32::new(1);
+#[used]
+static ZERO: AtomicU32 = AtomicU32::new(0);
+"
+    ));
+    let output = patch.build().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ko = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+    let data = fs::read(ko).unwrap();
+    let file = object::File::parse(&*data).unwrap();
+    for name in [".data", ".bss"] {
+        let section = file.section_by_name(name).unwrap();
+        let object::SectionFlags::Elf { sh_flags, .. } = section.flags() else { panic!() };
+        assert!(!sh_flags.contains(SHF_GNU_RETAIN), "{name}");
+    }
+}
+
+/// The module loader aligns to a page at most, and says nothing. By plain make it is the same.
+#[test]
+fn a_section_that_the_loader_would_misread() {
+    let patch = Probe::new(&format!(
+        "{LIVEPATCH}
+#[repr(align(8192))]
+struct Aligned(#[expect(dead_code)] u8);
+#[used]
+static ALIGNED: Aligned = Aligned(1);
+"
+    ));
+    patch.write_kbuild();
+    for _ in 0..2 {
+        let fault = "section .rodata: the kernel can't align it to 8192";
+        assert_refused(patch.build(), 1, &[fault]);
+        assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
+        let (code, said) = result(&mut patch.make(&["modules"]));
+        assert!(code != 0 && said.contains(fault), "{said}");
+        assert!(!patch.0.path().join("a_section_that_the_loader_would_misread.ko").exists());
+    }
+}
+
+/// Code that objtool warns of, and a call of what modpost says is gone after init: what was refused once is
+/// refused again, and leaves no module.
+#[test]
+fn what_was_refused_is_refused_again() {
+    let by_objtool = Probe::new(&format!("{LIVEPATCH}{UNSEALED}"));
+    for _ in 0..3 {
+        assert_refused(by_objtool.build(), 1, &["objtool warned of the module", "by_asm"]);
+        assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
+    }
+    let by_modpost = Probe::new(&format!(
+        "{LIVEPATCH}
+#[inline(never)]
+#[unsafe(link_section = \".init.text\")]
+fn gone(number: usize) -> c_int {{ core::hint::black_box(number) as c_int }}
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(m: *mut seq_file, _v: *mut c_void) -> c_int {{ gone(m.addr()) }}
+"
+    ));
+    for _ in 0..3 {
+        assert_refused(by_modpost.build(), 1, &["WARNING: modpost", "section mismatch"]);
+        assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
+    }
+}
+
+/// A function that is called through a pointer and does not start with `endbr64`.
+const UNSEALED: &str = "
+unsafe extern \"C\" { fn by_asm(); }
+core::arch::global_asm!(
+    \".pushsection .text\", \".globl by_asm\", \".type by_asm,@function\", \"by_asm:\", \"ret\",
+    \".size by_asm, .-by_asm\", \".popsection\"
+);
+#[used]
+static mut TABLE: [unsafe extern \"C\" fn(); 1] = [by_asm];
+";
+
+/// The same by plain make, which goes on after a tool's warning.
+#[test]
+fn what_plain_make_refused_it_refuses_again() {
+    let patch = Probe::new(&format!("{LIVEPATCH}{UNSEALED}"));
+    patch.write_kbuild();
+    for _ in 0..3 {
+        let (code, said) = result(&mut patch.make(&["modules"]));
+        assert_ne!(code, 0, "{said}");
+        assert!(said.contains("objtool warned of the module"), "{said}");
+        assert!(!patch.0.path().join("what_plain_make_refused_it_refuses_again.ko").exists());
+    }
+}
