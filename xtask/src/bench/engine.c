@@ -89,6 +89,14 @@ void *klp_shadow_alloc(void *object, unsigned long id, size_t size, unsigned int
 	return variable->data;
 }
 
+void *klp_shadow_get_or_alloc(void *object, unsigned long id, size_t size, unsigned int gfp,
+			      int (*constructor)(void *, void *, void *), void *argument)
+{
+	void *data = klp_shadow_get(object, id);
+
+	return data ?: klp_shadow_alloc(object, id, size, gfp, constructor, argument);
+}
+
 /* Without a destructor, which these variables have not. */
 static void take_out(struct variable **at, void *object, unsigned long id)
 {

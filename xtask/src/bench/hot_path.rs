@@ -10,12 +10,13 @@ use super::workshop::Workshop;
 /// The functions of the target module that are called, by the ends of their names.
 pub(crate) const FUNCTIONS: [&str; 4] = ["plain", "hit", "miss", "data"];
 
-/// What each of them is about.
-const NAMES: [&str; 4] = [
-    "a redirected function",
-    "Shadow::get of an object that has one",
-    "Shadow::get of an object that has none",
-    "State::with_data",
+/// What each of them is about, and what it may cost. `Shadow::get` asks first whether the
+/// patch provides the live state (S18).
+const GOALS: [(&str, f64); 4] = [
+    ("a redirected function", 1.02),
+    ("Shadow::get of an object that has one", 1.04),
+    ("Shadow::get of an object that has none", 1.04),
+    ("State::with_data", 1.02),
 ];
 
 /// Calls; the same number again is what is measured, so that what is done once is left out.
@@ -39,8 +40,8 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
         steps.iter().zip(&spent).filter(|(step, _)| calls(step)).map(|(_, spent)| spent.thread).collect();
     let each: Vec<f64> = figures.chunks(2).map(|pair| (pair[1] - pair[0]) / f64::from(CALLS)).collect();
     let (ours, c) = each.split_at(FUNCTIONS.len());
-    let measurements = NAMES.iter().zip(ours.iter().zip(c)).map(|(name, (ours, c))| {
-        Measurement::new(*name, "instructions", *ours, Some(*c)).goal(Goal::TimesC(1.02))
+    let measurements = GOALS.iter().zip(ours.iter().zip(c)).map(|((name, times), (ours, c))| {
+        Measurement::new(*name, "instructions", *ours, Some(*c)).goal(Goal::TimesC(*times))
     });
     Ok(Figures { measurements: measurements.collect(), charts: Vec::new() })
 }
