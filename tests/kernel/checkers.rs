@@ -26,6 +26,8 @@ crate::tests![
     a_leak_is_reported,
 ];
 
+/// The modules that do wrong on purpose.
+pub(crate) const PLANTED: [Patch; 2] = [FAULTY, UNSOUND];
 /// In C, and refused in the end.
 const FAULTY: Patch = Patch("faulty");
 /// In Rust.

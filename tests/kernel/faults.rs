@@ -265,6 +265,9 @@ fn each_allocation_fails() {
     TARGET.remove();
 }
 
+/// The modules of [`cycle`].
+pub(crate) const CYCLE: [Patch; 3] = [TARGET, MARKS, MARKS_REPLACES];
+
 /// Two patches, one replacing the other, on a module that comes and goes.
 pub(crate) fn cycle() {
     MARKS.enable();

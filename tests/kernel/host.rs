@@ -20,20 +20,23 @@ use crate::objects::TARGET;
 /// Far longer than the tests take on one kernel.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// The variable that says that the tests of [`Boot::Soak`] are meant.
-const SOAK: &str = "KLP_TEST_SOAK";
+/// The variable that names the boots to run, if not [`Boot::ORDINARY`].
+const BOOTS: &str = "KLP_TEST_BOOTS";
 
 /// The variable that says that faults are to be planted in the engine, and which, if not all.
 const MUTANTS: &str = "KLP_TEST_MUTANTS";
 
 pub(crate) fn main(arguments: &Arguments) -> ExitCode {
-    let boots: &[Boot] = if std::env::var_os(SOAK).is_some() { &[Boot::Soak] } else { &Boot::ORDINARY };
+    let boots = match std::env::var(BOOTS) {
+        Ok(names) => names.split(',').map(Boot::named).collect(),
+        Err(_) => Boot::ORDINARY.to_vec(),
+    };
     let kernels = std::env::var("KLP_TEST_KERNELS").unwrap_or_else(|_| "6.12,6.1".into());
     let mut code = ExitCode::SUCCESS;
     for series in kernels.split(',') {
         let result = match std::env::var(MUTANTS) {
             Ok(pattern) => mutants::main(series, &pattern),
-            Err(_) => test_on(series, boots, arguments),
+            Err(_) => test_on(series, &boots, arguments),
         };
         match result {
             Ok(0) => {}
@@ -63,13 +66,17 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
     let modules = directory(&kernel);
     // Patches need symbols of one of them.
     build_c(&kernel, &modules)?;
-    if build(&kernel, None, &patches()?)?.is_none() {
-        return Ok(1);
-    }
-    leave_unfinished(&kernel, &modules)?;
-    lose_an_entry(&kernel, &modules)?;
-    build_for_another_build(&kernel, &modules)?;
-    if !build_later_abi(&kernel, &modules)? {
+    let few: Option<Vec<_>> = boots.iter().map(|boot| crate::modules_of(*boot)).collect();
+    let is_built = match few {
+        Some(few) => {
+            let few: Vec<_> = few.concat().iter().map(|module| package(module.0)).collect();
+            let mut patches = patches()?;
+            patches.retain(|patch| few.contains(patch));
+            build(&kernel, None, &patches)?.is_some()
+        }
+        None => build_all(&kernel, &modules)?,
+    };
+    if !is_built {
         return Ok(1);
     }
 
@@ -90,6 +97,17 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
         }
     }
     Ok(code)
+}
+
+/// Builds all patches, and those that are wrong on purpose; whether that went well.
+fn build_all(kernel: &Kernel, modules: &Path) -> Result<bool> {
+    if build(kernel, None, &patches()?)?.is_none() {
+        return Ok(false);
+    }
+    leave_unfinished(kernel, modules)?;
+    lose_an_entry(kernel, modules)?;
+    build_for_another_build(kernel, modules)?;
+    build_later_abi(kernel, modules)
 }
 
 /// A guest for the other half.

@@ -3,9 +3,9 @@
 //! Run on the host, this program builds the patches of `tests/patches`, the modules of `tests/modules`
 //! and the examples for each kernel, boots it, and runs itself there; in the guest it runs the tests,
 //! one after the other, on the kernel that is up. `KLP_TEST_KERNELS` names the kernels, `6.12,6.1` by
-//! default; `KLP_TEST_SEED` and `KLP_TEST_SEQUENCES` are for `diff`; with `KLP_TEST_SOAK=1` the tests are
-//! those that take too long for every run; arguments are those of any Rust test program. With
-//! `KLP_TEST_MUTANTS` it plants faults instead (`cargo xtask mutants`).
+//! default; `KLP_TEST_SEED` and `KLP_TEST_SEQUENCES` are for `diff`; `KLP_TEST_BOOTS` names the boots to run
+//! ([`guest::Boot`]); arguments are those of any Rust test program. With `KLP_TEST_MUTANTS` it plants faults
+//! instead (`cargo xtask mutants`).
 //!
 //! `docs/lifecycle.md` says which tests show which rule of the lifecycle.
 
@@ -41,7 +41,7 @@ mod versions;
 
 use std::process::ExitCode;
 
-use guest::Boot;
+use guest::{Boot, Patch};
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
@@ -96,6 +96,16 @@ fn tests_of(boot: Boot) -> Vec<Test> {
         Boot::Parallel => [parallel::tests(), primitives::on_two_processors()].concat(),
         Boot::Checkers => [failslab::tests(), checkers::tests()].concat(),
         Boot::Soak => soak::tests(),
+    }
+}
+
+/// The modules that the tests of a boot load, where they are few: a run of such boots builds no other patches.
+fn modules_of(boot: Boot) -> Option<Vec<Patch>> {
+    match boot {
+        Boot::Parallel => Some([&parallel::MODULES[..], &primitives::ON_TWO_PROCESSORS].concat()),
+        Boot::Checkers => Some([&faults::CYCLE[..], &checkers::PLANTED].concat()),
+        Boot::Soak => Some(faults::CYCLE.to_vec()),
+        Boot::Sound | Boot::Crash => None,
     }
 }
 

@@ -26,11 +26,12 @@ crate::tests![
 const ROUNDS: u32 = 5;
 
 /// The modules that come and go. Three provide state 1, two state 5; two replace what they find.
-const MODULES: [&str; 7] = ["a1", "b1", "c1_replaces", "marks", "marks_replaces", "a12", "target"];
+pub(crate) const MODULES: [Patch; 7] =
+    [Patch("a1"), Patch("b1"), Patch("c1_replaces"), MARKS, MARKS_REPLACES, Patch("a12"), TARGET];
 
 fn patches_come_and_go_in_parallel() {
     let mut log = Log::new();
-    let mut workers: Vec<_> = MODULES.iter().map(|name| (name, worker(name))).collect();
+    let mut workers: Vec<_> = MODULES.iter().map(|module| (module.0, worker(module.0))).collect();
     let (mut callbacks, mut busy) = (Vec::new(), true);
     let start = Instant::now();
     while busy {
@@ -56,7 +57,7 @@ fn worker(module: &str) -> Child {
 /// The main function of such a process.
 pub(crate) fn work() -> ExitCode {
     let name = std::env::args().nth(1).expect("the module's name");
-    let patch = Patch(MODULES.iter().find(|module| **module == name).expect("one of the modules"));
+    let patch = *MODULES.iter().find(|module| module.0 == name).expect("one of the modules");
     for _ in 0..ROUNDS {
         wait(|| come(patch), || format!("{name} can't be loaded"));
         wait(|| go(patch), || format!("{name} does not go"));
@@ -133,11 +134,12 @@ fn shadow_variables_are_used_while_patches_come_and_go() {
         },
     );
     TARGET.remove();
-    let lines = log.of_patches();
+    let (lines, uses) = (log.of_patches(), uses.into_inner());
     for kind in [".dropped mark ", ".dropped sleepy mark "] {
         let counts = lines.iter().filter_map(|line| line.split_once(kind)?.1.parse::<u64>().ok());
-        assert_eq!(counts.sum::<u64>(), uses.load(Ordering::Relaxed), "{lines:#?}");
+        assert_eq!(counts.sum::<u64>(), uses, "{lines:#?}");
     }
+    println!("{uses} uses of shadow variables during nine transitions");
 }
 
 /// A lock in a static is made into the kernel's when it is taken for the first time: by several at once.
@@ -164,15 +166,16 @@ fn locks_are_used_for_the_first_time_by_several_tasks() {
 /// once, with all that ran there.
 fn files_and_work_are_used_while_their_patch_goes() {
     let orders = ["now", "later", "again", "cancel"];
-    let next = AtomicU64::new(0);
+    let (next, reached) = (AtomicU64::new(0), AtomicU64::new(0));
+    let count = |result: bool| reached.fetch_add(result.into(), Ordering::Relaxed);
     meanwhile(
         3,
         || {
             // Each may fail: there is no file, the work waits already, or the patch is on its way.
             let order = orders[next.fetch_add(1, Ordering::Relaxed) as usize % orders.len()];
-            let _ = fs::write(format!("{DIRECTORY}/work"), order);
-            let _ = fs::read(format!("{DIRECTORY}/current"));
-            let _ = fs::read(format!("{DIRECTORY}/callers"));
+            count(fs::write(format!("{DIRECTORY}/work"), order).is_ok());
+            count(fs::read(format!("{DIRECTORY}/current")).is_ok());
+            count(fs::read(format!("{DIRECTORY}/callers")).is_ok());
         },
         || {
             for _ in 0..5 {
@@ -181,6 +184,9 @@ fn files_and_work_are_used_while_their_patch_goes() {
             }
         },
     );
+    let reached = reached.into_inner();
+    println!("of {} uses of files, {reached} reached the patch", 3 * next.into_inner());
+    assert_ne!(reached, 0);
 }
 
 /// Does something again and again in several tasks, until `work` is done.

@@ -28,7 +28,14 @@ pub(crate) fn on_two_processors() -> Vec<crate::Test> {
     ]
 }
 
+/// The modules of these.
+pub(crate) const ON_TWO_PROCESSORS: [Patch; 5] = [PRIMITIVES, COUNTS, COUNTS_NEXT, LOCK1, LOCK2];
+
 pub(crate) const PRIMITIVES: Patch = Patch("primitives");
+const COUNTS: Patch = Patch("counts");
+const COUNTS_NEXT: Patch = Patch("counts_next");
+const LOCK1: Patch = Patch("lock1");
+const LOCK2: Patch = Patch("lock2");
 pub(crate) const DIRECTORY: &str = "/sys/kernel/klp_test_primitives";
 const KEPT: &str = "/sys/kernel/klp_test_primitives_kept";
 
@@ -68,7 +75,7 @@ fn locks_keep_processes_apart() {
 fn locks_are_handed_on_to_the_next_patch() {
     const PROCESSES: usize = 4;
     const CALLS: usize = 60;
-    let (first, next) = (Patch("counts"), Patch("counts_next"));
+    let (first, next) = (COUNTS, COUNTS_NEXT);
     first.enable();
     let readers: Vec<_> = (0..PROCESSES)
         .map(|_| Command::new("cat").args(["/proc/version"; CALLS]).stdout(Stdio::piped()).spawn().unwrap())
@@ -93,7 +100,7 @@ fn locks_are_handed_on_to_the_next_patch() {
 /// A lock in the data of a state is made by the module that uses it first; one that uses it at the same time
 /// must see that it is being made. That lasts too short a time to be met: a file of the patches marks the lock.
 fn a_lock_that_one_module_makes_another_waits_for() {
-    let (one, other) = (Patch("lock1"), Patch("lock2"));
+    let (one, other) = (LOCK1, LOCK2);
     let file = |patch: u32, name: &str| format!("/sys/kernel/klp-test-lock{patch}/{name}");
     one.enable();
     other.enable();

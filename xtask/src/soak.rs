@@ -77,7 +77,7 @@ impl Step {
 
     fn cycles(kernel: &TestKernel) -> Self {
         let mut tests = kernel.tests();
-        tests.env("KLP_TEST_SOAK", "1");
+        tests.env("KLP_TEST_BOOTS", "soak");
         Self { name: format!("1000 cycles on {}", kernel.name), tests }
     }
 
