@@ -82,6 +82,9 @@ pub struct Func<N = u64> {
     pub symbol: String,
     /// Which of that name, counted from 1; 0 where the name is unique.
     pub sympos: N,
+    /// The function of a C file of the patch that is its body, if it has one there.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub c_body: Option<String>,
     /// Where the symbol stands in the source, `file:line:column`.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub place: Option<String>,
@@ -245,6 +248,9 @@ pub struct Symbol<N = u64> {
     /// What the patch uses it as.
     #[cfg_attr(feature = "serde", serde(rename = "used_as"))]
     pub kind: SymbolKind,
+    /// The name that the patch's Rust files, and its C files, have for it.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub name: String,
     /// The name that stands for it in the object file.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub placeholder: String,

@@ -16,7 +16,17 @@ klp-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 KLP_CRATE ?= $(src)
 CARGO_KLP ?= cargo klp
 
-$(klp-name)-y := $(klp-name)_rust.o $(klp-name)_glue.o
+# The C files of the patch: src/*.c of the crate.
+klp-c := $(notdir $(basename $(wildcard $(KLP_CRATE)/src/*.c)))
+klp-c-objects := $(patsubst %,$(obj)/$(klp-name)_c_%.o,$(klp-c))
+
+$(klp-name)-y := $(klp-name)_rust.o $(if $(klp-c),$(klp-name)_c.o) $(klp-name)_glue.o
+
+# What the module is built for.
+klp-target = --kdir $(abspath $(objtree)) \
+	$(addprefix --module ,$(abspath $(KLP_MODULES))) \
+	$(addprefix --debug-info ,$(abspath $(KLP_DEBUG_INFO))) \
+	$(addprefix --unknown-module ,$(KLP_UNKNOWN_MODULES))
 
 # cargo knows whether the object is up to date: it is asked every time, and
 # leaves the file alone if so. The kernel's Makefile exports RUSTC_BOOTSTRAP, with
@@ -27,20 +37,35 @@ $(klp-name)-y := $(klp-name)_rust.o $(klp-name)_glue.o
 # file with the digest of its object.
 $(obj)/$(klp-name)_rust.o: private objtool-enabled = $(if $(delay-objtool),,y)
 $(obj)/$(klp-name)_rust.o: FORCE
-	+$(Q)env -u RUSTC_BOOTSTRAP $(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml --kdir $(abspath $(objtree)) \
-		--kbuild $(klp-dir) --kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/$(klp-name)_klp.h \
-		$(addprefix --module ,$(abspath $(KLP_MODULES))) \
-		$(addprefix --debug-info ,$(abspath $(KLP_DEBUG_INFO))) \
-		$(addprefix --unknown-module ,$(KLP_UNKNOWN_MODULES)) --ko $(abspath $(obj)/$(klp-name).ko) \
-		--objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
+	+$(Q)env -u RUSTC_BOOTSTRAP $(CARGO_KLP) object --manifest-path $(KLP_CRATE)/Cargo.toml $(klp-target) \
+		--kbuild $(klp-dir) --kbuild-rustflags="$(KBUILD_RUSTFLAGS)" --header $(obj)/klp_patch.h \
+		--ko $(abspath $(obj)/$(klp-name).ko) --objtool "$(if $(objtool-enabled),$(objtool) $(objtool-args))" --output $@
 	@echo 'source_$@ := $(@:.o=.id)' > $(obj)/.$(klp-name)_rust.o.cmd
 
 # A warning of objtool is an error, each time: otherwise make would go on, and take the object for good
 # the next time.
-$(obj)/$(klp-name).o $(obj)/$(klp-name)_glue.o: private cmd_objtool = $(if $(objtool-enabled), ; \
+$(obj)/$(klp-name).o $(obj)/$(klp-name)_glue.o $(klp-c-objects): private cmd_objtool = $(if $(objtool-enabled), ; \
 	$(CARGO_KLP) objtool -- $(objtool) $(objtool-args) $@)
 
-$(obj)/$(klp-name)_klp.h: $(obj)/$(klp-name)_rust.o ;
+# The patch's C files, compiled as a part of the module. They see what the patch has for them in klp_patch.h.
+$(obj)/klp_patch.h: $(obj)/$(klp-name)_rust.o ;
+
+targets += $(notdir $(klp-c-objects))
+$(foreach file,$(klp-c),$(eval CFLAGS_$(klp-name)_c_$(file).o := -I $(obj) -fmacro-prefix-map=$(KLP_CRATE)/=))
+$(klp-c-objects): private part-of-module := y
+$(klp-c-objects): private __modname := $(klp-name)
+$(klp-c-objects): $(obj)/$(klp-name)_c_%.o: $(KLP_CRATE)/src/%.c $(obj)/klp_patch.h FORCE
+	$(call if_changed_rule,cc_o_c)
+
+# Once all parts are compiled, what each leaves undefined can be found: it is looked up every time, and the files
+# are left alone where nothing is new. modpost makes the srcversion of these sources.
+$(obj)/$(klp-name)_klp.h: $(obj)/$(klp-name)_rust.o $(klp-c-objects) FORCE
+	+$(Q)env -u RUSTC_BOOTSTRAP $(CARGO_KLP) symbols --manifest-path $(KLP_CRATE)/Cargo.toml $(klp-target) \
+		--rust $(obj)/$(klp-name)_rust.o --c-output $(obj)/$(klp-name)_c.o --header $@ $(klp-c-objects)
+	$(if $(klp-c),@printf 'source_$(obj)/$(klp-name)_c.o := %s\n' $(wildcard $(KLP_CRATE)/src/*.[ch]) \
+		> $(obj)/.$(klp-name)_c.o.cmd)
+
+$(obj)/$(klp-name)_c.o: $(obj)/$(klp-name)_klp.h ;
 
 filechk_klp_glue = echo '\#include "klp_glue.c"'
 $(obj)/$(klp-name)_glue.c: FORCE
@@ -51,5 +76,5 @@ $(obj)/$(klp-name)_glue.o: $(obj)/$(klp-name)_klp.h $(klp-dir)/klp_glue.c
 CFLAGS_$(klp-name)_glue.o := -I $(klp-dir) -include $(obj)/$(klp-name)_klp.h -fmacro-prefix-map=$(klp-dir)/= \
 	-fmacro-prefix-map=$(obj)/=
 
-clean-files := $(klp-name)_rust.o $(klp-name)_rust.id $(klp-name)_rust.warnings $(klp-name)_glue.c $(klp-name)_klp.h \
+clean-files := $(klp-name)_rust.o $(klp-name)_rust.id $(klp-name)_rust.warnings $(klp-name)_glue.c $(klp-name)_klp.h klp_patch.h \
 	.$(klp-name).ko.unfinished $(addprefix .$(klp-name).klp_,record begun previous)

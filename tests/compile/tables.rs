@@ -312,9 +312,9 @@ fn manifest() {
     assert_eq!(
         lines,
         [
-            "func\tnf_tables\tnft_do_chain\t2\t@\t@\t118",
-            "func\tvmlinux\tcmdline_proc_show\t0\t@\t@\t1129\t@\t2160\t@\t2160",
-            "func\tvmlinux\tother\t0\t@\t@\t118",
+            "func\tnf_tables\tnft_do_chain\t2\t-\t@\t@\t118",
+            "func\tvmlinux\tcmdline_proc_show\t0\t-\t@\t@\t1129\t@\t2160\t@\t2160",
+            "func\tvmlinux\tother\t0\t-\t@\t@\t118",
             "hook\texit",
             "hook\tinit",
             "native\t40\t3",

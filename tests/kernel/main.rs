@@ -11,6 +11,7 @@
 
 mod altered;
 mod bindings;
+mod c_bodies;
 mod checkers;
 mod chosen;
 mod cleanup;
@@ -89,6 +90,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             symbols::tests(),
             bindings::tests(),
             original::tests(),
+            c_bodies::tests(),
             diff::tests(),
         ]
         .concat(),

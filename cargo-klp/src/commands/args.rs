@@ -134,6 +134,33 @@ impl TargetArgs {
     }
 }
 
+/// What a module is built for, as `klp.mk` says it from within Kbuild.
+#[derive(Clone, Debug, clap::Args)]
+pub struct KbuildTargetArgs {
+    /// The build directory of the target kernel.
+    #[arg(long)]
+    kdir: PathBuf,
+    /// The .ko file of a module that is not the kernel's own.
+    #[arg(long = "module")]
+    modules: Vec<PathBuf>,
+    /// A file with debug information.
+    #[arg(long)]
+    debug_info: Vec<PathBuf>,
+    /// A module that this machine lacks.
+    #[arg(long = "unknown-module")]
+    unknown_modules: Vec<String>,
+}
+
+impl KbuildTargetArgs {
+    /// Finds the target.
+    pub(crate) fn find(self) -> Result<Target> {
+        let Self { kdir, modules, debug_info, unknown_modules } = self;
+        let target = Target { kernel: Kernel::from_kdir(&kdir)?, modules, debug_info, unknown_modules };
+        check_modules(&target)?;
+        Ok(target)
+    }
+}
+
 /// Which patch crates are meant.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct PackageArgs {

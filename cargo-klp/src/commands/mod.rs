@@ -12,6 +12,7 @@ pub mod new;
 mod object;
 mod objtool;
 mod run;
+mod symbols;
 mod types;
 pub mod ui;
 
@@ -78,6 +79,9 @@ enum Command {
     /// Make the Rust half of a module, from within Kbuild.
     #[command(hide = true)]
     Object(object::Args),
+    /// Find what the parts of a module leave undefined, from within Kbuild.
+    #[command(hide = true)]
+    Symbols(symbols::Args),
     /// Run objtool on a part of a module, from within Kbuild.
     #[command(hide = true)]
     Objtool(objtool::Args),
@@ -115,6 +119,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Explain(args) => explain::main(&args),
         Command::Types(args) => types::main(&args),
         Command::Object(args) => object::main(args),
+        Command::Symbols(args) => symbols::main(args),
         Command::Objtool(args) => objtool::main(&args),
         Command::Finish(args) => finish::main(&args),
         Command::Kbuild(args) => kbuild::main(&args),

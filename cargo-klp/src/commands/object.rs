@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::args::KbuildTargetArgs;
 use super::ui::Terminal;
 use crate::error::Result;
 use crate::kbuild::object::{self, Request};
-use crate::kernel::symbols::check_modules;
-use crate::kernel::{Kernel, Target};
 
 /// Arguments of `cargo klp object`.
 #[derive(Debug, clap::Args)]
@@ -15,9 +14,8 @@ pub struct Args {
     /// The patch crate's Cargo.toml.
     #[arg(long)]
     manifest_path: PathBuf,
-    /// The build directory of the target kernel.
-    #[arg(long)]
-    kdir: PathBuf,
+    #[command(flatten)]
+    target: KbuildTargetArgs,
     /// The directory of klp.lds and the glue.
     #[arg(long)]
     kbuild: PathBuf,
@@ -27,19 +25,10 @@ pub struct Args {
     /// The objtool command line, where it is to run on the object alone.
     #[arg(long)]
     objtool: Option<String>,
-    /// The .ko file of a module that is not the kernel's own.
-    #[arg(long = "module")]
-    modules: Vec<PathBuf>,
-    /// A file with debug information.
-    #[arg(long)]
-    debug_info: Vec<PathBuf>,
-    /// A module that this machine lacks.
-    #[arg(long = "unknown-module")]
-    unknown_modules: Vec<String>,
     /// What Kbuild links in the end.
     #[arg(long)]
     ko: PathBuf,
-    /// The header for the glue.
+    /// The header for the C files of the patch.
     #[arg(long)]
     header: PathBuf,
     /// The object.
@@ -49,30 +38,9 @@ pub struct Args {
 
 /// Makes the object and the header, if they are not up to date.
 pub fn main(args: Args) -> Result<ExitCode> {
-    let Args {
-        manifest_path,
-        kdir,
-        kbuild,
-        kbuild_rustflags,
-        objtool,
-        modules,
-        debug_info,
-        unknown_modules,
-        ko,
-        header,
-        output,
-    } = args;
-    let request = Request {
-        manifest_path,
-        target: Target { kernel: Kernel::from_kdir(&kdir)?, modules, debug_info, unknown_modules },
-        kbuild,
-        kbuild_rustflags,
-        objtool,
-        ko,
-        header,
-        output,
-    };
-    check_modules(&request.target)?;
+    let Args { manifest_path, target, kbuild, kbuild_rustflags, objtool, ko, header, output } = args;
+    let target = target.find()?;
+    let request = Request { manifest_path, target, kbuild, kbuild_rustflags, objtool, ko, header, output };
     object::make(&request, &Terminal)?;
     Ok(ExitCode::SUCCESS)
 }

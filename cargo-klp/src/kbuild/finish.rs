@@ -15,6 +15,7 @@ use object::{Object, ObjectSection};
 use super::record::Place;
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
+use crate::kernel::symbols::VMLINUX;
 use crate::patch::inspect::symbols::PREFIX;
 use crate::patch::verify::{self, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 
@@ -105,6 +106,10 @@ fn mark_symbols(builder: &mut Builder<'_>) -> BTreeMap<usize, String> {
     objects
 }
 
+/// Tables that the kernel reads when it loads a module, and does not read again when it applies the relocations of
+/// an object that comes.
+const READ_EARLY: [&str; 4] = ["__jump_table", ".static_call_sites", ".altinstructions", ".parainstructions"];
+
 /// A section of relocations that is to be: the object, the section that it is for, its relocations.
 type New = BTreeMap<(String, usize), (SectionId, Vec<Relocation>)>;
 
@@ -131,10 +136,17 @@ fn move_relocations(builder: &mut Builder<'_>, objects: &BTreeMap<usize, String>
     for ((object, _), (target, relocations)) in new {
         let target = builder.sections.get(target);
         let target_name = String::from_utf8_lossy(&target.name).into_owned();
+        if object != VMLINUX && READ_EARLY.contains(&&*target_name) {
+            return Err(Error::Request {
+                message: format!(
+                    "a static key, static call or tracepoint of {object} is used ({target_name}): the kernel reads this \
+                     table before it knows the symbols of {object}"
+                ),
+                help: "ask `static_key_enabled()`, which reads the key itself; leave tracepoints out".into(),
+            });
+        }
         // Of vmlinux they are applied as the module is loaded, else at any time.
-        if !target.is_alloc()
-            || (object != crate::kernel::symbols::VMLINUX && target_name.starts_with(".init"))
-        {
+        if !target.is_alloc() || (object != VMLINUX && target_name.starts_with(".init")) {
             return Err(Error::Request {
                 message: format!(
                     "a symbol of {object} is used in the section {target_name}, which is not there for good"
@@ -208,6 +220,26 @@ mod tests {
         assert_eq!((mark.address(), mark.is_undefined()), (4, false));
         let left = file.section_by_name(".text").unwrap();
         assert!(left.data().unwrap().starts_with(&[0xe8, 0, 0, 0, 0]));
+    }
+
+    /// The kernel would use an entry of the table whose key is still NULL.
+    #[test]
+    fn what_a_module_has_is_not_for_tables_that_are_read_early() {
+        let in_jump_table = |symbol: &str| {
+            let data = module(&[], &[symbol]);
+            let mut builder = Builder::read(&*data).unwrap();
+            for section in &mut builder.sections {
+                if &*section.name == b".init.data" {
+                    section.name = b"__jump_table"[..].into();
+                }
+            }
+            let mut renamed = Vec::new();
+            builder.write(&mut renamed).unwrap();
+            finish(&renamed)
+        };
+        let error = in_jump_table(".klp.sym.nf_tables.f,0").unwrap_err().to_string();
+        assert!(error.contains("tracepoint of nf_tables is used (__jump_table)"), "{error}");
+        in_jump_table(".klp.sym.vmlinux.f,0").unwrap();
     }
 
     #[test]

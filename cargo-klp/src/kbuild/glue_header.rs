@@ -1,5 +1,6 @@
 //! What the glue must know of a patch: a header that is included where it is compiled.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use klp_format::Table;
@@ -11,8 +12,8 @@ use crate::error::Result;
 use crate::host::report::Reporter;
 use crate::kernel::Target;
 use crate::kernel::symbols::{Symbols, VMLINUX};
-use crate::patch::inspect;
 use crate::patch::manifest::{Count, Manifest};
+use crate::patch::verify::SYMBOL_PREFIX;
 
 /// How the header for the glue starts. One that was written by another version, for another kernel or with other
 /// debug information is written anew.
@@ -32,8 +33,8 @@ pub(super) fn start(target: &Target, reporter: &dyn Reporter) -> Result<String> 
     Ok(start)
 }
 
-/// What the glue must know of the patch and of what its Rust half calls.
-pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>) -> String {
+/// What the glue must know of the patch, of what its Rust half calls, and of the symbols in all parts.
+pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>, c: &[object::File<'_>]) -> String {
     let mut header = String::new();
     for Count { table, emitted, entry_size } in manifest.counts() {
         let name = table.section().trim_start_matches("klp_").to_uppercase();
@@ -55,11 +56,10 @@ pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>) -> String {
             .expect("a string takes everything");
     }
     // Of the same name, they become one when the module is linked.
-    let mut livepatch = inspect::symbols::read(linked).livepatch;
-    livepatch.dedup();
-    let livepatch = livepatch.len();
-    if livepatch > 0 {
-        header.push_str(&format!("#define {} {livepatch}\n", hook::NR_SYMBOLS));
+    let mut livepatch = livepatch_symbols(linked);
+    livepatch.extend(c.iter().flat_map(livepatch_symbols));
+    if !livepatch.is_empty() {
+        header.push_str(&format!("#define {} {}\n", hook::NR_SYMBOLS, livepatch.len()));
     }
     for symbol in linked.symbols().filter(|symbol| symbol.is_undefined()) {
         if let Ok(name) = symbol.name()
@@ -69,6 +69,13 @@ pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>) -> String {
         }
     }
     header
+}
+
+/// The names of symbols that livepatch is to find for a part.
+fn livepatch_symbols(part: &object::File<'_>) -> BTreeSet<String> {
+    let undefined = part.symbols().filter(|symbol| symbol.is_undefined());
+    let names = undefined.filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+    names.filter(|name| name.starts_with(SYMBOL_PREFIX)).collect()
 }
 
 /// The build ID of the kernel's image as C writes an array; none where there is no image, or it has none.

@@ -3,6 +3,7 @@
 //! The patch is built in a directory of its own under `target/klp`, with a Kbuild of the same three
 //! lines that `cargo klp new` writes, so that plain `make` and this command do the same steps.
 
+mod c_header;
 mod compile;
 pub mod finish;
 mod flags;
@@ -19,6 +20,7 @@ mod places;
 mod record;
 pub mod rules;
 mod std_hint;
+pub mod symbols;
 mod sysroot;
 mod undefined;
 pub mod workspace;
@@ -154,6 +156,14 @@ fn make_one(package: &Package, target: &Target, ko: &Path, reporter: &dyn Report
         }
     }
     made
+}
+
+/// Writes a file that does not have these contents yet: what make makes of it is then not made again.
+fn write_if_changed(path: &Path, contents: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == contents) {
+        return Ok(());
+    }
+    fs::write(path, contents).map_err(Error::io("write", path))
 }
 
 /// Looks at the finished module: every table entry is there, and the kernel will know it as a livepatch.

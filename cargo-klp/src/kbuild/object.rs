@@ -15,7 +15,7 @@ use super::compile::{Product, compile, emitted, members};
 use super::places::Places;
 use super::record::{Change, MadeOf, Place};
 use super::workspace::crate_of;
-use super::{flags, frames, glue_header, hook, linked, names, objtool, undefined};
+use super::{c_header, flags, frames, hook, linked, names, objtool, write_if_changed};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
@@ -41,7 +41,7 @@ pub struct Request {
     pub objtool: Option<String>,
     /// What Kbuild links in the end.
     pub ko: PathBuf,
-    /// The header for the glue.
+    /// The header for the C files of the patch.
     pub header: PathBuf,
     /// The object.
     pub output: PathBuf,
@@ -95,20 +95,18 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
     check_tables(&linked, &file, &manifest)?;
     let places = Places::new(&krate, target, &rustflags);
-    undefined::check(&file, target, &places, reporter)?;
     let mut warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(frames::check(&target.kernel, &members, &file, &places)?);
     warnings.iter().for_each(|warning| reporter.warning(warning));
     let said: String = warnings.iter().map(|warning| format!("{warning}\n")).collect();
-    write_if_changed(&warnings_file(output), &said)?;
+    write_if_changed(&warnings_file(output), said.as_bytes())?;
     let mut words = request.objtool.iter().flat_map(|objtool| objtool.split_whitespace());
     if let Some(program) = words.next() {
         objtool::run(Command::new(program).args(words).arg(&linked))?;
     }
     let digest = format!("{}\n", Digest::of(&data));
-    write_if_changed(&output.with_extension("id"), &digest)?;
-    let header = glue_header::start(target, reporter)? + &glue_header::of(&manifest, &file);
-    write_if_changed(&request.header, &header)?;
+    write_if_changed(&output.with_extension("id"), digest.as_bytes())?;
+    write_if_changed(&request.header, c_header::of(&manifest, place.module(), target)?.as_bytes())?;
     hook::write(&request.ko, kbuild)?;
     fs::rename(&linked, output).map_err(Error::io("write", output))
 }
@@ -168,11 +166,4 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
     // that it was given a whole module.
     run_tool(Command::new("objcopy").arg("--strip-debug").arg(output))?;
     Ok(())
-}
-
-fn write_if_changed(path: &Path, text: &str) -> Result<()> {
-    if fs::read_to_string(path).is_ok_and(|old| old == text) {
-        return Ok(());
-    }
-    fs::write(path, text).map_err(Error::io("write", path))
 }

@@ -1,49 +1,38 @@
-//! Symbols that a patch uses and nothing defines, and why: what the compiler calls by itself, and what C's
+//! Symbols that a part of a patch uses and nothing defines, and why: what the compiler calls by itself, and what C's
 //! headers have but the kernel does not export.
+
+use std::collections::BTreeSet;
 
 use object::{Object, ObjectSymbol};
 
-use super::places::Places;
-use crate::error::{Error, Result};
-use crate::host::report::Reporter;
-use crate::kernel::Target;
 use crate::kernel::symbols::{Symbols, VMLINUX};
 
-/// Refuses a linked object that needs what no kernel has.
-///
-/// # Errors
-///
-/// Each such symbol, with the place that uses it.
-pub(super) fn check(
-    linked: &object::File<'_>,
-    target: &Target,
-    places: &Places<'_>,
-    reporter: &dyn Reporter,
-) -> Result<()> {
+/// The names that a part of a module needs, and that neither another part defines nor the kernel exports.
+pub(super) fn names<'a>(
+    part: &'a object::File<'_>,
+    symbols: &Symbols<'_>,
+    defined: &BTreeSet<&str>,
+) -> Vec<&'a str> {
     // Kbuild can be given the exports of modules that are not known here; modpost then has the last word.
     if std::env::var_os("KBUILD_EXTRA_SYMBOLS").is_some() {
-        return Ok(());
+        return Vec::new();
     }
-    let symbols = Symbols::of(target, reporter)?;
     let is_needed = |symbol: &object::Symbol<'_, '_>| symbol.is_undefined() && !symbol.is_weak();
-    let needed = linked.symbols().filter(is_needed).filter_map(|symbol| symbol.name().ok());
-    let mut faults = Vec::new();
-    for name in needed.filter(|name| !name.is_empty() && !name.starts_with("klp_glue_")) {
-        if symbols.is_exported(name) {
-            continue;
-        }
-        let why = by_the_compiler(name).map_or_else(|| by_the_kernel(&symbols, name), str::to_owned);
-        let place = places.of_use(name).map(|place| format!("{place}: ")).unwrap_or_default();
-        faults.push(format!("{place}`{name}` {why}"));
-    }
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Symbols { release: target.kernel.release.clone(), faults })
+    let needed = part.symbols().filter(is_needed).filter_map(|symbol| symbol.name().ok());
+    let is_made_later =
+        |name: &str| name.is_empty() || name.starts_with("klp_glue_") || name == "__this_module";
+    needed
+        .filter(|name| !is_made_later(name) && !defined.contains(name) && !symbols.is_exported(name))
+        .collect()
+}
+
+/// Why Rust code can't use a name that is not exported.
+pub(super) fn why(symbols: &Symbols<'_>, name: &str) -> String {
+    by_the_compiler(name).map_or_else(|| by_the_kernel(symbols, name), str::to_owned)
 }
 
 /// What the compiler calls for code that the kernel has no functions for.
-fn by_the_compiler(name: &str) -> Option<&'static str> {
+pub(super) fn by_the_compiler(name: &str) -> Option<&'static str> {
     let rest = name.strip_prefix("__").unwrap_or_default();
     let ends = |ends: &[&str]| ends.iter().any(|end| rest.ends_with(end));
     let starts = |starts: &[&str]| starts.iter().any(|start| rest.starts_with(start));

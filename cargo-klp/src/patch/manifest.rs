@@ -152,10 +152,10 @@ mod tests {
     #[test]
     fn lines_are_counted_by_table() {
         let manifest = manifest(
-            b"patch\t1\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\t-\0\
+            b"patch\t1\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\t-\t-\0\
               state\t7\t2\tLevel\t1\tpre_patch,post_unpatch\0state\t8\t1\tPlain\t0\t-\0\
               shadow\t9\t7\tCounter\ttask_struct\t0\t-\t-\0object\tnf_tables\tpre_patch\0native\t1\t3\0\
-              hook\texit\0param\ttries\t3\t0\t420\tHow often\0symbol\txfs\tf\t2\tfunction\tp\0\
+              hook\texit\0param\ttries\t3\t0\t420\tHow often\0symbol\txfs\tf\t2\tfunction\tf\tp\0\
               binding\tsock\tvmlinux\t/btf\0",
         );
         let counts = manifest.counts();
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_patch_of_functions_needs_no_engine() {
         let mut manifest =
-            manifest(b"patch\t0\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tf\t0\t-\0");
+            manifest(b"patch\t0\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tf\t0\t-\t-\0");
         assert!(!manifest.needs_engine());
         manifest.add(b"hook\texit\0").unwrap();
         assert!(!manifest.needs_engine());

@@ -69,6 +69,80 @@ pub fn resolve(requests: &[SymbolRequest], target: &Target, reporter: &dyn Repor
     Err(Error::Symbols { release: target.kernel.release.clone(), faults })
 }
 
+/// The request for a name that a C file leaves undefined, if one of `objects` has it and the name is unique.
+///
+/// # Errors
+///
+/// Why it can't be found, and what to write.
+pub fn named_in_c(name: &str, objects: &[Object<'_>], symbols: &Symbols<'_>) -> Found<SymbolRequest> {
+    let found = objects.iter().map(|object| (object, object.named(name)));
+    let holders: Vec<_> = found.filter(|(_, named)| !named.is_empty()).collect();
+    match &*holders {
+        [] => Err(absent_for_c(name, objects, symbols)),
+        [(object, named)] => match &**named {
+            [one] => Ok(SymbolRequest {
+                object: object.name.clone(),
+                symbol: name.into(),
+                sympos: 0,
+                kind: if one.is_code() { SymbolKind::Function } else { SymbolKind::Variable },
+                name: name.into(),
+                placeholder: name.into(),
+            }),
+            several => Err(format!(
+                "`{name}` is not unique in {}: declare the one you mean in Rust, under another name that C then uses: {}, \
+                 where the position is one of these:{}",
+                object.name,
+                declaration(
+                    &object.name,
+                    &format!("#[klp(symbol = {name:?}, sympos = …)] "),
+                    &several[0],
+                    "my_"
+                ),
+                object.listed(several)
+            )),
+        },
+        several => {
+            let names: Vec<&str> = several.iter().map(|(object, _)| &*object.name).collect();
+            let (object, named) = &several[0];
+            Err(format!(
+                "{} have `{name}`: declare the one you mean in Rust: {}",
+                names.join(" and "),
+                declaration(&object.name, "", &named[0], "")
+            ))
+        }
+    }
+}
+
+/// Why no object has a name that a C file uses.
+fn absent_for_c(name: &str, objects: &[Object<'_>], symbols: &Symbols<'_>) -> String {
+    if let Ok([module, ..]) = symbols.modules_with(name).as_deref() {
+        return format!(
+            "`{name}` is a symbol of the module {module}, which the patch does not name: declare it in Rust: \
+             `#[klp_symbols(object = {module:?})] unsafe extern \"C\" {{ … }}`"
+        );
+    }
+    let nearest =
+        objects.iter().find_map(|object| Some(object.nearest(name)).filter(|names| !names.is_empty()));
+    let hint =
+        nearest.map(|names| format!("; the nearest names are {}", names.join(", "))).unwrap_or_default();
+    format!(
+        "`{name}` does not exist as a symbol: no header of the kernel that the file includes defines it, and the compiler \
+         may have inlined it wherever it was used: include its header, or copy it into the file{hint}"
+    )
+}
+
+/// What declares a symbol in Rust.
+fn declaration(object: &str, attribute: &str, symbol: &Symbol, prefix: &str) -> String {
+    let block = if object == VMLINUX { String::new() } else { format!("(object = {object:?})") };
+    let name = &symbol.name;
+    let item = if symbol.is_code() {
+        format!("fn {prefix}{name}(…)")
+    } else {
+        format!("static {prefix}{name}: …")
+    };
+    format!("`#[klp_symbols{block}] unsafe extern \"C\" {{ {attribute}{item}; }}`")
+}
+
 /// Finds one symbol. The inner error says what is wrong with the request.
 fn find(
     symbols: &Symbols<'_>,

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod c_files;
 mod machine;
 mod modules;
 mod package;

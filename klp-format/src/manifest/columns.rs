@@ -59,6 +59,7 @@ impl<N: Default> Columns<N> for Func<N> {
         visitor.text("object", &mut self.object)?;
         visitor.text("symbol", &mut self.symbol)?;
         visitor.number("sympos", &mut self.sympos)?;
+        visitor.text("c_body", &mut self.c_body)?;
         visitor.text("place", &mut self.place)?;
         visitor.rest(&mut self.signature)
     }
@@ -133,6 +134,7 @@ impl<N> Columns<N> for Symbol<N> {
         visitor.text("symbol", &mut self.symbol)?;
         visitor.number("sympos", &mut self.sympos)?;
         visitor.text("kind", &mut self.kind)?;
+        visitor.text("name", &mut self.name)?;
         visitor.text("placeholder", &mut self.placeholder)
     }
 }

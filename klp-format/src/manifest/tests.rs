@@ -35,6 +35,7 @@ fn lines() -> Vec<Line> {
             object: "xfs".into(),
             symbol: "f".into(),
             sympos: 2,
+            c_body: Some("livepatch_f".into()),
             place: Some("src/lib.rs:3:1".into()),
             signature: vec![
                 Passed { place: None, class: int },
@@ -76,6 +77,7 @@ fn lines() -> Vec<Line> {
             symbol: "count".into(),
             sympos: 1,
             kind: SymbolKind::StaticOf("f".into()),
+            name: "counter".into(),
             placeholder: "p".into(),
         }),
         Line::Symbol(Symbol { kind: SymbolKind::Original, ..Symbol::default() }),
@@ -132,9 +134,9 @@ fn a_bad_line_says_what_is_wrong() {
             "param\tx\t11\t0\t0\t",
             "expected the number of a type of parameters in column `kind` of `param`, found `11`",
         ),
-        ("func\ta\tb\t0\t-\t1:1", "column `class` of `func` is missing"),
+        ("func\ta\tb\t0\t-\t-\t1:1", "column `class` of `func` is missing"),
         (
-            "func\ta\tb\t0\t-\t1:1\t120",
+            "func\ta\tb\t0\t-\t-\t1:1\t120",
             "expected the number of a class in column `class` of `func`, found `120`",
         ),
         ("shadow\t9\t7\tC\tt\t0\t-", "column `place` of `shadow` is missing"),

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::visit::{self, Visit};
-use syn::{Attribute, GenericParam, Safety, Signature, Visibility};
+use syn::{Attribute, GenericParam, Ident, Safety, Signature, Token, Visibility};
 
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::span::item_span;
@@ -12,16 +12,53 @@ use crate::span::item_span;
 /// A function without a look at its body: rustc parsed it, and may know more syntax than syn.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
+    vis: Visibility,
     pub(crate) sig: Signature,
+    /// Whether a `;` stands in place of the body, which is C then.
+    is_declaration: bool,
+}
+
+impl Function {
+    /// The function of a C file that is the body, if it is not here.
+    pub(crate) fn c_body(&self) -> Option<&Ident> {
+        self.is_declaration.then_some(&self.sig.ident)
+    }
+
+    /// Whether it stands in an `extern` block, or looks as if it did.
+    fn is_foreign(&self) -> bool {
+        self.is_declaration && self.sig.abi.is_none()
+    }
+
+    /// What is emitted for `item`, from which the function was parsed.
+    pub(crate) fn emitted(&self, item: TokenStream) -> TokenStream {
+        let Self { attrs, vis, .. } = self;
+        // Where another of these attributes follows, that one has to see the function as it stands.
+        let redirects = |attribute: &Attribute| {
+            let last = attribute.path().segments.last();
+            last.is_some_and(|last| last.ident == "klp_func" || last.ident == "klp_syscall")
+        };
+        if !self.is_declaration || attrs.iter().any(redirects) {
+            return item;
+        }
+        let sig = Signature { safety: Safety::Default, abi: None, ..self.sig.clone() };
+        quote! {
+            #[allow(improper_ctypes)]
+            unsafe extern "C" {
+                #(#attrs)*
+                #vis #sig;
+            }
+        }
+    }
 }
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;
-        input.parse::<Visibility>()?;
+        let vis = input.parse()?;
         let sig = input.parse()?;
+        let is_declaration = input.peek(Token![;]);
         input.parse::<TokenStream>()?;
-        Ok(Self { attrs, sig })
+        Ok(Self { attrs, vis, sig, is_declaration })
     }
 }
 
@@ -38,22 +75,34 @@ pub(crate) fn parse(
     })
 }
 
-/// The item to emit where something is wrong with it: for a variadic function, which rustc would refuse once
-/// more, one without the variadic part.
+/// The item to emit where something is wrong: for a function that rustc would refuse once more, as it is variadic or
+/// has no body, one that is neither.
 pub(crate) fn tolerable(item: TokenStream, function: &Result<Function, Reported>) -> TokenStream {
     match function {
-        Ok(Function { attrs, sig }) if sig.variadic.is_some() => {
+        Ok(function) if function.is_foreign() => item,
+        Ok(Function { attrs, vis, sig, is_declaration }) if sig.variadic.is_some() || *is_declaration => {
             let mut sig = sig.clone();
             sig.variadic = None;
-            quote!(#(#attrs)* #[allow(unused)] #sig { loop {} })
+            quote!(#(#attrs)* #[allow(unused)] #vis #sig { loop {} })
         }
         _ => item,
     }
 }
 
 /// Checks the signature of a replacement.
-pub(crate) fn check_signature(diagnostics: &mut Diagnostics, sig: &Signature) {
+pub(crate) fn check_signature(diagnostics: &mut Diagnostics, function: &Function) {
+    let sig = &function.sig;
     let name = &sig.ident;
+    if function.is_foreign() {
+        diagnostics.error(
+            sig.fn_token,
+            format!(
+                "a replacement whose body is C must not stand in an `extern` block: write it outside, as \
+                 `unsafe extern \"C\" fn {name}(…);`"
+            ),
+        );
+        return;
+    }
     if let Some(receiver) = sig.receiver() {
         diagnostics.error(
             receiver,

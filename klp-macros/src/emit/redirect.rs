@@ -4,7 +4,8 @@ use klp_format::manifest::{self, Line};
 use klp_format::{Table, VMLINUX};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
-use syn::{Attribute, FnArg, Generics, Signature};
+use syn::ext::IdentExt;
+use syn::{Attribute, FnArg, Generics, Ident, Signature};
 
 use super::signature::describe;
 use super::{c_string, entry, hidden, unique};
@@ -19,6 +20,8 @@ pub(crate) struct Target<'a> {
     pub(crate) symbol_at: &'a Text,
     /// A constant expression.
     pub(crate) sympos: TokenStream,
+    /// The function of a C file that is the body of the replacement, if it has one there.
+    pub(crate) c_body: Option<&'a Ident>,
     /// That of the replacement; `None` where the build is not to check it.
     pub(crate) signature: Option<&'a Signature>,
 }
@@ -31,7 +34,7 @@ pub(crate) fn redirection(
     replacement: &TokenStream,
     items: &TokenStream,
 ) -> TokenStream {
-    let Target { object, symbol, symbol_at, sympos, signature } = target;
+    let Target { object, symbol, symbol_at, sympos, c_body, signature } = target;
     let object_pointer = if *object == VMLINUX {
         quote!(::core::ptr::null())
     } else {
@@ -68,6 +71,7 @@ pub(crate) fn redirection(
         object: (*object).to_owned(),
         symbol: (*symbol).to_owned(),
         sympos: sympos.clone(),
+        c_body: c_body.map(|name| name.unraw().to_string()),
         place: source_location(symbol_at),
         signature: signature.map(describe).unwrap_or_default(),
     };

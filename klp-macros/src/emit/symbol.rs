@@ -14,6 +14,8 @@ pub(crate) struct SymbolRequest<'a> {
     pub(crate) symbol: &'a str,
     pub(crate) sympos: Option<&'a Number>,
     pub(crate) kind: SymbolKind,
+    /// The patch's own name for it.
+    pub(crate) name: &'a Ident,
 }
 
 impl SymbolRequest<'_> {
@@ -34,6 +36,7 @@ impl SymbolRequest<'_> {
             symbol: self.symbol.to_owned(),
             sympos: self.sympos.map_or_else(|| quote!(0), ToTokens::to_token_stream),
             kind: self.kind.clone(),
+            name: self.name.unraw().to_string(),
             placeholder: self.placeholder(),
         };
         super::manifest(cfgs, Line::Symbol(line))

@@ -48,12 +48,14 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let args = args::parse(&mut diagnostics, args);
     let function = function::parse(&mut diagnostics, "klp_func", &item);
-    let table = match check(&mut diagnostics, &args, &function) {
-        Ok(redirect) => emit(&redirect),
-        Err(Reported { .. }) => TokenStream::new(),
+    let emitted = match check(&mut diagnostics, &args, &function) {
+        Ok(redirect) => {
+            let (item, table) = (redirect.function.emitted(item), emit(&redirect));
+            quote!(#item #table)
+        }
+        Err(Reported { .. }) => function::tolerable(item, &function),
     };
-    let item = function::tolerable(item, &function);
-    diagnostics.attach(quote!(#item #table))
+    diagnostics.attach(emitted)
 }
 
 fn check<'a>(
@@ -62,7 +64,7 @@ fn check<'a>(
     function: &'a Result<Function, Reported>,
 ) -> Result<Redirect<'a>, Reported> {
     if let Ok(function) = function {
-        check_signature(diagnostics, &function.sig);
+        check_signature(diagnostics, function);
     }
     let parsed = parsed.as_ref().map_err(|reported| *reported)?;
     parsed.require(diagnostics, "symbol", "the name of the function that is redirected");
@@ -94,7 +96,8 @@ fn emit(redirect: &Redirect<'_>) -> TokenStream {
     let (symbol, symbol_at) = &redirect.symbol;
     let sympos = redirect.sympos.map_or_else(|| quote!(0), |sympos| quote!(#sympos));
     let signature = (!redirect.unchecked).then_some(&redirect.function.sig);
-    let target = Target { object: &redirect.object, symbol, symbol_at, sympos, signature };
+    let c_body = redirect.function.c_body();
+    let target = Target { object: &redirect.object, symbol, symbol_at, sympos, c_body, signature };
     let replacement = replacement(&redirect.function.sig);
     let redirection = redirection(&cfgs, &target, &replacement, &TokenStream::new());
     let original = redirect.original.map(|original| call_original(redirect, original, &cfgs));
@@ -109,6 +112,7 @@ fn call_original(redirect: &Redirect<'_>, original: &Name, cfgs: &[&Attribute]) 
         symbol: &redirect.symbol.0,
         sympos: redirect.sympos,
         kind: SymbolKind::Original,
+        name,
     };
     let manifest = request.manifest(cfgs);
     let declared = Ident::new("__klp_original", Span::call_site());

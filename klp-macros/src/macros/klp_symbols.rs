@@ -186,8 +186,8 @@ fn item_args(diagnostics: &mut Diagnostics, attrs: &[Attribute]) -> Result<ItemA
 
 impl Declared<'_> {
     fn request<'a>(&'a self, object: &'a str) -> SymbolRequest<'a> {
-        let Self { symbol, sympos, kind, .. } = self;
-        SymbolRequest { object, symbol, sympos: sympos.as_ref(), kind: kind.clone() }
+        let Self { ident: name, symbol, sympos, kind, .. } = self;
+        SymbolRequest { object, symbol, sympos: sympos.as_ref(), kind: kind.clone(), name }
     }
 }
 

@@ -55,12 +55,14 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let args = args::parse(&mut diagnostics, args);
     let function = function::parse(&mut diagnostics, "klp_syscall", &item);
-    let table = match check(&mut diagnostics, &args, &function) {
-        Ok(syscall) => emit(&syscall),
-        Err(Reported { .. }) => TokenStream::new(),
+    let emitted = match check(&mut diagnostics, &args, &function) {
+        Ok(syscall) => {
+            let (item, table) = (syscall.function.emitted(item), emit(&syscall));
+            quote!(#item #table)
+        }
+        Err(Reported { .. }) => function::tolerable(item, &function),
     };
-    let item = function::tolerable(item, &function);
-    diagnostics.attach(quote!(#item #table))
+    diagnostics.attach(emitted)
 }
 
 fn check<'a>(
@@ -69,7 +71,7 @@ fn check<'a>(
     function: &'a Result<Function, Reported>,
 ) -> Result<Syscall<'a>, Reported> {
     if let Ok(function) = function {
-        function::check_signature(diagnostics, &function.sig);
+        function::check_signature(diagnostics, function);
         check_signature(diagnostics, &function.sig);
     }
     let parsed = parsed.as_ref().map_err(|reported| *reported)?;
@@ -206,8 +208,14 @@ fn wrapped(syscall: &Syscall<'_>, abi: &Abi, symbol: &str, symbol_at: &Text) -> 
     let signature = syn::parse_quote! {
         unsafe extern "C" fn __klp_wrapper(registers: *const ::core::ffi::c_void) -> ::core::ffi::c_long
     };
-    let target =
-        Target { object: VMLINUX, symbol, symbol_at, sympos: quote!(0), signature: Some(&signature) };
+    let target = Target {
+        object: VMLINUX,
+        symbol,
+        symbol_at,
+        sympos: quote!(0),
+        c_body: syscall.function.c_body(),
+        signature: Some(&signature),
+    };
     let replacement = quote! {{
         // On the host nothing calls it, so that what it needs of the kernel need not be linked; it is named
         // to be in use.

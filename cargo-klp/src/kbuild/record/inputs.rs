@@ -76,13 +76,29 @@ pub(super) fn circumstances(krate: &Crate, target: &Target) -> Digest {
     let Target { kernel, modules, debug_info, unknown_modules } = target;
     let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.into());
     Digest::of(format!(
-        "{} {} {:?} {:?} {modules:?} {debug_info:?} {unknown_modules:?} {}",
+        "{} {} {:?} {:?} {:?} {modules:?} {debug_info:?} {unknown_modules:?} {}",
         env!("CARGO_PKG_VERSION"),
         kernel.release,
         canonical(&kernel.kdir),
         canonical(krate.package.manifest_path.as_std_path()),
+        c_files(krate),
         environment()
     ))
+}
+
+/// The names of the C files of a crate: `klp.mk` compiles them all.
+fn c_files(krate: &Crate) -> Vec<PathBuf> {
+    let mut files = files_in(krate.package.manifest_path.with_file_name("src").as_std_path());
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "c"));
+    files.sort();
+    files
+}
+
+/// The names of the objects that Kbuild has made of the patch's C files in `dir`.
+pub(super) fn c_objects(dir: &Path, module: &str) -> Vec<String> {
+    let names = files_in(dir).into_iter().filter_map(|file| Some(file.file_name()?.to_str()?.to_owned()));
+    let start = format!("{module}_c_");
+    names.filter(|name| name.starts_with(&start) && name.ends_with(".o")).collect()
 }
 
 /// The files that are known where a build begins: this program, the rules and the glue in `kbuild`, tools,
@@ -116,7 +132,8 @@ pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Resu
 /// where it has written no record, or one that is not known here.
 pub(super) fn compiled(dir: &Path, module: &str, kdir: &Path) -> Option<BTreeSet<PathBuf>> {
     let mut files = BTreeSet::new();
-    for object in [format!("{module}_glue.o"), format!("{module}.mod.o")] {
+    let kbuilds = [format!("{module}_glue.o"), format!("{module}.mod.o")];
+    for object in c_objects(dir, module).into_iter().chain(kbuilds) {
         let text = fs::read_to_string(dir.join(format!(".{object}.cmd"))).ok()?;
         let (compiler, prerequisites) = of_compiler(&text);
         files.extend(compiler.and_then(find_program));
@@ -125,7 +142,8 @@ pub(super) fn compiled(dir: &Path, module: &str, kdir: &Path) -> Option<BTreeSet
         files.extend(PROGRAMS.iter().filter_map(|program| find_program(&format!("{prefix}{program}"))));
         files.extend(prerequisites.map(|path| kdir.join(path)));
     }
-    files.retain(|path| !path.starts_with(dir));
+    // What was made there is made of the others.
+    files.retain(|path| path.parent() != Some(dir));
     Some(files)
 }
 

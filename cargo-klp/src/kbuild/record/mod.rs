@@ -60,6 +60,11 @@ impl Place {
         Self { dir: ko.parent().unwrap_or(Path::new(".")).into(), module }
     }
 
+    /// The name of the module.
+    pub(super) fn module(&self) -> &str {
+        &self.module
+    }
+
     /// The module.
     pub(super) fn ko(&self) -> PathBuf {
         self.dir.join(format!("{}.ko", self.module))
@@ -127,7 +132,9 @@ impl Place {
             return Ok(());
         }
         let module = &self.module;
-        let objects = [".o", "_rust.o", "_glue.o", ".mod.o"].map(|end| format!("{module}{end}"));
+        let mut objects = inputs::c_objects(&self.dir, module);
+        let others = [".o", "_rust.o", "_c.o", "_glue.o", ".mod.o"];
+        objects.extend(others.map(|end| format!("{module}{end}")));
         for object in objects.iter().map(String::as_str).chain([".module-common.o"]) {
             remove(&self.dir.join(object))?;
             remove(&self.dir.join(format!(".{object}.cmd")))?;

@@ -31,6 +31,19 @@ mod names {
 #[path = "../files/duplicate_other.rs"]
 mod other;
 
+/// Their bodies are C.
+mod c_bodies {
+    use klp_runtime::prelude::*;
+
+    /// Documentation.
+    #[klp_func(symbol = "g", original = call_g)]
+    #[klp_func(symbol = "h", object = "nf_tables")]
+    pub(super) unsafe extern "C" fn g<'a>(first: &'a u8, file: *mut file) -> &'a u8;
+
+    #[klp_syscall(name = "kill")]
+    unsafe extern "C" fn kill(_pid: c_int, _sig: c_int) -> c_long;
+}
+
 /// Calls the original, which is linked where it is used only.
 mod originals {
     use klp_runtime::prelude::*;
