@@ -9,15 +9,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Instant;
 
 use cargo_klp::commands::doctor::Requirement;
 use cargo_klp::commands::ui::{self, Terminal};
 use cargo_klp::error::{Error, Result};
-use cargo_klp::host::cache;
 use cargo_klp::host::debian::Apt;
 use cargo_klp::host::tools::run_tool;
+use cargo_klp::host::{cache, processors};
 use cargo_klp::kernel::{DEFAULT_SERIES, KernelParts, KernelQuery};
 
 use crate::command::TestKernel;
@@ -138,8 +137,7 @@ fn configure(tree: &Path) -> Result<()> {
 /// Makes targets with all processors.
 fn make(tree: &Path, verb: &'static str, targets: &[&str]) -> Result<()> {
     let _spinner = ui::spinner(verb, "the debug kernel");
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    run_tool(make_in(tree).arg(format!("-j{processors}")).args(targets))?;
+    run_tool(make_in(tree).arg(format!("-j{}", processors())).args(targets))?;
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! `cargo klp build`: patch crates to modules.
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use super::args::{DebugInfoArgs, MessageFormat, PackageArgs, TargetArgs};
 use super::ui::Terminal;
 use crate::error::Result;
+use crate::host::processors;
 use crate::kbuild::build;
 use crate::kernel::KernelParts;
 
@@ -20,6 +22,10 @@ pub struct Args {
     #[command(flatten)]
     debug_info: DebugInfoArgs,
 
+    /// How many patches to build at the same time; by default as many as this machine has processors.
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+
     /// The format of the results on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
@@ -28,7 +34,8 @@ pub struct Args {
 /// Builds, and prints what was built.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let target = args.target.find_with(&args.debug_info, KernelParts::Headers)?;
-    for built in build(&args.packages.query(), &target, &Terminal)? {
+    let jobs = args.jobs.map_or_else(processors, NonZero::get);
+    for built in build(&args.packages.query(), &target, jobs, &Terminal)? {
         match args.message_format {
             MessageFormat::Human => println!("{}", built.ko.display()),
             MessageFormat::Json => println!("{}", serde_json::to_string(&built).expect("plain data")),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::args::{PackageArgs, TargetArgs};
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result, exit, last_lines};
+use crate::host::processors;
 use crate::kbuild;
 use crate::kernel::{KernelParts, Target};
 use crate::vm::{Outcome, Vm};
@@ -109,7 +110,7 @@ fn modules(args: &Args, target: &Target) -> Result<Vec<PathBuf>> {
     if modules.is_empty() || !args.packages.packages.is_empty() {
         let known = modules.iter().chain(&target.modules).cloned().collect();
         let target = Target { modules: known, ..target.clone() };
-        let built = kbuild::build(&args.packages.query(), &target, &Terminal)?;
+        let built = kbuild::build(&args.packages.query(), &target, processors(), &Terminal)?;
         modules.extend(built.into_iter().map(|built| built.ko));
     }
     Ok(modules)

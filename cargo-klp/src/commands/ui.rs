@@ -2,11 +2,12 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, stderr};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::error::Error;
 use crate::host::report::{Progress, Reporter};
@@ -40,35 +41,43 @@ fn tells(verbosity: Verbosity) -> bool {
     VERBOSITY.load(Ordering::Relaxed) >= verbosity as u8
 }
 
+/// The lines of all work that goes on.
+static SPINNERS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Writes to stderr, above the lines of what goes on.
+fn print(text: impl Display) {
+    SPINNERS.suspend(|| anstream::eprint!("{text}"));
+}
+
 /// A status line: a right-aligned verb and what it is about.
 pub fn status(verb: &str, message: impl Display) {
     if tells(Verbosity::Normal) {
-        anstream::eprintln!("{VERB}{verb:>12}{VERB:#} {message}");
+        print(format_args!("{VERB}{verb:>12}{VERB:#} {message}\n"));
     }
 }
 
 /// A fact beside the main line of the work.
 pub fn note(message: impl Display) {
     if tells(Verbosity::Normal) {
-        anstream::eprintln!("{NOTE}note{NOTE:#}: {message}");
+        print(format_args!("{NOTE}note{NOTE:#}: {message}\n"));
     }
 }
 
 /// Something that the user should look at.
 pub fn warning(message: impl Display) {
-    anstream::eprintln!("{WARNING}warning{WARNING:#}: {message}");
+    print(format_args!("{WARNING}warning{WARNING:#}: {message}\n"));
 }
 
 /// One of several things that are wrong.
 pub fn error(message: impl Display) {
-    anstream::eprintln!("{ERROR}error{ERROR:#}: {message}");
+    print(format_args!("{ERROR}error{ERROR:#}: {message}\n"));
 }
 
 /// Why the work failed and what to do next.
 pub fn failure(error: &Error) {
-    anstream::eprintln!("{ERROR}error{ERROR:#}: {error}");
+    print(format_args!("{ERROR}error{ERROR:#}: {error}\n"));
     if let Some(help) = error.help() {
-        anstream::eprintln!("  {NOTE}help{NOTE:#}: {help}");
+        print(format_args!("  {NOTE}help{NOTE:#}: {help}\n"));
     }
 }
 
@@ -92,7 +101,7 @@ impl Reporter for Terminal {
     }
 
     fn passed_on(&self, text: &str) {
-        anstream::eprint!("{text}");
+        print(format_args!("{text}"));
     }
 
     fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {
@@ -115,7 +124,7 @@ pub fn spinner(verb: &str, message: impl Display) -> Spinner {
     let style = ProgressStyle::with_template("{prefix:>12.green.bold} {msg} {spinner} {elapsed}")
         .expect("the template is valid");
     let bar = ProgressBar::no_length().with_style(style);
-    let bar = bar.with_prefix(verb.to_owned()).with_message(message.to_string());
+    let bar = SPINNERS.add(bar.with_prefix(verb.to_owned()).with_message(message.to_string()));
     bar.enable_steady_tick(Duration::from_millis(120));
     Spinner(bar)
 }

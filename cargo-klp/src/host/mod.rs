@@ -6,3 +6,8 @@ pub mod digest;
 pub mod report;
 pub(crate) mod sorted;
 pub mod tools;
+
+/// How many processors this process may use.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

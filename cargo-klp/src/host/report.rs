@@ -4,6 +4,8 @@
 //! returned, not reported.
 
 use std::fmt::Debug;
+use std::mem;
+use std::sync::{Mutex, PoisonError};
 
 /// Takes reports while the work goes on.
 pub trait Reporter: Debug + Sync {
@@ -29,6 +31,69 @@ pub trait Progress: Sync {
     fn update(&self, object: &str);
 }
 
+/// Reports on one of several works that go on at the same time: holds them back until this is dropped, so that they
+/// stand together. What is in progress is shown at once.
+#[derive(Debug)]
+pub struct Together<'a> {
+    to: &'a dyn Reporter,
+    reports: Mutex<Vec<Report>>,
+}
+
+/// A report that is held back: the arguments of a method of [`Reporter`].
+#[derive(Debug)]
+enum Report {
+    Detail(String, String),
+    Note(String),
+    Warning(String),
+    PassedOn(String),
+}
+
+impl<'a> Together<'a> {
+    /// A reporter for one work, of what is reported to `to`.
+    pub fn new(to: &'a dyn Reporter) -> Self {
+        Self { to, reports: Mutex::default() }
+    }
+
+    fn hold(&self, report: Report) {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+    }
+}
+
+impl Reporter for Together<'_> {
+    fn detail(&self, verb: &str, object: &str) {
+        self.hold(Report::Detail(verb.into(), object.into()));
+    }
+    fn note(&self, message: &str) {
+        self.hold(Report::Note(message.into()));
+    }
+    fn warning(&self, message: &str) {
+        self.hold(Report::Warning(message.into()));
+    }
+    fn passed_on(&self, text: &str) {
+        self.hold(Report::PassedOn(text.into()));
+    }
+    fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {
+        self.to.progress(verb, object)
+    }
+}
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        /// Held by the one whose reports are passed on.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let reports = self.reports.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for report in mem::take(reports) {
+            match report {
+                Report::Detail(verb, object) => self.to.detail(&verb, &object),
+                Report::Note(message) => self.to.note(&message),
+                Report::Warning(message) => self.to.warning(&message),
+                Report::PassedOn(text) => self.to.passed_on(&text),
+            }
+        }
+    }
+}
+
 /// Ignores all reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Silent;
@@ -45,4 +110,55 @@ impl Reporter for Silent {
 
 impl Progress for Silent {
     fn update(&self, _: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps what it is told.
+    #[derive(Debug, Default)]
+    struct Kept(Mutex<Vec<String>>);
+
+    impl Kept {
+        fn keep(&self, text: &str) {
+            self.0.lock().unwrap().push(text.into());
+        }
+    }
+
+    impl Reporter for Kept {
+        fn detail(&self, verb: &str, object: &str) {
+            self.keep(&format!("{verb} {object}"));
+        }
+        fn note(&self, message: &str) {
+            self.keep(message);
+        }
+        fn warning(&self, message: &str) {
+            self.keep(message);
+        }
+        fn passed_on(&self, text: &str) {
+            self.keep(text);
+        }
+        fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {
+            self.keep(&format!("{verb} {object}"));
+            Box::new(Silent)
+        }
+    }
+
+    #[test]
+    fn reports_on_one_work_stand_together() {
+        let kept = Kept::default();
+        let (one, other) = (Together::new(&kept), Together::new(&kept));
+        one.passed_on("one: rustc\n");
+        other.detail("Running", "other");
+        drop(other.progress("Building", "other"));
+        one.warning("one: warning");
+        other.note("other: note");
+        one.note("one: note");
+        drop(one);
+        drop(other);
+        let expected =
+            ["Building other", "one: rustc\n", "one: warning", "one: note", "Running other", "other: note"];
+        assert_eq!(*kept.0.lock().unwrap(), expected);
+    }
 }

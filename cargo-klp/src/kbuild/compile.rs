@@ -102,7 +102,8 @@ pub(super) fn compile(
     reporter: &dyn Reporter,
 ) -> Result<Vec<u8>> {
     let directory = krate.target_directory.join(product.directory);
-    let _lock = Lock::told(&directory.join("libraries"), reporter)?;
+    // Others have it for as long as cargo runs, so nobody is told.
+    let _lock = Lock::beside(&directory.join("libraries"))?;
     let mut encoded =
         vec!["--sysroot".to_owned(), sysroot(rustflags, reporter)?.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);

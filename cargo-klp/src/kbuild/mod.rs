@@ -10,6 +10,7 @@ mod flags;
 mod frames;
 mod glue_header;
 mod hook;
+mod jobs;
 mod linked;
 pub mod make;
 mod names;
@@ -33,7 +34,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::host::cache::Lock;
-use crate::host::report::Reporter;
+use crate::host::report::{Reporter, Together};
 use crate::host::tools::find_program;
 use crate::kernel::{TESTED, Target};
 use crate::patch::inspect;
@@ -61,11 +62,17 @@ pub struct Built {
     pub manifest: Manifest,
 }
 
-/// Builds the chosen patches for a kernel.
+/// Builds the chosen patches for a kernel, at most `jobs` at the same time. What is reported on one of several patches
+/// is reported together, when it is built.
 ///
 /// For the `cargo klp` program only: Kbuild calls the running program back for the Rust half. Other
 /// programs run `cargo klp build --message-format json`.
-pub(crate) fn build(packages: &PackageQuery, target: &Target, reporter: &dyn Reporter) -> Result<Vec<Built>> {
+pub(crate) fn build(
+    packages: &PackageQuery,
+    target: &Target,
+    jobs: usize,
+    reporter: &dyn Reporter,
+) -> Result<Vec<Built>> {
     let kernel = &target.kernel;
     for (program, package) in [("make", "make"), ("ld", "binutils"), ("gcc", "gcc")] {
         if find_program(program).is_none() {
@@ -82,10 +89,11 @@ pub(crate) fn build(packages: &PackageQuery, target: &Target, reporter: &dyn Rep
     let metadata = metadata(packages.manifest_path.as_deref())?;
     // Also made where Kbuild needs it; here, what is missing for it is an error of its own.
     sysroot::sysroot(&flags::rustflags(kernel)?, reporter)?;
-    select_packages(&metadata, packages)?
-        .into_iter()
-        .map(|package| build_one(&metadata, package, target, reporter))
-        .collect()
+    let packages = select_packages(&metadata, packages)?;
+    if packages.len() == 1 || jobs == 1 {
+        return packages.into_iter().map(|package| build_one(&metadata, package, target, reporter)).collect();
+    }
+    jobs::run(&packages, jobs, |package| build_one(&metadata, package, target, &Together::new(reporter)))
 }
 
 fn build_one(

@@ -10,6 +10,7 @@ mod machine;
 mod modules;
 mod package;
 mod record;
+mod several;
 mod source;
 mod symbols;
 mod verify;

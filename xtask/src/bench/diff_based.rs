@@ -13,6 +13,7 @@ use cargo_klp::commands::doctor::Requirement;
 use cargo_klp::commands::ui::{self, Terminal};
 use cargo_klp::error::{Error, Result};
 use cargo_klp::host::debian::Apt;
+use cargo_klp::host::processors;
 use cargo_klp::host::tools::{not_started, run_tool};
 
 use super::build::empty_cache;
@@ -159,7 +160,7 @@ impl Tree {
 
     fn build(&self) -> Result<()> {
         let _spinner = ui::spinner("Building", "the kernel to patch");
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let processors = processors();
         run_tool(self.make("vmlinux").arg("modules").arg(format!("--jobs={processors}")))?;
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::Symbol;
 use super::module::{self, Module};
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
-use crate::host::{cache, sorted};
+use crate::host::{cache, processors, sorted};
 use crate::kernel::Kernel;
 
 /// A line for each name, sorted: the name, and the modules that have it.
@@ -73,7 +73,7 @@ fn names(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..processors() {
             scope.spawn(read);
         }
     });

@@ -1,0 +1,44 @@
+//! Several patches of a workspace, at the same time.
+
+use std::fs;
+use std::path::Path;
+
+use super::{LIVEPATCH, build, name_of_this_test, target_directory};
+
+/// The modules are named in the order of the arguments, and what is said of one patch stands together.
+#[test]
+fn patches_are_built_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../klp-runtime");
+    let names = ["b", "a", "c"].map(|end| format!("{}_{end}", name_of_this_test()));
+    for name in &names {
+        fs::create_dir_all(root.join(name).join("src")).unwrap();
+        let source = format!("{LIVEPATCH}fn first_of_{name}() {{}}\nfn second_of_{name}() {{}}\n");
+        fs::write(root.join(name).join("src/lib.rs"), source).unwrap();
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nedition = \"2024\"\n[dependencies]\nklp-runtime = {{ path = {runtime:?} }}\n"
+        );
+        fs::write(root.join(name).join("Cargo.toml"), manifest).unwrap();
+    }
+    fs::write(root.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\n").unwrap();
+
+    let arguments = names.iter().flat_map(|name| ["--package", name]);
+    let arguments: Vec<&str> = ["--kernel", "6.12", "--jobs", "3"].into_iter().chain(arguments).collect();
+    let output = build(root, &arguments).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let modules = String::from_utf8(output.stdout).unwrap();
+    let modules: Vec<&Path> = modules.lines().map(Path::new).collect();
+    assert_eq!(modules.len(), names.len());
+    for (module, name) in modules.iter().zip(&names) {
+        assert!(module.starts_with(target_directory()) && module.ends_with(format!("{name}/{name}.ko")));
+        assert!(module.exists());
+    }
+    // rustc's warnings, two of each patch.
+    let of = |line: &str| names.iter().position(|name| line.contains(&format!("_of_{name}` is never used")));
+    let warned: Vec<usize> = said.lines().filter_map(of).collect();
+    assert_eq!(warned.len(), 2 * names.len(), "{said}");
+    assert!(warned.chunks(2).all(|of_one| of_one[0] == of_one[1]), "{said}");
+    assert!(!said.contains("Waiting"), "{said}");
+}
