@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cargo_klp::error::{Error, Result};
+use cargo_klp::host::cache::Lock;
 
 use crate::host::{entries, write_if_changed};
 use crate::place::{Change, Part, Place};
@@ -68,11 +69,25 @@ fn root() -> PathBuf {
 /// What the copy is made of, as members of a workspace: the crates that patches are built of, and the patches.
 const MEMBERS: &str = r#"members = ["klp-*", "tests/patches/*"]"#;
 
-/// Makes the copy; its directory. There is one: the next alteration takes the place of this one, and only what
-/// depends on either is built again.
-pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
+/// The copy, which no other process alters while this value is there.
+pub(crate) struct Copy {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl Copy {
+    /// Its directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Makes the copy. There is one: the next alteration takes the place of this one, and only what depends on either
+/// is built again.
+pub(crate) fn copy(alteration: &Alteration) -> Result<Copy> {
     let (root, texts) = (root(), alteration.texts()?);
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("altered");
+    let lock = Lock::beside(&to)?;
     let altered: Vec<PathBuf> = texts.keys().map(|file| to.join(file)).collect();
     let is_crate =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"klp-"));
@@ -94,7 +109,7 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<PathBuf> {
     for (file, text) in texts {
         write_if_changed(&to.join(file), text.as_bytes())?;
     }
-    Ok(to)
+    Ok(Copy { path: to, _lock: lock })
 }
 
 /// Makes one directory have what another has, but for what becomes one of the files `altered`.

@@ -1,5 +1,10 @@
 //! The half that runs on the host: builds, boots, and starts the other half.
+//!
+//! Several kernels are tested at once, each by a process of its own: a guest under emulation keeps one processor
+//! busy, and so does most of a build.
 
+use std::ffi::OsString;
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -26,31 +31,70 @@ const BOOTS: &str = "KLP_TEST_BOOTS";
 /// The variable that says that faults are to be planted in the engine, and which, if not all.
 const MUTANTS: &str = "KLP_TEST_MUTANTS";
 
+/// The variable that names the kernels.
+const KERNELS: &str = "KLP_TEST_KERNELS";
+
 pub(crate) fn main(arguments: &Arguments) -> ExitCode {
+    let kernels = std::env::var(KERNELS).unwrap_or_else(|_| "6.12,6.1".into());
+    let result = match kernels.split_once(',') {
+        None => main_on(&kernels, arguments),
+        Some(_) => at_once(kernels.split(',')),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            if let Error::Guest { log, .. } = &error {
+                eprintln!("the kernel log of {kernels}:\n{log}");
+            }
+            ui::failure(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// What the variables ask for, on one kernel; whether all went well.
+fn main_on(series: &str, arguments: &Arguments) -> Result<bool> {
+    if let Ok(pattern) = std::env::var(MUTANTS) {
+        return mutants::main(series, &pattern);
+    }
     let boots = match std::env::var(BOOTS) {
         Ok(names) => names.split(',').map(Boot::named).collect(),
         Err(_) => Boot::ORDINARY.to_vec(),
     };
-    let kernels = std::env::var("KLP_TEST_KERNELS").unwrap_or_else(|_| "6.12,6.1".into());
-    let mut code = ExitCode::SUCCESS;
-    for series in kernels.split(',') {
-        let result = match std::env::var(MUTANTS) {
-            Ok(pattern) => mutants::main(series, &pattern),
-            Err(_) => test_on(series, &boots, arguments),
-        };
-        match result {
-            Ok(0) => {}
-            Ok(_) => code = ExitCode::FAILURE,
-            Err(error) => {
-                if let Error::Guest { log, .. } = &error {
-                    eprintln!("the kernel log of {series}:\n{log}");
-                }
-                ui::failure(&error);
-                return ExitCode::from(error.exit_code());
+    test_on(series, &boots, arguments)
+}
+
+/// Runs this program for each kernel, all at the same time; whether all of them succeeded. The output of the first
+/// one is shown as it comes, that of each other one when those before it have ended.
+fn at_once<'a>(kernels: impl Iterator<Item = &'a str>) -> Result<bool> {
+    let mut runs = Vec::new();
+    for (number, series) in kernels.enumerate() {
+        let mut command = Command::new(this_program()?);
+        command.args(std::env::args_os().skip(1)).env(KERNELS, series);
+        let mut output = None;
+        if number > 0 {
+            let file = tempfile::tempfile().map_err(Error::io("create", std::env::temp_dir()))?;
+            for stream in [Command::stdout, Command::stderr] {
+                stream(&mut command, file.try_clone().map_err(Error::io("open", "the output"))?);
             }
+            output = Some(file);
+        }
+        runs.push((command.spawn().map_err(Error::io("run", "this program"))?, output));
+    }
+    let mut passed = true;
+    for (mut process, output) in runs {
+        passed &= process.wait().map_err(Error::io("run", "this program"))?.success();
+        if let Some(mut output) = output {
+            output.rewind().map_err(Error::io("read", "the output"))?;
+            io::copy(&mut output, &mut io::stdout()).map_err(Error::io("read", "the output"))?;
         }
     }
-    code
+    Ok(passed)
+}
+
+fn this_program() -> Result<OsString> {
+    std::env::current_exe().map(PathBuf::into_os_string).map_err(Error::io("find", "this program"))
 }
 
 /// Whether the arguments choose a test.
@@ -59,44 +103,46 @@ fn is_chosen(arguments: &Arguments, test: &str) -> bool {
     arguments.filter.as_ref().is_none_or(fits) && !arguments.skip.iter().any(fits)
 }
 
-/// Runs the tests on one kernel; the result is the exit code of the guest's half.
-fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<i32> {
+/// Runs the tests on one kernel; whether all of them passed.
+fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<bool> {
     mutants::check()?;
     let kernel = KernelQuery::Release(series.into()).find(KernelParts::Image)?;
+    ui::status("Testing", &kernel.release);
     let modules = directory(&kernel);
     // Patches need symbols of one of them.
     build_c(&kernel, &modules)?;
-    let few: Option<Vec<_>> = boots.iter().map(|boot| crate::modules_of(*boot)).collect();
-    let is_built = match few {
-        Some(few) => {
-            let few: Vec<_> = few.concat().iter().map(|module| package(module.0)).collect();
-            let mut patches = patches()?;
-            patches.retain(|patch| few.contains(patch));
-            build(&kernel, None, &patches)?.is_some()
-        }
-        None => build_all(&kernel, &modules)?,
-    };
-    if !is_built {
-        return Ok(1);
-    }
-
-    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
-    let mut command = vec![this.into_os_string()];
-    command.extend(std::env::args_os().skip(1));
-    let mut code = 0;
     let has_checkers = kernel.config("CONFIG_KASAN").is_some();
     let is_wanted = |boot: &&Boot| {
         (**boot != Boot::Checkers || has_checkers)
             && crate::tests_of(**boot).iter().any(|test| is_chosen(arguments, test.0))
     };
-    for boot in boots.iter().filter(is_wanted) {
-        let outcome = vm(&kernel, *boot, &modules).timeout(LIMIT).run(&command)?;
+    let boots: Vec<Boot> = boots.iter().filter(is_wanted).copied().collect();
+    if !build_for(&kernel, &boots, &modules)? {
+        return Ok(false);
+    }
+
+    let mut command = vec![this_program()?];
+    command.extend(std::env::args_os().skip(1));
+    let mut passed = true;
+    for boot in boots {
+        let outcome = vm(&kernel, boot, &modules).timeout(LIMIT).run(&command)?;
         if outcome.code != 0 {
             eprintln!("the kernel log of {}:\n{}", kernel.release, outcome.kernel_log);
-            code = outcome.code;
+            passed = false;
         }
     }
-    Ok(code)
+    Ok(passed)
+}
+
+/// Builds the patches that these boots need; whether that went well.
+fn build_for(kernel: &Kernel, boots: &[Boot], modules: &Path) -> Result<bool> {
+    let Some(few) = boots.iter().map(|boot| crate::modules_of(*boot)).collect::<Option<Vec<_>>>() else {
+        return build_all(kernel, modules);
+    };
+    let few: Vec<_> = few.concat().iter().map(|module| package(module.0)).collect();
+    let mut patches = patches()?;
+    patches.retain(|patch| few.contains(patch));
+    Ok(patches.is_empty() || build(kernel, None, &patches)?.is_some())
 }
 
 /// Builds all patches, and those that are wrong on purpose; whether that went well.
@@ -130,13 +176,15 @@ fn directory(kernel: &Kernel) -> PathBuf {
     target.join("klp").join(&kernel.release)
 }
 
+/// The command, built with these tests: nothing builds it anew while they run.
+const CARGO_KLP: &str = env!("CARGO_BIN_EXE_cargo-klp-of-tests");
+
 /// Builds patches with the command, as a user does; the result is the directory that they are in,
 /// none if the command failed and has said why. `altered` is the copy of the repository to take them from.
 pub(crate) fn build(kernel: &Kernel, altered: Option<&Path>, packages: &[String]) -> Result<Option<PathBuf>> {
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = Command::new(CARGO_KLP);
     command
-        .args(["run", "--quiet", "--package", "cargo-klp", "--", "klp", "build", "--kernel", &kernel.release])
-        .args(["--message-format", "json"])
+        .args(["build", "--kernel", &kernel.release, "--message-format", "json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit());
     // Patches need symbols of one; of the other they have types and functions that it lacks.
@@ -149,7 +197,7 @@ pub(crate) fn build(kernel: &Kernel, altered: Option<&Path>, packages: &[String]
     for package in packages {
         command.args(["--package", package]);
     }
-    let output = command.output().map_err(Error::io("run", "cargo"))?;
+    let output = command.output().map_err(Error::io("run", "cargo-klp"))?;
     if !output.status.success() {
         return Ok(None);
     }
@@ -257,19 +305,16 @@ fn with_kbuild(modules: &Path, module: &str, planted: &[(&str, &str)]) -> Result
 
 /// Builds a patch of the tests in a directory that has a Kbuild, with plain make.
 fn make_patch(kernel: &Kernel, directory: &Path, patch: &str, variables: &[&str]) -> Result<()> {
-    // Under its own name: cargo builds the command anew where it sees the repository under another.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let root = root.canonicalize().map_err(Error::io("find", &root))?;
-    let (root, cargo) = (root.display(), env!("CARGO"));
+    // Under its own name: cargo compiles all anew where it sees the repository under another.
+    let krate = Path::new(env!("CARGO_MANIFEST_DIR")).join("../patches").join(patch);
+    let krate = krate.canonicalize().map_err(Error::io("find", &krate))?;
     run_tool(
         Command::new("make")
             .arg("-C")
             .arg(&kernel.kdir)
             .arg(format!("M={}", directory.display()))
-            .arg(format!("KLP_CRATE={root}/tests/patches/{patch}"))
-            .arg(format!(
-                "CARGO_KLP={cargo} run --quiet --manifest-path {root}/Cargo.toml -p cargo-klp -- klp"
-            ))
+            .arg(format!("KLP_CRATE={}", krate.display()))
+            .arg(format!("CARGO_KLP={CARGO_KLP} klp"))
             .args(variables)
             .arg("modules")
             .env_remove("MAKEFLAGS"),
@@ -283,7 +328,7 @@ const LATER_ABI: [&str; 3] = ["other_abi", "later_b1_replaces", "later_b2_replac
 /// Builds them; whether that went well.
 fn build_later_abi(kernel: &Kernel, modules: &Path) -> Result<bool> {
     let copy = altered::copy(&altered::LATER_ABI)?;
-    let Some(built) = build(kernel, Some(&copy), &LATER_ABI.map(package))? else { return Ok(false) };
+    let Some(built) = build(kernel, Some(copy.path()), &LATER_ABI.map(package))? else { return Ok(false) };
     for patch in LATER_ABI {
         copy_module(&built.join(format!("klp_test_{patch}")), modules)?;
     }
