@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use cargo_klp::commands::doctor::{self, Requirement};
@@ -63,15 +64,24 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 
 /// Runs all scripts on these kernels, with the modules in C first if `baseline`; whether all tests
 /// passed with our modules.
+///
+/// The kernels run at the same time: the scripts wait a lot. The results of each are printed together.
 pub(crate) fn run_on(kernels: &[String], baseline: bool) -> Result<bool> {
-    let mut passed = true;
-    for wanted in kernels {
-        let wanted = KernelQuery::Release(wanted.clone());
-        passed &= run(&wanted.find(KernelParts::Image)?, baseline)?;
-    }
-    Ok(passed)
+    let kernels = kernels
+        .iter()
+        .map(|wanted| KernelQuery::Release(wanted.clone()).find(KernelParts::Image))
+        .collect::<Result<Vec<_>>>()?;
+    thread::scope(|scope| {
+        let runs: Vec<_> = kernels.iter().map(|kernel| scope.spawn(|| run(kernel, baseline))).collect();
+        let mut passed = true;
+        for run in runs {
+            passed &= run.join().expect("a run returns its errors")?;
+        }
+        Ok(passed)
+    })
 }
 
+/// Runs all scripts on one kernel and prints the results.
 fn run(kernel: &Kernel, baseline: bool) -> Result<bool> {
     let sources = sources(kernel)?;
     let scripts = sources.join("tools/testing/selftests/livepatch");
@@ -104,7 +114,8 @@ fn run(kernel: &Kernel, baseline: bool) -> Result<bool> {
         .timeout(LIMIT)
         .run_with(&command, Lines::new(Arc::clone(&results)), io::stderr())?;
     let results = results.lock().expect("the reader has ended");
-    let passed = results.report(&kernel.release);
+    let (report, passed) = results.report(&kernel.release);
+    print!("{report}");
     if !passed || outcome.code != 0 {
         eprintln!("\n{}", results.output);
     }
@@ -254,6 +265,8 @@ struct Results {
     /// Whose modules are loaded: `c` or `klp`.
     side: String,
     script: String,
+    /// A line for each test.
+    report: String,
     /// For each test: with whose modules, and whether it passed.
     tests: Vec<(String, bool)>,
     /// Scripts that ended otherwise than with success.
@@ -276,29 +289,30 @@ impl Results {
             && let Some((name, result)) = test.split_once(" ... ")
         {
             let passed = result == "ok";
-            println!("{:3} {}: {name} ... {result}", self.side, self.script);
+            self.report.push_str(&format!("{:3} {}: {name} ... {result}\n", self.side, self.script));
             self.tests.push((self.side.clone(), passed));
         }
     }
 
-    /// Prints the sums; whether all tests ran and passed with our modules.
-    fn report(&self, release: &str) -> bool {
+    /// The results and their sums, and whether all tests ran and passed with our modules.
+    fn report(&self, release: &str) -> (String, bool) {
+        let mut report = self.report.clone();
         for failed in &self.failed {
-            println!("{failed}");
+            report.push_str(&format!("{failed}\n"));
         }
         for (side, language) in [("c", "C"), ("klp", "Rust")] {
             let of_side = || self.tests.iter().filter(|test| test.0 == side);
             let passed = of_side().filter(|test| test.1).count();
             if of_side().next().is_some() {
-                println!(
-                    "{release}, modules in {language}: {passed} passed, {} failed",
-                    self.expected.saturating_sub(passed)
-                );
+                let failed = self.expected.saturating_sub(passed);
+                report.push_str(&format!(
+                    "{release}, modules in {language}: {passed} passed, {failed} failed\n"
+                ));
             }
         }
         let passed = self.tests.iter().filter(|test| **test == ("klp".to_owned(), true)).count();
         let failed = self.failed.iter().any(|failed| failed.contains(" with klp modules"));
-        self.expected > 0 && passed == self.expected && !failed
+        (report, self.expected > 0 && passed == self.expected && !failed)
     }
 }
 
@@ -345,15 +359,15 @@ mod tests {
     #[test]
     fn all_must_pass_with_our_modules() {
         let klp = "@start klp test-a.sh\nTEST: one ... ok\nTEST: two ... ok\n@end 0\n";
-        assert!(results(klp).report("r"));
-        assert!(results(&format!("{C}{klp}")).report("r"));
-        assert!(!results(&klp.replace("two ... ok", "two ... not ok")).report("r"));
-        assert!(!results(&klp.replace("@end 0", "@end 1")).report("r"));
+        assert!(results(klp).report("r").1);
+        assert!(results(&format!("{C}{klp}")).report("r").1);
+        assert!(!results(&klp.replace("two ... ok", "two ... not ok")).report("r").1);
+        assert!(!results(&klp.replace("@end 0", "@end 1")).report("r").1);
     }
 
     #[test]
     fn a_test_that_did_not_run_has_not_passed() {
-        assert!(!results(C).report("r"));
-        assert!(!results("@start klp test-a.sh\nTEST: one ... ok\n@end 0\n").report("r"));
+        assert!(!results(C).report("r").1);
+        assert!(!results("@start klp test-a.sh\nTEST: one ... ok\n@end 0\n").report("r").1);
     }
 }
