@@ -1,6 +1,6 @@
 //! Methods that become callbacks: of states and of objects.
 
-use syn::{FnArg, ImplItemFn, Safety, Signature, Type};
+use syn::{FnArg, ImplItemFn, ImplItemMacro, Safety, Signature, Type};
 
 use quote::quote;
 
@@ -25,6 +25,13 @@ pub(crate) struct Owner {
     pub(crate) what: &'static str,
     /// Those that it may have, in the order of its table's entry.
     pub(crate) callbacks: &'static [Callback],
+}
+
+/// Refuses a macro in the block: the attribute comes before it is expanded, so what it gives would be in no table.
+pub(crate) fn refuse_macro(diagnostics: &mut Diagnostics, call: &ImplItemMacro) {
+    let message = "the callbacks that a macro gives here would never be called: write them out, or let a macro write \
+                   the whole block with its attribute";
+    diagnostics.error(&call.mac, message);
 }
 
 impl Owner {

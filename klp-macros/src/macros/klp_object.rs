@@ -9,7 +9,7 @@ use syn::spanned::Spanned;
 use syn::{ImplItem, ItemImpl};
 
 use crate::args::{self, Arguments, Parsed, Text};
-use crate::check::callback::{Callback, Owner};
+use crate::check::callback::{Callback, Owner, refuse_macro};
 use crate::check::name::check_object;
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{self, c_string, cfgs, entry, hidden, unique};
@@ -144,6 +144,10 @@ fn check_items(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -> Vec<&'sta
         ImplItem::Type(ty) => {
             let message = format!("`Object` has no type `{}`: write it outside of the block", ty.ident);
             diagnostics.error(&ty.ident, message);
+            false
+        }
+        ImplItem::Macro(call) => {
+            refuse_macro(diagnostics, call);
             false
         }
         _ => true,

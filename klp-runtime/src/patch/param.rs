@@ -219,24 +219,31 @@ impl fmt::Debug for CharP {
 }
 
 /// What `#[klp_param]` may stand on.
+///
+/// # Safety
+///
+/// It has the layout of a `Type`, or, where `LEN` is not 0, of an `unsigned int` and `LEN` of them, all of which the
+/// kernel may write to.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the type of a module parameter",
     note = "write `static NAME: Param<u32> = Param::new(0);`, or `ParamArray<u32, 16>`"
 )]
-pub trait Parameter: Sync {
+pub unsafe trait Parameter: Sync {
     /// The type of its values.
     type Type: ParamType;
     /// The most values of an array; 0 for a single value.
     const LEN: usize;
 }
 
-impl<T: ParamType> Parameter for Param<T> {
+// SAFETY: A transparent cell of one value.
+unsafe impl<T: ParamType> Parameter for Param<T> {
     type Type = T;
     const LEN: usize = 0;
 }
 
-impl<T: ParamType, const N: usize> Parameter for ParamArray<T, N> {
+// SAFETY: Cells of the length and of the values, as C has them.
+unsafe impl<T: ParamType, const N: usize> Parameter for ParamArray<T, N> {
     type Type = T;
     const LEN: usize = N;
 }

@@ -95,13 +95,17 @@ pub trait State: DeclaredState {
 
 /// What [`#[klp_state]`](macro@crate::klp_state) says of a state; apart from [`State`], so that an `impl State`
 /// without the attribute is an error that says so.
+///
+/// # Safety
+///
+/// The slot is that of this type's entry in the table, which the engine fills with data of [`State::Data`].
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`#[klp_state]` is missing above `impl State for {Self}`",
     label = "a state without an id",
     note = "write `#[klp_state(id = …, version = …)]` above the `impl`"
 )]
-pub trait DeclaredState: Sized + 'static {
+pub unsafe trait DeclaredState: Sized + 'static {
     const __ID: u64;
     const __VERSION: u32;
     const __NAME: &'static CStr;

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::{ImplItem, ImplItemFn, ItemImpl, Type};
 
 use super::migration::MIGRATE;
-use crate::check::callback::{Callback, Owner, is_unit};
+use crate::check::callback::{Callback, Owner, is_unit, refuse_macro};
 use crate::diagnostics::{Diagnostics, Reported};
 
 /// In the order of `StateEntry`.
@@ -91,6 +91,10 @@ pub(super) fn check_items(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -
                 |(_, message)| (*message).to_owned(),
             );
             diagnostics.error(&constant.ident, message);
+            false
+        }
+        ImplItem::Macro(call) => {
+            refuse_macro(diagnostics, call);
             false
         }
         _ => true,

@@ -210,7 +210,8 @@ fn declaration(block: &ItemImpl, parsed: Option<&Parsed<Args>>) -> TokenStream {
     let (generics, _, clause) = block.generics.split_for_impl();
     quote! {
         #(#cfgs)*
-        impl #generics ::klp_runtime::__private::DeclaredState for #ty #clause {
+        // SAFETY: The entry of this type has the slot, and no other has it.
+        unsafe impl #generics ::klp_runtime::__private::DeclaredState for #ty #clause {
             const __ID: u64 = #id;
             const __VERSION: u32 = #version;
             const __NAME: &'static ::core::ffi::CStr = #name;

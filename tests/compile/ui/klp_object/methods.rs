@@ -29,6 +29,12 @@ impl Object for Signature {
     }
 }
 
+macro_rules! callbacks {
+    () => {
+        fn post_unpatch(_: &ObjectContext<'_>) {}
+    };
+}
+
 struct Members;
 
 #[klp_object(name = "nf_log")]
@@ -36,6 +42,7 @@ impl Object for Members {
     const NAME: Option<&'static CStr> = None;
     const OTHER: u32 = 1;
     type Data = u32;
+    callbacks!();
 }
 
 fn main() {}

@@ -8,6 +8,12 @@ livepatch! {
     description: "A test",
 }
 
+macro_rules! callbacks {
+    () => {
+        fn post_unpatch(_: &StateContext<'_>, _: &()) {}
+    };
+}
+
 struct S;
 
 #[klp_state(id = 1, version = 1)]
@@ -23,6 +29,8 @@ impl State for S {
     fn with_data() {}
 
     fn helper() {}
+
+    callbacks!();
 }
 
 struct NoData;
