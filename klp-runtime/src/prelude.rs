@@ -14,7 +14,7 @@ pub use crate::module::selection::PatchSelection;
 pub use crate::native::NativeState;
 pub use crate::object::{ModuleState, Object, ObjectContext};
 pub use crate::param::{CharP, HexInt, InvBool, Param, ParamArray};
-pub use crate::shadow::Shadow;
+pub use crate::shadow::{Shadow, ShadowRef};
 pub use crate::state::{State, StateContext};
 pub use crate::types::{device, file, inode, module, net_device, seq_file, sk_buff, task_struct};
 pub use crate::{opaque, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn};

@@ -3,7 +3,10 @@
 pub mod raw;
 
 use core::ffi::{CStr, c_void};
+use core::fmt;
+use core::marker::PhantomData;
 use core::mem::needs_drop;
+use core::ops::Deref;
 use core::ptr::{self, NonNull};
 
 use crate::abi::{DataLayout, DataSlot, FIRST_RESERVED_ID, SHADOW_SLEEPABLE, ShadowEntry, SleepableBox};
@@ -61,9 +64,9 @@ pub unsafe trait Shadow: KlpData {
     /// reference is to memory that [`free`](Self::free) and
     /// [`free_all`](Self::free_all) would invalidate, which is why these are unsafe.
     #[inline]
-    fn get(obj: &Self::Of) -> Option<&Self> {
-        // SAFETY: The object is borrowed for as long as the variable is.
-        unsafe { Self::get_at(obj) }
+    fn get(obj: &Self::Of) -> Option<ShadowRef<'_, Self>> {
+        // SAFETY: The object is borrowed for as long as the variable is, and the reference stays in this call.
+        unsafe { Self::get_at(obj) }.map(ShadowRef::new)
     }
 
     /// Adds a shadow variable to `obj`, made by `init`.
@@ -76,9 +79,9 @@ pub unsafe trait Shadow: KlpData {
     /// `EEXIST` if `obj` has one already, also where another task was faster; `ENODEV` where the patch does not
     /// provide the live state ([S18](crate::lifecycle#s18)); `ENOMEM`; or the error that `init` returned.
     /// After an error `obj` has no new shadow variable.
-    fn alloc(obj: &Self::Of, gfp: Gfp, init: impl FnOnce() -> Result<Self>) -> Result<&Self> {
-        // SAFETY: The object is borrowed for as long as the variable is.
-        unsafe { Self::alloc_at(obj, gfp, init) }
+    fn alloc(obj: &Self::Of, gfp: Gfp, init: impl FnOnce() -> Result<Self>) -> Result<ShadowRef<'_, Self>> {
+        // SAFETY: The object is borrowed for as long as the variable is, and the reference stays in this call.
+        unsafe { Self::alloc_at(obj, gfp, init) }.map(ShadowRef::new)
     }
 
     /// The shadow variable of `obj`; where it has none, one made by `init` is added.
@@ -90,9 +93,13 @@ pub unsafe trait Shadow: KlpData {
     ///
     /// `ENODEV` where the patch does not provide the live state ([S18](crate::lifecycle#s18)); `ENOMEM`; or the
     /// error that `init` returned.
-    fn get_or_alloc(obj: &Self::Of, gfp: Gfp, init: impl FnOnce() -> Result<Self>) -> Result<&Self> {
-        // SAFETY: The object is borrowed for as long as the variable is.
-        unsafe { Self::get_or_alloc_at(obj, gfp, init) }
+    fn get_or_alloc(
+        obj: &Self::Of,
+        gfp: Gfp,
+        init: impl FnOnce() -> Result<Self>,
+    ) -> Result<ShadowRef<'_, Self>> {
+        // SAFETY: The object is borrowed for as long as the variable is, and the reference stays in this call.
+        unsafe { Self::get_or_alloc_at(obj, gfp, init) }.map(ShadowRef::new)
     }
 
     /// [`get`](Self::get) for an object that others may write to meanwhile, so that there can be no reference to
@@ -197,6 +204,46 @@ pub unsafe trait Shadow: KlpData {
     unsafe fn free_all() {
         // SAFETY: The entry describes the variables that the store has under this id.
         unsafe { free_all(&ShadowEntry::of::<Self>()) }
+    }
+}
+
+/// A shadow variable as the patch's code uses it, while the call lasts in which it was asked for.
+///
+/// The variable goes with its state, once no call of the patch's code runs. So the reference stays in its call: it is
+/// not `Send`, and no `static` can keep it, whatever the lifetime of the object.
+#[repr(transparent)]
+pub struct ShadowRef<'a, T> {
+    variable: &'a T,
+    stays_in_its_call: PhantomData<*mut ()>,
+}
+
+impl<'a, T> ShadowRef<'a, T> {
+    #[inline]
+    const fn new(variable: &'a T) -> Self {
+        Self { variable, stays_in_its_call: PhantomData }
+    }
+}
+
+impl<T> Clone for ShadowRef<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for ShadowRef<'_, T> {}
+
+impl<T> Deref for ShadowRef<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.variable
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for ShadowRef<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.variable.fmt(f)
     }
 }
 
