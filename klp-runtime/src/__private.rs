@@ -39,6 +39,16 @@ pub trait ParameterDeclaredTwice<const KEY: u64> {}
 /// Implemented for the patch once for each object, symbol and position that is redirected.
 pub trait FunctionRedirectedTwice<const KEY: u64> {}
 
+/// `#[shadow(…, unsafe(object = …))]`: the module whose objects have the variable.
+///
+/// # Safety
+///
+/// No object with the variable is used any more once the module is gone.
+#[must_use]
+pub const unsafe fn objects_of(module: &'static core::ffi::CStr) -> Option<&'static core::ffi::CStr> {
+    Some(module)
+}
+
 /// The key of [`ObjectDeclaredTwice`] and [`ParameterDeclaredTwice`].
 #[must_use]
 pub const fn name_key(name: &str) -> u64 {

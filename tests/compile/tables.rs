@@ -179,7 +179,8 @@ struct NewPid {
 }
 
 /// One with a state of its own.
-#[shadow(id = BASE, version = 5, of = file, sleepable, object = "nf_tables", name = "of a file")]
+// There are no objects.
+#[shadow(id = BASE, version = 5, of = file, sleepable, unsafe(object = "nf_tables"), name = "of a file")]
 #[repr(C)]
 struct OfFile {
     dropped: AtomicI32,

@@ -3,14 +3,14 @@
 use darling::FromMeta;
 use klp_format::manifest::{self, Line};
 use klp_format::{Table, VMLINUX};
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput};
 
 use super::klp_data::check_generics;
-use crate::args::{self, Arguments, Flag, Number, Parsed, Text, TypeName};
+use crate::args::{self, Arguments, Flag, Nested, Number, Parsed, Text, TypeName};
 use crate::check::id::{check_id, id_assertions};
 use crate::check::name::check_name;
 use crate::check::name::check_object;
@@ -27,6 +27,8 @@ struct Args {
     name: Option<Text>,
     object: Option<Text>,
     sleepable: Option<Flag>,
+    #[darling(rename = "unsafe")]
+    promise: Option<Nested>,
 }
 
 impl Arguments for Args {
@@ -36,9 +38,23 @@ impl Arguments for Args {
         ("id", "id = 1"),
         ("version", "version = 1"),
         ("name", "name = \"…\""),
-        ("object", "object = \"nf_tables\""),
+        ("object", PROMISE),
         ("sleepable", "sleepable"),
+        ("unsafe", PROMISE),
     ];
+}
+
+/// How the module of the objects is written.
+const PROMISE: &str = "unsafe(object = \"nf_tables\")";
+
+/// What stands in `unsafe(…)`.
+#[derive(FromMeta)]
+struct Promise {
+    object: Option<Text>,
+}
+
+impl Arguments for Promise {
+    const KEYS: &'static [(&'static str, &'static str)] = &[("object", "object = \"nf_tables\"")];
 }
 
 /// What a shadow variable lives as long as.
@@ -57,8 +73,8 @@ struct Variable<'a> {
     name: String,
     /// What the user wrote for the name.
     named: TokenStream,
-    /// The module whose objects it hangs on, if it goes with them.
-    object: Option<String>,
+    /// The module whose objects it hangs on, if it goes with them, and where that was promised.
+    object: Option<(String, Span)>,
     sleepable: bool,
 }
 
@@ -133,9 +149,7 @@ fn check<'a>(
         // What was reported ends the check below, with all else.
         let _ = check_name(diagnostics, &name.value(), name);
     }
-    if let Some(object) = &args.object {
-        check_object(diagnostics, object);
-    }
+    let object = check_promise(diagnostics, args);
 
     let input = input.as_ref().map_err(|reported| *reported)?;
     let struct_name = &input.ident;
@@ -152,8 +166,26 @@ fn check<'a>(
         return Err(diagnostics.error_at(parsed.place(), "`of` is missing"));
     };
     // Objects of the kernel itself stay as long as it does.
-    let object = args.object.as_ref().map(Text::value).filter(|object| object != VMLINUX);
+    let object = object.filter(|(object, _)| object != VMLINUX);
     Ok(Variable { input, of, owner: owner?, name, named, object, sleepable: args.sleepable.is_some() })
+}
+
+/// The module in `unsafe(object = …)`, and where that stands.
+fn check_promise(diagnostics: &mut Diagnostics, args: &Args) -> Option<(String, Span)> {
+    if let Some(object) = &args.object {
+        let message = format!(
+            "nothing checks that all the objects are those of the module, and where one is not, its variable is freed \
+             under its users: this needs your promise, write `unsafe(object = {:?})`",
+            object.value()
+        );
+        diagnostics.error(object, message);
+    }
+    let list = args.promise.as_ref()?;
+    let promise = args::nested::<Promise>(diagnostics, list).ok()?;
+    promise.require(diagnostics, "object", "the module of the objects");
+    let object = promise.args.object?;
+    check_object(diagnostics, &object);
+    Some((object.value(), list.span()))
 }
 
 fn check_owner<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> Result<Owner<'a>, Reported> {
@@ -205,9 +237,12 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
     let (name_literal, of_name) = (c_string(name), of.name());
     let of_literal = c_string(&of_name);
     let object_literal = match object {
-        Some(object) => {
+        // With the author's own `unsafe`, so that `forbid(unsafe_code)` sees it. Of a comment before the attribute
+        // clippy thinks that it is about the struct.
+        Some((object, promise)) => {
             let literal = c_string(object);
-            quote!(::core::option::Option::Some(#literal))
+            let call = quote!(::klp_runtime::__private::objects_of(#literal));
+            quote_spanned!(*promise=> unsafe { #call })
         }
         None => quote!(::core::option::Option::None),
     };
@@ -242,6 +277,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
                 const STATE: u64 = #state;
                 const NAME: &'static ::core::ffi::CStr = #name_literal;
                 const OF: &'static ::core::ffi::CStr = #of_literal;
+                #[allow(clippy::undocumented_unsafe_blocks)]
                 const OBJECT: ::core::option::Option<&'static ::core::ffi::CStr> = #object_literal;
                 const SLEEPABLE: bool = #sleepable;
                 const __SLOT: *const ::klp_runtime::__private::DataSlot = #slot;
@@ -257,7 +293,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
         name: name.clone(),
         of: of_name,
         sleepable: *sleepable,
-        object: object.clone(),
+        object: object.as_ref().map(|(object, _)| object.clone()),
         place: source_location(of),
     };
     let manifest = emit::manifest(&cfgs, Line::Shadow(line));

@@ -13,20 +13,32 @@ struct S;
 #[klp_state(id = 1, version = 1)]
 impl State for S {}
 
-#[shadow(state = S, of = file, object = "")]
+#[shadow(state = S, of = file, unsafe(object = ""))]
 #[repr(C)]
 struct Empty {}
 
-#[shadow(state = S, of = file, object = "nf-tables")]
+#[shadow(state = S, of = file, unsafe(object = "nf-tables"))]
 #[repr(C)]
 struct Dash {}
 
-#[shadow(state = S, of = file, object = "kernel/net/netfilter/nf_tables.ko.xz")]
+#[shadow(state = S, of = file, unsafe(object = "kernel/net/netfilter/nf_tables.ko.xz"))]
 #[repr(C)]
 struct Path {}
 
-#[shadow(state = S, of = file, object = nf_tables)]
+#[shadow(state = S, of = file, unsafe(object = nf_tables))]
 #[repr(C)]
 struct Ident {}
+
+#[shadow(state = S, of = file, object = "nf_tables")]
+#[repr(C)]
+struct Bare {}
+
+#[shadow(state = S, of = file, unsafe(name = "nf_tables"))]
+#[repr(C)]
+struct Other {}
+
+#[shadow(state = S, of = file, unsafe)]
+#[repr(C)]
+struct Nothing {}
 
 fn main() {}

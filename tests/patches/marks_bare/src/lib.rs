@@ -31,7 +31,8 @@ impl State for Bare {
 }
 
 /// A number.
-#[shadow(state = Bare, of = klp_test_thing, object = "klp_test_target")]
+// The one thing is used nowhere.
+#[shadow(state = Bare, of = klp_test_thing, unsafe(object = "klp_test_target"))]
 #[repr(C)]
 struct BareMark {
     number: u8,

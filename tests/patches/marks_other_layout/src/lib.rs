@@ -13,7 +13,8 @@ opaque! {
 }
 
 /// Named like that of the other patches, which has a number of 32 bits.
-#[shadow(state = Marks, of = klp_test_thing, object = "klp_test_target")]
+// All things are the module's.
+#[shadow(state = Marks, of = klp_test_thing, unsafe(object = "klp_test_target"))]
 #[repr(C)]
 struct Mark {
     looks: core::sync::atomic::AtomicI64,

@@ -77,12 +77,14 @@ counter! {
 }
 counter! {
     /// Goes with the module.
-    #[shadow(state = State3, of = klp_test_thing, object = "klp_test_target")]
+    // All things are the module's.
+    #[shadow(state = State3, of = klp_test_thing, unsafe(object = "klp_test_target"))]
     Mark, "mark", (2, Some(2))
 }
 counter! {
     /// Goes with the module.
-    #[shadow(state = State3, of = klp_test_thing, object = "klp_test_target", sleepable)]
+    // All things are the module's.
+    #[shadow(state = State3, of = klp_test_thing, unsafe(object = "klp_test_target"), sleepable)]
     SleepyMark, "sleepy mark", (3, Some(2))
 }
 counter! {

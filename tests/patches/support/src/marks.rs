@@ -13,7 +13,8 @@ macro_rules! marked_things {
         }
 
         /// How many times a thing was described.
-        #[shadow(state = Marks, of = klp_test_thing, object = "klp_test_target")]
+        // All things are the module's.
+        #[shadow(state = Marks, of = klp_test_thing, unsafe(object = "klp_test_target"))]
         #[repr(C)]
         struct Mark {
             looks: ::core::sync::atomic::AtomicI32,
@@ -26,7 +27,8 @@ macro_rules! marked_things {
         }
 
         /// The same.
-        #[shadow(state = Marks, of = klp_test_thing, object = "klp_test_target", sleepable)]
+        // All things are the module's.
+        #[shadow(state = Marks, of = klp_test_thing, unsafe(object = "klp_test_target"), sleepable)]
         #[repr(C)]
         struct SleepyMark {
             looks: ::core::sync::atomic::AtomicI32,

@@ -47,13 +47,14 @@ mod elsewhere {
     use klp_runtime::prelude::*;
 
     // Another name, another variable.
-    #[shadow(state = super::S, name = "Counter of files", of = file, object = "ext4")]
+    // There are no objects.
+    #[shadow(state = super::S, name = "Counter of files", of = file, unsafe(object = "ext4"))]
     #[repr(C)]
     struct Counter {}
 
     #[repr(C)]
     // As without.
-    #[shadow(state = crate::S, of = super::Device, object = "vmlinux")]
+    #[shadow(state = crate::S, of = super::Device, unsafe(object = "vmlinux"))]
     struct Unit;
 
     pub(crate) fn ids() -> [u64; 2] {
