@@ -2,11 +2,14 @@
 //! test that runs it, and no other's.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use klp_runtime::abi::DataLayout;
-use klp_runtime::error::{EEXIST, EIO};
+use klp_runtime::error::{EEXIST, EIO, ENODEV, ENOENT};
 use klp_runtime::prelude::*;
 use klp_runtime::sim::{Patch, Sim};
+use klp_runtime::sysfs;
+use klp_runtime::work::{DelayedWork, advance};
 
 livepatch! {
     license: "GPL",
@@ -75,6 +78,15 @@ impl Drop for Slow {
         let boxed = KBox::new(self.number, GFP_KERNEL);
         pr_info!("slow {} dropped", *boxed.unwrap());
     }
+}
+
+static REPORT: DelayedWork = DelayedWork::new(|| pr_info!("reports"));
+
+/// Starts what runs on its own.
+fn start() -> (bool, Result) {
+    let directory =
+        sysfs::Directory::new(c"own_patch").and_then(|directory| directory.file(c"empty", |_| Ok(())));
+    (REPORT.schedule(Duration::from_secs(1)), directory.map(sysfs::Directory::keep))
 }
 
 /// An object of the kernel: only its address counts.
@@ -204,6 +216,28 @@ fn what_sleeps_under_the_lock_is_seen() {
     unsafe { Quick::free(object(&memory)) };
     assert!(Quick::alloc(object(&memory), GFP_ATOMIC, nested).is_err());
     assert!(sim.take_faults().iter().any(|fault| fault.starts_with("deadlock: ")));
+    sim.disable(NAME).unwrap();
+    sim.assert_clean();
+}
+
+#[test]
+fn s17_what_its_code_starts_is_stopped_with_it() {
+    let read = || sysfs::read(c"own_patch", c"empty");
+    let sim = Sim::new();
+    sim.insmod(Patch::from(livepatch()).runs_on_its_own()).unwrap();
+    assert_eq!(sim.run(NAME, start), (true, Ok(())));
+    assert_eq!(read(), Ok(String::new()));
+    assert_eq!(advance(Duration::from_secs(1)), 1);
+    assert!(sim.run(NAME, || REPORT.schedule(Duration::ZERO)), "it can be scheduled again");
+    sim.stall();
+    sim.disable(NAME).unwrap();
+    assert_eq!(read(), Ok(String::new()), "some task may run the patch's code still");
+    sim.resume();
+    assert_eq!((advance(Duration::from_secs(1)), read()), (0, Err(ENOENT)));
+    assert_eq!(sim.run(NAME, start), (false, Err(ENODEV)));
+    sim.rmmod(NAME).unwrap();
+    sim.insmod(Patch::from(livepatch()).runs_on_its_own()).unwrap();
+    assert_eq!(sim.run(NAME, start), (true, Ok(())), "a module that is loaded again is another one");
     sim.disable(NAME).unwrap();
     sim.assert_clean();
 }

@@ -12,6 +12,7 @@ use std::vec::Vec;
 
 use super::memory::Memory;
 use super::object::Natives;
+use super::owner::Owners;
 use super::store::Store;
 use super::sysfs::Directories;
 use super::work::Schedule;
@@ -34,6 +35,8 @@ pub(crate) struct Machine {
     pub(crate) modules: RefCell<HashMap<usize, usize>>,
     /// What `klp_get_state` and `klp_get_prev_state` find.
     pub(crate) natives: RefCell<Natives>,
+    /// Whose code runs.
+    pub(crate) owners: Owners,
     /// The work that waits for its time.
     pub(crate) schedule: RefCell<Schedule>,
     /// What is in `/sys/kernel`.
@@ -60,6 +63,7 @@ impl Machine {
             slots: RefCell::default(),
             modules: RefCell::default(),
             natives: RefCell::default(),
+            owners: Owners::default(),
             schedule: RefCell::default(),
             directories: RefCell::default(),
             pending: Cell::new(ptr::null_mut()),
@@ -99,6 +103,14 @@ impl Machine {
             std::eprintln!("{line}");
         }
         self.log.borrow_mut().push(line);
+    }
+
+    /// Ends what runs on its own in a module, which starts nothing any more ([S17](crate::lifecycle#s17)).
+    #[cfg(feature = "sim")]
+    pub(crate) fn stop(&self, owner: super::Owner) {
+        self.owners.stop(owner);
+        self.schedule.borrow_mut().stop(owner);
+        self.directories.borrow_mut().stop(owner);
     }
 
     /// The lines since the last call.

@@ -9,6 +9,7 @@ mod locks;
 mod machine;
 mod memory;
 mod object;
+mod owner;
 mod store;
 mod sysfs;
 mod task;
@@ -28,6 +29,8 @@ pub(crate) use object::HostObject;
 pub(crate) use object::HostState;
 #[cfg(feature = "sim")]
 pub(crate) use object::Natives;
+#[cfg(feature = "sim")]
+pub(crate) use owner::Owner;
 pub(crate) use sysfs::*;
 pub(crate) use task::*;
 pub(crate) use work::{RawWork, advance, klp_glue_jiffies, klp_glue_msecs_to_jiffies};

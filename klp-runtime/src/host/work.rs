@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use super::machine;
+use super::owner::Owner;
 
 /// What is scheduled, by time and by order within a time.
 #[derive(Default)]
@@ -20,16 +21,17 @@ pub(crate) struct Schedule {
 struct Waiting {
     work: *const RawWork,
     function: fn(),
+    owner: Owner,
 }
 
 impl Schedule {
-    fn add(&mut self, work: *const RawWork, function: fn(), msecs: u32) -> bool {
+    fn add(&mut self, work: *const RawWork, function: fn(), msecs: u32, owner: Owner) -> bool {
         if self.waiting.values().any(|waiting| ptr::eq(waiting.work, work)) {
             return false;
         }
         self.scheduled += 1;
         let due = self.now + Duration::from_millis(msecs.into());
-        self.waiting.insert((due, self.scheduled), Waiting { work, function });
+        self.waiting.insert((due, self.scheduled), Waiting { work, function, owner });
         true
     }
 
@@ -39,12 +41,18 @@ impl Schedule {
         self.waiting.len() < before
     }
 
+    /// Removes what a module has scheduled.
+    #[cfg(feature = "sim")]
+    pub(super) fn stop(&mut self, owner: Owner) {
+        self.waiting.retain(|_, waiting| waiting.owner != owner);
+    }
+
     /// The next that is due until then; the time goes on to it, or to the end.
-    fn next(&mut self, end: Duration) -> Option<fn()> {
+    fn next(&mut self, end: Duration) -> Option<Waiting> {
         match self.waiting.first_entry() {
             Some(first) if first.key().0 <= end => {
                 self.now = first.key().0;
-                Some(first.remove().function)
+                Some(first.remove())
             }
             _ => {
                 self.now = end;
@@ -62,8 +70,8 @@ pub(crate) fn advance(time: Duration) -> usize {
     loop {
         // The borrow ends before the function is called, which may schedule more.
         let next = machine.schedule.borrow_mut().next(end);
-        let Some(function) = next else { return calls };
-        function();
+        let Some(Waiting { function, owner, .. }) = next else { return calls };
+        machine.owners.run(owner, function);
         calls += 1;
     }
 }
@@ -92,7 +100,9 @@ impl RawWork {
     }
 
     pub(crate) fn schedule(&'static self, function: fn(), msecs: u32) -> bool {
-        machine().schedule.borrow_mut().add(self, function, msecs)
+        let machine = machine();
+        let owner = machine.owners.running();
+        !machine.owners.is_stopped() && machine.schedule.borrow_mut().add(self, function, msecs, owner)
     }
 
     pub(crate) fn cancel_sync(&'static self) -> bool {

@@ -66,6 +66,16 @@ impl Current {
         self.modules.borrow().get(name).cloned()
     }
 
+    /// Runs code of a patch: what it starts is stopped with the patch ([S17](crate::lifecycle#s17)).
+    ///
+    /// # Panics
+    ///
+    /// If the patch is not loaded.
+    pub(super) fn run<R>(&self, patch: &str, code: impl FnOnce() -> R) -> R {
+        let owner = self.module(patch).expect("the patch is loaded").owner;
+        self.machine.owners.run(owner, code)
+    }
+
     /// The patch and the state whose entry is at an address.
     pub(super) fn state_of(&self, entry: usize) -> Option<(String, State)> {
         self.modules

@@ -66,9 +66,11 @@ impl Livepatch {
         if self.current.module(&name).is_some() {
             return Err(EEXIST);
         }
-        let patch = patch.choose()?;
+        let machine = &self.current.machine;
+        let owner = machine.owners.add();
+        let patch = machine.owners.run(owner, || patch.choose()).inspect_err(|_| machine.stop(owner))?;
         let is_idle = patch.is_idle;
-        let module = Rc::new(Module::load(&self.current.machine, patch));
+        let module = Rc::new(Module::load(machine, patch, owner));
         self.current.modules.borrow_mut().insert(name.clone(), Rc::clone(&module));
         let result = if is_idle { Ok(()) } else { self.enable_patch(&module) };
         self.current.machine.module_put(module.node as usize);

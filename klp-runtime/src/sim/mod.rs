@@ -193,6 +193,17 @@ impl Sim {
         self.write_enabled(name, false)
     }
 
+    /// Runs code of a crate's patch, a function that it redirects for example, as a task does: works that it
+    /// schedules and directories of sysfs that it makes end with the patch ([S17](crate::lifecycle#s17)). What a
+    /// test calls otherwise starts them for good.
+    ///
+    /// # Panics
+    ///
+    /// If the patch is not loaded.
+    pub fn run<R>(&self, patch: &str, code: impl FnOnce() -> R) -> R {
+        self.current.run(patch, code)
+    }
+
     /// From now on some task stays in the code that it runs, so that no transition finishes.
     pub fn stall(&self) {
         self.livepatch().stalled = true;
@@ -266,6 +277,11 @@ impl Sim {
     /// Whether a patch's module is loaded.
     pub fn is_loaded(&self, name: &str) -> bool {
         self.current.module(name).is_some()
+    }
+
+    /// Whether the kernel keeps a patch's module for good, as a transition was forced.
+    pub fn is_forced(&self, name: &str) -> bool {
+        self.current.module(name).is_some_and(|module| module.is_forced())
     }
 
     /// What sysfs shows as `enabled`; none if the kernel does not list the patch.

@@ -13,12 +13,14 @@ use crate::abi::{
     Claim, DataSlot, Migration, PATCH_ALLOW_DOWNGRADE, PatchNode, RESERVED_STATE_ID, Replace, ShadowEntry,
     StateEntry,
 };
-use crate::host::{HostState, Machine};
+use crate::host::{HostState, Machine, Owner};
 
 /// A loaded module.
 pub(super) struct Module {
     pub(super) patch: Patch,
     pub(super) node: *mut PatchNode,
+    /// Its code, as the machine knows it.
+    pub(super) owner: Owner,
     pub(super) objects: Vec<LoadedObject>,
     /// What sysfs shows.
     pub(super) enabled: Cell<bool>,
@@ -37,7 +39,7 @@ pub(super) struct Module {
 
 impl Module {
     /// Loads a module, as `init` finds it, with one reference for `init`.
-    pub(super) fn load(machine: &Machine, patch: Patch) -> Self {
+    pub(super) fn load(machine: &Machine, patch: Patch, owner: Owner) -> Self {
         let mut blocks = Vec::new();
         let mut place = |size: usize| {
             let block = machine.memory.borrow_mut().alloc(size);
@@ -158,6 +160,7 @@ impl Module {
             is_reserved: Cell::new(patch.needs_engine()),
             forced,
             going: Cell::new(false),
+            owner,
             node,
             states,
             shadows,
@@ -231,8 +234,9 @@ impl Module {
     pub(super) fn unload(&self, machine: &Machine) {
         if let Some(exit) = self.patch.exit {
             // SAFETY: As the glue calls it: the patch is not enabled.
-            unsafe { exit() }
+            machine.owners.run(self.owner, || unsafe { exit() });
         }
+        machine.stop(self.owner);
         for slot in &self.slots {
             let held = machine.slots.borrow_mut().remove(slot);
             if held.is_some_and(|data| !data.is_null()) {

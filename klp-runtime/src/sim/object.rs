@@ -158,7 +158,8 @@ impl Livepatch {
         machine.natives.replace(Natives { own: module.native_states(), previous });
         let state = if object.name.is_some() { during as c_int } else { -1 };
         let name = own.name.as_ref().map_or(ptr::null(), |name| name.as_ptr());
-        let result = own.call(callback, &mut HostObject { name, state });
+        let call = || own.call(callback, &mut HostObject { name, state });
+        let result = machine.owners.run(module.owner, call);
         machine.natives.take();
         result
     }

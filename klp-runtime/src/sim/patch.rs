@@ -95,7 +95,8 @@ impl Patch {
         self
     }
 
-    /// Something of the patch runs on its own, whose end is an event ([S17](crate::lifecycle#s17)).
+    /// Something of the patch runs on its own, whose end is an event ([S17](crate::lifecycle#s17)). A crate's
+    /// tables do not tell: say it of those that schedule works or make directories of sysfs.
     #[must_use]
     pub fn runs_on_its_own(mut self) -> Self {
         self.runs_on_its_own = true;

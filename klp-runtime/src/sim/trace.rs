@@ -32,7 +32,7 @@ pub enum Event {
         /// `vmlinux`, or the module's name.
         object: String,
     },
-    /// What runs on its own in a made-up patch was stopped ([S17](crate::lifecycle#s17)).
+    /// What runs on its own in a patch was stopped ([S17](crate::lifecycle#s17)).
     Stopped {
         /// The patch.
         patch: String,
@@ -105,7 +105,9 @@ unsafe extern "C" fn pre_patch(cx: *const RawStateContext, data: *mut c_void) ->
     }
     match state.source {
         // SAFETY: The arguments are handed on.
-        Source::Crate(entry) => entry.pre_patch.map_or(0, |original| unsafe { original(cx, data) }),
+        Source::Crate(entry) => {
+            model.run(&patch, || entry.pre_patch.map_or(0, |original| unsafe { original(cx, data) }))
+        }
         Source::Model(action) => {
             if let Some(Err(error)) = action.map(|action| action(Callback::PrePatch)) {
                 return error.to_errno();
@@ -131,7 +133,9 @@ pub(super) unsafe extern "C" fn migrate(
     }
     match state.source {
         // SAFETY: The arguments are handed on.
-        Source::Crate(entry) => entry.from.migrate.map_or(0, |original| unsafe { original(cx, old, new) }),
+        Source::Crate(entry) => {
+            model.run(&patch, || entry.from.migrate.map_or(0, |original| unsafe { original(cx, old, new) }))
+        }
         Source::Model(action) => {
             model.look_at_data(Callback::Migrate, state.id, old);
             if let Some(Err(error)) = action.map(|action| action(Callback::Migrate)) {
@@ -143,17 +147,15 @@ pub(super) unsafe extern "C" fn migrate(
     }
 }
 
-/// Stops what runs on its own in a made-up patch ([S17](crate::lifecycle#s17)).
+/// Stops what runs on its own in a patch ([S17](crate::lifecycle#s17)).
 pub(super) unsafe extern "C" fn stop(node: *mut PatchNode) {
     let model = current();
-    let name = model
-        .modules
-        .borrow()
-        .values()
-        .find(|loaded| loaded.node == node)
-        .map(|loaded| loaded.patch.name.clone());
-    match name {
-        Some(patch) => model.event(Event::Stopped { patch }),
+    let module = model.modules.borrow().values().find(|loaded| loaded.node == node).cloned();
+    match module {
+        Some(module) => {
+            model.machine.stop(module.owner);
+            model.event(Event::Stopped { patch: module.patch.name.clone() });
+        }
         None => model.machine.fault("a patch was stopped that is not loaded"),
     }
 }
@@ -196,9 +198,9 @@ unsafe fn call(
 ) {
     let model = current();
     // SAFETY: The caller passes the engine's context.
-    let Some((_, state)) = model.enter(unsafe { (*cx).state }, callback) else { return };
+    let Some((patch, state)) = model.enter(unsafe { (*cx).state }, callback) else { return };
     match state.source {
-        Source::Crate(entry) => original(&entry),
+        Source::Crate(entry) => model.run(&patch, || original(&entry)),
         Source::Model(action) => {
             model.look_at_data(callback, state.id, data);
             if let Some(action) = action {
