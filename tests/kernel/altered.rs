@@ -66,8 +66,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What the copy is made of, as members of a workspace: the crates that patches are built of, and the patches.
-const MEMBERS: &str = r#"members = ["klp-*", "tests/patches/*"]"#;
+/// What the copy is made of, as members of a workspace: the crates that patches are built of, the patches, and the
+/// tests of the model.
+const MEMBERS: &str = r#"members = ["klp-*", "tests/patches/*", "tests/model"]"#;
 
 /// The copy, which no other process alters while this value is there.
 pub(crate) struct Copy {
@@ -91,7 +92,8 @@ pub(crate) fn copy(alteration: &Alteration) -> Result<Copy> {
     let altered: Vec<PathBuf> = texts.keys().map(|file| to.join(file)).collect();
     let is_crate =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"klp-"));
-    for directory in entries(&root)?.into_iter().filter(is_crate).chain([root.join("tests/patches")]) {
+    let tests = ["tests/patches", "tests/model"].map(|directory| root.join(directory));
+    for directory in entries(&root)?.into_iter().filter(is_crate).chain(tests) {
         let member = directory.strip_prefix(&root).expect("the directory is in the repository");
         copy_directory(&directory, &to.join(member), &altered)?;
     }

@@ -1,10 +1,13 @@
-//! Whether the comparison of `diff` finds faults of the engine: one at a time is planted in the engine of the
-//! modules, while the model keeps the sound one.
+//! Whether faults of the engine are found. One at a time is planted in a copy of the sources: in the engine of the
+//! model, whose tests run, and in that of the modules, which `diff` holds against the sound model.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use cargo_klp::error::{Error, Result};
-use cargo_klp::kernel::{KernelParts, KernelQuery};
+use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery};
 
 use crate::altered::{self, Alteration};
 use crate::diff::{self, CRATES, DIFFER, SHRINK};
@@ -194,37 +197,92 @@ pub(crate) fn check() -> Result<()> {
     MUTANTS.iter().try_for_each(|mutant| mutant.texts().map(drop))
 }
 
-/// Plants the faults whose text has `pattern`, one after the other, and says of each how it was found;
-/// whether all of them were.
+/// Plants the faults whose text has `pattern`, one after the other, and says of each what finds it: a test of the
+/// model, and the random sequences on the kernel, unless there are none to run. Whether all were found.
 pub(crate) fn main(series: &str, pattern: &str) -> Result<bool> {
-    let kernel = KernelQuery::Release(series.into()).find(KernelParts::Image)?;
-    let target = host::build_target(&kernel)?;
-    let packages = CRATES.map(|krate| host::package(krate.name));
-    let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
-    let test = ["--exact", "random_sequences_agree_with_the_model"].map(Into::into);
-    let command = [vec![this.into_os_string()], test.to_vec()].concat();
-    let limit = BOOT + SEQUENCE * diff::cases();
+    let kernel = if diff::cases() == 0 { None } else { Some(RandomSequences::new(series)?) };
     let mut found_all = true;
     for mutant in MUTANTS.iter().filter(|mutant| mutant.what.contains(pattern)) {
+        println!("{}", mutant.what);
         let copy = altered::copy(mutant)?;
-        let Some(modules) = host::build(&kernel, Some(copy.path()), &packages)? else { return Ok(false) };
-        host::copy_module(&target, &modules)?;
-        let vm = host::vm(&kernel, Boot::Sound, &modules).env(SHRINK, "0").timeout(limit);
-        let found = match vm.output(&command) {
-            Ok(outcome) if outcome.code == 0 => Err("no sequence differs".into()),
-            Ok(outcome) => Ok(difference(&outcome.stderr).unwrap_or("the kernel complained").to_owned()),
-            // One that is only late, or did not boot, has found nothing.
-            Err(Error::Guest { message, log }) => match complaint(&log) {
-                Some(complaint) => Ok(format!("the kernel died or hung: {}", complaint.trim())),
-                None => Err(message),
-            },
-            Err(error) => return Err(error),
-        };
-        found_all &= found.is_ok();
-        let how = found.unwrap_or_else(|why| format!("NOT FOUND: {why}"));
-        println!("{}\n    {how}", mutant.what);
+        let in_model = in_model(copy.path())?;
+        println!("    model: {}", in_model.as_deref().unwrap_or("NOT FOUND"));
+        let on_kernel = kernel.as_ref().map(|sequences| sequences.find(copy.path())).transpose()?;
+        if let Some(found) = &on_kernel {
+            println!("    kernel: {}", found.as_ref().unwrap_or_else(|why| why));
+        }
+        found_all &= in_model.is_some() || matches!(on_kernel, Some(Ok(_)));
     }
     Ok(found_all)
+}
+
+/// The tests of the model that find a fault in a copy of the sources; the checker only where no other does.
+fn in_model(copy: &Path) -> Result<Option<String>> {
+    for tests in [&["lifecycle", "rules"][..], &["checker"]] {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "--quiet", "--no-fail-fast", "--package", "klp-model-tests"]);
+        command.arg("--manifest-path").arg(copy.join("Cargo.toml")).env_remove("CARGO_TARGET_DIR");
+        for test in tests {
+            command.args(["--test", test]);
+        }
+        let output = command.output().map_err(Error::io("run", "cargo"))?;
+        if output.status.success() {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let failed = text.lines().filter_map(|line| line.strip_prefix("---- ")?.strip_suffix(" stdout ----"));
+        let failed: Vec<_> = failed.collect();
+        let Some(first) = failed.first() else {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Ok(Some(format!("does not compile, or ends the tests: {}", errors.trim())));
+        };
+        let others = match failed.len() - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        return Ok(Some(format!("{first}{others}")));
+    }
+    Ok(None)
+}
+
+/// The random sequences, on a kernel whose modules have a fault.
+struct RandomSequences {
+    kernel: Kernel,
+    /// The directory of the module that the patches redirect, and of the one that forgets them.
+    modules: Vec<PathBuf>,
+    command: Vec<OsString>,
+}
+
+impl RandomSequences {
+    fn new(series: &str) -> Result<Self> {
+        let kernel = KernelQuery::Release(series.into()).find(KernelParts::Image)?;
+        let modules = host::build_c_for_random(&kernel)?;
+        let test = ["--exact", diff::TEST].map(Into::into);
+        Ok(Self { kernel, modules, command: [vec![host::this_program()?], test.to_vec()].concat() })
+    }
+
+    /// How the sequences find the fault in a copy of the sources, or why they don't.
+    fn find(&self, copy: &Path) -> Result<Result<String, String>> {
+        let packages = CRATES.map(|krate| host::package(krate.name));
+        let Some(modules) = host::build(&self.kernel, Some(copy), &packages)? else {
+            return Ok(Err("does not compile".into()));
+        };
+        for module in &self.modules {
+            host::copy_module(module, &modules)?;
+        }
+        let limit = BOOT + SEQUENCE * diff::cases();
+        let vm = host::fast_vm(&self.kernel, Boot::Sound, &modules).env(SHRINK, "0").timeout(limit);
+        match vm.output(&self.command) {
+            Ok(outcome) if outcome.code == 0 => Ok(Err("NOT FOUND: no sequence differs".into())),
+            Ok(outcome) => Ok(Ok(difference(&outcome.stderr).unwrap_or("the kernel complained").to_owned())),
+            // One that is only late, or did not boot, has found nothing.
+            Err(Error::Guest { message, log }) => Ok(match complaint(&log) {
+                Some(complaint) => Ok(format!("the kernel died or hung: {}", complaint.trim())),
+                None => Err(format!("NOT FOUND: {message}")),
+            }),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// What the kernel complained of since the first patch or target was loaded.

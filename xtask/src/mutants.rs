@@ -1,4 +1,4 @@
-//! `cargo xtask mutants`: faults planted in the engine, each found by `diff` or not.
+//! `cargo xtask mutants`: faults planted in the engine, each found by the tests of the model and `diff`, or not.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u32,
 
-    /// How many sequences at the most for each fault.
+    /// How many sequences at the most for each fault; with 0 only the tests of the model are run.
     #[arg(long, value_name = "N", default_value_t = 250)]
     sequences: u32,
 

@@ -33,7 +33,7 @@ impl<T> Table<T> {
     }
 
     /// The entries, of a copy.
-    fn as_mut_slice(&mut self) -> &mut [T] {
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
         // SAFETY: There are as many entries (the invariant of `PatchTables`); a copy is written to here only.
         unsafe { slice::from_raw_parts_mut(self.entries, self.len) }
     }
@@ -70,14 +70,16 @@ pub struct PatchTables {
     /// Which others the patch replaces.
     pub(crate) replace: Replace,
     /// The line of cumulative patches that it belongs to, null for none ([S20](crate::lifecycle#s20)).
-    pub(crate) series: *const c_char,
+    pub series: *const c_char,
     /// Its number in the series.
-    pub(crate) revision: u64,
+    pub revision: u64,
     pub(crate) funcs: Table<FuncEntry>,
     pub(crate) objects: Table<ObjectEntry>,
     pub(crate) natives: Table<NativeEntry>,
-    pub(crate) states: Table<StateEntry>,
-    pub(crate) shadows: Table<ShadowEntry>,
+    /// The states, in the order of the source.
+    pub states: Table<StateEntry>,
+    /// The shadow variables.
+    pub shadows: Table<ShadowEntry>,
     /// The copies, null if there are none: the glue frees it.
     pub(crate) block: *mut c_void,
 }
@@ -192,6 +194,17 @@ impl PatchSelection<'_> {
     /// `ENOENT` if it was left out before.
     pub fn omit_native<S: NativeState>(&mut self) -> Result {
         found(self.tables.natives.retain(|native| native.id != S::ID))
+    }
+
+    /// The copies of the tables, for klp's own tests: one source is many patches there.
+    ///
+    /// # Safety
+    ///
+    /// What is written there is true of the patch: a state's callbacks get data of its layout, and the patch's
+    /// code reads the data that it has in the slot.
+    #[doc(hidden)]
+    pub unsafe fn tables(&mut self) -> &mut PatchTables {
+        self.tables
     }
 
     fn omit_state_id(&mut self, id: u64) -> Result {

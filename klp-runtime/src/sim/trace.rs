@@ -104,9 +104,10 @@ unsafe extern "C" fn pre_patch(cx: *const RawStateContext, data: *mut c_void) ->
         return error.to_errno();
     }
     match state.source {
-        // SAFETY: The arguments are handed on.
         Source::Crate(entry) => {
-            model.run(&patch, || entry.pre_patch.map_or(0, |original| unsafe { original(cx, data) }))
+            // SAFETY: The arguments are handed on.
+            let call = || entry.pre_patch.map_or(0, |original| unsafe { original(cx, data) });
+            model.run(&patch, call)
         }
         Source::Model(action) => {
             if let Some(Err(error)) = action.map(|action| action(Callback::PrePatch)) {
@@ -132,9 +133,10 @@ pub(super) unsafe extern "C" fn migrate(
         return error.to_errno();
     }
     match state.source {
-        // SAFETY: The arguments are handed on.
         Source::Crate(entry) => {
-            model.run(&patch, || entry.from.migrate.map_or(0, |original| unsafe { original(cx, old, new) }))
+            // SAFETY: The arguments are handed on.
+            let call = || entry.from.migrate.map_or(0, |original| unsafe { original(cx, old, new) });
+            model.run(&patch, call)
         }
         Source::Model(action) => {
             model.look_at_data(Callback::Migrate, state.id, old);

@@ -1,19 +1,26 @@
 //! The model and the kernel, step by step.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs;
 
-use klp_runtime::sim::Sim;
-use klp_test_support::random::Configuration;
+use klp_runtime::abi::CLAIM_HELD;
+use klp_runtime::sim::{self, Sim};
+use klp_runtime::sysfs;
+use klp_test_support::random::{Configuration, Held};
 use rustix::io::Errno;
 
-use super::sequence::{CRATES, Operation, Parameters, RESCUE};
+use super::forget::forget;
+use super::sequence::{CRATES, Operation, Parameters};
 use crate::guest::{Log, Patch, is_complaint, is_within_limit, of_patch, patches};
 use crate::objects::TARGET;
 use crate::sleeper::Sleeper;
 
 /// The name of the module that patches redirect.
 const TARGET_NAME: &str = "klp_test_target";
+
+/// The directories that patches may have in `/sys/kernel`, and the file in each.
+const DIRECTORIES: [&CStr; 3] = [c"klp_test_state1", c"klp_test_state2", c"klp_test_state3"];
+const FILE: &CStr = c"made";
 
 /// How many things the module has.
 const THINGS: usize = 3;
@@ -26,6 +33,8 @@ struct Asleep {
     sleeper: Sleeper,
     /// The patch whose function it is; none for the kernel's own.
     whose: Option<usize>,
+    /// What it has there.
+    held: Option<Held>,
 }
 
 /// The model and the kernel. After the first difference nothing more is done.
@@ -69,6 +78,7 @@ impl Both {
             Operation::Step(_) => {}
             Operation::Sleep if self.asleep.is_some() => self.wake(),
             Operation::Sleep => self.sleep(),
+            Operation::Force => self.force(),
             Operation::Target => self.target(),
             Operation::TargetFails if !self.target => self.target_fails(),
             Operation::TargetFails => {}
@@ -91,37 +101,61 @@ impl Both {
         {
             self.write_enabled(newest, false);
         }
-        let loaded =
-            |this: &Self| (0..CRATES.len()).filter(|&index| this.is_loaded(index)).collect::<Vec<_>>();
-        for index in loaded(self) {
-            if self.difference.is_none() {
-                self.unload(index);
-            }
+        self.unload_all();
+        if !self.held().is_empty() && self.difference.is_none() {
+            self.rescue();
+            self.unload_all();
         }
-        if let held = loaded(self)
-            && !held.is_empty()
-            && self.difference.is_none()
-        {
-            // There are as many crates as states and one more: one is free.
-            let rescue = (0..CRATES.len()).find(|index| !held.contains(index)).expect("one holds nothing");
-            self.patches.resize(CRATES.len(), RESCUE);
-            self.patches[rescue] = RESCUE;
-            self.load(rescue);
-            if self.difference.is_none() {
-                self.write_enabled(rescue, false);
-            }
-            for index in loaded(self) {
-                if self.difference.is_none() {
-                    self.unload(index);
-                }
-            }
-        }
-        if self.difference.is_none() {
+        if self.difference.is_none() && self.held().is_empty() {
             let left = self.sim.leaks();
             self.difference = (!left.is_empty()).then(|| format!("the model has left: {left:#?}"));
         }
+        if (0..CRATES.len()).any(|index| self.is_loaded(index)) {
+            forget();
+        }
         // Where they differ they have been told already, or are of no more interest.
         self.sim.take_faults();
+    }
+
+    fn unload_all(&mut self) {
+        for index in 0..CRATES.len() {
+            if self.difference.is_none() && self.is_loaded(index) {
+                self.unload(index);
+            }
+        }
+    }
+
+    /// The patches that hold states though they are disabled (S13), and the bits of these states.
+    fn held(&self) -> Vec<(usize, u32)> {
+        // What is wrong with it is a fault of the step before.
+        let patches = self.sim.snapshot().map(|snapshot| snapshot.patches).unwrap_or_default();
+        let held = |patch: sim::PatchSnapshot| {
+            let index = (0..CRATES.len()).find(|index| module(*index) == patch.name)?;
+            let claims = patch.claims.iter().filter(|claim| claim.flags & CLAIM_HELD != 0);
+            let states = claims.fold(0, |bits, claim| bits | 1 << (claim.state - 1));
+            (states != 0).then_some((index, states))
+        };
+        patches.into_iter().filter_map(held).collect()
+    }
+
+    /// Loads a patch that takes every state on and holds none: after it all others let go (S13). What it must have
+    /// as those that hold states have it, it has. Where all crates are loaded, as some were forced off, none is
+    /// left for it.
+    fn rescue(&mut self) {
+        let loaded: Vec<_> = (0..CRATES.len()).filter(|index| self.is_loaded(*index)).collect();
+        let Some(free) = (0..CRATES.len()).find(|index| !loaded.contains(index)) else { return };
+        let is_forced = loaded.iter().any(|index| self.sim.is_forced(&module(*index)));
+        let rescue = self.held().iter().fold(rescue(!is_forced), |rescue, (index, states)| Configuration {
+            layouts: rescue.layouts | self.patches[*index].layouts & states,
+            odd: rescue.odd | self.patches[*index].odd,
+            ..rescue
+        });
+        self.patches.resize(CRATES.len(), Configuration::default());
+        self.patches[free] = rescue;
+        self.load(free);
+        if self.difference.is_none() && self.is_loaded(free) {
+            self.write_enabled(free, false);
+        }
     }
 
     fn step(&mut self, index: usize) {
@@ -143,7 +177,7 @@ impl Both {
             self.sim.fail_patching(&name, None);
         }
         (CRATES[index].configure)(&config);
-        let model = self.sim.insmod((CRATES[index].tables)());
+        let model = self.sim.insmod(model_of(index, &config));
         self.sim.patching_works(&name);
         if self.sim.in_transition().is_none() {
             self.sim.resume();
@@ -192,16 +226,32 @@ impl Both {
         let whose = self.running(Configuration::FIFO);
         let function = if whose.is_some() { "msleep_interruptible" } else { "fifo_open" };
         self.done.push(format!("sleep in {}", whose.map_or("the kernel", |index| CRATES[index].name)));
-        self.asleep = Some(Asleep { sleeper: Sleeper::opening_a_fifo("diff", function), whose });
+        let held = whose.map(|index| self.sim.run(&module(index), CRATES[index].fall_asleep));
+        self.asleep = Some(Asleep { sleeper: Sleeper::opening_a_fifo("diff", function), whose, held });
         self.compare(Ok(()), Ok(()));
     }
 
     fn wake(&mut self) {
         self.done.push("end the task that sleeps".into());
-        if let Some(asleep) = self.asleep.take() {
-            drop(asleep.sleeper);
+        if let Some(Asleep { sleeper, whose, held }) = self.asleep.take() {
+            drop(sleeper);
+            if let (Some(index), Some(held)) = (whose, held) {
+                self.sim.run(&module(index), || (CRATES[index].wake)(held));
+            }
         }
         self.sim.resume();
+        self.compare(Ok(()), Ok(()));
+    }
+
+    /// Forces the transition that the task holds up.
+    fn force(&mut self) {
+        let Some(name) = self.sim.in_transition() else { return };
+        let Some(index) = (0..CRATES.len()).find(|index| module(*index) == name) else { return };
+        self.done.push(format!("echo 1 > {}/force", CRATES[index].name));
+        self.sim.force();
+        // It holds nothing up any more.
+        self.sim.resume();
+        patch(index).force();
         self.compare(Ok(()), Ok(()));
     }
 
@@ -230,7 +280,7 @@ impl Both {
     fn look(&mut self) {
         self.done.push("look".into());
         if let Some(index) = self.running(Configuration::VERSION) {
-            (CRATES[index].look)();
+            self.sim.run(&module(index), CRATES[index].look);
         }
         // Whether it is empty was decided by who runs, as the log shows.
         fs::read("/proc/version").expect("the kernel has it");
@@ -238,7 +288,15 @@ impl Both {
             let model = self.describe_all();
             let kernel = fs::read_to_string("/proc/klp_test_target").expect("the module is loaded");
             if kernel.trim_end() != model {
-                self.difference = Some(format!("the things are {kernel:?}, in the model {model:?}"));
+                self.differ(format!("the things are {kernel:?}, in the model {model:?}"));
+            }
+        }
+        for directory in DIRECTORIES {
+            let model = sysfs::read(directory, FILE).ok();
+            let [directory, file] = [directory, FILE].map(|name| name.to_str().expect("the name is ASCII"));
+            let kernel = fs::read_to_string(format!("/sys/kernel/{directory}/{file}")).ok();
+            if model != kernel {
+                self.differ(format!("{directory} has {kernel:?}, in the model {model:?}"));
             }
         }
         self.compare(Ok(()), Ok(()));
@@ -247,7 +305,8 @@ impl Both {
     /// What the module shows of its things.
     fn describe_all(&self) -> String {
         let running = self.running(Configuration::DESCRIBE);
-        let described = (0..THINGS).map(|thing| running.map_or(0, |index| (CRATES[index].describe)(thing)));
+        let describe = |index: usize, thing| self.sim.run(&module(index), || (CRATES[index].describe)(thing));
+        let described = (0..THINGS).map(|thing| running.map_or(0, |index| describe(index, thing)));
         described.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
     }
 
@@ -362,6 +421,29 @@ fn patch(index: usize) -> Patch {
 
 fn module(index: usize) -> String {
     patch(index).module()
+}
+
+/// The patch of a crate as the model gets it.
+fn model_of(index: usize, config: &Configuration) -> sim::Patch {
+    let mut patch = sim::Patch::from((CRATES[index].tables)());
+    if config.allow_downgrade {
+        patch = patch.allow_downgrade();
+    }
+    if CRATES[index].runs_on_its_own {
+        patch = patch.runs_on_its_own();
+    }
+    patch
+}
+
+/// A patch that takes every state on and holds none.
+pub(super) fn rescue(has_shadows: bool) -> Configuration {
+    Configuration {
+        replace: true,
+        states: 0b111,
+        versions: 0xfff,
+        shadows: if has_shadows { 0b11111 } else { 0 },
+        ..Configuration::default()
+    }
 }
 
 /// A result of the model as the kernel gives it.

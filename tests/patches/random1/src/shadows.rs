@@ -1,13 +1,13 @@
 //! Shadow variables that count how many times they were looked at, and log their ends.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use klp_runtime::prelude::*;
 use klp_test_support::random::Configuration;
 
 use crate::states::{State1, State2, State3};
-use crate::{SHADOWS, STATES, klp_test_thing};
+use crate::{ODD, SHADOWS, STATES, klp_test_thing};
 
 /// At the so many-th look the patch frees the variable itself.
 const LAST_LOOK: u32 = 3;
@@ -103,13 +103,31 @@ pub(crate) fn has_state<T: Counter>() -> bool {
     T::BITS.1.is_none_or(|state| STATES.get() & 1 << state != 0)
 }
 
-/// Counts a look at an object, which gets its variable if it has none; none where the patch has no such variable.
+/// Leaves a variable out where the parameters say so. Those of a state that is left out are left out with it.
+pub(crate) fn choose<T: Counter>(patch: &mut PatchSelection<'_>) -> Result {
+    if T::BITS.0 == 0 && ODD.get() & Configuration::ODD_SHADOW != 0 {
+        // SAFETY: The layout stays what it is; only its fingerprint is another.
+        let shadows = unsafe { patch.tables() }.shadows.as_mut_slice();
+        shadows
+            .iter_mut()
+            .filter(|shadow| shadow.id == T::ID)
+            .for_each(|shadow| shadow.layout.fingerprint ^= 1);
+    }
+    if !is_declared::<T>() && has_state::<T>() { patch.omit_shadow::<T>() } else { Ok(()) }
+}
+
+fn is_declared<T: Counter>() -> bool {
+    SHADOWS.get() & 1 << T::BITS.0 != 0
+}
+
+/// Counts a look at an object, which gets its variable if it has none; none where the patch has no such variable of
+/// a state that it provides.
 pub(crate) fn count<T: Counter>(object: &T::Of, number: u32) -> Option<Result<u32>> {
-    if SHADOWS.get() & 1 << T::BITS.0 == 0 || !has_state::<T>() {
+    if !is_declared::<T>() && has_state::<T>() {
         return None;
     }
     let make = || {
-        crate::configuration().fails_at(Configuration::FAILS_CONSTRUCTORS)?;
+        crate::fails_at(Configuration::FAILS_CONSTRUCTORS)?;
         Ok(T::new(number))
     };
     let looks =
@@ -120,3 +138,21 @@ pub(crate) fn count<T: Counter>(object: &T::Of, number: u32) -> Option<Result<u3
     }
     Some(looks)
 }
+
+/// The number in a variable of an object that only sleeping tasks look at, so that none frees it.
+pub(crate) fn hold() -> Option<NonNull<u32>> {
+    if !is_declared::<Plain>() {
+        return None;
+    }
+    let plain = Plain::get_or_alloc(object(4), GFP_KERNEL, || Ok(Plain::new(4)));
+    plain.ok().map(|plain| NonNull::from(&plain.number))
+}
+
+/// The ids of all variables, and whether they are sleepable.
+pub const IDS: [(u64, bool); 5] = [
+    (Plain::ID, Plain::SLEEPABLE),
+    (Sleepy::ID, Sleepy::SLEEPABLE),
+    (Mark::ID, Mark::SLEEPABLE),
+    (SleepyMark::ID, SleepyMark::SLEEPABLE),
+    (Lone::ID, Lone::SLEEPABLE),
+];

@@ -37,7 +37,13 @@ impl Made {
     #[must_use]
     pub fn maker(&self) -> &str {
         let name = CStr::from_bytes_until_nul(&self.by).ok().and_then(|name| name.to_str().ok());
-        name.filter(|_| self.word == WORD).unwrap_or("DAMAGED")
+        name.filter(|_| !self.is_damaged()).unwrap_or("DAMAGED")
+    }
+
+    /// Whether it was dropped, or written to.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.word != WORD
     }
 }
 
