@@ -7,6 +7,10 @@ use crate::{Prototype, Result, Types};
 impl Types {
     /// The declaration of a function, as C has it.
     pub fn c_prototype(&self, prototype: &Prototype) -> Result<String> {
+        self.nested(prototype.returns, || self.prototype_in_c(prototype))
+    }
+
+    fn prototype_in_c(&self, prototype: &Prototype) -> Result<String> {
         let mut parameters = Vec::new();
         for (name, id) in &prototype.parameters {
             parameters.push(self.c_declaration(*id, name)?);
@@ -21,6 +25,10 @@ impl Types {
 
     /// The declaration of something of a type: its name, or none.
     pub fn c_declaration(&self, id: u32, declared: &str) -> Result<String> {
+        self.nested(id, || self.declared_in_c(id, declared))
+    }
+
+    fn declared_in_c(&self, id: u32, declared: &str) -> Result<String> {
         let with = |base: &str| match declared {
             "" => base.to_owned(),
             _ => format!("{base} {declared}"),
@@ -52,7 +60,7 @@ impl Types {
                     parameters.push(if parameter.is_variadic() {
                         "...".into()
                     } else {
-                        self.c_declaration(inner(parameter), &self.btf.resolve_name(parameter)?)?
+                        self.c_declaration(inner(parameter), &self.text(parameter)?)?
                     });
                 }
                 let parameters = if parameters.is_empty() { "void".into() } else { parameters.join(", ") };

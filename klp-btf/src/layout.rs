@@ -39,7 +39,7 @@ impl Types {
         let mut fields = Vec::new();
         for member in &structure.members {
             fields.push(Field {
-                name: self.btf.resolve_name(member)?,
+                name: self.text(member)?,
                 offset: member.bit_offset().into(),
                 bits: member.bitfield_size().filter(|&bits| bits > 0),
                 id: member.get_type_id().unwrap_or(0),
@@ -55,7 +55,7 @@ impl Types {
             if !field.name.is_empty() {
                 found.push(field);
             } else if field.bits.is_none() {
-                let inner = self.fields(field.id)?.into_iter();
+                let inner = self.nested(id, || self.fields(field.id))?.into_iter();
                 found.extend(inner.map(|inner| Field { offset: field.offset + inner.offset, ..inner }));
             }
         }

@@ -5,6 +5,7 @@ mod c;
 mod layout;
 mod names;
 mod rust;
+mod walk;
 
 use std::path::Path;
 
@@ -15,6 +16,7 @@ pub use btf_rs::Error;
 pub use layout::{Field, Layout};
 pub use names::identifier;
 pub use rust::{Signature, Writer};
+use walk::{DEPTH, Walk, endless};
 
 /// What the functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,6 +28,7 @@ pub const RUNTIME_TYPES: [&str; 8] =
 /// The types of a kernel, or of a module on top of those of its kernel.
 pub struct Types {
     btf: Btf,
+    walk: Walk,
 }
 
 /// The prototype of a function.
@@ -42,19 +45,23 @@ pub struct Prototype {
 }
 
 impl Types {
+    fn new(btf: Btf) -> Self {
+        Self { btf, walk: Walk::default() }
+    }
+
     /// Opens a file of BTF and nothing else. It is read where it is needed only.
     pub fn open(file: &Path) -> Result<Self> {
-        Ok(Self { btf: Btf::from_file_with_backend(file, Backend::Mmap)? })
+        Ok(Self::new(Btf::from_file_with_backend(file, Backend::Mmap)?))
     }
 
     /// The types of a module, whose BTF continues that of its kernel.
     pub fn module(&self, data: &[u8]) -> Result<Self> {
-        Ok(Self { btf: Btf::from_split_bytes(data, &self.btf)? })
+        Ok(Self::new(Btf::from_split_bytes(data, &self.btf)?))
     }
 
     /// As [`module`](Self::module), of a file of BTF and nothing else.
     pub fn open_module(&self, file: &Path) -> Result<Self> {
-        Ok(Self { btf: Btf::from_split_file(file, &self.btf)? })
+        Ok(Self::new(Btf::from_split_file(file, &self.btf)?))
     }
 
     /// The prototypes of all functions of a name; of a module those alone that are its own.
@@ -120,14 +127,14 @@ impl Types {
                 for member in &list.members {
                     let value = member.val();
                     let value = if list.is_signed() { value.cast_signed().into() } else { value.into() };
-                    all.push((self.btf.resolve_name(member)?, value));
+                    all.push((self.text(member)?, value));
                 }
             }
             Type::Enum64(list) => {
                 for member in &list.members {
                     let value = member.val();
                     let value = if list.is_signed() { value.cast_signed().into() } else { value.into() };
-                    all.push((self.btf.resolve_name(member)?, value));
+                    all.push((self.text(member)?, value));
                 }
             }
             _ => return Ok(None),
@@ -165,7 +172,7 @@ impl Types {
         let is_variadic = parameters.last().is_some_and(btf_rs::Parameter::is_variadic);
         let fixed = parameters.iter().filter(|parameter| !parameter.is_variadic());
         let parameters = fixed
-            .map(|parameter| Ok((self.btf.resolve_name(parameter)?, parameter.get_type_id().unwrap_or(0))))
+            .map(|parameter| Ok((self.text(parameter)?, parameter.get_type_id().unwrap_or(0))))
             .collect::<Result<_>>()?;
         Ok(Some(Prototype { name: name.into(), returns: self.returns(function)?, parameters, is_variadic }))
     }
@@ -177,10 +184,6 @@ impl Types {
         })
     }
 
-    fn get(&self, id: u32) -> Result<Type> {
-        self.btf.resolve_type_by_id(id)
-    }
-
     /// What a type refers to.
     fn target(&self, referrer: &dyn BtfType) -> Result<Type> {
         self.get(referrer.get_type_id().unwrap_or(0))
@@ -189,14 +192,14 @@ impl Types {
     /// The name of a type; empty where it has none.
     fn name(&self, named: &Type) -> Result<String> {
         match named.as_btf_type() {
-            Some(named) if named.get_name_offset().is_some() => self.btf.resolve_name(named),
+            Some(named) if named.get_name_offset().is_some() => self.text(named),
             _ => Ok(String::new()),
         }
     }
 
     /// What stands behind names and qualifiers: the number of the type itself.
     fn bare(&self, mut id: u32) -> Result<u32> {
-        loop {
+        for _ in 0..DEPTH {
             id = match self.get(id)? {
                 Type::Typedef(inner) => inner.get_type_id(),
                 Type::Const(inner) | Type::Volatile(inner) | Type::Restrict(inner) => inner.get_type_id(),
@@ -205,6 +208,7 @@ impl Types {
             }
             .unwrap_or(0);
         }
+        Err(endless(id))
     }
 
     /// How a value of a type is passed.
@@ -212,10 +216,10 @@ impl Types {
         let class = |kind, size: usize| Class::new(kind, size as u64);
         Ok(match self.get(self.bare(id)?)? {
             Type::Void => class(ClassKind::Void, 0),
-            Type::Int(int) if int.is_bool() || self.btf.resolve_name(&int)? == "_Bool" => {
+            Type::Int(int) if int.is_bool() || self.text(&int)? == "_Bool" => {
                 class(ClassKind::Bool, int.size())
             }
-            Type::Int(int) if self.btf.resolve_name(&int)? == "char" => class(ClassKind::Char, int.size()),
+            Type::Int(int) if self.text(&int)? == "char" => class(ClassKind::Char, int.size()),
             Type::Int(int) if int.is_signed() => class(ClassKind::Signed, int.size()),
             Type::Int(int) => class(ClassKind::Unsigned, int.size()),
             Type::Enum(list) => class(ClassKind::Enum, list.size()),
@@ -235,7 +239,12 @@ impl Types {
             Type::Ptr(_) => 8,
             Type::Float(float) => float.size(),
             Type::Struct(structure) | Type::Union(structure) => structure.size(),
-            Type::Array(array) => array.len() * self.size(array.get_type_id().unwrap_or(0))?,
+            Type::Array(array) => {
+                let element = self.nested(id, || self.size(array.get_type_id().unwrap_or(0)))?;
+                // The kernel's types have sizes of 32 bits.
+                let size = array.len().checked_mul(element).filter(|&size| u32::try_from(size).is_ok());
+                size.ok_or_else(|| Error::Format(format!("type {id} is too large")))?
+            }
             _ => 0,
         })
     }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use btf_rs::{BtfType, Type};
 
 use crate::layout::{Field, Layout};
+use crate::walk::{DEPTH, endless};
 use crate::{Prototype, Result, Types, identifier};
 
 /// Writes Rust for what is asked for, and at last the declarations that this needs.
@@ -134,12 +135,16 @@ impl<'a> Writer<'a> {
 
     /// The parameters of a function, each with a name, and what it returns, if anything.
     pub fn signature(&mut self, prototype: &Prototype) -> Result<Signature> {
+        self.types.nested(prototype.returns, || self.signature_of(prototype))
+    }
+
+    fn signature_of(&mut self, prototype: &Prototype) -> Result<Signature> {
         let mut taken = BTreeSet::new();
         let mut parameters = Vec::new();
         for (number, (name, id)) in prototype.parameters.iter().enumerate() {
             let mut name = if name.is_empty() { format!("argument_{number}") } else { identifier(name) };
             while !taken.insert(name.clone()) {
-                name.push('_');
+                name = format!("{name}_{number}");
             }
             parameters.push((name, self.value(*id)?));
         }
@@ -152,6 +157,10 @@ impl<'a> Writer<'a> {
 
     /// A type, of which there is a value.
     pub fn value(&mut self, id: u32) -> Result<String> {
+        self.types.nested(id, || self.value_of(id))
+    }
+
+    fn value_of(&mut self, id: u32) -> Result<String> {
         let types = self.types;
         let bare = types.bare(id)?;
         let found = types.get(bare)?;
@@ -321,7 +330,7 @@ impl<'a> Writer<'a> {
         let bare = self.types.bare(id)?;
         match self.names.get(&bare) {
             Some(name) => Ok(identifier(name)),
-            None => self.declare(bare, name.into(), None, attributes),
+            None => self.types.nested(id, || self.declare(bare, name.into(), None, attributes)),
         }
     }
 
@@ -335,7 +344,8 @@ impl<'a> Writer<'a> {
 
     /// Declares a structure that was reserved.
     pub fn part(&mut self, id: u32) -> Result<String> {
-        self.aggregate(id, self.types.bare(id)?)
+        let bare = self.types.bare(id)?;
+        self.types.nested(id, || self.aggregate(id, bare))
     }
 
     fn declare(
@@ -492,6 +502,10 @@ fn bit_field(field: &Field) -> String {
 impl Types {
     /// The alignment of a type in bytes, as far as its contents ask for it: BTF has no other.
     pub fn align(&self, id: u32) -> Result<u64> {
+        self.nested(id, || self.align_of(id))
+    }
+
+    fn align_of(&self, id: u32) -> Result<u64> {
         let bare = self.bare(id)?;
         Ok(match self.get(bare)? {
             Type::Array(array) => self.align(array.get_type_id().unwrap_or(0))?,
@@ -514,7 +528,7 @@ impl Types {
     /// What a structure or union is called: by itself, else by the name that was given to it last.
     pub(crate) fn called(&self, mut id: u32) -> Result<String> {
         let mut name = String::new();
-        loop {
+        for _ in 0..DEPTH {
             let found = self.get(id)?;
             id = match &found {
                 Type::Typedef(inner) => {
@@ -530,11 +544,12 @@ impl Types {
             }
             .unwrap_or(0);
         }
+        Err(endless(id))
     }
 
     /// Whether a type is qualified as `const`.
     pub(crate) fn is_const(&self, mut id: u32) -> Result<bool> {
-        loop {
+        for _ in 0..DEPTH {
             id = match self.get(id)? {
                 Type::Const(_) => return Ok(true),
                 Type::Typedef(inner) => inner.get_type_id(),
@@ -544,5 +559,6 @@ impl Types {
             }
             .unwrap_or(0);
         }
+        Err(endless(id))
     }
 }

@@ -4,6 +4,7 @@
 //! again: deleting it is always safe while no command runs.
 
 use std::env;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
@@ -51,6 +52,25 @@ pub fn entry(key: impl AsRef<Path>, make: impl FnOnce(&Path) -> Result<()>) -> R
         return Err(error);
     }
     Ok(path)
+}
+
+/// The error for a file that is not what it was when it was made: in the cache, what to remove.
+pub(crate) fn damaged(file: &Path, what: impl Display) -> Error {
+    let root = root().unwrap_or_default();
+    let help = match file.strip_prefix(&root) {
+        Ok(inside) => {
+            let entry = root.join(inside.iter().take(2).collect::<PathBuf>());
+            let again = match (inside.parent().map(|kind| kind.iter().next()), entry.file_name()) {
+                (Some(Some(kind)), Some(release)) if kind == "kernels" => {
+                    format!("`cargo klp doctor --fix --kernel {}`", release.display())
+                }
+                _ => "this command".into(),
+            };
+            format!("remove it with `rm -r {}`, then run {again} again", entry.display())
+        }
+        Err(_) => "install or build it again".into(),
+    };
+    Error::Request { message: format!("`{}` is damaged: {what}", file.display()), help }
 }
 
 /// What tells a file from others, and from what it was before.
@@ -108,6 +128,18 @@ mod tests {
     /// An absolute key takes the place of the cache directory, so that tests need not set variables.
     fn key(folder: &tempfile::TempDir) -> PathBuf {
         folder.path().join("kind/name")
+    }
+
+    #[test]
+    fn damage_is_told_with_what_to_remove() {
+        let help = |key: &str| damaged(&root().unwrap().join(key), "it is empty").help().unwrap();
+        let root = root().unwrap();
+        let entry = root.join("symbols/6.12-1");
+        assert!(help("symbols/6.12-1/names").contains(&format!("`rm -r {}`", entry.display())));
+        assert!(help("kernels/6.12/root/boot/x").contains("doctor --fix --kernel 6.12"));
+        let other = damaged("/lib/modules/x.ko".as_ref(), "it is empty");
+        assert_eq!(other.to_string(), "`/lib/modules/x.ko` is damaged: it is empty");
+        assert!(!other.help().unwrap().contains("rm "));
     }
 
     #[test]

@@ -44,7 +44,11 @@ pub(super) fn verify(ko: &Path, data: &[u8]) -> Result<()> {
 }
 
 /// The module with its livepatch symbols and relocations, and with nothing of the machine that built it.
-fn finish(data: &[u8]) -> Result<Vec<u8>> {
+///
+/// # Errors
+///
+/// The module is damaged, or a symbol is used where the kernel could not resolve it in time.
+pub fn finish(data: &[u8]) -> Result<Vec<u8>> {
     let elf = || Error::elf_build("finish the module");
     let mut builder = Builder::read(data).map_err(elf())?;
     strip_debug(&mut builder);

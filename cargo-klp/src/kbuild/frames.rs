@@ -77,7 +77,7 @@ fn frames_over(limit: u64, data: &[u8]) -> object::Result<Vec<Frame>> {
         let sizes = section.data()?;
         for (at, relocation) in section.relocations() {
             // The address of the function, and the size as a LEB128 number.
-            let size = usize::try_from(at).ok().and_then(|at| leb128(sizes.get(at + 8..)?));
+            let size = usize::try_from(at).ok().and_then(|at| leb128(sizes.get(at.checked_add(8)?..)?));
             let Some(size) = size.filter(|size| *size > limit) else { continue };
             let RelocationTarget::Symbol(index) = relocation.target() else { continue };
             let symbol = file.symbol_by_index(index)?;

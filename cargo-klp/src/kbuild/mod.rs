@@ -11,7 +11,7 @@ mod frames;
 mod glue_header;
 mod hook;
 mod jobs;
-mod linked;
+pub mod linked;
 pub mod make;
 mod names;
 pub mod object;

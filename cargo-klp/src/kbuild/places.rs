@@ -37,7 +37,7 @@ impl<'a> Places<'a> {
                 other.is_definition() && other.name().is_ok_and(|other| name_in_source(other) == name)
             };
             let symbol = lines.file().symbols().find(is_it)?;
-            lines.place(symbol.section_index()?, symbol.address()).map(str::to_owned)
+            lines.place(symbol.section_index()?, symbol.address())
         })
     }
 
@@ -48,7 +48,7 @@ impl<'a> Places<'a> {
             let is_it = |target| target == RelocationTarget::Symbol(symbol);
             lines.file().sections().find_map(|section| {
                 let (at, _) = section.relocations().find(|(_, relocation)| is_it(relocation.target()))?;
-                lines.place(section.index(), at).map(str::to_owned)
+                lines.place(section.index(), at)
             })
         })
     }

@@ -122,7 +122,7 @@ impl CFile<'_> {
             let is_it = |target| target == RelocationTarget::Symbol(symbol);
             let place = lines.file().sections().find_map(|section| {
                 let (at, _) = section.relocations().find(|(_, relocation)| is_it(relocation.target()))?;
-                lines.place(section.index(), at).map(str::to_owned)
+                lines.place(section.index(), at)
             })?;
             place.rsplit_once(':').map(|(_, line)| format!("{}:{line}", self.name))
         };

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use object::elf::ELFMAG;
@@ -33,7 +33,7 @@ pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> 
     let key = format!("boot/{}-{:016x}", kernel.release, hasher.finish());
     let entry = cache::entry(key, |dir| {
         let file = dir.join("vmlinux");
-        let vmlinux = decompress(payload).map_err(Error::io("decompress", image))?;
+        let vmlinux = decompress(payload).map_err(|error| cache::damaged(image, error))?;
         fs::write(&file, vmlinux).map_err(Error::io("write", &file))
     })?;
     Ok(Some(entry.join("vmlinux")))
@@ -41,7 +41,7 @@ pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> 
 
 /// The kernel in an image: the image itself where it is an ELF file, else what the header of the x86 boot
 /// protocol points to, where it is in one of the formats that [`decompress`] knows.
-fn payload(image: &[u8]) -> Option<&[u8]> {
+pub fn payload(image: &[u8]) -> Option<&[u8]> {
     const SETUP_SECTORS: usize = 0x1f1;
     const MAGIC: usize = 0x202;
     const OFFSET: usize = 0x248;
@@ -70,16 +70,40 @@ fn is_known(data: &[u8]) -> bool {
     data.starts_with(XZ) || data.starts_with(ZSTD)
 }
 
+/// What a kernel or a module takes at most, unpacked. With debug information some have half of it.
+const LARGEST: usize = 1 << 30;
+
+/// What the decoder of xz may take, in KiB: more than for any level of xz, and for the kernel's own choice of 128 MiB.
+const XZ_MEMORY: u32 = 256 << 10;
+
 /// Unpacks what may be compressed as Debian does it: xz or zstd, else the data itself.
-pub fn decompress(data: &[u8]) -> std::io::Result<Vec<u8>> {
+///
+/// # Errors
+///
+/// The data is damaged, or larger unpacked than any kernel.
+pub fn decompress(data: &[u8]) -> io::Result<Vec<u8>> {
+    decompress_at_most(data, LARGEST)
+}
+
+/// As [`decompress`], with so many bytes at most from what is compressed.
+///
+/// # Errors
+///
+/// The data is damaged, or larger.
+pub fn decompress_at_most(data: &[u8], largest: usize) -> io::Result<Vec<u8>> {
     let mut unpacked = Vec::new();
+    let limit = largest as u64 + 1;
     if data.starts_with(XZ) {
-        lzma_rust2::XzReader::new(data, false).read_to_end(&mut unpacked)?;
+        let decoder = lzma_rust2::XzReader::new_mem_limit(data, false, XZ_MEMORY);
+        decoder.take(limit).read_to_end(&mut unpacked)?;
     } else if data.starts_with(ZSTD) {
-        let mut frame = ruzstd::decoding::StreamingDecoder::new(data).map_err(std::io::Error::other)?;
-        frame.read_to_end(&mut unpacked)?;
+        let decoder = ruzstd::decoding::StreamingDecoder::new(data).map_err(io::Error::other)?;
+        decoder.take(limit).read_to_end(&mut unpacked)?;
     } else {
-        unpacked.extend_from_slice(data);
+        return Ok(data.to_vec());
+    }
+    if unpacked.len() > largest {
+        return Err(io::Error::other(format!("it has more than {largest} bytes unpacked")));
     }
     Ok(unpacked)
 }
@@ -108,6 +132,16 @@ mod tests {
             assert_eq!(decompress(&bytes(packed)).unwrap(), b"livepatch\n");
         }
         assert_eq!(decompress(b"plain").unwrap(), b"plain");
+    }
+
+    /// A file of a few bytes may ask for any memory.
+    #[test]
+    fn what_is_unpacked_has_a_limit() {
+        for packed in PACKED {
+            assert_eq!(decompress_at_most(&bytes(packed), 10).unwrap(), b"livepatch\n");
+            let error = decompress_at_most(&bytes(packed), 9).unwrap_err();
+            assert!(error.to_string().contains("more than 9 bytes"), "{error}");
+        }
     }
 
     #[test]

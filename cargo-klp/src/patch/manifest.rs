@@ -103,7 +103,11 @@ impl Manifest {
     }
 
     /// Adds the lines of one section.
-    fn add(&mut self, section: &[u8]) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// A line that is not one of a manifest, or the second `patch` line.
+    pub fn add(&mut self, section: &[u8]) -> Result<()> {
         let refuse = |what: String| Error::Request {
             message: format!("the patch's manifest can't be read: {what}"),
             help: "install the cargo-klp that belongs to the patch's klp-runtime".into(),

@@ -20,10 +20,30 @@ pub fn check_tables(path: &Path, file: &object::File<'_>, manifest: &Manifest) -
         let Count { table, emitted, entry_size } = count;
         let name = table.section();
         let bytes = address(format!("__stop_{name}")).wrapping_sub(address(start(table)));
-        if bytes != entry_size * emitted {
+        if Some(bytes) != entry_size.checked_mul(emitted) {
             let (what, found) = (count.what(), bytes / entry_size);
             return Err(Error::LostEntries { path: path.into(), what, emitted, found });
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patch::verify::tests::module;
+
+    #[test]
+    fn a_manifest_may_give_any_size() {
+        let data = module(&[], &[]);
+        let file = object::File::parse(&*data).unwrap();
+        let mut manifest = Manifest::default();
+        let max = u64::MAX;
+        let lines = format!(
+            "patch\t0\t1\t1\t-\t0\t{max}\t1\t1\t1\t1\t1\0func\tvmlinux\tf\t0\t-\0func\tvmlinux\tg\t0\t-\0"
+        );
+        manifest.add(lines.as_bytes()).unwrap();
+        let error = check_tables("x.ko".as_ref(), &file, &manifest).unwrap_err();
+        assert!(matches!(error, Error::LostEntries { emitted: 2, found: 0, .. }), "{error}");
+    }
 }

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 
 use gimli::{AttributeValue, Dwarf, EndianSlice, LittleEndian, Unit, UnitType};
 
+use crate::host::sorted;
+use crate::kernel::symbols::NAME_LENGTH;
+
 /// A section's bytes, relocated.
 pub(super) type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -253,7 +256,8 @@ fn text<'a>(
     unit: &Unit<Slice<'a>>,
     value: AttributeValue<Slice<'a>>,
 ) -> Result<Option<&'a str>, gimli::Error> {
-    Ok(std::str::from_utf8(dwarf.attr_string(unit, value)?.slice()).ok())
+    let text = std::str::from_utf8(dwarf.attr_string(unit, value)?.slice()).ok();
+    Ok(text.filter(|name| name.len() < NAME_LENGTH && sorted::is_word(name)))
 }
 
 /// The path of a unit's file, from the directory where the unit was compiled.
@@ -266,16 +270,35 @@ pub(super) fn path(
         return Ok("?".into());
     };
     let Some(file) = header.file(index) else { return Ok("?".into()) };
-    let name = dwarf.attr_string(unit, file.path_name())?.to_string_lossy().into_owned();
-    let folder = match file.directory(header) {
+    let name = part_of_path(dwarf.attr_string(unit, file.path_name())?);
+    let directory = match file.directory(header) {
         // The first is the directory of the compilation itself.
-        Some(folder) if file.directory_index() != 0 => {
-            dwarf.attr_string(unit, folder)?.to_string_lossy().into_owned()
-        }
+        Some(directory) if file.directory_index() != 0 => part_of_path(dwarf.attr_string(unit, directory)?),
         _ => String::new(),
     };
-    let path = if name.starts_with('/') || folder.is_empty() { name } else { format!("{folder}/{name}") };
-    let compiled_in = unit.comp_dir.map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default();
+    let path =
+        if name.starts_with('/') || directory.is_empty() { name } else { format!("{directory}/{name}") };
+    let compiled_in = unit.comp_dir.map(part_of_path).unwrap_or_default();
     let relative = path.strip_prefix(&*compiled_in).unwrap_or(&path);
     Ok(relative.trim_start_matches("./").trim_start_matches('/').to_owned())
+}
+
+/// A part of a path as one word: debug information that is damaged may have anything there.
+fn part_of_path(text: Slice<'_>) -> String {
+    /// `PATH_MAX`.
+    const LONGEST: usize = 4096;
+    let bytes = &text.slice()[..text.len().min(LONGEST)];
+    String::from_utf8_lossy(bytes).replace(|letter: char| letter.is_control(), "?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_some_length() {
+        assert_eq!(part_of_path(Slice::new(b"kernel/fork.c", LittleEndian)), "kernel/fork.c");
+        assert_eq!(part_of_path(Slice::new(b"a\nb", LittleEndian)), "a?b");
+        assert_eq!(part_of_path(Slice::new(&[b'x'; 10_000], LittleEndian)).len(), 4096);
+    }
 }

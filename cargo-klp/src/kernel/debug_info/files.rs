@@ -96,7 +96,7 @@ pub(super) fn index_of(symbols: &Symbols<'_>, object: &Object<'_>) -> Result<Opt
     if entry.exists() {
         return Ok(Some(entry));
     }
-    let (start, rest) = id.split_at(2);
+    let Some((start, rest)) = id.split_at_checked(2) else { return Ok(None) };
     let installed = PathBuf::from(format!("/usr/lib/debug/.build-id/{start}/{rest}.debug"));
     let own = if object.name == VMLINUX { kernel.kdir.join(VMLINUX) } else { object.file().to_owned() };
     for file in [installed, own] {

@@ -11,14 +11,13 @@ mod lines;
 mod package;
 mod sections;
 
-use std::fs;
-
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::host::sorted;
 use crate::kernel::symbols::{Object, Symbol, Symbols};
 
 pub use files::check_given;
 pub(crate) use files::{help, stamp};
-pub(crate) use lines::Lines;
+pub use lines::Lines;
 pub(crate) use package::fetch;
 
 /// Where the functions of an object are.
@@ -53,8 +52,19 @@ impl DebugInfo {
     /// Of an object, if debug information of this very build is at hand.
     pub fn of(symbols: &Symbols<'_>, object: &Object<'_>) -> Result<Option<Self>> {
         let Some(file) = files::index_of(symbols, object)? else { return Ok(None) };
-        let index = fs::read_to_string(&file).map_err(Error::io("read", file))?;
-        Ok(Some(Self { index }))
+        Ok(Some(Self { index: sorted::read(&file)? }))
+    }
+
+    /// Of the text of an index.
+    #[must_use]
+    pub fn of_index(index: String) -> Self {
+        Self { index }
+    }
+
+    /// The text of the index, as the cache keeps it.
+    #[must_use]
+    pub fn index(&self) -> &str {
+        &self.index
     }
 
     /// Of a vmlinux or a module that has it.

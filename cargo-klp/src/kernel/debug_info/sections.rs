@@ -7,6 +7,8 @@ use gimli::{Dwarf, DwarfSections, EndianSlice, LittleEndian, SectionId};
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind, SymbolKind};
 
 use super::dwarf::Slice;
+use crate::host::sorted;
+use crate::kernel::symbols::NAME_LENGTH;
 
 /// The sections of debug information.
 pub(super) struct Sections<'a>(DwarfSections<Cow<'a, [u8]>>);
@@ -24,7 +26,7 @@ impl<'a> Sections<'a> {
 /// Where a place in a section is: in a module all sections begin at 0, and would be one over the other.
 pub(super) fn address(file: &object::File<'_>, section: SectionIndex, offset: u64) -> u64 {
     match file.kind() {
-        object::ObjectKind::Relocatable => ((section.0 as u64 + 1) << OFFSET_BITS) + offset,
+        object::ObjectKind::Relocatable => ((section.0 as u64 + 1) << OFFSET_BITS).wrapping_add(offset),
         _ => offset,
     }
 }
@@ -74,6 +76,8 @@ pub(super) fn code<'a>(file: &object::File<'a>) -> HashMap<u64, Vec<&'a str>> {
     for symbol in file.symbols() {
         if let (Some(section), SymbolKind::Text, Ok(name)) =
             (symbol.section_index(), symbol.kind(), symbol.name())
+            && name.len() < NAME_LENGTH
+            && sorted::is_word(name)
         {
             names.entry(address(file, section, symbol.address())).or_default().push(name);
         }

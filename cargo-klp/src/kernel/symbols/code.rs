@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// Where the code and the data of an object are.
 pub(super) trait Layout {
-    /// Where a function ends at the latest: where the next symbol is.
+    /// Where a function ends at the latest: where the next symbol is. Not before it begins.
     fn end(&self, function: &Symbol) -> u64;
 
     /// The bytes at a symbol.
@@ -36,7 +36,7 @@ impl Object<'_> {
     /// the place where ftrace redirects it. `None` where it does not start so.
     pub fn entry_length(&self, function: &Symbol) -> Result<Option<u64>> {
         let length = ENDBR64.len() + NOP5.len();
-        let available = self.layout().end(function) - function.address;
+        let available = self.layout().end(function).saturating_sub(function.address);
         if available <= length as u64 {
             return Ok(None);
         }

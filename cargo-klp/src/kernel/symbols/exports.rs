@@ -17,6 +17,11 @@ pub struct Export {
 pub(super) struct Exports(String);
 
 impl Exports {
+    /// A table of nothing.
+    pub(super) const fn none() -> Self {
+        Self(String::new())
+    }
+
     /// Of a kernel's build directory.
     pub(super) fn read(kdir: &Path) -> Result<Self> {
         let file = kdir.join("Module.symvers");

@@ -36,8 +36,7 @@ impl Index {
             let file = dir.join("names");
             fs::write(&file, text).map_err(Error::io("write", &file))
         })?;
-        let file = entry.join("names");
-        fs::read_to_string(&file).map(|text| Some(Self(text))).map_err(Error::io("read", file))
+        sorted::read(&entry.join("names")).map(|text| Some(Self(text)))
     }
 
     /// The modules that have a symbol of this name.
@@ -84,7 +83,10 @@ fn names(
 fn is_own(symbol: &Symbol) -> bool {
     const MADE: [&str; 5] = ["__pfx_", "__UNIQUE_ID_", "__ksymtab_", "__kstrtab", "__crc_"];
     let is_static = !symbol.is_code() && symbol.name.contains('.');
-    symbol.position == 1 && !is_static && !MADE.iter().any(|start| symbol.name.starts_with(start))
+    sorted::is_word(&symbol.name)
+        && symbol.position == 1
+        && !is_static
+        && !MADE.iter().any(|start| symbol.name.starts_with(start))
 }
 
 fn lines(names: &BTreeMap<String, Vec<String>>) -> String {
@@ -93,7 +95,8 @@ fn lines(names: &BTreeMap<String, Vec<String>>) -> String {
         modules.sort();
         format!("{name} {}\n", modules.join(" "))
     };
-    names.iter().map(line).collect()
+    // A file without a line would seem damaged.
+    if names.is_empty() { "\n".into() } else { names.iter().map(line).collect() }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! so it is found by its own structure: names are made of 256 tokens, and those of the digits are
 //! the digits, which stand in a row.
 
+use super::NAME_LENGTH;
 use crate::error::{Error, Result};
 
 /// A symbol of the table, in the order of the table: that of addresses.
@@ -38,7 +39,8 @@ pub fn read(data: &[u8], absolute_percpu: bool) -> Result<Vec<Entry>> {
         let mut letters = name.chars();
         Entry { address, kind: letters.next().unwrap_or('?'), name: letters.collect() }
     });
-    Ok(entries.collect())
+    let entries: Vec<_> = entries.collect();
+    if entries.len() == names.count { Ok(entries) } else { Err(not_found()) }
 }
 
 /// The next multiple of 8: each part of the table starts at one.
@@ -152,15 +154,15 @@ impl<'a> Names<'a> {
         Some((self.data.get(start..end)?, end))
     }
 
-    /// All names, each with the letter of its kind in front.
+    /// All names, each with the letter of its kind in front, up to the first one that is longer than any can be.
     fn all(&self, tokens: &Tokens<'_>) -> impl Iterator<Item = String> {
         let mut at = 0;
         (0..self.count).map_while(move |_| {
             let (bytes, next) = self.next(at)?;
             at = next;
-            let text: Vec<u8> =
-                bytes.iter().flat_map(|&byte| tokens.texts[usize::from(byte)]).copied().collect();
-            Some(String::from_utf8_lossy(&text).into_owned())
+            let text = bytes.iter().flat_map(|&byte| tokens.texts[usize::from(byte)]).copied();
+            let text: Vec<u8> = text.take(NAME_LENGTH).collect();
+            (text.len() < NAME_LENGTH).then(|| String::from_utf8_lossy(&text).into_owned())
         })
     }
 }
@@ -179,7 +181,7 @@ fn addresses(data: &[u8], tokens: &Tokens<'_>, names: &Names<'_>, absolute_percp
         let address = |number| {
             let offset = u32_at(data, start + 4 * number)?;
             Some(match (absolute_percpu, offset.cast_signed()) {
-                (false, _) => base + u64::from(offset),
+                (false, _) => base.checked_add(offset.into())?,
                 (true, signed @ 0..) => u64::from(signed.unsigned_abs()),
                 (true, signed) => base.wrapping_add_signed(-1 - i64::from(signed)),
             })
@@ -279,5 +281,13 @@ mod tests {
         let mut damaged = table(&symbols(), KERNEL_START, false);
         damaged.truncate(damaged.len() - 1000);
         assert!(read(&damaged, true).is_err());
+    }
+
+    #[test]
+    fn addresses_and_names_that_no_kernel_has() {
+        assert!(read(&table(&symbols(), u64::MAX, false), false).is_err());
+        let named = |length| vec![(0, format!("t{}", "x".repeat(length))); 1000];
+        assert_eq!(read(&table(&named(510), KERNEL_START, false), false).unwrap()[0].name.len(), 510);
+        assert!(read(&table(&named(511), KERNEL_START, false), false).is_err());
     }
 }

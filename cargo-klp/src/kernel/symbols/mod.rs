@@ -8,11 +8,12 @@ pub mod code;
 mod exports;
 mod given;
 mod index;
-mod kallsyms;
+pub mod kallsyms;
 mod lookup;
 mod module;
 mod nearest;
 mod sites;
+mod table;
 mod vmlinux;
 
 use std::path::{Path, PathBuf};
@@ -33,9 +34,13 @@ pub use exports::Export;
 pub(crate) use given::check_modules;
 pub use lookup::LookupError;
 pub use sites::Sites;
+pub use table::Table;
 
 /// The object that is the kernel itself.
 pub const VMLINUX: &str = "vmlinux";
+
+/// The names of symbols are shorter, also with their kind in front: `KSYM_NAME_LEN`.
+pub const NAME_LENGTH: usize = 512;
 
 /// A symbol of the kernel or of a module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -183,12 +188,25 @@ enum Kind {
     Module(Module),
 }
 
+impl Object<'static> {
+    /// A module by what its file has, unpacked; of a kernel that exports nothing.
+    ///
+    /// # Errors
+    ///
+    /// It is not a module.
+    pub fn module(name: &str, data: Vec<u8>) -> Result<Self> {
+        static NOTHING: Exports = Exports::none();
+        let kind = Kind::Module(Module::new(name.as_ref(), data)?);
+        Ok(Self { name: name.into(), exports: &NOTHING, kind })
+    }
+}
+
 impl Object<'_> {
     /// The symbols of a name, in the order of their positions.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<Symbol> {
         match &self.kind {
-            Kind::Vmlinux(vmlinux) => vmlinux.starting_with(name, |found| found == name),
+            Kind::Vmlinux(vmlinux) => vmlinux.table().starting_with(name, |found| found == name),
             Kind::Module(module) => {
                 module.symbols().iter().filter(|symbol| symbol.name == name).cloned().collect()
             }
@@ -199,7 +217,7 @@ impl Object<'_> {
     #[must_use]
     pub fn starting_with(&self, start: &str) -> Vec<Symbol> {
         match &self.kind {
-            Kind::Vmlinux(vmlinux) => vmlinux.starting_with(start, |_| true),
+            Kind::Vmlinux(vmlinux) => vmlinux.table().starting_with(start, |_| true),
             Kind::Module(module) => {
                 let symbols = module.symbols().iter();
                 symbols.filter(|symbol| symbol.name.starts_with(start)).cloned().collect()
@@ -211,7 +229,7 @@ impl Object<'_> {
     #[must_use]
     pub fn all(&self) -> Vec<Symbol> {
         match &self.kind {
-            Kind::Vmlinux(vmlinux) => vmlinux.all(),
+            Kind::Vmlinux(vmlinux) => vmlinux.table().all(),
             Kind::Module(module) => module.symbols().to_vec(),
         }
     }

@@ -13,8 +13,9 @@ use object::{LittleEndian, SectionIndex, SymbolIndex};
 
 use super::code::Layout;
 use super::nearest::nearest;
-use super::{Symbol, no_information};
+use super::{NAME_LENGTH, Symbol, no_information};
 use crate::error::{Error, Result};
+use crate::host::cache::damaged;
 use crate::kernel::{Kernel, Target};
 
 /// A module's file and its symbols.
@@ -107,8 +108,13 @@ impl Module {
     /// Reads a `.ko`, which may be compressed.
     pub(super) fn read(file: &Path) -> Result<Self> {
         let packed = fs::read(file).map_err(Error::io("read", file))?;
-        let data = crate::kernel::image::decompress(&packed).map_err(Error::io("unpack", file))?;
-        let symbols = symbols(&data).map_err(Error::elf("read the symbols of a module"))?;
+        let data = crate::kernel::image::decompress(&packed).map_err(|error| damaged(file, error))?;
+        Self::new(file, data)
+    }
+
+    /// By what a file has, unpacked.
+    pub(super) fn new(file: &Path, data: Vec<u8>) -> Result<Self> {
+        let symbols = symbols(&data).map_err(|error| damaged(file, error))?;
         Ok(Self { file: file.into(), data, symbols })
     }
 
@@ -183,10 +189,11 @@ fn symbols(data: &[u8]) -> object::Result<Vec<Symbol>> {
         // The loader reads the two sections, and does not keep them.
         let is_kept =
             section.sh_flags(LE).0 & SHF_ALLOC.0 != 0 && !matches!(section_name, b".modinfo" | b"__versions");
-        let name = String::from_utf8_lossy(table.symbol_name(LE, symbol)?).into_owned();
-        if name.is_empty() || !is_kept {
+        let name = table.symbol_name(LE, symbol)?;
+        if name.is_empty() || name.len() >= NAME_LENGTH || !is_kept {
             continue;
         }
+        let name = String::from_utf8_lossy(name).into_owned();
         // The kernel looks at those only that are not for GPL modules alone.
         if let (b"__ksymtab", Some(exported_name)) = (section_name, name.strip_prefix(EXPORT)) {
             exported.insert(exported_name.to_owned());
@@ -230,7 +237,7 @@ impl Layout for Module {
         };
         let same = self.symbols.iter().filter(|symbol| symbol.section == function.section);
         let later = same.map(|symbol| symbol.address).filter(|&address| address > function.address);
-        later.min().or_else(size).unwrap_or(function.address)
+        later.min().or_else(size).map_or(function.address, |end| end.max(function.address))
     }
 
     fn bytes(&self, place: &Symbol, length: usize) -> Result<Vec<u8>> {
@@ -293,5 +300,27 @@ mod tests {
         assert!(is_module("nf_tables.ko", "nf_tables"));
         assert!(!is_module("kernel/nf_tables_x.ko", "nf_tables"));
         assert!(!is_module("kernel/nf_tables.c", "nf_tables"));
+    }
+
+    /// A symbol may stand behind its section, and have any name.
+    #[test]
+    fn symbols_of_a_damaged_module() {
+        use object::build::elf::Builder;
+        let data = crate::patch::verify::tests::module(&["first", "second"], &[]);
+        let mut builder = Builder::read(&*data).unwrap();
+        let text = builder.sections.iter().find(|section| &*section.name == b".text").unwrap().id();
+        for symbol in builder.symbols.iter_mut().filter(|symbol| symbol.name.ends_with(b"d")) {
+            (symbol.section, symbol.st_value) = (Some(text), 1000);
+        }
+        for symbol in builder.symbols.iter_mut().filter(|symbol| symbol.name.ends_with(b"t")) {
+            (symbol.section, symbol.name) = (Some(text), vec![b'x'; 2 * NAME_LENGTH].into());
+        }
+        let mut damaged = Vec::new();
+        builder.write(&mut damaged).unwrap();
+        let module = super::super::Object::module("x", damaged).unwrap();
+        let [second] = &*module.all() else { panic!("{:?}", module.all()) };
+        assert_eq!((&*second.name, second.address), ("second", 1000));
+        assert_eq!(module.entry_length(second).unwrap(), None);
+        assert!(!module.refers(second, second).unwrap());
     }
 }

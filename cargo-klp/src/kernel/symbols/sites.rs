@@ -20,7 +20,9 @@ impl Sites {
     /// Whether a function can be redirected.
     #[must_use]
     pub fn has(&self, function: &Symbol) -> bool {
-        [0, ENDBR64].into_iter().any(|length| self.0.contains(&(function.section, function.address + length)))
+        [0, ENDBR64]
+            .into_iter()
+            .any(|length| self.0.contains(&(function.section, function.address.wrapping_add(length))))
     }
 }
 

@@ -86,6 +86,10 @@ impl Reader<'_> {
         }
         let mut func = self.image.follow(object.plus(layout.funcs))?;
         while let Some(redirect) = self.func(func, &object_name)? {
+            // Each has a name and a function of its own: more of them share their structures.
+            if patch.redirects.len() == self.image.pointer_count() {
+                return None;
+            }
             patch.redirects.push(redirect);
             func = func.plus(self.layout.func.size);
         }

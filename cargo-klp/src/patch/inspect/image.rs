@@ -10,6 +10,7 @@ use object::{
 };
 
 use crate::error::{Error, Result};
+use crate::kernel::symbols::NAME_LENGTH;
 
 /// A place in a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,12 +104,17 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// The string that the pointer at a place points to.
+    /// How many pointers there are.
+    pub fn pointer_count(&self) -> usize {
+        self.pointers.len()
+    }
+
+    /// The string that the pointer at a place points to, if it can be a name in the kernel.
     pub fn string(&self, place: Place) -> Option<String> {
         let target = self.follow(place)?;
         let data = self.file.section_by_index(target.section).ok()?.data().ok()?;
         let text = data.get(usize::try_from(target.offset).ok()?..)?;
-        let end = text.iter().position(|&byte| byte == 0)?;
+        let end = text.iter().take(NAME_LENGTH).position(|&byte| byte == 0)?;
         Some(std::str::from_utf8(&text[..end]).ok()?.to_owned())
     }
 

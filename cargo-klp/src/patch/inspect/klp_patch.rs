@@ -66,7 +66,7 @@ fn redirects(image: &Image<'_>, manifest: &Manifest) -> Result<Vec<Redirect>> {
     let (Some(start), Some(patch)) = (image.symbol(&start(Table::Funcs)), &manifest.patch) else {
         return Ok(Vec::new());
     };
-    let entry = |index: usize| redirect(image, start.plus(index as u64 * patch.entry_sizes[0]));
+    let entry = |index: usize| redirect(image, start.plus((index as u64).wrapping_mul(patch.entry_sizes[0])));
     let mut redirects: Vec<_> = (0..manifest.funcs.len()).map(entry).collect::<Result<_>>()?;
     for redirect in &mut redirects {
         redirect.calls_original = manifest.symbols.iter().any(|symbol| {

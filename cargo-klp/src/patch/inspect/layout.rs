@@ -142,7 +142,7 @@ impl Struct {
             .iter()
             // `post_unpatch_enabled` is the kernel's own note.
             .filter(|(name, _)| name.ends_with("patch"))
-            .map(|(name, offset)| (name.clone(), start + offset))
+            .map(|(name, offset)| (name.clone(), start.wrapping_add(*offset)))
             .collect();
         fields.sort_by_key(|(_, offset)| *offset);
         fields

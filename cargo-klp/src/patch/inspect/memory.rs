@@ -33,7 +33,7 @@ fn add(sizes: &mut Sizes, sh_flags: elf::SectionFlags, size: u64) {
     } else {
         &mut sizes.rodata
     };
-    *part += size;
+    *part = part.saturating_add(size);
 }
 
 #[cfg(test)]
@@ -50,5 +50,14 @@ mod tests {
         add(&mut sizes, elf::SHF_WRITE, 1000);
         assert_eq!(sizes, Sizes { text: 1, rodata: 10, data: 100 });
         assert_eq!(sizes.total(), 111);
+    }
+
+    #[test]
+    fn sizes_may_be_anything() {
+        let mut sizes = Sizes::default();
+        for flags in [elf::SHF_ALLOC, elf::SHF_ALLOC, elf::SHF_ALLOC | elf::SHF_WRITE] {
+            add(&mut sizes, flags, u64::MAX);
+        }
+        assert_eq!(sizes.total(), u64::MAX);
     }
 }

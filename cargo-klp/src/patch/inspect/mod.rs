@@ -34,8 +34,16 @@ const SIGNATURE_MARK: &[u8] = b"~Module signature appended~\n";
 ///
 /// The file is not a livepatch module, or one of ours whose tables have lost entries.
 pub fn inspect(path: &Path) -> Result<Report> {
-    let data = read(path)?;
-    let file = parse(path, &data)?;
+    report(path, &read(path)?)
+}
+
+/// Reads a livepatch module that has been read from a file and unpacked.
+///
+/// # Errors
+///
+/// As [`inspect`].
+pub fn report(path: &Path, data: &[u8]) -> Result<Report> {
+    let file = parse(path, data)?;
     let modinfo = Modinfo::read(&file)?;
     if !modinfo.has("livepatch") && Manifest::read(&file)?.patch.is_none_or(|patch| patch.enable) {
         return Err(not_a_livepatch(path, &modinfo));
@@ -66,7 +74,7 @@ pub fn inspect(path: &Path) -> Result<Report> {
         parameters: modinfo.parameters(),
         symbols: symbols::read(&file),
         memory: memory::read(&file),
-        faults: verify::faults(&data)?,
+        faults: verify::faults(data)?,
     })
 }
 

@@ -202,6 +202,6 @@ pub struct Sizes {
 impl Sizes {
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.text + self.rodata + self.data
+        self.text.saturating_add(self.rodata).saturating_add(self.data)
     }
 }

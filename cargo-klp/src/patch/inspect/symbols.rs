@@ -3,6 +3,7 @@
 use object::{Object, ObjectSymbol};
 
 use super::report::{LivepatchSymbol, Symbols};
+use crate::kernel::symbols::NAME_LENGTH;
 pub use crate::patch::verify::SYMBOL_PREFIX as PREFIX;
 
 /// The symbols that a module does not define, in the order of their names.
@@ -10,6 +11,9 @@ pub fn read(file: &object::File<'_>) -> Symbols {
     let mut symbols = Symbols::default();
     for symbol in file.symbols() {
         let Ok(name) = symbol.name() else { continue };
+        if name.len() >= NAME_LENGTH {
+            continue;
+        }
         if let Some(mut livepatch) = parse(name) {
             // `SHN_LIVEPATCH` is a section number of its own: neither none nor any in the file.
             livepatch.resolved = !symbol.is_undefined();

@@ -16,6 +16,7 @@ use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTabl
 use object::{LittleEndian, SectionIndex};
 
 use crate::error::{Error, Result};
+use crate::kernel::symbols::NAME_LENGTH;
 
 const LE: LittleEndian = LittleEndian;
 
@@ -44,8 +45,7 @@ struct Module<'data> {
 
 impl Module<'_> {
     fn name(&self, section: &Section) -> String {
-        let name = self.sections.section_name(LE, section).unwrap_or(b"(a section without a name)");
-        String::from_utf8_lossy(name).into_owned()
+        shown(self.sections.section_name(LE, section).unwrap_or(b"(a section without a name)"))
     }
 
     /// The name of a symbol; that of its section where it stands for one.
@@ -55,8 +55,7 @@ impl Module<'_> {
         {
             return self.name(section);
         }
-        let name = self.symbols.symbol_name(LE, symbol).unwrap_or(b"(a symbol without a name)");
-        String::from_utf8_lossy(name).into_owned()
+        shown(self.symbols.symbol_name(LE, symbol).unwrap_or(b"(a symbol without a name)"))
     }
 
     /// Whether a symbol of this name is taken from the kernel.
@@ -64,6 +63,11 @@ impl Module<'_> {
         let is_it = |symbol: &Symbol| symbol.st_shndx(LE) == SHN_UNDEF && self.symbol_name(symbol) == name;
         self.symbols.iter().any(is_it)
     }
+}
+
+/// A name as text: as much of it as the kernel would look at.
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(&name[..name.len().min(NAME_LENGTH)]).into_owned()
 }
 
 /// All that is wrong with a finished module: each is a reason not to load it.

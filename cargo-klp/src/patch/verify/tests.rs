@@ -236,3 +236,14 @@ fn livepatch_relocations_that_belong_elsewhere() {
     let writable = SectionFlags(SHF_ALLOC.0 | SHF_RELA_LIVEPATCH.0 | SHF_TLS.0 | SHF_WRITE.0);
     assert_fault(as_livepatch(".klp.rela.vmlinux..text", writable), "its flag 0x400 is unknown");
 }
+
+/// A name may be as long as the file, and be that of every symbol.
+#[test]
+fn names_are_shown_as_far_as_the_kernel_reads_them() {
+    let long = |symbol: &mut object::build::elf::Symbol<'_>| {
+        symbol.name = [b".klp.sym.vmlinux.", &[b'x'; 10_000][..]].concat().into();
+    };
+    let faults = faults_of(symbol(long));
+    assert!(faults.iter().any(|fault| fault.contains("symbol .klp.sym.vmlinux.xxx")), "{faults:?}");
+    assert!(faults.iter().all(|fault| fault.len() < 1000), "{faults:?}");
+}
