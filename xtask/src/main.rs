@@ -1,4 +1,4 @@
-//! What the developers of klp run: `cargo xtask demo`, `test`, `soak`, `fresh`, `diff`, `mutants`, `kselftest`
+//! What the developers of klp run: `cargo xtask demo`, `test`, `soak`, `fuzz`, `fresh`, `diff`, `mutants`, `kselftest`
 //! and `bench`.
 //!
 //! All set up what is missing on the machine first, as `cargo klp doctor --fix` does.
@@ -9,6 +9,7 @@ mod debug_kernel;
 mod demo;
 mod diff;
 mod fresh;
+mod fuzz;
 mod hide;
 mod kselftest;
 mod mutants;
@@ -33,8 +34,10 @@ enum Command {
     Demo(demo::Args),
     /// Run all tests, those on real kernels too.
     Test(test::Args),
-    /// Run what takes too long for every run: all tests on a debug kernel, many cycles and random sequences.
+    /// Run what takes too long for every run: all tests on a debug kernel, many cycles, random sequences, fuzzing.
     Soak(soak::Args),
+    /// Give the readers of kernels, modules and their types damaged input.
+    Fuzz(fuzz::Args),
     /// Run the README's commands on a fresh machine: a bare Debian 12 in a directory.
     Fresh(fresh::Args),
     /// Compare the model and real kernels on random patches and random operations on them.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Soak(args) => soak::main(&args),
+        Command::Fuzz(args) => fuzz::main(&args),
         Command::Fresh(args) => fresh::main(&args),
         Command::Diff(args) => diff::main(&args),
         Command::Kselftest(args) => kselftest::main(&args),

@@ -1,5 +1,5 @@
 //! `cargo xtask soak`: what takes too long for every run. All kernel tests on the debug kernel, a thousand cycles
-//! and random sequences on each kernel.
+//! and random sequences on each kernel, minutes of fuzzing.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -11,6 +11,7 @@ use cargo_klp::error::Result;
 
 use crate::command::{TestKernel, status};
 use crate::debug_kernel;
+use crate::fuzz::{self, Fuzzer};
 
 /// Arguments of `cargo xtask soak`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     /// How many random sequences on each kernel.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     sequences: u32,
+
+    /// How long each fuzz target runs, in seconds; 0 to leave them out.
+    #[arg(long, value_name = "N", default_value_t = 120)]
+    fuzz_seconds: u32,
 }
 
 /// The test of random sequences.
@@ -42,6 +47,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let mut requirements =
         vec![Requirement::Build, Requirement::Run, Requirement::Kernel(debug_kernel::SERIES.into())];
     requirements.extend(debug_kernel::REQUIREMENTS);
+    requirements.extend(fuzz::REQUIREMENTS);
     requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
     doctor::ensure(&requirements)?;
 
@@ -57,6 +63,12 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let mut passed = true;
     for step in steps {
         passed &= step.run()?;
+    }
+    if args.fuzz_seconds > 0 {
+        let fuzzer = Fuzzer::new()?;
+        for (target, _) in klp_fuzz::TARGETS {
+            passed &= fuzzer.run(target, args.fuzz_seconds)?;
+        }
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
