@@ -128,7 +128,8 @@ impl Object for Vmlinux {
         PREVIOUS.set(Shared::previous(object).map(|state| state.data().addr()));
         if let Some(own) = Shared::get() {
             assert_eq!((own.version(), own.data().is_null()), (2, true));
-            own.set_data(ptr::without_provenance_mut(7));
+            // SAFETY: No other patch follows it.
+            unsafe { own.set_data(ptr::without_provenance_mut(7)) };
         }
     }
 }

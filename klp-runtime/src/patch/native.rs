@@ -74,7 +74,11 @@ impl KernelState<'_> {
 
     /// Keeps a pointer there, which C patches see as `data`. The author frees the
     /// memory that it points to.
-    pub fn set_data(&self, data: *mut c_void) {
+    ///
+    /// # Safety
+    ///
+    /// The pointer is what every patch that lists the state takes it for.
+    pub unsafe fn set_data(&self, data: *mut c_void) {
         self.slot().store(data, Ordering::Release);
     }
 

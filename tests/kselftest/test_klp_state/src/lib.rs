@@ -25,7 +25,8 @@ impl Object for Vmlinux {
         callback_info!("pre_patch_callback", object);
         let state = ConsoleLoglevel::get().ok_or(EINVAL)?;
         let saved = KBox::new(0 as c_int, GFP_KERNEL)?;
-        state.set_data(KBox::into_raw(saved).cast());
+        // SAFETY: All patches that list the state take it for a pointer to the level.
+        unsafe { state.set_data(KBox::into_raw(saved).cast()) };
         pr_info!("allocate_loglevel_state: allocating space to store console_loglevel");
         Ok(())
     }

@@ -27,7 +27,8 @@ impl Object for Vmlinux {
         }
         let state = ConsoleLoglevel::get().ok_or(EINVAL)?;
         let saved = KBox::new(0 as c_int, GFP_KERNEL)?;
-        state.set_data(KBox::into_raw(saved).cast());
+        // SAFETY: All patches that list the state take it for a pointer to the level.
+        unsafe { state.set_data(KBox::into_raw(saved).cast()) };
         pr_info!("allocate_loglevel_state: allocating space to store console_loglevel");
         Ok(())
     }
@@ -37,7 +38,8 @@ impl Object for Vmlinux {
         let Some(state) = ConsoleLoglevel::get() else { return };
         if let Some(previous) = ConsoleLoglevel::previous(object) {
             pr_info!("fix_console_loglevel: taking over the console_loglevel change");
-            state.set_data(previous.data());
+            // SAFETY: The same for the same state.
+            unsafe { state.set_data(previous.data()) };
             return;
         }
         pr_info!("fix_console_loglevel: fixing console_loglevel");

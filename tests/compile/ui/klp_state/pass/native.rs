@@ -25,7 +25,8 @@ struct Vmlinux;
 impl Object for Vmlinux {
     fn post_patch(object: &ObjectContext<'_>) {
         if let (Some(own), Some(previous)) = (Shared::get(), Shared::previous(object)) {
-            own.set_data(previous.data());
+            // SAFETY: The same for the same state.
+            unsafe { own.set_data(previous.data()) };
         }
     }
 }
