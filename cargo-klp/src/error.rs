@@ -7,27 +7,27 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-/// What the functions of this crate return.
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The exit codes of `cargo klp`.
 ///
-/// Code 2 is a mistake in the arguments, given by the argument parser itself. `cargo klp run` ends
-/// with the guest command's own code where there is one.
+/// The argument parser itself exits with code 2 on wrong arguments. `cargo klp run` exits with the guest command's
+/// code, if the command ran.
 pub mod exit {
     /// The work failed: a build failed, a tool complained, a file could not be read.
     pub const FAILED: u8 = 1;
     /// Something is missing on this machine; `cargo klp doctor --fix` gets it.
     pub const MISSING: u8 = 3;
-    /// `cargo klp run` itself failed: the guest died, or a patch was not accepted. No code of the
-    /// guest's command, as with `docker run`.
+    /// `cargo klp run` itself failed: the guest died, or the kernel refused a patch. As with `docker run`, this is not
+    /// the code of the guest's command.
     pub const GUEST: u8 = 125;
 }
 
-/// How much of the kernel log a message shows.
+/// The number of lines of the kernel log that a message shows.
 const LOG_LINES: usize = 40;
 
-/// Why the command could not do what was asked.
+/// The reason why the command failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -59,7 +59,7 @@ pub enum Error {
         option: &'static str,
     },
 
-    /// The kernel is older than all that klp supports.
+    /// The kernel is older than the oldest one that klp supports.
     #[error("kernel {release} is older than 6.1, the oldest that klp supports")]
     TooOld {
         /// The kernel's release.
@@ -67,21 +67,21 @@ pub enum Error {
     },
 
     /// The kernel or the machine is of an architecture that is not supported.
-    #[error("{what} is not for x86_64, the one architecture supported so far")]
+    #[error("{what} is not for x86_64, the only architecture that klp supports")]
     Architecture {
         /// The kernel or machine.
         what: String,
     },
 
     // What the machine lacks.
-    /// No kernel fits what was asked for.
+    /// No kernel on this machine meets the request.
     #[error("no kernel {wanted} on this machine{}", available_list(available))]
     NoKernel {
-        /// What was asked for, with what it was needed for.
+        /// The kernel that was asked for, and the parts that it must have.
         wanted: String,
-        /// What to give to `doctor --fix --kernel`.
+        /// The argument for `doctor --fix --kernel`.
         series: String,
-        /// Releases that are here.
+        /// The releases on this machine.
         available: Vec<String>,
     },
 
@@ -103,7 +103,7 @@ pub enum Error {
         help: String,
     },
 
-    /// A kernel has no module of a name.
+    /// A kernel has no module of this name.
     #[error("kernel {release} has no module `{name}`: {why}")]
     NoModule {
         /// The kernel's release.
@@ -124,11 +124,11 @@ pub enum Error {
         command: String,
         /// How it ended.
         status: ExitStatus,
-        /// The end of what it wrote.
+        /// The end of its output.
         output: String,
     },
 
-    /// A file could not be read or written, or has contents of another kind.
+    /// A file could not be read or written, or has unexpected contents.
     #[error("cannot {what} `{}`: {source}", path.display())]
     Io {
         /// What was tried: "read", "create", …
@@ -163,16 +163,16 @@ pub enum Error {
         package: String,
     },
 
-    /// Kbuild failed otherwise.
+    /// Kbuild failed for another reason.
     #[error("Kbuild failed on patch `{package}`{}", indented(output))]
     Kbuild {
         /// The patch's package.
         package: String,
-        /// All that make printed.
+        /// The output of make.
         output: String,
     },
 
-    /// A tool of the kernel's build warned: a module that it warns of may not work.
+    /// A tool of the kernel's build warned of the module, which may therefore not work.
     #[error("{tool} warned of the module{}", indented(lines))]
     Warnings {
         /// The tool.
@@ -181,12 +181,12 @@ pub enum Error {
         lines: String,
     },
 
-    /// Symbols that a patch declares do not exist, or are of another kind.
+    /// Symbols that a patch declares do not exist, or are of the wrong kind.
     #[error("the patch can't use these symbols on {release}{}", indented(&faults.join("\n")))]
     Symbols {
         /// The kernel.
         release: String,
-        /// Why, for each of them.
+        /// The reasons, one for each symbol.
         faults: Vec<String>,
     },
 
@@ -195,7 +195,7 @@ pub enum Error {
     Unfit {
         /// The kernel.
         release: String,
-        /// Why, each with its place in the source.
+        /// The reasons, each with its place in the source.
         faults: Vec<String>,
     },
 
@@ -222,20 +222,20 @@ pub enum Error {
     LostEntries {
         /// The object or module.
         path: PathBuf,
-        /// What the entries are.
+        /// The kind of entries.
         what: &'static str,
-        /// How many the macros emitted.
+        /// The number that the macros emitted.
         emitted: u64,
-        /// How many are in the table.
+        /// The number in the table.
         found: u64,
     },
 
-    /// The kernel would refuse the finished module, or not take it for the livepatch that it is.
+    /// The kernel would refuse the finished module, or would not take it for a livepatch.
     #[error("`{}` is not the module that it should be{}", path.display(), indented(&faults.join("\n")))]
     Unloadable {
         /// The module.
         path: PathBuf,
-        /// All that is wrong with it.
+        /// Everything that is wrong with it.
         faults: Vec<String>,
     },
 
@@ -245,7 +245,7 @@ pub enum Error {
     Guest {
         /// What happened.
         message: String,
-        /// The kernel log; the message has its end.
+        /// The kernel log; the message shows its end.
         log: String,
     },
 }
@@ -273,14 +273,14 @@ impl Error {
         move |source| Self::ElfBuild { what, source }
     }
 
-    /// The next thing to try, where the message alone does not say it.
+    /// The next thing to try, unless the message says it.
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Request { help, .. } | Self::MissingSome { help, .. } | Self::NoModule { help, .. } => {
                 Some(help.clone())
             }
             Self::NotAKernelDir { .. } => {
-                Some("give what `/lib/modules/RELEASE/build` points to, or a release with `--kernel`".into())
+                Some("give the directory that `/lib/modules/RELEASE/build` points to, or a release with `--kernel`".into())
             }
             Self::TooOld { .. } | Self::Unpatchable { .. } => {
                 Some("`cargo klp doctor --fix --kernel 6.12` gets a stock kernel that can".into())
@@ -312,12 +312,12 @@ impl Error {
         }
     }
 
-    /// The message with the next thing to try, in one text.
+    /// The message, followed by the next thing to try.
     pub fn with_help(&self) -> String {
         self.help().map_or_else(|| self.to_string(), |help| format!("{self}; {help}"))
     }
 
-    /// The code that the process ends with, one of [`exit`].
+    /// The exit code of the process, one of [`exit`].
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NoKernel { .. } | Self::Missing { .. } | Self::MissingSome { .. } => exit::MISSING,

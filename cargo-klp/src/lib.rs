@@ -1,4 +1,4 @@
-//! What the `cargo klp` command is made of, as a library that xtask and the tests on real kernels use too.
+//! The `cargo klp` command as a library, which xtask and the tests on real kernels use too.
 //!
 //! Its layers use only those after them, which `tests/layers.rs` checks:
 //! [`commands`] → [`kbuild`] → [`vm`], [`patch`] → [`kernel`] → [`host`] → [`error`].

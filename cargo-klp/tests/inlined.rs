@@ -190,7 +190,7 @@ fn explain_lists_all() {
     let machine = Machine::new();
     let said = |command: &mut Command| String::from_utf8(succeed(command).stdout).unwrap();
     let without = said(&mut machine.klp(&["explain", "cmdline_proc_show"]));
-    assert!(without.contains("not known without debug information"), "{without}");
+    assert!(without.contains("unknown without debug information"), "{without}");
     assert!(without.contains("cargo klp doctor --fix --debug-info --kernel 6.12."), "{without}");
 
     let of = |name: &str| said(&mut machine.informed(&["explain", name]));
@@ -208,7 +208,7 @@ fn explain_lists_all() {
         "{kept}"
     );
     assert!(of("fifo_open").ends_with("not inlined anywhere\n"), "{}", of("fifo_open"));
-    assert!(of("vfs_read").ends_with("not known: the debug information does not have it\n"));
+    assert!(of("vfs_read").ends_with("unknown: the debug information does not mention it\n"));
     // It is known to who gives the file, and to nobody else.
     assert_eq!(said(&mut machine.klp(&["explain", "cmdline_proc_show"])), without);
     let gone = of("klp_inlined_everywhere");

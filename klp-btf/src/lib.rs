@@ -1,5 +1,5 @@
-//! What a kernel's BTF says, for livepatches: prototypes of functions and layouts of types, in C for
-//! people to read and in Rust for patches to use.
+//! Reads a kernel's BTF for livepatches: prototypes of functions and layouts of types, in C for people
+//! and in Rust for patches.
 
 mod c;
 mod layout;
@@ -18,10 +18,10 @@ pub use names::identifier;
 pub use rust::{Signature, Writer};
 use walk::{DEPTH, Walk, endless};
 
-/// What the functions of this crate return.
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The kernel types that `klp_runtime::types` declares, and its prelude has.
+/// The kernel types that `klp_runtime::types` declares and the prelude exports.
 pub const RUNTIME_TYPES: [&str; 8] =
     ["device", "file", "inode", "module", "net_device", "seq_file", "sk_buff", "task_struct"];
 
@@ -36,9 +36,9 @@ pub struct Types {
 pub struct Prototype {
     /// The function's name.
     pub name: String,
-    /// The number of the type that it returns.
+    /// The number of its return type.
     pub returns: u32,
-    /// Its parameters: names, which may be empty, and numbers of types.
+    /// Its parameters: names, which may be empty, and the numbers of their types.
     pub parameters: Vec<(String, u32)>,
     /// Whether more arguments may follow.
     pub is_variadic: bool,
@@ -49,7 +49,7 @@ impl Types {
         Self { btf, walk: Walk::default() }
     }
 
-    /// Opens a file of BTF and nothing else. It is read where it is needed only.
+    /// Opens a file that contains BTF and nothing else. Only the parts that are needed are read.
     pub fn open(file: &Path) -> Result<Self> {
         Ok(Self::new(Btf::from_file_with_backend(file, Backend::Mmap)?))
     }
@@ -59,21 +59,21 @@ impl Types {
         Ok(Self::new(Btf::from_split_bytes(data, &self.btf)?))
     }
 
-    /// As [`module`](Self::module), of a file of BTF and nothing else.
+    /// As [`module`](Self::module), for a file that contains BTF and nothing else.
     pub fn open_module(&self, file: &Path) -> Result<Self> {
         Ok(Self::new(Btf::from_split_file(file, &self.btf)?))
     }
 
-    /// The prototypes of all functions of a name; of a module those alone that are its own.
+    /// The prototypes of all functions with a name; for a module, only its own.
     ///
-    /// BTF leaves out most functions that the compiler has changed: there may be none.
+    /// BTF leaves out most functions that the compiler has changed, so there may be none.
     pub fn prototypes(&self, name: &str) -> Result<Vec<Prototype>> {
         let section = self.btf.split().unwrap_or_else(|| self.btf.base());
         let functions = section.resolve_types_by_name(name)?;
         functions.iter().filter_map(|found| self.prototype(name, found).transpose()).collect()
     }
 
-    /// All functions with their prototypes; of a module its own.
+    /// All functions with their prototypes; for a module, only its own.
     pub fn functions(&self) -> Result<Vec<Prototype>> {
         let section = self.btf.split().unwrap_or_else(|| self.btf.base());
         let (first, last) = section.type_id_range();
@@ -88,7 +88,7 @@ impl Types {
         Ok(functions)
     }
 
-    /// All structures and unions with a name and members, with the numbers of their types; of a module its own.
+    /// All structures and unions with a name and members, with the numbers of their types; for a module, only its own.
     pub fn structures(&self) -> Result<Vec<(String, u32)>> {
         let section = self.btf.split().unwrap_or_else(|| self.btf.base());
         let (first, last) = section.type_id_range();
@@ -104,8 +104,8 @@ impl Types {
         Ok(structures)
     }
 
-    /// The number of the structure, union, enumeration or, where there is none, other type of a name; of a
-    /// module its own before that of its kernel.
+    /// The number of the structure, union or enumeration with a name, or else of another type; for a module, its own
+    /// type comes before that of its kernel.
     pub fn find(&self, name: &str) -> Result<Option<u32>> {
         let mut other = None;
         for id in self.btf.resolve_ids_by_name(name)? {
@@ -142,7 +142,7 @@ impl Types {
         Ok(Some(all))
     }
 
-    /// The enumeration that has an enumerator, and its value; of a module its own before that of its kernel.
+    /// The enumeration with an enumerator, and the value; for a module, its own comes before that of its kernel.
     pub fn enumerator(&self, name: &str) -> Result<Option<(u32, i128)>> {
         let sections = self.btf.split().into_iter().chain([self.btf.base()]);
         for id in sections.map(btf_rs::BtfSection::type_id_range).flat_map(|(first, last)| first..=last) {
@@ -184,12 +184,12 @@ impl Types {
         })
     }
 
-    /// What a type refers to.
+    /// The type that a type refers to.
     fn target(&self, referrer: &dyn BtfType) -> Result<Type> {
         self.get(referrer.get_type_id().unwrap_or(0))
     }
 
-    /// The name of a type; empty where it has none.
+    /// The name of a type; empty if it has none.
     fn name(&self, named: &Type) -> Result<String> {
         match named.as_btf_type() {
             Some(named) if named.get_name_offset().is_some() => self.text(named),
@@ -197,7 +197,7 @@ impl Types {
         }
     }
 
-    /// What stands behind names and qualifiers: the number of the type itself.
+    /// The number of the type behind names and qualifiers.
     fn bare(&self, mut id: u32) -> Result<u32> {
         for _ in 0..DEPTH {
             id = match self.get(id)? {
@@ -211,7 +211,7 @@ impl Types {
         Err(endless(id))
     }
 
-    /// How a value of a type is passed.
+    /// The way to pass a value of a type.
     pub fn class(&self, id: u32) -> Result<Class> {
         let class = |kind, size: usize| Class::new(kind, size as u64);
         Ok(match self.get(self.bare(id)?)? {
@@ -230,7 +230,7 @@ impl Types {
         })
     }
 
-    /// The size of a type in bytes; 0 where it is not known.
+    /// The size of a type in bytes; 0 if it is unknown.
     fn size(&self, id: u32) -> Result<usize> {
         Ok(match self.get(self.bare(id)?)? {
             Type::Int(int) => int.size(),

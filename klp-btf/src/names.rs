@@ -1,9 +1,9 @@
-//! Names of C as names of Rust.
+//! Turns names of C into names of Rust.
 
-/// Words of the language that can't be names, not even as `r#…`.
+/// Keywords that can't be names, not even as `r#…`.
 const NEVER: [&str; 5] = ["crate", "self", "super", "Self", "_"];
 
-/// Words of the language that can be names as `r#…`.
+/// Keywords that can be names as `r#…`.
 const KEYWORDS: [&str; 46] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else",
     "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
@@ -11,7 +11,7 @@ const KEYWORDS: [&str; 46] = [
     "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where",
 ];
 
-/// A name of C as an identifier of Rust.
+/// The identifier of Rust for a name of C.
 #[must_use]
 pub fn identifier(name: &str) -> String {
     if NEVER.contains(&name) {

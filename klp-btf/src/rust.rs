@@ -1,4 +1,4 @@
-//! Types as Rust declares them.
+//! Writes types as Rust declares them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,20 +9,20 @@ use crate::layout::{Field, Layout};
 use crate::walk::{DEPTH, endless};
 use crate::{Prototype, Result, Types, identifier};
 
-/// Writes Rust for what is asked for, and at last the declarations that this needs.
+/// Writes Rust for the requested items, and in the end the declarations that they need.
 pub struct Writer<'a> {
     types: &'a Types,
-    /// What goes before `c_int` and its like.
+    /// The path before `c_int` and its like.
     ffi: &'static str,
     /// Types that are declared elsewhere, with their paths.
     known: BTreeMap<String, String>,
-    /// Types that are seen by reference only.
+    /// Types that are only used by reference.
     opaque: BTreeSet<String>,
-    /// Enumerations, and the integers that they are.
+    /// Enumerations, with their integer types.
     enums: BTreeMap<String, &'static str>,
     /// The names of the types that are declared.
     names: BTreeMap<u32, String>,
-    /// Structures of which the author wants some fields, until they are declared.
+    /// Structures that the author wants some fields of, until they are declared.
     parts: BTreeMap<u32, Vec<Part>>,
     /// The constants that are declared.
     constants: BTreeSet<String>,
@@ -34,11 +34,11 @@ pub struct Writer<'a> {
 pub struct Signature {
     /// The names and types of the parameters.
     pub parameters: Vec<(String, String)>,
-    /// The type that is returned, if any.
+    /// The return type, if any.
     pub returns: Option<String>,
 }
 
-/// What an author wants of a structure.
+/// The fields of a structure that an author wants.
 struct Part {
     name: String,
     fields: Vec<Field>,
@@ -54,8 +54,8 @@ struct Place {
 }
 
 impl<'a> Writer<'a> {
-    /// With what goes before `c_int` and its like, and the types that are declared elsewhere: their names,
-    /// and what goes before them.
+    /// A writer with the path before `c_int` and its like, and with the types that are declared elsewhere: their names,
+    /// and the path before them.
     pub fn new<'k>(
         types: &'a Types,
         ffi: &'static str,
@@ -101,8 +101,8 @@ impl<'a> Writer<'a> {
         text + &self.declarations
     }
 
-    /// The same as items of `kernel_types!`, each a line, for those that have a name in BTF; and the declarations of
-    /// the rest. Of what is seen by reference only, the author says which fields are used.
+    /// The same as items of `kernel_types!`, one a line, for the types with a name in BTF, and the declarations of the
+    /// others. For types that are only used by reference, the author fills in the fields.
     pub fn items(mut self) -> Result<(Vec<String>, String)> {
         let types = self.types;
         let is_aggregate = |name: &str| match types.find(name)? {
@@ -114,7 +114,7 @@ impl<'a> Writer<'a> {
         for name in self.names.values() {
             is_found &= is_aggregate(name)?;
         }
-        // They may be made of each other: all or none.
+        // Types may contain each other, so either all are written this way or none.
         if is_found {
             let names = std::mem::take(&mut self.names).into_values();
             items.extend(names.map(|name| format!("struct {};", identifier(&name))));
@@ -133,7 +133,7 @@ impl<'a> Writer<'a> {
         Ok((items, self.finish()))
     }
 
-    /// The parameters of a function, each with a name, and what it returns, if anything.
+    /// The parameters of a function, each with a name, and its return type, if any.
     pub fn signature(&mut self, prototype: &Prototype) -> Result<Signature> {
         self.types.nested(prototype.returns, || self.signature_of(prototype))
     }
@@ -155,7 +155,7 @@ impl<'a> Writer<'a> {
         Ok(Signature { parameters, returns })
     }
 
-    /// A type, of which there is a value.
+    /// A type that is used by value.
     pub fn value(&mut self, id: u32) -> Result<String> {
         self.types.nested(id, || self.value_of(id))
     }
@@ -255,12 +255,12 @@ impl<'a> Writer<'a> {
         Ok(format!("*{mutability} {target_text}"))
     }
 
-    /// A structure or union by value, which is declared in full.
+    /// A structure or union that is used by value and declared in full.
     fn aggregate(&mut self, id: u32, bare: u32) -> Result<String> {
         if let Some(name) = self.names.get(&bare) {
             return Ok(identifier(name));
         }
-        // Several have one name each under a `#[cfg]` of its own.
+        // Several may share a name, each under a `#[cfg]` of its own.
         let mut declared = None;
         for part in self.parts.remove(&bare).into_iter().flatten() {
             declared = Some(self.declare(bare, part.name, Some(part.fields), &part.attributes)?);
@@ -304,7 +304,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The integer that an enumeration is.
+    /// The integer type of an enumeration.
     fn enumerators_type(&mut self, id: u32) -> Result<String> {
         let (signed, size) = match self.types.get(self.types.bare(id)?)? {
             Type::Enum(list) => (list.is_signed(), list.size()),
@@ -334,8 +334,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Has a structure declared with some of its fields, each by its name and offset, wherever it is needed first:
-    /// before anything else is declared, as it may be a part of that.
+    /// Reserves a structure with some of its fields, each by its name and offset, to be declared when it is first
+    /// needed. Call this before anything else is declared, as other types may contain the structure.
     pub fn reserve_part(&mut self, name: &str, id: u32, fields: Vec<Field>, attributes: &str) -> Result<()> {
         let part = Part { name: name.into(), fields, attributes: attributes.into() };
         self.parts.entry(self.types.bare(id)?).or_default().push(part);
@@ -355,7 +355,7 @@ impl<'a> Writer<'a> {
         part: Option<Vec<Field>>,
         attributes: &str,
     ) -> Result<String> {
-        // Two types may have one name: what differs from one part of the kernel to another.
+        // Two types may share a name, if parts of the kernel differ.
         let is_taken = self.names.iter().any(|(other, taken)| *other != bare && *taken == name);
         if is_taken || self.known.contains_key(&name) {
             name = format!("{name}_{bare}");
@@ -418,7 +418,7 @@ impl<'a> Writer<'a> {
         Ok(ident)
     }
 
-    /// A field in a structure of an alignment: as bytes where its type can't stand there.
+    /// A field in a structure with an alignment: as bytes if its type can't be at that offset.
     fn place(&mut self, field: &Field, number: usize, align: u64) -> Result<Place> {
         let (offset, size) = (field.offset / 8, self.types.size_of(field.id)?);
         let own = self.types.align(field.id)?;
@@ -440,14 +440,14 @@ fn constant(name: &str, ty: &str, value: i128) -> String {
     )
 }
 
-/// What makes a structure of zeros: no type of C minds them.
+/// The function that makes a structure of zeros, which are valid for every type of C.
 fn zeroed(ident: &str, attributes: &str) -> String {
     format!(
         "
 {attributes}
 impl ::core::default::Default for {ident} {{
     fn default() -> Self {{
-        // SAFETY: It is made of integers, pointers and arrays of them, which may all be 0.
+        // SAFETY: It consists of integers, pointers and arrays of them, which may all be 0.
         unsafe {{ ::core::mem::zeroed() }}
     }}
 }}
@@ -455,7 +455,7 @@ impl ::core::default::Default for {ident} {{
     )
 }
 
-/// What reads and what writes a bit-field.
+/// The functions that read and write a bit-field.
 fn bit_field(field: &Field) -> String {
     let bits = field.bits.unwrap_or(0);
     let (first, shift) = (field.offset / 8, field.offset % 8);
@@ -467,21 +467,21 @@ fn bit_field(field: &Field) -> String {
     #[allow(dead_code, non_snake_case)]
     pub fn {}(&self) -> u64 {{
         let mut bytes = [0; 16];
-        // SAFETY: They are bytes of the structure, which has no parts that are not initialized.
+        // SAFETY: These are bytes of the structure, all of which are initialized.
         let field = unsafe {{ (&raw const *self).byte_add({first}).cast::<[u8; {bytes}]>().read() }};
         bytes[..{bytes}].copy_from_slice(&field);
         (u128::from_le_bytes(bytes) >> {shift}) as u64 & {mask}
     }}
 
-    /// Writes the {bits} bits at the offset {first}, from bit {shift}, and no byte without one of them.
+    /// Writes the {bits} bits at the offset {first}, from bit {shift}, and only the bytes that contain them.
     ///
     /// # Safety
     ///
-    /// `this` is valid for reads and writes, and nobody else writes to these bytes at the same time.
+    /// `this` must be valid for reads and writes, and nothing else may write to these bytes at the same time.
     #[allow(dead_code, non_snake_case)]
     pub unsafe fn set_{bare}(this: *mut Self, value: u64) {{
         let mut bytes = [0; 16];
-        // SAFETY: As the caller promises.
+        // SAFETY: The caller promises it.
         unsafe {{
             let field = this.byte_add({first}).cast::<[u8; {bytes}]>();
             bytes[..{bytes}].copy_from_slice(&field.read());
@@ -500,7 +500,7 @@ fn bit_field(field: &Field) -> String {
 }
 
 impl Types {
-    /// The alignment of a type in bytes, as far as its contents ask for it: BTF has no other.
+    /// The alignment of a type in bytes that follows from its contents: BTF has no other.
     pub fn align(&self, id: u32) -> Result<u64> {
         self.nested(id, || self.align_of(id))
     }
@@ -514,7 +514,7 @@ impl Types {
                 let mut align = 1;
                 for field in fields.iter().filter(|field| field.bits.is_none()) {
                     let own = self.align(field.id)?;
-                    // A field of a packed structure stands where its type alone would not.
+                    // A field of a packed structure may be at an offset that its type alone would not allow.
                     if (field.offset / 8).is_multiple_of(own) && size.is_multiple_of(own) {
                         align = align.max(own);
                     }
@@ -525,7 +525,7 @@ impl Types {
         })
     }
 
-    /// What a structure or union is called: by itself, else by the name that was given to it last.
+    /// The name of a structure or union: its own, or else the latest one that was given to it.
     pub(crate) fn called(&self, mut id: u32) -> Result<String> {
         let mut name = String::new();
         for _ in 0..DEPTH {

@@ -1,4 +1,4 @@
-//! Arguments that several subcommands have, and the queries that they make.
+//! Arguments that several subcommands share, and the queries that they are turned into.
 
 use std::fs;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub struct KernelArgs {
     #[arg(long, value_name = "RELEASE")]
     pub kernel: Option<String>,
 
-    /// A kernel build directory, what /lib/modules/RELEASE/build points to.
+    /// A kernel build directory: what /lib/modules/RELEASE/build points to.
     #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
     pub kdir: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ impl KernelArgs {
         }
     }
 
-    /// Finds the kernel, and prints which one it is where the arguments leave that open.
+    /// Finds the kernel, and prints its release where the arguments leave that open.
     fn find(&self, parts: KernelParts) -> Result<Kernel> {
         let kernel = self.query().find(parts)?;
         if self.kdir.is_none() && self.kernel.as_ref() != Some(&kernel.release) {
@@ -55,16 +55,16 @@ impl KernelArgs {
     }
 }
 
-/// Which modules there are besides the kernel's own.
+/// Modules that do not come with the kernel.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ModuleArgs {
-    /// The .ko file of a module that is not the kernel's own and whose symbols or types are needed; may be
+    /// The .ko file of a module that does not come with the kernel and whose symbols or types the patch needs; may be
     /// given several times.
     #[arg(long = "module", value_name = "PATH")]
     pub module_files: Vec<PathBuf>,
 
-    /// The name of a module that this machine lacks: what the patch has of it is not checked. Without it, a name that no
-    /// module has is an error. May be given several times.
+    /// The name of a module that this machine lacks: what the patch says about that module is not checked. Without
+    /// this option, the name of a module that is not found is an error. May be given several times.
     #[arg(long = "unknown-module", value_name = "NAME")]
     pub unknown_modules: Vec<String>,
 }
@@ -80,11 +80,11 @@ impl ModuleArgs {
 /// Files with debug information.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct DebugInfoArgs {
-    /// A vmlinux or a .ko file with debug information (DWARF), which says where functions were inlined; may be given
+    /// A vmlinux or .ko file with debug information (DWARF), which tells where functions were inlined; may be given
     /// several times.
     ///
-    /// Not needed after `doctor --fix --debug-info`, for the `vmlinux` of a build directory, for modules that have
-    /// their own, and for files in /usr/lib/debug/.build-id.
+    /// klp finds these by itself: what `doctor --fix --debug-info` has downloaded, the `vmlinux` of a build directory,
+    /// modules that contain their own debug information, and files in /usr/lib/debug/.build-id.
     #[arg(long = "debug-info", value_name = "PATH")]
     debug_info_files: Vec<PathBuf>,
 }
@@ -100,7 +100,7 @@ fn absolute(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
     files.iter().map(|path| fs::canonicalize(path).map_err(Error::io("find", path))).collect()
 }
 
-/// What to build for, where functions are not looked for in others.
+/// The kernel and the modules to build for.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct TargetArgs {
     /// The kernel.
@@ -113,7 +113,7 @@ pub struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// Finds the target, and prints which kernel it is where the arguments leave that open.
+    /// Finds the target, and prints the kernel's release where the arguments leave that open.
     pub(crate) fn find(&self, parts: KernelParts) -> Result<Target> {
         let target = self.modules.target(self.kernel.find(parts)?)?;
         check_modules(&target)?;
@@ -161,7 +161,7 @@ impl KbuildTargetArgs {
     }
 }
 
-/// Which patch crates are meant.
+/// The patch crates to work on.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct PackageArgs {
     /// A patch crate of the workspace, by its name; may be given several times.
@@ -176,7 +176,7 @@ pub struct PackageArgs {
 }
 
 impl PackageArgs {
-    /// Which crates are meant.
+    /// The query for the crates.
     pub(crate) fn query(&self) -> PackageQuery {
         let Self { packages, manifest_path } = self.clone();
         PackageQuery { packages, manifest_path }

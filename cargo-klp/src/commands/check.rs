@@ -24,7 +24,7 @@ pub struct Args {
 
     /// A kernel release, or a series; may be given several times.
     ///
-    /// By default all kernels on this machine that have headers and an image.
+    /// By default every kernel on this machine that has headers and an image.
     #[arg(long = "kernel", value_name = "RELEASE")]
     kernels: Vec<String>,
 
@@ -115,7 +115,7 @@ fn symbols(manifest: &Manifest, target: &Target) -> Result<Vec<Diagnostic>> {
     }
 }
 
-/// The kernels that were asked for, else all that can be looked at.
+/// The kernels that the arguments name, or else all that can be checked.
 fn kernels(wanted: &[String]) -> Result<Vec<Kernel>> {
     let all;
     let wanted = if wanted.is_empty() {
@@ -151,7 +151,7 @@ fn print_diagnostics(lines: &[Line]) {
     }
 }
 
-/// What several kernels have in common, in the order in which it was found.
+/// Groups findings by the kernels that share them, in the order in which they were found.
 fn group_by_release(lines: &[Line], list: fn(&Outcome) -> &Vec<Diagnostic>) -> Vec<(&Diagnostic, Vec<&str>)> {
     let mut all = Vec::<(&Diagnostic, Vec<&str>)>::new();
     for Line { release, outcome, .. } in lines {

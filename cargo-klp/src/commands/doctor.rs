@@ -39,9 +39,9 @@ pub struct Args {
     #[arg(long, value_name = "RELEASE", default_value = DEFAULT_SERIES)]
     pub kernel: Vec<String>,
 
-    /// Look for the kernels' debug information too, which tells where functions were inlined.
+    /// Also look for the kernels' debug information, which tells where functions were inlined.
     ///
-    /// With --fix it is downloaded from Debian: 1 GB for each kernel, 60 MB are kept.
+    /// --fix downloads it from Debian: 1 GB for each kernel, of which 60 MB are kept.
     #[arg(long)]
     pub debug_info: bool,
 
@@ -50,7 +50,7 @@ pub struct Args {
     pub message_format: MessageFormat,
 }
 
-/// Something that a program needs on this machine.
+/// Something that a command needs on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requirement {
     /// Build patches.
@@ -61,9 +61,9 @@ pub enum Requirement {
     Kernel(String),
     /// Know where the functions of a kernel are inlined.
     DebugInfo(String),
-    /// Call a program: its name, the package that has it, and what for.
+    /// Call a program: its name, the package that has it, and the reason.
     Program(&'static str, &'static str, &'static str),
-    /// Read a file: its path, the package that has it, and what for.
+    /// Read a file: its path, the package that has it, and the reason.
     File(&'static str, &'static str, &'static str),
 }
 
@@ -85,9 +85,9 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     complaint(&checks).map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-/// Makes sure that what is needed is there, and installs what is not.
+/// Makes sure that the machine meets the requirements, and installs what it lacks.
 pub fn ensure(requirements: &[Requirement]) -> Result<()> {
-    // A kernel that was just got may ask for a compiler that is not there yet.
+    // A kernel that was just downloaded may ask for a compiler that is not installed yet.
     for _ in 0..2 {
         let checks = check(requirements);
         if checks.iter().all(Check::ok) {
@@ -119,7 +119,7 @@ enum Fix {
     RustSrc,
     Kernel(String),
     DebugInfo(String),
-    /// Something that only the user can change, and how.
+    /// Tell the user to change something that only the user can change.
     User(&'static str),
 }
 
@@ -272,7 +272,7 @@ fn fix(checks: &[Check]) -> Result<()> {
     }
     packages.sort_unstable();
     packages.dedup();
-    // First what needs no rights, so that as much as possible is there when apt is refused; but
+    // First what needs no privileges, so that as much as possible is done when apt is refused; but
     // depmod, which a kernel needs, may be in a package.
     let needs_packages_first = packages.contains(&"kmod");
     if needs_packages_first {
@@ -289,7 +289,7 @@ fn fix(checks: &[Check]) -> Result<()> {
                 ui::status("Unpacked", format_args!("kernel {release}"));
             }
             Fix::DebugInfo(wanted) => {
-                // A kernel that is missing has been got by now: it is asked for as well.
+                // A missing kernel has been downloaded by now, so this includes its debug information.
                 let kernel = KernelQuery::Release(wanted.clone()).find(KernelParts::Image)?;
                 debug_info::fetch(&kernel.into(), &Terminal)?;
             }

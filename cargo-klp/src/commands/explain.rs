@@ -76,31 +76,31 @@ fn human(explanation: &Explanation) -> String {
         }
     }
     if places.is_empty() {
-        text.push_str("  symbol      none: there is no code that is its own\n");
+        text.push_str("  symbol      none: the kernel has no code of its own for it\n");
     }
     if stem(symbol) != symbol && is_code {
         let original = stem(symbol);
         text.push_str(&format!(
-            "  made of     {original}, by the compiler: its parameters need not be those of the source\n"
+            "  made of     {original}, by the compiler: its parameters may differ from the source\n"
         ));
     }
     match functions {
         None if is_code => text.push_str(&format!(
-            "  inlined     not known without debug information:\n{INDENT}{}\n",
+            "  inlined     unknown without debug information:\n{INDENT}{}\n",
             debug_info::help(release)
         )),
         Some(functions) if functions.is_empty() && is_code => {
-            text.push_str("  inlined     not known: the debug information does not have it\n");
+            text.push_str("  inlined     unknown: the debug information does not mention it\n");
         }
         functions => functions.iter().flatten().for_each(|function| text.push_str(&inlined(function))),
     }
     text
 }
 
-/// Where what belongs to a word starts.
+/// The column at which details start.
 const INDENT: &str = "              ";
 
-/// So many functions are shown of those that another one is inlined into.
+/// The number of functions to list that contain an inlined copy.
 const MOST_SHOWN: usize = 30;
 
 /// Where a function of the source is.

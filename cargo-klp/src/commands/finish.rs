@@ -9,9 +9,9 @@ use crate::kbuild::finish::finish_file;
 /// Arguments of `cargo klp finish`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What Kbuild has linked.
+    /// The module as Kbuild has linked it.
     unfinished: PathBuf,
-    /// The module.
+    /// The finished module to write.
     ko: PathBuf,
 }
 

@@ -26,9 +26,8 @@ use ui::Verbosity;
 
 /// Livepatches for stock kernels, written in Rust.
 ///
-/// A patch is an ordinary crate that uses the macros of klp-runtime. It is built through the
-/// target kernel's own Kbuild into a module, which is loaded with insmod on a kernel with
-/// CONFIG_LIVEPATCH=y.
+/// A patch is an ordinary crate that uses the macros of klp-runtime. The target kernel's own Kbuild
+/// turns it into a module, which insmod loads on a kernel with CONFIG_LIVEPATCH=y.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo klp",
@@ -49,7 +48,7 @@ struct Cli {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Print more: the commands that are run, for example.
+    /// Print more, such as the commands that are run.
     #[arg(short, long, global = true)]
     verbose: bool,
 

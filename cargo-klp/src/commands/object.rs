@@ -19,19 +19,19 @@ pub struct Args {
     /// The directory of klp.lds and the glue.
     #[arg(long)]
     kbuild: PathBuf,
-    /// What Kbuild has in KBUILD_RUSTFLAGS.
+    /// Kbuild's KBUILD_RUSTFLAGS.
     #[arg(long, allow_hyphen_values = true)]
     kbuild_rustflags: String,
-    /// The objtool command line, where it is to run on the object alone.
+    /// The objtool command line, if objtool must run on the object alone.
     #[arg(long)]
     objtool: Option<String>,
-    /// What Kbuild links in the end.
+    /// The module that Kbuild links in the end.
     #[arg(long)]
     ko: PathBuf,
     /// The header for the C files of the patch.
     #[arg(long)]
     header: PathBuf,
-    /// The object.
+    /// The object to write.
     #[arg(long)]
     output: PathBuf,
 }

@@ -1,4 +1,5 @@
-//! `cargo klp objtool`: objtool on a part of a module, where a warning is an error. Called by `klp.mk` from within Kbuild.
+//! `cargo klp objtool`: runs objtool on a part of a module and treats warnings as errors. Called by `klp.mk` from
+//! within Kbuild.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};

@@ -22,8 +22,8 @@ use crate::vm::{Outcome, Vm};
   cargo klp run -- cat /proc/cmdline            a command with the patch loaded
   cargo klp run --kernel 6.1 a.ko b.ko -- sh -c 'rmmod a; dmesg | tail'
 
-The guest sees this machine's files, under an overlay in memory: it can run whatever is installed
-here, as root, and changes nothing here. --share lets it write to a directory.
+The guest sees this machine's files under an overlay in memory: it can run, as root, every program that is
+installed here, and changes nothing here. --share lets it write to a directory.
 
 The exit code is that of the command, or 125 if the kernel or the guest died, or a patch was refused.")]
 pub struct Args {
@@ -103,7 +103,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     report(&outcome?)
 }
 
-/// The modules to load: files first, then what is built. Without either, the crate here is built.
+/// The modules to load: files first, then those of packages. Without either, the crate of this directory is built.
 fn modules(args: &Args, target: &Target) -> Result<Vec<PathBuf>> {
     let file = |module: &PathBuf| fs::canonicalize(module).map_err(Error::io("open", module));
     let mut modules = args.modules.iter().map(file).collect::<Result<Vec<_>>>()?;
@@ -129,7 +129,7 @@ fn load_and_run(modules: &[PathBuf], command: &[OsString], on_terminal: bool) ->
     words
 }
 
-/// Shows what went wrong in the guest and makes the exit code.
+/// Shows what went wrong in the guest and returns the exit code.
 fn report(outcome: &Outcome) -> Result<ExitCode> {
     let log = from_last(&outcome.kernel_log, "klp-run: load ");
     if let Some(failure) = failure(log) {
@@ -146,19 +146,19 @@ fn report(outcome: &Outcome) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// The log from the last line on that has the words in it, or all of it.
+/// The log from the last line that contains the words, or all of it.
 fn from_last<'a>(log: &'a str, words: &str) -> &'a str {
     let at = log.rfind(words).unwrap_or_default();
     let line = log[..at].rfind('\n').map_or(0, |end| end + 1);
     &log[line..]
 }
 
-/// What the script in the guest says when it gives up.
+/// The message of the guest's script when it gives up.
 fn failure(log: &str) -> Option<&str> {
     log.lines().find_map(|line| Some(line.split_once("klp-run: failed: ")?.1))
 }
 
-/// The lines of the log, from the first load on, by which the kernel says that something is broken.
+/// The lines of the log, from the first load on, in which the kernel reports that something is broken.
 fn complaints(log: &str) -> Vec<&str> {
     const SIGNS: [&str; 7] =
         ["WARNING:", "BUG:", "kernel BUG at", "Oops", "general protection fault", "INFO: task ", "INFO: rcu"];

@@ -1,4 +1,4 @@
-//! `cargo klp types`: the types of a module, in the cache. Called by `kernel_types!`.
+//! `cargo klp types`: puts the types of a module into the cache. Called by `kernel_types!`.
 
 use std::process::ExitCode;
 

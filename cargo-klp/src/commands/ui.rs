@@ -18,10 +18,10 @@ use crate::host::report::{Progress, Reporter};
 pub enum Verbosity {
     /// Warnings and errors.
     Quiet,
-    /// What is being done as well.
+    /// Progress as well.
     #[default]
     Normal,
-    /// The commands that are run, too.
+    /// The commands that are run as well.
     Verbose,
 }
 
@@ -32,7 +32,7 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const NOTE: Style = AnsiColor::Cyan.on_default().bold();
 
-/// Sets how much this process prints.
+/// Sets the verbosity of this process.
 pub fn set_verbosity(verbosity: Verbosity) {
     VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
 }
@@ -41,39 +41,39 @@ fn tells(verbosity: Verbosity) -> bool {
     VERBOSITY.load(Ordering::Relaxed) >= verbosity as u8
 }
 
-/// The lines of all work that goes on.
+/// The lines of all work in progress.
 static SPINNERS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Writes to stderr, above the lines of what goes on.
+/// Writes to stderr, above the lines of work in progress.
 fn print(text: impl Display) {
     SPINNERS.suspend(|| anstream::eprint!("{text}"));
 }
 
-/// A status line: a right-aligned verb and what it is about.
+/// Prints a status line: a right-aligned verb and its object.
 pub fn status(verb: &str, message: impl Display) {
     if tells(Verbosity::Normal) {
         print(format_args!("{VERB}{verb:>12}{VERB:#} {message}\n"));
     }
 }
 
-/// A fact beside the main line of the work.
+/// Prints a fact beside the main line of the work.
 pub fn note(message: impl Display) {
     if tells(Verbosity::Normal) {
         print(format_args!("{NOTE}note{NOTE:#}: {message}\n"));
     }
 }
 
-/// Something that the user should look at.
+/// Prints something that the user should look at.
 pub fn warning(message: impl Display) {
     print(format_args!("{WARNING}warning{WARNING:#}: {message}\n"));
 }
 
-/// One of several things that are wrong.
+/// Prints one of several errors.
 pub fn error(message: impl Display) {
     print(format_args!("{ERROR}error{ERROR:#}: {message}\n"));
 }
 
-/// Why the work failed and what to do next.
+/// Prints why the work failed and what to do next.
 pub fn failure(error: &Error) {
     print(format_args!("{ERROR}error{ERROR:#}: {error}\n"));
     if let Some(help) = error.help() {
@@ -81,7 +81,7 @@ pub fn failure(error: &Error) {
     }
 }
 
-/// The terminal, or what stderr is instead.
+/// The terminal, or whatever else stderr is.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal;
 
@@ -109,7 +109,7 @@ impl Reporter for Terminal {
     }
 }
 
-/// Says what is being done for as long as it takes; the line is gone when this is dropped.
+/// A line that shows what is in progress; it disappears when this is dropped.
 #[derive(Debug)]
 #[must_use = "the progress line is gone as soon as this is dropped"]
 pub struct Spinner(ProgressBar);

@@ -1,7 +1,7 @@
-//! The directory for what is got once and used often: kernels, rust-src, `core` built for a kernel.
+//! The cache directory: kernels, rust-src, and `core` compiled for a kernel are fetched or built once and used often.
 //!
-//! `$KLP_CACHE`, else `$XDG_CACHE_HOME/klp`, else `~/.cache/klp`. Everything in it can be made
-//! again: deleting it is always safe while no command runs.
+//! It is `$KLP_CACHE`, or else `$XDG_CACHE_HOME/klp`, or else `~/.cache/klp`. klp can restore everything in it, so
+//! deleting it is safe while no command runs.
 
 use std::env;
 use std::fmt::Display;
@@ -26,10 +26,10 @@ pub fn root() -> Result<PathBuf> {
     std::path::absolute(&root).map_err(Error::io("find", root))
 }
 
-/// The path of the entry `key`, made by `make` if it is not there.
+/// The path of the entry `key`. `make` makes it if it does not exist.
 ///
 /// `make` fills a directory beside the entry, which is then renamed: an entry is either whole or
-/// absent. Where several processes want the same entry, one makes it and the others wait.
+/// absent. If several processes want the same entry, one makes it and the others wait.
 pub fn entry(key: impl AsRef<Path>, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let path = root()?.join(key);
     if path.exists() {
@@ -39,7 +39,7 @@ pub fn entry(key: impl AsRef<Path>, make: impl FnOnce(&Path) -> Result<()>) -> R
     if path.exists() {
         return Ok(path);
     }
-    // The lock is ours, so what is here is left of a process that was killed.
+    // This process has the lock, so a partial entry was left behind by a process that was killed.
     let partial = hidden_sibling(&path, "partial");
     if partial.exists() {
         fs::remove_dir_all(&partial).map_err(Error::io("remove", &partial))?;
@@ -73,11 +73,11 @@ pub(crate) fn damaged(file: &Path, what: impl Display) -> Error {
     Error::Request { message: format!("`{}` is damaged: {what}", file.display()), help }
 }
 
-/// What tells a file from others, and from what it was before.
+/// A hash that differs for other files, and for other contents of the same file.
 pub(crate) fn hash(file: &Path) -> String {
     let mut hasher = DefaultHasher::new();
     let metadata = fs::metadata(file).ok();
-    // The time of the last change is one that programs can't set.
+    // Programs can't set the time of the last change.
     let facts = metadata.map(|found| {
         (found.ino(), found.len(), found.mtime_nsec(), found.mtime(), found.ctime(), found.ctime_nsec())
     });
@@ -97,11 +97,11 @@ impl Lock {
         Ok(Self(file))
     }
 
-    /// As [`Lock::beside`], and says so where it has to wait.
+    /// As [`Lock::beside`], and reports if it has to wait.
     pub fn told(entry: &Path, reporter: &dyn Reporter) -> Result<Self> {
         let (file, path) = Self::open(entry)?;
         if file.try_lock().is_err() {
-            let what = format!("for another process that works on `{}`", entry.display());
+            let what = format!("for another process that is working on `{}`", entry.display());
             let _progress = reporter.progress("Waiting", &what);
             file.lock().map_err(Error::io("lock", &path))?;
         }

@@ -1,8 +1,8 @@
 //! Packages from Debian's archive, unpacked into the cache.
 //!
-//! apt gets them with a configuration of its own: the system's package lists, its sources, `/boot`
-//! and `/lib/modules` are not touched, and no root is needed. apt verifies what it downloads, the
-//! signature of the lists against Debian's keyring and the hash of each package against the lists.
+//! apt downloads them with a configuration of its own: it leaves the system's package lists, sources, `/boot`
+//! and `/lib/modules` alone, and needs no root. apt verifies its downloads: the signature of the lists against
+//! Debian's keyring, and the hash of each package against the lists.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,12 +18,12 @@ use crate::host::tools::run_tool;
 const ARCHIVE: &str = "http://deb.debian.org/debian";
 const SECURITY: &str = "http://deb.debian.org/debian-security";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-/// Where kernels come from on a machine that is not Debian itself.
+/// The Debian release whose kernels a machine gets that does not run Debian.
 const FALLBACK_CODENAME: &str = "bookworm";
-/// Where Debian's newer Rust is, for every Debian release.
+/// The suite with Debian's newer Rust, for every Debian release.
 const RUST_SUITE: &str = "trixie-backports";
 
-/// apt over one set of sources.
+/// apt with one set of sources.
 #[derive(Debug)]
 pub struct Apt<'a> {
     options: Vec<OsString>,
@@ -32,13 +32,13 @@ pub struct Apt<'a> {
 }
 
 impl<'a> Apt<'a> {
-    /// apt over the sources of this machine's Debian release, for kernels and their sources.
+    /// apt with the sources of this machine's Debian release, for kernels and their sources.
     pub fn stable(reporter: &'a dyn Reporter) -> Result<Self> {
         let codename = debian_codename().unwrap_or_else(|| FALLBACK_CODENAME.into());
         Self::open(&codename, &sources(&codename), reporter)
     }
 
-    /// apt over the suite that holds newer versions of Rust.
+    /// apt with the suite that has newer versions of Rust.
     pub fn rust(reporter: &'a dyn Reporter) -> Result<Self> {
         Self::open(RUST_SUITE, &stanza(ARCHIVE, RUST_SUITE), reporter)
     }
@@ -68,7 +68,7 @@ impl<'a> Apt<'a> {
             option("Dir::Etc::SourceParts", parts.as_os_str()),
             option("Dir::State::Lists", root.join("lists").as_os_str()),
             option("Dir::Cache", root.join("cache").as_os_str()),
-            // Else apt, as root, downloads as a user that cannot write to our directories.
+            // By default apt, as root, downloads as a user that can't write to our directories.
             option("APT::Sandbox::User", OsStr::new("root")),
             option("Acquire::Languages", OsStr::new("none")),
             option("Acquire::Retries", OsStr::new("3")),
@@ -92,7 +92,7 @@ impl<'a> Apt<'a> {
         let output = run_tool(self.command("apt-cache").args(["--no-all-versions", "show", package]));
         match output {
             Ok(output) => Ok(parse_depends(&String::from_utf8_lossy(&output.stdout), package)),
-            // What apt-cache ends with for a name it does not know.
+            // The exit code of apt-cache for an unknown name.
             Err(Error::Tool { status, .. }) if status.code() == Some(100) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -104,14 +104,14 @@ impl<'a> Apt<'a> {
         Ok(parse_madison(&String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// Downloads a package, in its newest version or the one given, and unpacks it under `dest`.
+    /// Downloads a package, in the given version or the newest one, and unpacks it under `dest`.
     pub fn download_and_extract(&self, package: &str, version: Option<&str>, dest: &Path) -> Result<()> {
         self.with_package(package, version, |deb| {
             run_tool(Command::new("dpkg").arg("-x").arg(deb).arg(dest)).map(drop)
         })
     }
 
-    /// Downloads a package, in its newest version or the one given, for as long as it is worked on.
+    /// Downloads a package, in the given version or the newest one, and keeps it while `work` runs.
     pub fn with_package(
         &self,
         package: &str,
@@ -133,7 +133,7 @@ impl<'a> Apt<'a> {
     }
 }
 
-/// The address of a Debian release's archive: the mirror that this machine's own sources name, else Debian's.
+/// The address of a Debian release's archive: the mirror that this machine's own sources name, or else Debian's.
 pub fn archive(codename: &str) -> String {
     source_uri(&system_sources(), codename).unwrap_or(ARCHIVE).to_owned()
 }
@@ -147,7 +147,7 @@ pub fn sources(codename: &str) -> String {
 }
 
 /// The `library` directory of the Rust sources of exactly the compiler's version: rustup's, or the one
-/// that [`fetch_rust_src`] got.
+/// that [`fetch_rust_src`] has fetched.
 pub fn rust_src() -> Result<PathBuf> {
     let sysroot = run_tool(Command::new("rustc").args(["--print", "sysroot"]))?;
     let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
@@ -162,7 +162,7 @@ pub fn rust_src() -> Result<PathBuf> {
     )
 }
 
-/// Gets the Rust sources of the compiler's version into the cache.
+/// Fetches the Rust sources of the compiler's version into the cache.
 pub fn fetch_rust_src(reporter: &dyn Reporter) -> Result<PathBuf> {
     let version = rustc_version()?;
     let entry = cache::entry(rust_src_key(&version), |dir| {
@@ -186,7 +186,7 @@ fn library(entry: &Path, version: &str) -> PathBuf {
     entry.join(format!("usr/src/rustc-{version}/library"))
 }
 
-/// The version of the compiler that patches are compiled with.
+/// The version of the compiler that compiles patches.
 pub fn rustc_version() -> Result<String> {
     static VERSION: OnceLock<String> = OnceLock::new();
     if let Some(version) = VERSION.get() {
@@ -218,7 +218,7 @@ fn debian_codename() -> Option<String> {
     value("VERSION_CODENAME").map(str::to_owned)
 }
 
-/// The text of the system's own apt sources, where a mirror may be named.
+/// The text of the system's own apt sources, which may name a mirror.
 fn system_sources() -> String {
     let parts =
         fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|part| part.path());
@@ -230,7 +230,7 @@ fn system_sources() -> String {
         .join("\n\n")
 }
 
-/// The URI from which `sources`, in either of apt's formats, get the suite.
+/// The URI that `sources`, in either of apt's formats, give for the suite.
 fn source_uri<'a>(sources: &'a str, suite: &str) -> Option<&'a str> {
     let deb822 = || {
         sources.split("\n\n").find_map(|stanza| {
@@ -258,8 +258,8 @@ fn stanza(uri: &str, suite: &str) -> String {
 
 /// The dependencies of `package`, without versions, the first of alternatives.
 ///
-/// apt-cache takes a name that it does not know for a pattern, as soon as it has a dot in it, and
-/// shows whatever fits.
+/// apt-cache takes an unknown name that contains a dot for a pattern, and shows every package that
+/// matches.
 fn parse_depends(shown: &str, package: &str) -> Vec<String> {
     let field = |stanza: &'_ str, key: &str| {
         stanza.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))

@@ -1,4 +1,4 @@
-//! What a file holds, in a few characters: SHA-256.
+//! Digests of contents: SHA-256.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// That of these bytes.
+    /// The digest of these bytes.
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
         Self(Sha256::digest(bytes).into())
     }

@@ -1,15 +1,15 @@
-//! Reports of how the work goes.
+//! Reports on the progress of work.
 //!
-//! The layers below `commands` print nothing: they report to a value that they are handed. Results and errors are
+//! The layers below `commands` print nothing: their callers pass them a reporter. Results and errors are
 //! returned, not reported.
 
 use std::fmt::Debug;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 
-/// Takes reports while the work goes on.
+/// Receives reports while work is in progress.
 pub trait Reporter: Debug + Sync {
-    /// A step of the work, for users who asked for details: a verb, and its object.
+    /// A step of the work, for users who ask for details: a verb and its object.
     fn detail(&self, verb: &str, object: &str);
 
     /// A fact beside the work.
@@ -18,21 +18,21 @@ pub trait Reporter: Debug + Sync {
     /// Something that the user must look at.
     fn warning(&self, message: &str);
 
-    /// What another program has printed for people, as it came, with its line ends.
+    /// Text for people that another program has printed, unchanged, with its line ends.
     fn passed_on(&self, text: &str);
 
-    /// Work that takes more than a second or two, as a verb and its object. It goes on until the value is dropped.
+    /// Work that takes more than a second or two: a verb and its object. The work ends when the value is dropped.
     fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a>;
 }
 
-/// Work that goes on.
+/// Work in progress.
 pub trait Progress: Sync {
-    /// Tells its object more exactly.
+    /// Describes the object of the work more precisely.
     fn update(&self, object: &str);
 }
 
-/// Reports on one of several works that go on at the same time: holds them back until this is dropped, so that they
-/// stand together. What is in progress is shown at once.
+/// Reports on one of several tasks that run at the same time: holds them back until this is dropped, so that they
+/// are shown together. Progress is shown at once.
 #[derive(Debug)]
 pub struct Together<'a> {
     to: &'a dyn Reporter,
@@ -49,7 +49,7 @@ enum Report {
 }
 
 impl<'a> Together<'a> {
-    /// A reporter for one work, of what is reported to `to`.
+    /// A reporter for one task, which passes its reports on to `to`.
     pub fn new(to: &'a dyn Reporter) -> Self {
         Self { to, reports: Mutex::default() }
     }
@@ -79,7 +79,7 @@ impl Reporter for Together<'_> {
 
 impl Drop for Together<'_> {
     fn drop(&mut self) {
-        /// Held by the one whose reports are passed on.
+        /// Held while the reports of one task are passed on.
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let reports = self.reports.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +116,7 @@ impl Progress for Silent {
 mod tests {
     use super::*;
 
-    /// Keeps what it is told.
+    /// Collects reports.
     #[derive(Debug, Default)]
     struct Kept(Mutex<Vec<String>>);
 
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_on_one_work_stand_together() {
+    fn reports_on_one_task_are_shown_together() {
         let kept = Kept::default();
         let (one, other) = (Together::new(&kept), Together::new(&kept));
         one.passed_on("one: rustc\n");

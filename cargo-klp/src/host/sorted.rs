@@ -1,4 +1,4 @@
-//! Looking up in a text whose lines are sorted by their first words, without reading all of it.
+//! Lookup in a text whose lines are sorted by their first words, without reading all of it.
 
 use std::fs;
 use std::path::Path;
@@ -22,12 +22,12 @@ pub(crate) fn is_word(name: &str) -> bool {
     !name.is_empty() && !name.contains(|letter: char| letter.is_whitespace() || letter.is_control())
 }
 
-/// The lines that start so.
+/// The lines that start with `start`.
 pub(crate) fn starting_with<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
     text[first_from(text, start)..].lines().take_while(move |line| line.starts_with(start))
 }
 
-/// Where the first line starts whose first word is not less than this one.
+/// The start of the first line whose first word is not less than this one.
 fn first_from(text: &str, word: &str) -> usize {
     let is_end = |byte: &u8| *byte == b'\n';
     let (mut low, mut high) = (0, text.len());

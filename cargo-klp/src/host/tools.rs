@@ -1,4 +1,4 @@
-//! The programs of this machine that the work needs.
+//! Programs of this machine.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use crate::error::{Error, Result, last_lines};
 
-/// The path of a program in `PATH` or in the directories of administrators' tools.
+/// The path of a program in `PATH` or in the directories for administrators' tools.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -17,7 +17,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// Runs a tool to its end and returns what it wrote; an error if it is absent or fails.
+/// Runs a tool to its end and returns its output; an error if it is absent or fails.
 pub fn run_tool(command: &mut Command) -> Result<Output> {
     let program = command.get_program().to_owned();
     let output = command.output().map_err(|source| not_started(&program, source))?;

@@ -1,4 +1,4 @@
-//! The patch crate, compiled by cargo for a kernel, and what the macros emitted in it.
+//! Has cargo compile the patch crate for a kernel, and reads what the macros emitted into it.
 
 use std::fs;
 use std::io::BufReader;
@@ -21,7 +21,7 @@ use crate::host::tools::not_started;
 use crate::kernel::{Target, btf};
 use crate::patch::manifest::Manifest;
 
-/// What the macros emit in a crate, for a kernel: compiled as fast as can be, and not linked.
+/// What the macros emit in a crate for a kernel. The crate is compiled as fast as possible and not linked.
 pub(crate) fn manifest_for(
     manifest_path: &Path,
     target: &Target,
@@ -33,7 +33,7 @@ pub(crate) fn manifest_for(
     emitted(&members(&library)?)
 }
 
-/// What the crate is compiled to.
+/// A kind of library that the crate can be compiled to.
 pub(super) struct Product {
     crate_type: &'static str,
     extension: &'static str,
@@ -46,7 +46,7 @@ pub(super) struct Product {
 }
 
 impl Product {
-    /// One object with everything, as small as the kernel's own: whatever the crate's profile says.
+    /// One object with everything, as small as the kernel's own objects, whatever the crate's profile says.
     pub(super) const MODULE: Self = Self {
         crate_type: "--crate-type=staticlib",
         extension: "a",
@@ -62,13 +62,13 @@ impl Product {
             ("CARGO_PROFILE_RELEASE_TRIM_PATHS", "macro"),
         ],
         debug: "false",
-        // Most of it is the engine, which runs when patches come and go. What a patch's own code calls all the time
-        // is generic or inlined there, and compiled like that.
+        // Most of the runtime is the engine, which runs only when patches come and go. The parts that a patch's own code
+        // calls all the time are generic or inlined, so they are compiled with the patch's options.
         config: &["profile.release.package.klp-runtime.opt-level='z'"],
     };
-    /// The same, with the lines of the source.
+    /// The same, with line numbers of the source.
     pub(super) const LINES: Self = Self { debug: "line-tables-only", ..Self::MODULE };
-    /// What has the manifest.
+    /// A library that has the manifest.
     const MANIFEST: Self = Self {
         crate_type: "--crate-type=rlib",
         extension: "rlib",
@@ -85,15 +85,15 @@ impl Product {
     };
 }
 
-/// The digest of a crate's library for a module of this target, compiled anew if cargo finds that it must be.
+/// The digest of a crate's library for a module of this target. cargo compiles the library if it is out of date.
 pub(super) fn library_digest(krate: &Crate, target: &Target, reporter: &dyn Reporter) -> Result<Digest> {
     compile(krate, target, &flags::rustflags(&target.kernel)?, &Product::MODULE, reporter).map(Digest::of)
 }
 
-/// Compiles the crate and what it depends on to a library, and returns what the library holds.
+/// Compiles the crate and its dependencies to a library, and returns the library's contents.
 ///
-/// cargo puts the libraries of all sets of flags and features in the same place, so nobody else may run cargo
-/// there before it is read.
+/// cargo puts the libraries for all sets of flags and features in the same place, so no other process may run cargo
+/// there before the library has been read.
 pub(super) fn compile(
     krate: &Crate,
     target: &Target,
@@ -102,12 +102,12 @@ pub(super) fn compile(
     reporter: &dyn Reporter,
 ) -> Result<Vec<u8>> {
     let directory = krate.target_directory.join(product.directory);
-    // Others have it for as long as cargo runs, so nobody is told.
+    // Other builds hold this lock only while cargo runs, so the wait is not worth a message.
     let _lock = Lock::beside(&directory.join("libraries"))?;
     let mut encoded =
         vec!["--sysroot".to_owned(), sysroot(rustflags, reporter)?.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);
-    // The entries of a table have the order of the source, which is that of S2. By itself rustc sorts by symbol.
+    // S2 asks for the order of the source in the tables. By default rustc sorts by symbol.
     encoded.push("-Zcodegen-source-order".into());
     encoded.push("-Zemit-stack-sizes".into());
     let mut command = Command::new("cargo");
@@ -118,7 +118,7 @@ pub(super) fn compile(
             "--quiet",
             // Contents decide what is up to date, not times.
             "-Zchecksum-freshness",
-            // No path of this machine in what is compiled.
+            // Keeps paths of this machine out of the library.
             "-Ztrim-paths",
             "--profile",
             product.profile,
@@ -136,11 +136,11 @@ pub(super) fn compile(
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
         .envs(product.environment.iter().copied())
         .env(format!("CARGO_PROFILE_{}_DEBUG", product.profile.to_uppercase()), product.debug)
-        // Kbuild's job server and variables are not for cargo.
+        // cargo must not see Kbuild's job server and variables.
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
         .stdout(Stdio::piped());
-    // For `kernel_types!`; empty where the kernel has none, which is better than another kernel's.
+    // For `kernel_types!`. Empty if the kernel has no BTF: an inherited value would be another kernel's.
     command.env(env::BTF, btf::file(&target.kernel)?.unwrap_or_default());
     command.env(env::TYPES, btf::command(target)?);
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
@@ -172,13 +172,13 @@ pub(super) fn compile(
     }
 }
 
-/// rustc hands these features on to LLVM, which is what is wanted, and says at each crate that it
-/// does not know them.
+/// rustc passes these features on to LLVM, as it should, but warns in each crate that it does not know
+/// them.
 fn is_noise(message: &str) -> bool {
     message.contains("unstable feature specified for `-Ctarget-feature`: `harden-sls-")
 }
 
-/// The objects of the library, those without a symbol left out: fat LTO puts everything into one.
+/// The objects of the library that define a symbol: fat LTO puts everything into one.
 pub(super) fn members(library: &[u8]) -> Result<Vec<Vec<u8>>> {
     let elf = || Error::elf("read the static library of the patch");
     let archive = object::read::archive::ArchiveFile::parse(library).map_err(elf())?;

@@ -1,6 +1,6 @@
-//! Makes livepatch symbols and relocations of a module that Kbuild has linked.
+//! Adds livepatch symbols and relocations to a module that Kbuild has linked.
 //!
-//! Linkers keep neither, so it is the last step, after BTF and before any signature. Kbuild runs `cargo klp finish`
+//! Linkers keep neither, so this is the last step, after BTF and before any signature. Kbuild runs `cargo klp finish`
 //! as part of its own last step: `klp_final.mk`.
 
 use std::collections::BTreeMap;
@@ -19,13 +19,13 @@ use crate::kernel::symbols::VMLINUX;
 use crate::patch::inspect::symbols::PREFIX;
 use crate::patch::verify::{self, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 
-/// The symbol by whose value the glue knows that all symbols were marked: how many.
+/// The symbol whose value tells the glue how many symbols were marked.
 const MARK: &str = "klp_glue_symbols";
 
-/// Finishes a module that Kbuild has linked as `unfinished`: only what has passed all checks becomes `ko`.
+/// Finishes a module that Kbuild has linked as `unfinished`: only a module that passes all checks becomes `ko`.
 pub fn finish_file(unfinished: &Path, ko: &Path) -> Result<()> {
     let data = fs::read(unfinished).map_err(Error::io("read", unfinished))?;
-    // Where this fails, nothing of that name is left to be taken for a module.
+    // If this fails, no file of that name may be left that could be taken for a module.
     fs::remove_file(unfinished).map_err(Error::io("remove", unfinished))?;
     let finished = finish(&data)?;
     verify(ko, &finished)?;
@@ -34,7 +34,7 @@ pub fn finish_file(unfinished: &Path, ko: &Path) -> Result<()> {
     fs::rename(unfinished, ko).map_err(Error::io("write", ko))
 }
 
-/// Refuses a finished module that the kernel would read otherwise than the linker meant it.
+/// Refuses a finished module that the kernel would read differently from the linker.
 pub(super) fn verify(ko: &Path, data: &[u8]) -> Result<()> {
     let faults = verify::faults(data)?;
     if faults.is_empty() {
@@ -43,7 +43,7 @@ pub(super) fn verify(ko: &Path, data: &[u8]) -> Result<()> {
     Err(Error::Unloadable { path: ko.into(), faults })
 }
 
-/// The module with its livepatch symbols and relocations, and with nothing of the machine that built it.
+/// The module with its livepatch symbols and relocations, and without traces of the machine that built it.
 ///
 /// # Errors
 ///
@@ -60,8 +60,8 @@ pub fn finish(data: &[u8]) -> Result<Vec<u8>> {
     Ok(finished)
 }
 
-/// Drops the debug information of the glue, which is full of paths; that of the patch's own code was never
-/// linked. BTF stays.
+/// Drops the debug information of the glue, which is full of paths; the debug information of the patch's own code
+/// was never linked. BTF stays.
 fn strip_debug(builder: &mut Builder<'_>) {
     for section in &mut builder.sections {
         section.delete = section.name.starts_with(b".debug_") || section.name.starts_with(b".rela.debug_");
@@ -69,7 +69,7 @@ fn strip_debug(builder: &mut Builder<'_>) {
     builder.delete_orphan_symbols();
 }
 
-/// Makes the build ID anew, of what the module is now: the linker's is of the debug information too.
+/// Computes a new build ID from the module as it is now: the linker's build ID covers the debug information too.
 fn set_build_id(module: &mut [u8]) -> Result<()> {
     let file = object::File::parse(&*module).map_err(Error::elf("read the finished module"))?;
     let range = file.section_by_name(".note.gnu.build-id").and_then(|section| section.file_range());
@@ -85,7 +85,7 @@ fn set_build_id(module: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-/// Marks the symbols, and returns the object of each.
+/// Marks the symbols, and returns the object that each belongs to.
 fn mark_symbols(builder: &mut Builder<'_>) -> BTreeMap<usize, String> {
     let mut objects = BTreeMap::new();
     for symbol in &mut builder.symbols {
@@ -114,10 +114,10 @@ fn mark_symbols(builder: &mut Builder<'_>) -> BTreeMap<usize, String> {
 /// an object that comes.
 const READ_EARLY: [&str; 4] = ["__jump_table", ".static_call_sites", ".altinstructions", ".parainstructions"];
 
-/// A section of relocations that is to be: the object, the section that it is for, its relocations.
+/// A section of relocations to create: the object, the section that it applies to, its relocations.
 type New = BTreeMap<(String, usize), (SectionId, Vec<Relocation>)>;
 
-/// Moves the relocations against the symbols to sections of their own.
+/// Moves the relocations that refer to the symbols to sections of their own.
 fn move_relocations(builder: &mut Builder<'_>, objects: &BTreeMap<usize, String>) -> Result<()> {
     let object_of = |symbol: Option<SymbolId>| objects.get(&symbol?.index());
     let ids: Vec<SectionId> = builder.sections.iter().map(|section| section.id()).collect();
@@ -149,11 +149,11 @@ fn move_relocations(builder: &mut Builder<'_>, objects: &BTreeMap<usize, String>
                 help: "ask `static_key_enabled()`, which reads the key itself; leave tracepoints out".into(),
             });
         }
-        // Of vmlinux they are applied as the module is loaded, else at any time.
+        // The kernel applies those of vmlinux while it loads the module, the others at any time.
         if !target.is_alloc() || (object != VMLINUX && target_name.starts_with(".init")) {
             return Err(Error::Request {
                 message: format!(
-                    "a symbol of {object} is used in the section {target_name}, which is not there for good"
+                    "a symbol of {object} is used in the section {target_name}, which the kernel frees"
                 ),
                 help: "use it in functions only".into(),
             });

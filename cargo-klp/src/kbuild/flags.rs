@@ -12,9 +12,9 @@ const ALWAYS: &[&str] = &[
     "-Ccode-model=kernel",
     // The unwinder reads what objtool writes, not .eh_frame.
     "-Cforce-unwind-tables=n",
-    // Indirect jumps through tables can't be followed by objtool under retpolines.
+    // objtool can't follow indirect jumps through tables under retpolines.
     "-Cjump-tables=n",
-    // Without it calls of memset and the like become GOT relocations, which the module loader refuses.
+    // Without it, calls of memset and the like become GOT relocations, which the module loader refuses.
     "-Zplt=yes",
 ];
 
@@ -27,13 +27,13 @@ const OPTIONAL: &[(&[&str], &[&str])] = &[
     (&["CONFIG_UNWINDER_FRAME_POINTER"], &["-Cforce-frame-pointers=y"]),
 ];
 
-/// Options for which no flags are known: code without them would not run, not safely, or with false
-/// reports of a checker.
+/// Options for which klp knows no flags: code without these flags would not run, would run unsafely, or would make a
+/// checker report false errors.
 const UNSUPPORTED: &[&str] =
     &["CONFIG_CFI_CLANG", "CONFIG_CFI", "CONFIG_SHADOW_CALL_STACK", "CONFIG_KASAN_SW_TAGS", "CONFIG_KMSAN"];
 
-/// Flags that Kbuild gives to Rust code and that need no counterpart: they are in the target
-/// already, are about how Kbuild links, or change no generated code.
+/// Flags that Kbuild gives to Rust code and that need no counterpart: the target has them
+/// already, they concern only how Kbuild links, or they change no generated code.
 const KBUILD_ONLY: &[&str] = &[
     "-Zbinary_dep_depinfo=y",
     "-Cpanic=abort",
@@ -99,7 +99,7 @@ fn kasan(kernel: &Kernel) -> Vec<String> {
         return Vec::new();
     }
     let is_set = |option| kernel.config(option).is_some();
-    // Calls instead of inline checks from so many accesses in a function on.
+    // A function with at least this many accesses calls the checks instead of inlining them.
     let threshold = if is_set("CONFIG_KASAN_INLINE") { 10000 } else { 0 };
     let mut parameters = vec![
         format!("asan-instrumentation-with-call-threshold={threshold}"),
@@ -118,11 +118,11 @@ fn kasan(kernel: &Kernel) -> Vec<String> {
     flags
 }
 
-/// Holds `flags` against what the target's Kbuild would give to Rust code (`KBUILD_RUSTFLAGS`).
+/// Compares `flags` with the flags that the target's Kbuild would give to Rust code (`KBUILD_RUSTFLAGS`).
 ///
 /// # Errors
 ///
-/// A code generation flag that is neither given nor known not to matter: the kernel may rely on
+/// A code generation flag of Kbuild that klp neither passes nor knows to be harmless: the kernel may rely on
 /// it for its own safety.
 pub fn check_kbuild(kernel: &Kernel, flags: &[String], kbuild: &str) -> Result<()> {
     let unknown: Vec<&str> = kbuild

@@ -1,8 +1,8 @@
-//! How much stack the functions of a patch take, by what the compiler says (`.stack_sizes`).
+//! How much stack the functions of a patch take, according to the compiler (`.stack_sizes`).
 //!
-//! The kernel's C code is compiled with a warning from `CONFIG_FRAME_WARN` bytes on, for a stack has four
-//! pages. rustc has no such warning; and where a frame is larger than a few pages, objtool only says that it
-//! can't follow the code.
+//! A kernel stack has four pages, so gcc warns of frames over `CONFIG_FRAME_WARN` bytes in the kernel's C code.
+//! rustc has no such warning; and of a frame that is larger than a few pages, objtool only says that it can't
+//! follow the code.
 
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SymbolKind};
 
@@ -18,7 +18,7 @@ struct Frame {
     size: u64,
 }
 
-/// Looks at the frames of the functions that `linked` has of the patch's `members`, and returns warnings.
+/// Checks the frames of the functions of the patch's `members` that are in `linked`, and returns warnings.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What the glue must know of a patch: a header that is included where it is compiled.
+//! The header that tells the glue about a patch: it is included when the glue is compiled.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -15,8 +15,8 @@ use crate::kernel::symbols::{Symbols, VMLINUX};
 use crate::patch::manifest::{Count, Manifest};
 use crate::patch::verify::SYMBOL_PREFIX;
 
-/// How the header for the glue starts. One that was written by another version, for another kernel or with other
-/// debug information is written anew.
+/// The start of the header for the glue. A header from another version, for another kernel or with other debug
+/// information is rewritten.
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>, c: &[object::Fi
         writeln!(header, "#define KLP_PARAMS \\\n{}", params.join(" \\\n"))
             .expect("a string takes everything");
     }
-    // Of the same name, they become one when the module is linked.
+    // Declarations of the same name become one when the module is linked.
     let mut livepatch = livepatch_symbols(linked);
     livepatch.extend(c.iter().flat_map(livepatch_symbols));
     if !livepatch.is_empty() {
@@ -78,7 +78,7 @@ fn livepatch_symbols(part: &object::File<'_>) -> BTreeSet<String> {
     names.filter(|name| name.starts_with(SYMBOL_PREFIX)).collect()
 }
 
-/// The build ID of the kernel's image as C writes an array; none where there is no image, or it has none.
+/// The build ID of the kernel's image as an array in C; `None` if there is no image, or the image has no build ID.
 fn build_id(target: &Target, reporter: &dyn Reporter) -> Result<Option<String>> {
     if target.kernel.image.is_none() {
         return Ok(None);
@@ -89,7 +89,7 @@ fn build_id(target: &Target, reporter: &dyn Reporter) -> Result<Option<String>> 
     Ok(Some(bytes.join(", ")))
 }
 
-/// What declares a module parameter to the glue.
+/// The line that declares a module parameter to the glue.
 fn declaration(param: &Param) -> String {
     let Param { name, len, permissions, description, .. } = param;
     let kind = param.kind().name();

@@ -1,10 +1,10 @@
-//! How `cargo klp finish` becomes a part of Kbuild's last step.
+//! Makes `cargo klp finish` a part of Kbuild's last step.
 //!
-//! Kbuild reads a patch's Kbuild where it compiles, not where it links the module in the end. But there
-//! it reads a file of its own about each target that exists, so also `.NAME.mod.o.cmd`: `NAME.mod.o` is
-//! made to exist, empty, and the file includes `klp_final.mk`. Kbuild then compiles `NAME.mod.o`, whose
-//! command line the file does not have. Should a kernel's Kbuild no longer read it, the build fails, and a
-//! module with livepatch symbols is refused when it is loaded.
+//! Kbuild reads a patch's Kbuild in the step that compiles, not in the step that links the module. But in the
+//! latter it reads a file of its own for each target that exists, so it also reads `.NAME.mod.o.cmd` if `NAME.mod.o`
+//! exists: klp creates an empty `NAME.mod.o`, and has the file include `klp_final.mk`. Kbuild then compiles
+//! `NAME.mod.o`, because the file lacks its command line. If some kernel's Kbuild stops reading the file, the build
+//! fails, and the glue refuses to load a module with livepatch symbols.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// The define in the glue's header that says how many livepatch symbols there are, if there are any.
 pub(super) const NR_SYMBOLS: &str = "KLP_NR_SYMBOLS";
 
-/// What the lines in the file start with.
+/// The prefix of klp's lines in the file.
 const START: &str = "klp-finish = ";
 
 /// Has Kbuild finish a module.
@@ -23,7 +23,7 @@ pub(super) fn write(ko: &Path, kbuild: &Path) -> Result<()> {
     let object = ko.with_extension("mod.o");
     let name = object.file_name().expect("a module has a name").to_string_lossy();
     let file = object.with_file_name(format!(".{name}.cmd"));
-    // Kbuild writes the file anew when it compiles; what it has to say there must stay.
+    // Kbuild rewrites the file when it compiles; its own lines must stay.
     let old = fs::read_to_string(&file).unwrap_or_default();
     let kept = old.find(START).map_or(&*old, |at| &old[..at]);
     let text = format!(

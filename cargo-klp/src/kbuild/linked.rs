@@ -1,5 +1,5 @@
-//! What is changed in the linked object: the names of symbols that are not exported, and flags of sections
-//! that the kernel reads otherwise than the linker.
+//! Changes in the linked object: the names of symbols that are not exported, and flags of sections that the
+//! kernel reads differently from the linker.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use object::elf::{R_X86_64_PC32, R_X86_64_PLT32, SHF_GNU_RETAIN, STB_WEAK};
 use crate::error::{Error, Result};
 use crate::patch::resolve::{Resolved, ResolvedSymbol};
 
-/// Gives the symbols of an object file their names, has calls of originals skip the redirect, and drops
-/// the flags that were for the linker only.
+/// Gives the symbols of an object file their final names, makes calls of originals skip the redirection, and drops
+/// flags that only concern the linker.
 ///
-/// The symbols are weak: modpost lets only such be undefined. `cargo klp finish` makes them what the
-/// kernel resolves.
+/// The symbols are weak, because modpost lets only weak symbols be undefined. `cargo klp finish` turns them into
+/// livepatch symbols.
 pub fn adapt(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
     let elf = || Error::elf_build("name the symbols of the linked object");
     let mut builder = Builder::read(data).map_err(elf())?;
@@ -35,16 +35,16 @@ pub fn adapt(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
     Ok(adapted)
 }
 
-/// Takes the flag of `#[used]` items away, which has done its work: to the module loader it is
-/// `SHF_RO_AFTER_INIT`, and would make read-only whatever Kbuild links into the same section.
+/// Removes the flag that keeps `#[used]` items at link time: the module loader takes it for
+/// `SHF_RO_AFTER_INIT`, and would make everything read-only that Kbuild links into the same section.
 fn release(builder: &mut Builder<'_>) {
     for section in &mut builder.sections {
         section.sh_flags.0 &= !SHF_GNU_RETAIN.0;
     }
 }
 
-/// Moves the target of calls, by symbol. Anything but a direct call or jump would not do: behind the
-/// start of a function is no place for an indirect one to land.
+/// Moves the targets of calls, by symbol. Only direct calls and jumps will do: an indirect one must land at the start
+/// of a function.
 fn skip(builder: &mut Builder<'_>, targets: &BTreeMap<usize, &ResolvedSymbol>) -> Result<()> {
     let target_of = |symbol: Option<SymbolId>| targets.get(&symbol?.index()).copied();
     let code: Vec<Vec<u8>> = builder
@@ -66,7 +66,7 @@ fn skip(builder: &mut Builder<'_>, targets: &BTreeMap<usize, &ResolvedSymbol>) -
             let is_direct = matches!(opcode, Some(&(CALL | JUMP)));
             if !is_direct || !matches!(relocation.r_type, R_X86_64_PLT32 | R_X86_64_PC32) {
                 return Err(Error::Request {
-                    message: format!("{} is used by the patch, but not called directly", target.name),
+                    message: format!("the patch uses {}, but does not call it directly", target.name),
                     help: "this is a defect of klp: report it with the version of rustc".into(),
                 });
             }

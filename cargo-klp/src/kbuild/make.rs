@@ -1,8 +1,8 @@
-//! Runs Kbuild, and tells apart who says what.
+//! Runs Kbuild, and separates its output from that of other programs.
 //!
-//! What rustc, cargo and this program say within make comes through a pipe of its own, and is shown as it
-//! comes. All else is of Kbuild and the tools that it runs, of which every warning is an error: a module
-//! that objtool or modpost warns of may not work.
+//! rustc, cargo and this program, when they run within make, print to a pipe of their own, whose text is shown as it
+//! comes. All other output comes from Kbuild and its tools. There, every warning is an error: a module that objtool
+//! or modpost warns about may not work.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::os::fd::AsRawFd;
@@ -18,23 +18,23 @@ use crate::host::report::Reporter;
 use crate::host::tools::not_started;
 use crate::kernel::Target;
 
-/// The variable with the file that stands for stderr where this program runs within make.
+/// The variable that names the file to use as stderr when this program runs within make.
 const STDERR: &str = "KLP_STDERR";
 
-/// Sends what this process and its children say to the program that runs make, if there is one.
+/// Sends the stderr of this process and its children to the program that runs make, if there is one.
 pub fn use_own_stderr() {
     let Some(path) = env::var_os(STDERR) else { return };
-    // Not there where make outlived the program that ran it: then make's own stderr is the place.
+    // It is gone if make outlives the program that ran it; make's own stderr then serves.
     if let Ok(pipe) = fs::File::options().append(true).open(path) {
         let _ = rustix::stdio::dup2_stderr(&pipe);
     }
 }
 
-/// Has Kbuild make the module of a package as `ko`, in a directory with a Kbuild.
+/// Has Kbuild make a package's module as `ko`, in a directory with a Kbuild.
 ///
 /// # Errors
 ///
-/// make failed, or a tool warned.
+/// make fails, or a tool warns.
 pub(super) fn run(
     package: &str,
     target: &Target,
@@ -88,7 +88,7 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Shows what comes, and returns whether an error was among it.
+/// Shows lines as they come, and returns whether one of them is an error.
 fn show(stream: impl Read, reporter: &dyn Reporter) -> bool {
     let mut has_told = false;
     for line in lines(stream) {
@@ -105,7 +105,7 @@ fn lines(stream: impl Read) -> impl Iterator<Item = String> {
         .map(|line| String::from_utf8_lossy(&line).into_owned())
 }
 
-/// How the build ended: `has_told` where an error is on the screen already.
+/// How the build ended. `has_told`: an error has been shown already.
 fn outcome(package: &str, success: bool, has_told: bool, output: &[String]) -> Result<()> {
     let package = package.to_owned();
     if !success && has_told {
@@ -121,9 +121,9 @@ fn outcome(package: &str, success: bool, has_told: bool, output: &[String]) -> R
     Ok(())
 }
 
-/// Whether a line is the warning or error of a tool, and not of Kbuild about its own work.
+/// Whether a line is a warning or error of a tool, as opposed to one of Kbuild about its own work.
 fn is_warning(line: &str) -> bool {
-    // The compiler is another build of the same version where the kernel is a distribution's.
+    // The compiler may be another build of the version that built a distribution's kernel.
     let of_kbuild = ["make", "warning: the compiler differs", "warning: pahole version differs"];
     let lower = line.to_ascii_lowercase();
     (lower.contains("warning:") || lower.contains("error:"))

@@ -1,7 +1,7 @@
-//! A patch crate to a module, through the target kernel's Kbuild.
+//! Builds a module from a patch crate, through the target kernel's Kbuild.
 //!
-//! The patch is built in a directory of its own under `target/klp`, with a Kbuild of the same three
-//! lines that `cargo klp new` writes, so that plain `make` and this command do the same steps.
+//! Each patch is built in a directory of its own under `target/klp`, with a Kbuild of the same three
+//! lines that `cargo klp new` writes, so that plain `make` and this command take the same steps.
 
 mod c_header;
 mod compile;
@@ -50,20 +50,20 @@ use workspace::{Crate, PackageQuery, metadata, select_packages};
 pub struct Built {
     /// The package.
     pub package: String,
-    /// The module's name, as the kernel has it.
+    /// The module's name in the kernel.
     pub module: String,
-    /// The module.
+    /// The module's file.
     pub ko: PathBuf,
-    /// The release that it loads on.
+    /// The kernel release that it is for.
     pub release: String,
-    /// What it leaves as it was, though it seems to change it.
+    /// Warnings: places where it leaves old code in use.
     pub warnings: Vec<String>,
-    /// What the macros emitted for it.
+    /// The manifest that the macros emitted for it.
     pub manifest: Manifest,
 }
 
-/// Builds the chosen patches for a kernel, at most `jobs` at the same time. What is reported on one of several patches
-/// is reported together, when it is built.
+/// Builds the chosen patches for a kernel, at most `jobs` at the same time. Reports on one of
+/// several patches are shown together when it is built.
 ///
 /// For the `cargo klp` program only: Kbuild calls the running program back for the Rust half. Other
 /// programs run `cargo klp build --message-format json`.
@@ -87,7 +87,7 @@ pub(crate) fn build(
         reporter.warning(&format!("klp is untested on {}: it is tested on {tested}", kernel.release));
     }
     let metadata = metadata(packages.manifest_path.as_deref())?;
-    // Also made where Kbuild needs it; here, what is missing for it is an error of its own.
+    // Kbuild's step would make it too; made here, a missing part is an error of its own.
     sysroot::sysroot(&flags::rustflags(kernel)?, reporter)?;
     let packages = select_packages(&metadata, packages)?;
     if packages.len() == 1 || jobs == 1 {
@@ -141,13 +141,13 @@ fn build_one(
     Ok(Built { package, module, ko, release, warnings, manifest })
 }
 
-/// Has Kbuild make a module. While it is being made, and where that fails, there is none.
+/// Has Kbuild make a module. No module exists meanwhile, or after a failure.
 fn make_one(package: &Package, target: &Target, ko: &Path, reporter: &dyn Reporter) -> Result<Manifest> {
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml is in a directory").as_std_path();
     let (release, module) = (&target.kernel.release, names::module_of(&package.name));
     let what = format!("{} for {release}", package.name);
     let progress = reporter.progress("Building", &what);
-    // The name that the module has until all that was said about it is known.
+    // The module's name until the output of all tools is known.
     let unjudged = ko.with_extension("ko.unjudged");
     record::remove(ko)?;
     let made = make::run(&package.name, target, crate_dir, &unjudged, reporter).and_then(|()| {
@@ -158,7 +158,7 @@ fn make_one(package: &Package, target: &Target, ko: &Path, reporter: &dyn Report
     drop(progress);
     if made.is_err() {
         record::remove(&unjudged)?;
-        // What a tool has warned of, make would not do again.
+        // make would not repeat a step after which a tool warned.
         if !matches!(made, Err(Error::NotBuilt { .. })) {
             Place::of(ko).discard(Change::Anything)?;
         }
@@ -174,7 +174,7 @@ fn write_if_changed(path: &Path, contents: &[u8]) -> Result<()> {
     fs::write(path, contents).map_err(Error::io("write", path))
 }
 
-/// Looks at the finished module: every table entry is there, and the kernel will know it as a livepatch.
+/// Checks the finished module: it has every table entry, and the kernel will take it for a livepatch.
 fn check(ko: &Path, module: &str, release: &str) -> Result<Manifest> {
     let data = fs::read(ko).map_err(Error::io("read", ko))?;
     let file = ::object::File::parse(&*data).map_err(Error::elf("read the finished module"))?;

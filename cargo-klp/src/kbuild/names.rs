@@ -1,4 +1,4 @@
-//! The names of modules: each is one module's, for the build and for the kernel.
+//! The names of modules: each must name one module only, for the build and for the kernel.
 
 use std::fs;
 use std::path::Path;
@@ -15,12 +15,12 @@ pub fn module_of(package: &str) -> String {
     package.replace('-', "_")
 }
 
-/// Refuses a package whose module would be taken for another one, or another one for it.
+/// Refuses a package whose module could be confused with another one.
 ///
 /// # Errors
 ///
-/// Another patch of the workspace or the kernel has a module of this name, or the Kbuild of the crate makes a
-/// module of another name.
+/// Another patch of the workspace, or the kernel, has a module of this name; or the crate's Kbuild makes a module of
+/// another name.
 pub fn check(metadata: &Metadata, package: &Package, kernel: &Kernel) -> Result<()> {
     let module = module_of(&package.name);
     let refuse = |message: String, help: &str| Err(Error::Request { message, help: help.into() });
@@ -35,31 +35,31 @@ pub fn check(metadata: &Metadata, package: &Package, kernel: &Kernel) -> Result<
     if module == VMLINUX || is_own_module(kernel, &module) {
         return refuse(
             format!("the patch `{}` has the name of an object of kernel {}", package.name, kernel.release),
-            "give the patch a name of its own: the kernel would take one for the other",
+            "give the patch a name of its own: the kernel would confuse the two",
         );
     }
     let kbuild = package.manifest_path.with_file_name("Kbuild");
     let text = fs::read_to_string(&kbuild).unwrap_or_default();
     match made_by(&text) {
         Some(made) if made != module => refuse(
-            format!("`{kbuild}` makes {made}.ko, and the package `{}` is the module {module}", package.name),
+            format!("`{kbuild}` makes {made}.ko, but the package `{}` is the module {module}", package.name),
             &format!("write `obj-m := {module}.o` in the Kbuild, or rename the package"),
         ),
         _ => Ok(()),
     }
 }
 
-/// Why make and `cargo klp build` would make modules of two names of a package, if they would.
+/// The reason why make and `cargo klp build` would make modules of different names from a package, if they would.
 pub fn difference(package: &str, ko: &Path) -> Option<String> {
     let (module, made) = (module_of(package), ko.file_stem()?.to_string_lossy());
     (made != module).then(|| {
         format!(
-            "the Kbuild makes {made}.ko, and `cargo klp build` makes {module}.ko of the package `{package}`"
+            "the Kbuild makes {made}.ko, but `cargo klp build` makes {module}.ko from the package `{package}`"
         )
     })
 }
 
-/// The module that a Kbuild makes, if it says so in one line.
+/// The module that a Kbuild makes, if a single line says so.
 fn made_by(kbuild: &str) -> Option<&str> {
     let line = kbuild.lines().find_map(|line| line.trim().strip_prefix("obj-m"))?;
     let (_, object) = line.split_once('=')?;

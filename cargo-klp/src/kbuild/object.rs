@@ -1,8 +1,8 @@
-//! The Rust half of a module, which `klp.mk` has `cargo klp object` make from within Kbuild.
+//! The Rust half of a module. `klp.mk` calls `cargo klp object` for it, from within Kbuild.
 //!
-//! The crate is compiled to a static library, whose members are linked to one relocatable object
-//! with the tables bounded and everything else dropped; what the macros emitted is counted before
-//! and after.
+//! The crate is compiled to a static library. Its members are linked to one relocatable object, in which the
+//! tables have bounds and nothing unused is left. The entries that the macros emitted are counted before and
+//! after.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,28 +26,28 @@ use crate::patch::manifest::Manifest;
 use crate::patch::resolve::resolve;
 use crate::patch::tables::{self, check_tables};
 
-/// What the Rust half of a module is made of and written to.
+/// Inputs and outputs of the Rust half of a module.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The patch crate's Cargo.toml.
     pub manifest_path: PathBuf,
-    /// What it is built for.
+    /// The kernel and modules that it is built for.
     pub target: Target,
     /// The directory of klp.lds and the glue.
     pub kbuild: PathBuf,
-    /// What Kbuild has in `KBUILD_RUSTFLAGS`.
+    /// Kbuild's `KBUILD_RUSTFLAGS`.
     pub kbuild_rustflags: String,
     /// The objtool command line, where it must run on the object alone.
     pub objtool: Option<String>,
-    /// What Kbuild links in the end.
+    /// The module that Kbuild links in the end.
     pub ko: PathBuf,
     /// The header for the C files of the patch.
     pub header: PathBuf,
-    /// The object.
+    /// The object to write.
     pub output: PathBuf,
 }
 
-/// What the engine exports to the glue: the roots of what is kept of it.
+/// The symbols that the engine exports to the glue: whatever they need is kept.
 const ENGINE_ENTRIES: [&str; 6] = [
     "klp_rt_init",
     "klp_rt_pre_patch",
@@ -57,7 +57,7 @@ const ENGINE_ENTRIES: [&str; 6] = [
     "klp_rt_object_gone",
 ];
 
-/// Makes the object and the header, if the module is not up to date: a module that is not is taken away.
+/// Makes the object and the header, unless the module is up to date. A module that is out of date is removed.
 pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     let Request { target, kbuild, output, .. } = request;
     let place = Place::of(&request.ko);
@@ -111,12 +111,12 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     fs::rename(&linked, output).map_err(Error::io("write", output))
 }
 
-/// Where the warnings of the check are kept, to be said again where nothing has changed.
+/// The file that keeps the warnings of the check, to repeat them when nothing has changed.
 fn warnings_file(object: &Path) -> PathBuf {
     object.with_extension("warnings")
 }
 
-/// What was warned of when an object was made.
+/// The warnings from when an object was made.
 pub(super) fn warnings(object: &Path) -> Result<Vec<String>> {
     let file = warnings_file(object);
     let text = match fs::read_to_string(&file) {
@@ -126,7 +126,7 @@ pub(super) fn warnings(object: &Path) -> Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// What a patch calls that starts code which runs on its own: the engine stops it (S17).
+/// Functions that start code which runs on its own: the engine stops such code (S17).
 const STARTERS: [&str; 2] = ["klp_glue_work_schedule", "klp_glue_directory_new"];
 
 /// Whether the Rust half calls one of [`STARTERS`].
@@ -140,7 +140,7 @@ fn starts_something(members: &[Vec<u8>]) -> Result<bool> {
     Ok(false)
 }
 
-/// Links the members to one relocatable object, with what nothing refers to dropped.
+/// Links the members to one relocatable object, without what nothing refers to.
 fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) -> Result<()> {
     let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let mut command = Command::new("ld");
@@ -162,7 +162,7 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
         command.arg(path);
     }
     run_tool(&mut command)?;
-    // With debug information go the names of source files, of which objtool takes two for a sign
+    // Without debug information there are no names of source files either: objtool takes two of them for a sign
     // that it was given a whole module.
     run_tool(Command::new("objcopy").arg("--strip-debug").arg(output))?;
     Ok(())

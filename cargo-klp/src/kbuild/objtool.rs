@@ -1,5 +1,5 @@
-//! Runs objtool. A warning is an error: Kbuild goes on after one, and does not run objtool again on what it
-//! has made.
+//! Runs objtool, and treats warnings as errors: Kbuild goes on after a warning, and does not run objtool again on
+//! the finished object.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::host::tools::run_tool;
 ///
 /// # Errors
 ///
-/// It failed, or said anything.
+/// objtool fails, or prints anything.
 pub fn run(command: &mut Command) -> Result<()> {
     let output = run_tool(command)?;
     let said = [output.stdout, output.stderr].concat();

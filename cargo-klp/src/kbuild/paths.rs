@@ -4,15 +4,15 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// What a path may have besides letters and digits: all else means something to make, to Kbuild or to the
-/// shell, which would take a part of the path for a command.
+/// The characters that a path may contain besides letters and digits: all others mean something to make, to Kbuild or
+/// to the shell, which would take a part of the path for a command.
 const HARMLESS: &str = "/._-+@~^";
 
 /// Refuses a path that Kbuild would misread.
 ///
 /// # Errors
 ///
-/// The first such character, and `remedy`: how to come to another path.
+/// Names the first such character; the help is `remedy`, which says how to get another path.
 pub fn check(path: &Path, remedy: &str) -> Result<()> {
     let text = path.to_string_lossy();
     let harms = |character: &char| !character.is_alphanumeric() && !HARMLESS.contains(*character);

@@ -1,7 +1,7 @@
-//! Where in the source something is that is found in machine code.
+//! Finds the places in the source of findings in machine code.
 //!
-//! A module is built without debug information. Only where there is something to say, the crate is compiled
-//! once more, with lines.
+//! A module is built without debug information. Only if something must be reported is the crate compiled once
+//! more, with line numbers.
 
 use std::cell::OnceCell;
 
@@ -14,7 +14,7 @@ use crate::kernel::Target;
 use crate::kernel::debug_info::Lines;
 use crate::patch::inspect::name_in_source;
 
-/// The places of a patch.
+/// The places in a patch's source.
 pub(super) struct Places<'a> {
     krate: &'a Crate,
     target: &'a Target,
@@ -23,15 +23,15 @@ pub(super) struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    /// Of a crate that has been compiled for this target with these flags.
+    /// The places of a crate that was compiled for this target with these flags.
     pub(super) fn new(krate: &'a Crate, target: &'a Target, rustflags: &'a [String]) -> Self {
         Self { krate, target, rustflags, members: OnceCell::new() }
     }
 
-    /// Where a function stands, `file:line`; none where that can't be found out.
+    /// The place of a function, `file:line`; `None` if it can't be found.
     pub(super) fn of_function(&self, symbol: &str) -> Option<String> {
         self.find(|lines| {
-            // Its hash is another one where there is debug information.
+            // Its hash differs when there is debug information.
             let name = name_in_source(symbol);
             let is_it = |other: &object::Symbol<'_, '_>| {
                 other.is_definition() && other.name().is_ok_and(|other| name_in_source(other) == name)
@@ -41,7 +41,7 @@ impl<'a> Places<'a> {
         })
     }
 
-    /// Where a symbol is used first that the crate does not define.
+    /// The place of the first use of a symbol that the crate does not define.
     pub(super) fn of_use(&self, symbol: &str) -> Option<String> {
         self.find(|lines| {
             let symbol = lines.file().symbol_by_name(symbol)?.index();

@@ -41,7 +41,7 @@ pub(super) fn klp_mk(metadata: &Metadata, package: &Package) -> Result<PathBuf> 
     Ok(runtime.manifest_path.with_file_name("kbuild").join("klp.mk").into())
 }
 
-/// Writes the Kbuild of a build directory, if it is not there as it should be.
+/// Writes the Kbuild of a build directory, unless it is there already.
 pub(super) fn write(dir: &Path, module: &str, klp_mk: &Path) -> Result<()> {
     let path = dir.join("Kbuild");
     let text = format!("obj-m := {module}.o\ninclude {}\n", klp_mk.display());

@@ -1,6 +1,6 @@
-//! What to use in place of the standard library, which a patch does not have.
+//! What to use instead of the standard library, which a patch can't have.
 
-/// What a patch has in place of names of the standard library.
+/// What a patch has instead of items of the standard library.
 const INSTEAD: [(&[&str], &str); 5] = [
     (&["println", "print", "eprintln", "eprint", "dbg"], "`pr_info!` or `pr_err!`"),
     (&["Vec", "vec", "VecDeque"], "an array, or `klp_runtime::list::List`"),
@@ -12,7 +12,7 @@ const INSTEAD: [(&[&str], &str); 5] = [
     (&["HashMap", "BTreeMap", "HashSet"], "a shadow variable on the object that is the key"),
 ];
 
-/// What to say behind the errors of rustc, whose own hints lead to crates that do not exist for a kernel.
+/// A note after rustc's errors, whose own hints lead to crates that do not exist for a kernel.
 #[derive(Debug, Default)]
 pub(super) struct StdHint {
     is_missed: bool,
@@ -20,7 +20,7 @@ pub(super) struct StdHint {
 }
 
 impl StdHint {
-    /// Looks at one message of rustc.
+    /// Examines one message of rustc.
     pub(super) fn look_at(&mut self, message: &str) {
         if !(message.starts_with("cannot find") || message.starts_with("no method named")) {
             return;
@@ -38,7 +38,7 @@ impl StdHint {
         }
     }
 
-    /// The note, where something of the standard library was missed.
+    /// The note, if the crate uses something of the standard library.
     pub(super) fn note(&self) -> Option<String> {
         let instead = self.instead.iter().map(|hint| format!("; {hint}")).collect::<String>();
         self.is_missed.then(|| {

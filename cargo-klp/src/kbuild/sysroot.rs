@@ -14,8 +14,8 @@ use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
 use crate::host::{cache, debian};
 
-/// Stands for the compiler's own crate of that name: what it would bring (memcpy and the like) the
-/// kernel exports.
+/// Stands in for the compiler's own crate of that name: the kernel exports what it would provide (memcpy and the
+/// like).
 const COMPILER_BUILTINS: &str = "\
 #![feature(compiler_builtins)]
 #![allow(internal_features)]
@@ -24,7 +24,7 @@ const COMPILER_BUILTINS: &str = "\
 #![no_std]
 ";
 
-/// What the directory of the standard library's sources is called in what is compiled.
+/// The name in compiled code of the directory with the standard library's sources.
 const SOURCE: &str = "library";
 
 /// The sysroot that has `core` for `flags`.
@@ -41,7 +41,7 @@ pub fn sysroot(flags: &[String], reporter: &dyn Reporter) -> Result<PathBuf> {
         fs::create_dir_all(&library).map_err(Error::io("create", &library))?;
         let builtins = dir.join("compiler_builtins.rs");
         fs::write(&builtins, COMPILER_BUILTINS).map_err(Error::io("write", &builtins))?;
-        // Places in `core` are as those of the standard library that rustup has, whatever this machine.
+        // Places in `core` read as in rustup's standard library, on any machine.
         let mut flags = flags.to_vec();
         flags.push(format!("--remap-path-prefix={}={SOURCE}", source.display()));
         compile("core", &source.join("core/src/lib.rs"), dir, &library, &flags)?;
@@ -49,7 +49,7 @@ pub fn sysroot(flags: &[String], reporter: &dyn Reporter) -> Result<PathBuf> {
     })
 }
 
-/// Compiles one crate of the sysroot, to bitcode only: machine code is made when a patch is linked.
+/// Compiles one crate of the sysroot to bitcode; machine code is made when a patch is linked.
 fn compile(name: &str, source: &Path, sysroot: &Path, library: &Path, flags: &[String]) -> Result<()> {
     run_tool(
         Command::new("rustc")

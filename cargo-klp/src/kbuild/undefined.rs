@@ -13,7 +13,7 @@ pub(super) fn names<'a>(
     symbols: &Symbols<'_>,
     defined: &BTreeSet<&str>,
 ) -> Vec<&'a str> {
-    // Kbuild can be given the exports of modules that are not known here; modpost then has the last word.
+    // Kbuild may know exports of modules that are unknown here; modpost then decides.
     if std::env::var_os("KBUILD_EXTRA_SYMBOLS").is_some() {
         return Vec::new();
     }
@@ -31,7 +31,7 @@ pub(super) fn why(symbols: &Symbols<'_>, name: &str) -> String {
     by_the_compiler(name).map_or_else(|| by_the_kernel(symbols, name), str::to_owned)
 }
 
-/// What the compiler calls for code that the kernel has no functions for.
+/// The reason why the compiler calls a function that the kernel lacks.
 pub(super) fn by_the_compiler(name: &str) -> Option<&'static str> {
     let rest = name.strip_prefix("__").unwrap_or_default();
     let ends = |ends: &[&str]| ends.iter().any(|end| rest.ends_with(end));
@@ -61,17 +61,17 @@ pub(super) fn by_the_compiler(name: &str) -> Option<&'static str> {
     None
 }
 
-/// What the kernel knows of a name that it does not export.
+/// What the kernel has under a name that it does not export.
 fn by_the_kernel(symbols: &Symbols<'_>, name: &str) -> String {
-    // Without the kernel's image this is all that is known.
+    // Without the kernel's image, nothing more is known.
     let plain = "is not exported by the kernel or its modules".to_owned();
     let Ok(vmlinux) = symbols.object(VMLINUX) else { return plain };
     if !vmlinux.named(name).is_empty() {
-        return "exists, and is not exported: declare it in an `unsafe extern \"C\"` block with `#[klp_symbols]`".into();
+        return "exists but is not exported: declare it in an `unsafe extern \"C\"` block with `#[klp_symbols]`".into();
     }
     if let Ok([module, ..]) = symbols.modules_with(name).as_deref() {
         return format!(
-            "exists in the module {module}, and is not exported: declare it in an `unsafe extern \"C\"` block with \
+            "exists in the module {module} but is not exported: declare it in an `unsafe extern \"C\"` block with \
              `#[klp_symbols(object = {module:?})]`"
         );
     }

@@ -1,4 +1,4 @@
-//! Which crates are to be built: what cargo says of them.
+//! The crates to build, as cargo describes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 use crate::error::{Error, Result};
 use crate::host::tools::run_tool;
 
-/// Which patch crates are meant.
+/// A query for patch crates.
 #[derive(Clone, Debug, Default)]
 pub struct PackageQuery {
-    /// Their names; the crate of the current directory where there are none.
+    /// Their names; empty means the crate of the current directory.
     pub packages: Vec<String>,
-    /// The Cargo.toml of the crate or workspace, where it is not that of the current directory.
+    /// The Cargo.toml of the crate or workspace, unless it is that of the current directory.
     pub manifest_path: Option<PathBuf>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Crate {
 pub(crate) fn crate_of(manifest_path: &Path) -> Result<Crate> {
     let metadata = metadata(Some(manifest_path))?;
     let path = fs::canonicalize(manifest_path).map_err(Error::io("find", manifest_path))?;
-    // cargo names it by the path that it was given, which may go through a link.
+    // cargo keeps the path that it was given, which may contain a link.
     let is_it = |package: &&Package| fs::canonicalize(&package.manifest_path).is_ok_and(|own| own == path);
     let package = metadata.packages.iter().find(is_it).ok_or_else(|| Error::Request {
         message: format!("`{}` is not the Cargo.toml of a crate", path.display()),
@@ -36,7 +36,7 @@ pub(crate) fn crate_of(manifest_path: &Path) -> Result<Crate> {
     Ok(Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() })
 }
 
-/// What cargo says of the workspace.
+/// cargo's description of the workspace.
 pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
     if let Some(path) = manifest_path {
@@ -50,7 +50,7 @@ pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
     })
 }
 
-/// The packages that are meant.
+/// The packages that the query selects.
 pub(crate) fn select_packages<'a>(metadata: &'a Metadata, query: &PackageQuery) -> Result<Vec<&'a Package>> {
     let patches: Vec<&Package> =
         metadata.workspace_packages().into_iter().filter(|package| is_patch(package)).collect();

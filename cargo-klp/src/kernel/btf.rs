@@ -17,8 +17,8 @@ use crate::host::cache;
 use crate::kernel::symbols::{self, VMLINUX};
 use crate::kernel::{Kernel, KernelParts, KernelQuery, Target, available};
 
-/// The command `cargo klp types`, for a kernel and with these modules besides its own; `kernel_types!` adds the
-/// module's name. Its words are separated as cargo separates encoded flags.
+/// The command `cargo klp types` for a kernel, with these modules besides the kernel's own; `kernel_types!` appends
+/// the module's name. Its words are separated as cargo separates encoded flags.
 pub(crate) fn command(target: &Target) -> Result<OsString> {
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let words = [
@@ -36,9 +36,9 @@ pub(crate) fn command(target: &Target) -> Result<OsString> {
         .join(OsStr::new(&env::COMMAND_SEPARATOR.to_string())))
 }
 
-/// The file with the BTF of a kernel; `None` where nothing on this machine has it.
+/// The file with the BTF of a kernel; `None` if nothing on this machine has it.
 ///
-/// The image has it, and so have Debian's headers from 6.12 on.
+/// The image contains it, and Debian's headers do from 6.12 on.
 pub fn file(kernel: &Kernel) -> Result<Option<PathBuf>> {
     let image = match kernel.packed_image() {
         Some(packed) => crate::kernel::image::unpacked_image(kernel, &packed)?,
@@ -52,13 +52,13 @@ pub fn file(kernel: &Kernel) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// The types of a kernel; `None` where nothing on this machine has them.
+/// The types of a kernel; `None` if nothing on this machine has them.
 pub fn of_kernel(kernel: &Kernel) -> Result<Option<Types>> {
     file(kernel)?.map(|file| Types::open(&file).map_err(Error::btf(&kernel.release))).transpose()
 }
 
-/// The BTF of the kernel of a release, from whatever this machine has of it: its debug package, itself where it runs,
-/// its image or its headers.
+/// The BTF of a release's kernel, from whatever this machine has: the debug package, the kernel itself if it runs,
+/// the image or the headers.
 pub fn of_release(release: &str) -> Option<Btf> {
     let debug_files = [
         format!("/usr/lib/debug/boot/vmlinux-{release}"),
@@ -71,7 +71,7 @@ pub fn of_release(release: &str) -> Option<Btf> {
     };
     let installed = || {
         let kernel = KernelQuery::Release(release.into()).find(KernelParts::Headers).ok()?;
-        // A release may be the start of another one's name.
+        // A release may be a prefix of another one.
         let file = if kernel.release == release { file(&kernel).ok()? } else { None };
         Btf::from_file(file?).ok()
     };
@@ -91,12 +91,12 @@ pub fn module_directory(target: &Target, name: &str) -> Result<PathBuf> {
     let kernel = &target.kernel;
     let ko = symbols::module_file(target, name)?;
     let unknown = |why: &str, help: &str| Error::Request {
-        message: format!("the types of `{name}` in kernel {} are not known: {why}", kernel.release),
+        message: format!("the types of `{name}` in kernel {} are unknown: {why}", kernel.release),
         help: help.into(),
     };
     let Some(base) = file(kernel)? else {
         let help = format!("install its image with `cargo klp doctor --fix --kernel {}`", kernel.release);
-        return Err(unknown("the kernel has no BTF on this machine", &help));
+        return Err(unknown("this machine has no BTF of the kernel", &help));
     };
     let key = base.with_file_name(format!("{name}-{}", cache::hash(&ko)));
     cache::entry(key, |dir| {
@@ -116,10 +116,10 @@ pub fn module_directory(target: &Target, name: &str) -> Result<PathBuf> {
     })
 }
 
-/// Puts the types of all kernels here into the cache, where `kernel_types!` finds them in an editor.
+/// Puts the types of all kernels on this machine into the cache, where `kernel_types!` finds them in an editor.
 pub fn prepare() -> Result<()> {
     for release in available(KernelParts::Headers)? {
-        // One that can't be patched is not looked at.
+        // Skips kernels that can't be patched.
         if let Ok(kernel) = KernelQuery::Release(release).find(KernelParts::Headers) {
             file(&kernel)?;
         }
@@ -127,13 +127,13 @@ pub fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// The types of a module on top of those of its kernel; `None` where it has none.
+/// The types of a module on top of those of its kernel; `None` if the module has none.
 pub fn of_module(module: &symbols::Object<'_>, base: &Types) -> Result<Option<Types>> {
     let Some(data) = module.btf()? else { return Ok(None) };
     base.module(&data).map(Some).map_err(Error::btf(&module.name))
 }
 
-/// The BTF of an ELF file, in the cache; `None` where it has none.
+/// The BTF of an ELF file, in the cache; `None` if the file has none.
 fn extracted(kernel: &Kernel, elf: &Path) -> Result<Option<PathBuf>> {
     if !elf.exists() {
         return Ok(None);
@@ -148,7 +148,7 @@ fn extracted(kernel: &Kernel, elf: &Path) -> Result<Option<PathBuf>> {
     Ok((!is_empty).then_some(file))
 }
 
-/// The section of an ELF file; empty where it has none.
+/// The section of an ELF file; empty if the file has none.
 fn section(elf: &Path) -> Result<Vec<u8>> {
     let parts = ReadCache::new(fs::File::open(elf).map_err(Error::io("open", elf))?);
     let read = || {

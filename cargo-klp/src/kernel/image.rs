@@ -11,10 +11,10 @@ use super::Kernel;
 use crate::error::{Error, Result};
 use crate::host::cache;
 
-/// What QEMU boots: the kernel as the ELF file inside its image, by way of PVH, else the image.
+/// The file that QEMU boots: the kernel as the ELF file inside its image, through PVH, or else the image.
 ///
-/// An image unpacks itself at every boot, which takes seconds where the processor is emulated.
-/// Here it is unpacked once.
+/// An image unpacks itself at every boot, which takes seconds on an emulated processor. klp unpacks it
+/// once.
 pub fn boot_image(kernel: &Kernel, image: &Path) -> Result<PathBuf> {
     if kernel.config("CONFIG_PVH").is_none() {
         return Ok(image.into());
@@ -22,12 +22,12 @@ pub fn boot_image(kernel: &Kernel, image: &Path) -> Result<PathBuf> {
     Ok(unpacked_image(kernel, image)?.unwrap_or_else(|| image.into()))
 }
 
-/// The kernel as the ELF file inside its image, in an entry of the cache of its own; `None` where the
-/// image has another form. An image that is an ELF file itself, as a kernel's build leaves it, is taken whole.
+/// The kernel as the ELF file inside its image, in its own entry of the cache; `None` if the image has another form.
+/// An image that is an ELF file itself, as a kernel's build leaves it, is taken whole.
 pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> {
     let data = fs::read(image).map_err(Error::io("read", image))?;
     let Some(payload) = payload(&data) else { return Ok(None) };
-    // Two packages can have kernels of the same release; the end of the payload tells them apart.
+    // Two packages may have kernels of the same release; the end of the payload distinguishes them.
     let mut hasher = DefaultHasher::new();
     payload[payload.len().saturating_sub(64 * 1024)..].hash(&mut hasher);
     let key = format!("boot/{}-{:016x}", kernel.release, hasher.finish());
@@ -39,8 +39,8 @@ pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> 
     Ok(Some(entry.join("vmlinux")))
 }
 
-/// The kernel in an image: the image itself where it is an ELF file, else what the header of the x86 boot
-/// protocol points to, where it is in one of the formats that [`decompress`] knows.
+/// The kernel in an image: the image itself if it is an ELF file, or else the payload that the header of the x86 boot
+/// protocol points to, if it has a format that [`decompress`] knows.
 pub fn payload(image: &[u8]) -> Option<&[u8]> {
     const SETUP_SECTORS: usize = 0x1f1;
     const MAGIC: usize = 0x202;
@@ -76,7 +76,7 @@ const LARGEST: usize = 1 << 30;
 /// What the decoder of xz may take, in KiB: more than for any level of xz, and for the kernel's own choice of 128 MiB.
 const XZ_MEMORY: u32 = 256 << 10;
 
-/// Unpacks what may be compressed as Debian does it: xz or zstd, else the data itself.
+/// Unpacks data that is compressed with xz or zstd, as Debian does; returns other data unchanged.
 ///
 /// # Errors
 ///

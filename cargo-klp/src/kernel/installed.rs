@@ -1,7 +1,7 @@
 //! The kernels that patches are built for and run on.
 //!
-//! A kernel is installed on this machine, or unpacked from its Debian packages into the cache: then
-//! one directory `kernels/RELEASE/root` holds what the packages would have put into `/`.
+//! A kernel is either installed on this machine, or unpacked from its Debian packages into the cache: there, the
+//! directory `kernels/RELEASE/root` holds the files that the packages would install in `/`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,12 +17,12 @@ use crate::host::tools::run_tool;
 /// The choice of a kernel.
 #[derive(Clone, Debug, Default)]
 pub enum KernelQuery {
-    /// The running kernel if it has what is needed, else the newest one that has.
+    /// The running kernel if it has the parts that are needed, or else the newest one that has them.
     #[default]
     Any,
     /// A release, such as `6.12.117+deb12-amd64`, or the newest of a series, such as `6.12`.
     Release(String),
-    /// A build directory, what `/lib/modules/RELEASE/build` points to.
+    /// A build directory: what `/lib/modules/RELEASE/build` points to.
     BuildDir(PathBuf),
 }
 
@@ -35,24 +35,24 @@ pub enum KernelParts {
     Image,
 }
 
-/// The series that all tests run on. What differs between them is in the glue, in `kbuild/flags.rs` and in
+/// The series that all tests run on. Code for their differences is in the glue, in `kbuild/flags.rs` and in
 /// `symbols/kallsyms.rs`.
 pub const TESTED: [&str; 2] = ["6.1", "6.12"];
 
-/// The series got where none is asked for.
+/// The default series.
 pub const DEFAULT_SERIES: &str = "6.12";
 
-/// The oldest release that is known to have what the runtime needs, as two numbers.
+/// The oldest release that has everything that the runtime needs, as two numbers.
 const OLDEST: (u32, u32) = (6, 1);
 
 /// A kernel on this machine.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// What `uname -r` says on it.
+    /// The output of `uname -r` on it.
     pub release: String,
-    /// The directory that modules are built against.
+    /// The directory to build modules against.
     pub kdir: PathBuf,
-    /// The image that can be booted.
+    /// The image to boot.
     pub image: Option<PathBuf>,
     /// The kernel's own `lib/modules/RELEASE`.
     pub modules: Option<PathBuf>,
@@ -96,7 +96,7 @@ impl KernelQuery {
 }
 
 impl Kernel {
-    /// A kernel by its build directory; its image and modules where they belong to an installed or
+    /// A kernel by its build directory, with its image and modules if the directory belongs to an installed or
     /// cached kernel.
     pub fn from_kdir(kdir: &Path) -> Result<Self> {
         let kdir = fs::canonicalize(kdir).map_err(Error::io("open", kdir))?;
@@ -107,24 +107,24 @@ impl Kernel {
         kernel.unwrap_or_else(|| InstalledKernel::new(release, kdir, "/".as_ref())).open()
     }
 
-    /// Whether it is of a series that all tests run on.
+    /// Whether its series is one that all tests run on.
     pub fn is_tested(&self) -> bool {
         TESTED.iter().any(|tested| matches(&self.release, tested))
     }
 
-    /// Whether it is of this series or a newer one.
+    /// Whether its series is this one or a newer one.
     pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
         series(&self.release).is_some_and(|series| series >= (major, minor))
     }
 
     /// The value of a configuration option: `y`, `m`, a number or a string without its quotes;
-    /// `None` where it is not set.
+    /// `None` if it is not set.
     pub fn config(&self, option: &str) -> Option<&str> {
         self.config.get(option).map(String::as_str)
     }
 
-    /// The image, also where another directory has it than the headers: it is the same kernel where it
-    /// exports the same with the same checksums.
+    /// The image, even if it is not in the same directory as the headers: kernels whose exports and checksums are
+    /// equal are the same kernel.
     pub(crate) fn packed_image(&self) -> Option<PathBuf> {
         self.image.clone().or_else(|| Some(self.twin()?.image))
     }
@@ -146,7 +146,7 @@ impl Kernel {
         installed_kernels().ok()?.into_iter().find(is_twin)
     }
 
-    /// The compiler that the kernel's build asks for, where its packages name one.
+    /// The compiler that the kernel's build asks for, if its packages name one.
     pub fn compiler(&self) -> Option<String> {
         let variables = fs::read_to_string(self.kdir.join(".kernelvariables")).ok()?;
         let line = variables.lines().find(|line| line.starts_with("CC ") || line.starts_with("CC="))?;
@@ -157,7 +157,7 @@ impl Kernel {
 
 #[cfg(test)]
 impl Kernel {
-    /// A kernel that has nothing but a configuration.
+    /// A kernel that has only a configuration.
     pub(crate) fn for_test(config: &str) -> Self {
         Self {
             release: "test".into(),
@@ -194,7 +194,7 @@ impl InstalledKernel {
         headers && (parts == KernelParts::Headers || self.has_image())
     }
 
-    /// By release; of the same release the one that can be booted.
+    /// Orders by release; of two with the same release, the one that can be booted is the greater.
     fn order(&self, other: &Self) -> std::cmp::Ordering {
         alphanumeric_sort::compare_str(&self.release, &other.release)
             .then_with(|| self.has_image().cmp(&other.has_image()))
@@ -230,14 +230,14 @@ fn series(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()??, numbers.next()??))
 }
 
-/// Releases on this machine that have what is needed, the newest first.
+/// The releases on this machine that have the parts that are needed, the newest first.
 pub fn available(parts: KernelParts) -> Result<Vec<String>> {
     let mut installed = installed_kernels()?;
     installed.retain(|kernel| kernel.has(parts));
     Ok(releases(&installed))
 }
 
-/// Whether a release is the one wanted, or belongs to the wanted series.
+/// Whether a release is the wanted one, or belongs to the wanted series.
 pub fn matches(release: &str, wanted: &str) -> bool {
     release.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+', '~']))
 }
@@ -253,7 +253,7 @@ fn releases(installed: &[InstalledKernel]) -> Vec<String> {
     releases
 }
 
-/// The kernels installed and cached.
+/// All installed and cached kernels.
 fn installed_kernels() -> Result<Vec<InstalledKernel>> {
     let mut installed = installed(Path::new("/"));
     installed.extend(cached(&cache::root()?.join("kernels")));
@@ -278,7 +278,7 @@ fn cached(kernels: &Path) -> Vec<InstalledKernel> {
         .collect()
 }
 
-/// The names in a directory but for hidden ones; none where there is no such directory.
+/// The names in a directory, without hidden ones; empty if the directory does not exist.
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries
@@ -296,7 +296,7 @@ fn auto_conf(kdir: &Path) -> PathBuf {
 }
 
 fn release_of(kdir: &Path) -> Result<String> {
-    // Debian's headers override the release that the source has, with which some have the file too.
+    // Debian's headers override the release of the source; some contain a file with the latter too.
     let variables = fs::read_to_string(kdir.join(".kernelvariables")).unwrap_or_default();
     let overridden = variables.lines().find_map(|line| line.strip_prefix("override KERNELRELEASE ="));
     let release = match overridden {
@@ -313,7 +313,7 @@ fn read_config(kdir: &Path) -> Result<BTreeMap<String, String>> {
     let file = auto_conf(kdir);
     let text = fs::read_to_string(&file).map_err(|_| Error::NotAKernelDir {
         path: kdir.into(),
-        why: "it has no include/config/auto.conf, so the kernel's configuration is not known".into(),
+        why: "it has no include/config/auto.conf, so the kernel's configuration is unknown".into(),
     })?;
     Ok(parse_config(&text))
 }
@@ -323,8 +323,8 @@ fn parse_config(text: &str) -> BTreeMap<String, String> {
     options.map(|(option, value)| (option.to_owned(), value.trim_matches('"').to_owned())).collect()
 }
 
-/// Gets a kernel's headers, image and modules into the cache: a release, or the newest of a series.
-/// Returns the release.
+/// Fetches a kernel's headers, image and modules into the cache: those of a release, or of the newest release of a
+/// series. Returns the release.
 pub fn fetch(wanted: &str, reporter: &dyn Reporter) -> Result<String> {
     let apt = Apt::stable(reporter)?;
     let release = newest_in_archive(&apt, wanted)?;
@@ -362,25 +362,25 @@ fn newest_in_archive(apt: &Apt, wanted: &str) -> Result<String> {
     })
 }
 
-/// What the headers of one release are made of, among the packages they depend on.
+/// Whether a package is a part of a release's headers.
 fn is_headers_part(package: &str) -> bool {
     package.starts_with("linux-headers-") || package.starts_with("linux-kbuild-")
 }
 
-/// Makes unpacked packages work where they are, and not only in `/`.
+/// Makes unpacked packages work in the cache instead of in `/`.
 fn make_relocated(root: &Path, final_root: &Path, release: &str) -> Result<()> {
-    // The links among the packages' directories are relative; this Makefile's one line is not.
+    // The links among the packages' directories are relative; the single line of this Makefile is not.
     let makefile = headers_dir(root, release).join("Makefile");
     let text = fs::read_to_string(&makefile).map_err(Error::io("read", &makefile))?;
     let text = text.replace("include /usr/src/", &format!("include {}/usr/src/", final_root.display()));
     fs::write(&makefile, text).map_err(Error::io("write", &makefile))?;
 
-    // What installing the package would have run.
+    // Installing the package would have run this.
     run_tool(Command::new("depmod").arg("-b").arg(root).arg(release).env("PATH", path_with_sbin()))?;
     Ok(())
 }
 
-/// `PATH` with the directories of administrators' tools, which a user's may lack.
+/// `PATH` with the directories for administrators' tools, which a user's `PATH` may lack.
 fn path_with_sbin() -> std::ffi::OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");

@@ -1,4 +1,4 @@
-//! Kernels: where they are, and what their images and modules say of themselves.
+//! Kernels: finds them, and reads their images and modules.
 
 pub mod btf;
 pub mod debug_info;

@@ -1,4 +1,4 @@
-//! What a kernel has under a name, and whether it can be patched.
+//! Explains a name: what a kernel has under it, and whether that can be patched.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::kernel::debug_info::stem;
 use crate::kernel::symbols::{Symbols, VMLINUX};
 use crate::patch::check::{InlineSites, ObjectInfo, absence, obstacle};
 
-/// What is known of a name in an object.
+/// Everything known about a name in an object.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
     /// The kernel.
@@ -16,42 +16,42 @@ pub struct Explanation {
     pub object: String,
     /// The name.
     pub symbol: String,
-    /// The prototypes that BTF has of it, as C declares them.
+    /// Its prototypes in BTF, as C declarations.
     pub prototypes: Vec<String>,
-    /// How it is exported: the namespace, which is empty for most.
+    /// The namespace in which it is exported, usually empty; `None` if it is not exported.
     pub exported: Option<String>,
     /// The symbols of that name.
     pub places: Vec<SymbolInfo>,
-    /// The functions that the source has of that name, without what the compiler added to it, and where they were
-    /// inlined; `None` where no debug information is at hand.
+    /// The source's functions of that name (without the compiler's suffixes), and where they were inlined; `None`
+    /// without debug information.
     pub functions: Option<Vec<InlineSites>>,
 }
 
-/// One symbol of a name.
+/// A symbol with the name.
 #[derive(Debug, Serialize)]
 pub struct SymbolInfo {
-    /// The `sympos` that means it.
+    /// Its `sympos`.
     pub sympos: u64,
-    /// Its kind, as nm has it.
+    /// The letter for its kind, as in nm.
     pub kind: char,
     /// The address in the image, or the offset in the section.
     pub address: u64,
     /// The symbols before and after it.
     pub between: Option<[String; 2]>,
-    /// Why it can't be redirected, if it can't.
+    /// The reason why it can't be redirected, if it can't.
     pub obstacle: Option<String>,
 }
 
-/// Where to look for a name that may be anyone's: in vmlinux, and where that lacks it in the modules that have it.
+/// The objects that may have a name: vmlinux, or the modules that have it if vmlinux does not.
 pub fn objects(symbols: &Symbols<'_>, symbol: &str) -> Result<Vec<String>> {
-    /// What so many modules have is explained for each.
+    /// Up to this number of modules, the name is explained for each.
     const MOST: usize = 8;
     if !symbols.object(VMLINUX)?.named(symbol).is_empty() {
         return Ok(vec![VMLINUX.into()]);
     }
     let found = symbols.modules_with(symbol)?;
     match found.len() {
-        // Says what is near it.
+        // The error lists similar names.
         0 => Ok(vec![VMLINUX.into()]),
         1..=MOST => Ok(found),
         count => Err(Error::Request {
@@ -71,7 +71,7 @@ pub fn parse(text: &str) -> (&str, &str) {
     text.split_once(':').unwrap_or((VMLINUX, text))
 }
 
-/// What a kernel has under a name.
+/// Explains a name in an object.
 pub fn explain(symbols: &Symbols<'_>, object: &str, symbol: &str) -> Result<Explanation> {
     let info = ObjectInfo::of(symbols, object)?;
     let named = info.object.named(symbol);
@@ -112,7 +112,7 @@ pub fn explain(symbols: &Symbols<'_>, object: &str, symbol: &str) -> Result<Expl
     })
 }
 
-/// The error for a name that an object lacks.
+/// The error for a name that an object does not have.
 pub(crate) fn absent(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, symbol: &str) -> Error {
     let object = &info.object.name;
     if let Some(why) = absence(info, symbol) {

@@ -1,7 +1,7 @@
-//! The manifest of a patch: what the macros emitted, as one structure.
+//! The manifest of a patch: everything that the macros emitted, as one structure.
 //!
-//! [`klp_format::manifest`] reads its lines. They stand in a section of their own in the object and
-//! the module, which is not loaded into the kernel.
+//! [`klp_format::manifest`] reads its lines. They are in a section of their own in the object and
+//! the module, which the kernel does not load.
 
 use klp_format::Table;
 use klp_format::manifest::{
@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// What the macros emitted for a patch.
+/// Everything that the macros emitted for a patch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Manifest {
-    /// The patch itself; absent where there is no `livepatch!`.
+    /// The patch itself; absent if there is no `livepatch!`.
     pub patch: Option<Patch>,
     /// The redirected functions.
     pub funcs: Vec<Func>,
@@ -34,24 +34,24 @@ pub struct Manifest {
     pub params: Vec<Param>,
     /// The symbols that the build must find.
     pub symbols: Vec<Symbol>,
-    /// The kernel types that were declared for one kernel.
+    /// The kernel types that were declared for a certain kernel.
     #[serde(skip)]
     pub bindings: Vec<Binding>,
 }
 
-/// How many entries one of a patch's tables must have.
+/// The number of entries that one of a patch's tables must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
     /// The table.
     pub table: Table,
-    /// How many entries the macros emitted.
+    /// The number of entries that the macros emitted.
     pub emitted: u64,
-    /// The size of one, in bytes.
+    /// The size of an entry in bytes.
     pub entry_size: u64,
 }
 
 impl Count {
-    /// What the entries are, for messages.
+    /// The name of the entries in messages.
     #[must_use]
     pub const fn what(&self) -> &'static str {
         match self.table {
@@ -67,7 +67,7 @@ impl Count {
 }
 
 impl Manifest {
-    /// What each of the patch's tables must hold; nothing where there is no `livepatch!`.
+    /// The required contents of the patch's tables; empty if there is no `livepatch!`.
     pub fn counts(&self) -> [Count; Table::COUNTED.len()] {
         let sizes = self.patch.as_ref().map_or([1; Table::COUNTED.len()], |patch| patch.entry_sizes);
         let mut sizes = sizes.into_iter();
@@ -86,14 +86,14 @@ impl Manifest {
         })
     }
 
-    /// The manifest of an object file; empty where it has none.
+    /// The manifest of an object file; empty if it has none.
     pub fn read(file: &object::File<'_>) -> Result<Self> {
         let mut manifest = Self::default();
         manifest.add_file(file)?;
         Ok(manifest)
     }
 
-    /// Adds what an object file has.
+    /// Adds the manifest of an object file.
     pub fn add_file(&mut self, file: &object::File<'_>) -> Result<()> {
         let is_manifest = |name: &str| [SECTION, MODULE_SECTION].contains(&name);
         for section in file.sections().filter(|section| section.name().is_ok_and(is_manifest)) {
@@ -133,8 +133,8 @@ impl Manifest {
         Ok(())
     }
 
-    /// Whether the patch may need the state engine: it has states, shadow variables or a series, or replaces
-    /// others, as an init hook may decide.
+    /// Whether the patch may need the state engine: it has states, shadow variables or a series, or it replaces
+    /// others, which an init hook may decide.
     pub fn needs_engine(&self) -> bool {
         !self.states.is_empty()
             || !self.shadows.is_empty()

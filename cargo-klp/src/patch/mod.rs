@@ -1,4 +1,4 @@
-//! Patches: what the macros emit, and how that fits a kernel.
+//! Patches: what the macros emit, and whether it fits a kernel.
 
 pub mod check;
 pub mod explain;

@@ -1,4 +1,4 @@
-//! Where the symbols are that `#[klp_symbols]` declares: found on the target, or a build error.
+//! Finds the symbols that `#[klp_symbols]` declares in the target, or fails the build.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use crate::kernel::symbols::{Object, Symbol, Symbols, VMLINUX};
 use crate::patch::check::freed_after_init;
 use crate::patch::verify::SYMBOL_PREFIX as PREFIX;
 
-/// What the symbols are in the module, by their placeholders.
+/// The symbols in the module, by their placeholders.
 pub type Resolved = BTreeMap<String, ResolvedSymbol>;
 
-/// What a symbol is in the module.
+/// A symbol in the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedSymbol {
-    /// The name that the kernel goes by.
+    /// The name that the kernel looks up.
     pub name: String,
-    /// How many bytes behind the symbol the code is called; 0 where the symbol itself is meant.
+    /// The distance in bytes from the symbol to the code that is called; 0 for the symbol itself.
     pub skipped: u64,
 }
 
-/// A value, or what is wrong with the request for it.
+/// A value, or the message for a wrong request.
 type Found<T> = std::result::Result<T, String>;
 
 /// Finds all symbols.
 ///
 /// # Errors
 ///
-/// [`Error::Symbols`] says of each that can't be used why.
+/// [`Error::Symbols`], with the reason for each symbol that can't be used.
 pub fn resolve(requests: &[SymbolRequest], target: &Target, reporter: &dyn Reporter) -> Result<Resolved> {
     let (mut resolved, mut faults) = (Resolved::new(), Vec::new());
     if requests.is_empty() {
@@ -143,7 +143,7 @@ fn declaration(object: &str, attribute: &str, symbol: &Symbol, prefix: &str) -> 
     format!("`#[klp_symbols{block}] unsafe extern \"C\" {{ {attribute}{item}; }}`")
 }
 
-/// Finds one symbol. The inner error says what is wrong with the request.
+/// Finds one symbol. The inner error is the message for a wrong request.
 fn find(
     symbols: &Symbols<'_>,
     object: &Object<'_>,
@@ -169,7 +169,7 @@ fn find(
     Ok(skipped.map(|skipped| ResolvedSymbol { name, skipped }))
 }
 
-/// The symbol that a request names.
+/// The symbol that a request identifies.
 fn lookup(symbols: &Symbols<'_>, object: &Object<'_>, request: &SymbolRequest) -> Found<Symbol> {
     let name = &request.symbol;
     if object.name == VMLINUX
@@ -186,7 +186,7 @@ fn lookup(symbols: &Symbols<'_>, object: &Object<'_>, request: &SymbolRequest) -
         .map_err(|error| error.message(symbols, object, name, "`#[klp(sympos = …)]`"))
 }
 
-/// Refuses a symbol that can't be used as declared; else gives its full name.
+/// Refuses a symbol that can't be used as declared; otherwise returns its full name.
 fn check(object: &Object<'_>, request: &SymbolRequest, symbol: &Symbol) -> Found<String> {
     let (name, place) = (&symbol.name, &object.name);
     let declared =
@@ -215,8 +215,8 @@ fn check(object: &Object<'_>, request: &SymbolRequest, symbol: &Symbol) -> Found
     Ok(format!("{PREFIX}{place}.{name},{position}"))
 }
 
-/// The variable of a function: of those whose names differ by what the compiler added, the one that
-/// the function's code names.
+/// The variable of a function: among those whose names differ only in the compiler's suffix, the one that the
+/// function's code refers to.
 fn statics(object: &Object<'_>, request: &SymbolRequest, function: &str) -> Result<Found<Symbol>> {
     let (name, place) = (&request.symbol, &object.name);
     let mut functions = object.named(function);
@@ -229,7 +229,7 @@ fn statics(object: &Object<'_>, request: &SymbolRequest, function: &str) -> Resu
             "`{function}` does not exist in {place}, so `{name}` can't be found by it: the nearest names there are {nearest}"
         )));
     }
-    // gcc adds a number; clang puts the function's name in front.
+    // gcc appends a number; clang prefixes the function's name.
     let is_number = |rest: &str| {
         rest.strip_prefix('.').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };

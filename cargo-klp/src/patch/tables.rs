@@ -1,4 +1,4 @@
-//! The tables of a patch, as an object file or a module has them.
+//! The tables of a patch in an object file or a module.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub fn start(table: Table) -> String {
     format!("__start_{}", table.section())
 }
 
-/// Holds the tables of a linked object or module against what the macros emitted.
+/// Compares the tables of a linked object or module with what the macros emitted.
 pub fn check_tables(path: &Path, file: &object::File<'_>, manifest: &Manifest) -> Result<()> {
     let address = |name: String| file.symbol_by_name(&name).map_or(0, |symbol| symbol.address());
     for count in manifest.counts() {

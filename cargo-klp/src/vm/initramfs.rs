@@ -12,7 +12,7 @@ use cpio::newc::{Builder, ModeFileType};
 use crate::error::{Error, Result};
 use crate::kernel::image::decompress;
 
-/// What the guest needs to get at the host: the bus, the ports, the host's files, an overlay.
+/// The modules that the guest needs to reach the host: the bus, the ports, the host's files, an overlay.
 const MODULES: [&str; 5] = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay"];
 
 const INIT: &[u8] = include_bytes!("init.sh");
@@ -39,7 +39,7 @@ impl<W: Write> Archive<W> {
     }
 }
 
-/// What differs from guest to guest.
+/// The parts in which guests differ.
 pub struct Contents<'a> {
     /// A statically linked busybox.
     pub busybox: &'a Path,
@@ -98,10 +98,10 @@ fn load_order(modules: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     order.iter().map(load).collect()
 }
 
-/// The paths of the wanted modules with all that they depend on, each after its dependencies.
+/// The paths of the wanted modules and of all their dependencies, each after its own dependencies.
 ///
 /// A line of `modules.dep` lists all dependencies of a module, also the indirect ones, in the order
-/// in which to unload them. `Err` is the name of a module that is not there.
+/// in which to unload them. `Err` is the name of a module that is missing.
 fn resolve<'a>(
     wanted: &[&'static str],
     dependencies: &'a str,

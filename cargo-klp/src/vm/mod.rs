@@ -1,13 +1,13 @@
 //! Boots a kernel in QEMU and runs one command there.
 //!
-//! The guest's root file system is the host's, shared read-only over 9p under an overlay in memory:
-//! any program of the host runs there, a test binary just built too, as root, and nothing that it
-//! writes reaches the host but for what is [shared](Vm::share). The initial file system is made for
-//! the purpose, of a static busybox and the few modules needed; no service is started. That takes
-//! a few seconds under emulation, where a distribution's own way up takes half a minute.
+//! The guest's root file system is the host's, shared read-only over 9p under an overlay in memory.
+//! Any program of the host runs there as root, even a test binary that was just built, and nothing that it
+//! writes reaches the host, except in [shared](Vm::share) directories. The initial file system consists of a
+//! static busybox and the few modules that are needed; no service is started. That takes a few seconds under
+//! emulation, where a distribution's own boot takes half a minute.
 //!
-//! The command's streams and its exit code come over virtio ports, the kernel log over the serial
-//! line, so that it is complete also when the kernel is beyond repair.
+//! The command's streams and exit code come over virtio ports. The kernel log comes over the serial line, so that it
+//! is complete even when the kernel dies.
 
 mod initramfs;
 mod qemu;
@@ -94,7 +94,7 @@ impl<'a> Vm<'a> {
         }
     }
 
-    /// Tells how the boot goes.
+    /// Reports the progress of the boot.
     pub fn report_to(mut self, reporter: &'a dyn Reporter) -> Self {
         self.reporter = reporter;
         self
@@ -149,12 +149,12 @@ impl<'a> Vm<'a> {
         self
     }
 
-    /// Runs a command, its output passed on to that of this process.
+    /// Runs a command, and passes its output on to that of this process.
     pub fn run(&self, command: &[impl AsRef<OsStr>]) -> Result<Outcome> {
         self.run_with(command, io::stdout(), io::stderr())
     }
 
-    /// Runs a command and returns what it writes.
+    /// Runs a command and returns its output.
     pub fn output(&self, command: &[impl AsRef<OsStr>]) -> Result<Captured> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let Outcome { code, kernel_log } = self.run_with(command, &mut stdout, &mut stderr)?;
@@ -162,7 +162,7 @@ impl<'a> Vm<'a> {
         Ok(Captured { code, kernel_log, stdout: text(stdout), stderr: text(stderr) })
     }
 
-    /// Runs a command, its output written to `stdout` and `stderr` as it comes.
+    /// Runs a command, and writes its output to `stdout` and `stderr` as it comes.
     pub fn run_with(
         &self,
         command: &[impl AsRef<OsStr>],
@@ -174,7 +174,7 @@ impl<'a> Vm<'a> {
         if self.stdin {
             forward_stdin(&input)?;
         } else {
-            // An error would say that nobody reads, which is as well.
+            // An error would mean that nobody reads, which does no harm.
             let _ = input.shutdown(Shutdown::Write);
         }
         let mut code = guest.boot(self.reporter);
@@ -221,7 +221,7 @@ impl<'a> Vm<'a> {
         let modules = self.kernel.modules.as_ref().ok_or_else(missing)?;
         let image = boot_image(self.kernel, image)?;
 
-        // Random, and begun with a character that is rare: nobody writes this by chance.
+        // Random, and with a rare first character: no program writes this by chance.
         let marker = format!("\u{1}klp-{:016x}", RandomState::new().hash_one(command.len()));
         let shares = self.shares.iter().enumerate().map(|(number, directory)| {
             let directory = fs::canonicalize(directory).map_err(Error::io("share", directory))?;
@@ -309,14 +309,14 @@ fn share_lines(shares: &[(String, PathBuf)]) -> Vec<u8> {
 fn forward_stdin(to: &UnixStream) -> Result<()> {
     let mut to = to.try_clone().map_err(Error::io("open", "the guest's stdin"))?;
     thread::spawn(move || {
-        // An error would say that the guest is gone, which is seen elsewhere.
+        // An error would mean that the guest is gone, which others notice.
         let _ = io::copy(&mut io::stdin().lock(), &mut to);
         let _ = to.shutdown(Shutdown::Write);
     });
     Ok(())
 }
 
-/// A busybox that runs without any library, as the first program in the guest must.
+/// A busybox that needs no library, as the guest's first program must.
 pub fn static_busybox() -> Result<PathBuf> {
     ["/bin/busybox", "/usr/local/bin/busybox"]
         .into_iter()

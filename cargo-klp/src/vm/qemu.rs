@@ -1,4 +1,4 @@
-//! A QEMU process and what is heard of the guest in it.
+//! A QEMU process, and the connection to the guest in it.
 
 use std::env;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
 
-/// A command line of QEMU, and the files that QEMU gets with it.
+/// A command line of QEMU, and the files that QEMU inherits.
 ///
 /// QEMU gets sockets and an unnamed file instead of paths, so that nothing is left to clean up
 /// however this process ends.
@@ -30,8 +30,8 @@ pub struct Qemu {
 impl Qemu {
     /// A machine without any device but the controller of the ports.
     ///
-    /// Where instructions are counted, the guest's time and its time stamp counter are that count: one
-    /// instruction takes a nanosecond, and none is spent where the guest sleeps.
+    /// If instructions are counted, the guest's time and its time stamp counter show that count: one
+    /// instruction takes a nanosecond, and sleeping takes none.
     pub fn new(memory_mib: u32, cpus: u32, counts: bool) -> Self {
         let mut qemu = Self { command: Command::new(QEMU), inherited: Vec::new() };
         // One thread for all processors: with one each, a kernel that changes its own code while it
@@ -39,8 +39,8 @@ impl Qemu {
         let accelerator = if has_kvm() && !counts { "kvm" } else { "tcg,thread=single" };
         qemu.args(["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none"]);
         qemu.args(["-machine", "pc", "-accel", accelerator, "-cpu", "max"]);
-        // Each processor in a socket of its own: the table of processors that a kernel without ACPI reads has
-        // one of each socket only.
+        // Each processor has a socket of its own: a kernel without ACPI reads a table that lists only one
+        // processor of each socket.
         qemu.args(["-smp", &format!("{cpus},sockets={cpus}"), "-m", &format!("{memory_mib}M")]);
         qemu.args(["-device", "virtio-serial-pci"]);
         if counts {
@@ -54,8 +54,8 @@ impl Qemu {
         let initrd = self.inherit(initrd.into());
         self.args([OsStr::new("-kernel"), image.as_os_str()]);
         self.args(["-initrd", &format!("/proc/self/fd/{initrd}")]);
-        // A panic reboots, which -no-reboot makes the end of QEMU; the log has every message. An emulated timer
-        // on a busy machine is at times too late for the kernel's check of it, which ends in a panic.
+        // A panic reboots, and -no-reboot turns that into the end of QEMU; the log has every message. On a busy
+        // machine an emulated timer is sometimes too late for the kernel's check, which would panic.
         self.args(["-append", "console=ttyS0 panic=-1 ignore_loglevel no_timer_check"]);
     }
 
@@ -89,7 +89,7 @@ impl Qemu {
         self.command.args(args);
     }
 
-    /// A character device whose other end is ours.
+    /// A character device whose other end this process holds.
     fn socket(&mut self, id: &str) -> Result<UnixStream> {
         let (ours, theirs) = UnixStream::pair().map_err(Error::io("create", "a socket"))?;
         let fd = self.inherit(theirs.into());
@@ -121,8 +121,8 @@ impl Qemu {
     }
 }
 
-/// Whether QEMU can use the processor itself. Where the processor has no virtualization, there may
-/// be a `/dev/kvm` that can be opened, but no guest gets far with it.
+/// Whether QEMU can use the processor's virtualization. A processor without it may still have a `/dev/kvm` that can be
+/// opened, but no guest gets far with that.
 pub fn has_kvm() -> bool {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
@@ -130,7 +130,7 @@ pub fn has_kvm() -> bool {
         && File::options().read(true).write(true).open("/dev/kvm").is_ok()
 }
 
-/// What the guest's first program says.
+/// A message of the guest's first program.
 enum Event {
     Ready,
     Exit(i32),
@@ -138,13 +138,13 @@ enum Event {
 
 /// Why there is no exit code.
 pub enum Death {
-    /// The time was over.
+    /// It took too long.
     Late,
     /// QEMU ended.
     Gone,
 }
 
-/// A guest that runs, until this is dropped.
+/// A running guest. It ends when this is dropped.
 pub struct Guest {
     qemu: Child,
     stderr: File,
@@ -180,14 +180,14 @@ impl Guest {
         });
         let log = thread::spawn(move || {
             let mut text = Vec::new();
-            // What was read stays when the connection breaks.
+            // Whatever was read stays when the connection breaks.
             let _ = BufReader::new(log).read_to_end(&mut text);
             String::from_utf8_lossy(&text).replace('\r', "")
         });
         Ok(Self { qemu: child, stderr, events, log: Some(log), marker, started, timeout })
     }
 
-    /// What the guest writes last on each of the command's streams.
+    /// The marker that the guest writes at the end of each of the command's streams.
     pub fn marker(&self) -> &str {
         &self.marker
     }
@@ -242,7 +242,7 @@ impl Guest {
             Err(Death::Gone) => "the guest ended before its command did".into(),
         };
         let mut said = String::new();
-        // Without what QEMU said, the message is still true.
+        // The message is true without QEMU's own words as well.
         let _ = self.stderr.rewind().and_then(|()| self.stderr.read_to_string(&mut said));
         if !said.is_empty() {
             message = format!("{message}; QEMU says: {}", said.trim());

@@ -1,11 +1,11 @@
-//! What the guest's command writes, told apart from its end.
+//! Output of the guest's command, up to its end marker.
 
 use std::io::{self, Read, Write};
 
-/// Passes a stream on until the end marker comes by; true if it came.
+/// Passes a stream on until the end marker comes; true if it came.
 ///
-/// The guest's ports have no end of their own that arrives after the data, so the guest writes the
-/// marker last. What cannot be written is dropped: the guest must not hang on it.
+/// The guest's ports have no end of file that arrives after the data, so the guest writes the
+/// marker last. Output that cannot be written is dropped: the guest must not hang on it.
 pub fn pass_on(mut from: impl Read, mut to: impl Write, marker: &[u8]) -> bool {
     let mut pending = Vec::new();
     let mut buffer = [0; 16 * 1024];
@@ -29,7 +29,7 @@ pub fn pass_on(mut from: impl Read, mut to: impl Write, marker: &[u8]) -> bool {
     false
 }
 
-/// How many of the last bytes may be the beginning of the marker.
+/// The number of last bytes that may be the beginning of the marker.
 fn held_back(data: &[u8], marker: &[u8]) -> usize {
     (1..marker.len()).rev().find(|&count| data.ends_with(&marker[..count])).unwrap_or(0)
 }

@@ -11,18 +11,18 @@ pub fn size() -> (u16, u16) {
     size.ok().filter(|&(rows, columns)| rows > 0 && columns > 0).unwrap_or((24, 80))
 }
 
-/// While it lives, each key goes to the guest as it is: the guest's terminal handles lines, echo and
+/// While this exists, each key goes to the guest unchanged: the guest's terminal handles lines, echo and
 /// interrupts.
 pub struct Raw(Option<Termios>);
 
 impl Raw {
-    /// Does nothing where stdin is no terminal.
+    /// Does nothing if stdin is not a terminal.
     pub fn new() -> Self {
         let before = tcgetattr(io::stdin()).ok();
         if let Some(before) = &before {
             let mut raw = before.clone();
             raw.make_raw();
-            // Keys that are handled here as well are a nuisance, no failure.
+            // Keys that are handled here as well are a nuisance, not a failure.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &raw);
         }
         Self(before)

@@ -110,6 +110,6 @@ fn names_that_two_modules_would_have() {
     }
     refused(
         "renamed",
-        &["makes old_name.ko, and the package `renamed` is the module renamed", "obj-m := renamed.o"],
+        &["makes old_name.ko, but the package `renamed` is the module renamed", "obj-m := renamed.o"],
     );
 }

@@ -37,7 +37,7 @@ unsafe extern \"C\" fn f(m: *mut seq_file, v: *mut c_void) -> c_int {{
         "src/lib.rs:8: `__floatundidf` is called for floating-point numbers",
         "src/lib.rs:10: `__udivti3` is called to multiply, divide or shift 128-bit numbers",
         "src/lib.rs:11: `spin_lock` does not exist as a symbol: it may be an inline function or a macro",
-        "src/lib.rs:12: `cmdline_proc_show` exists, and is not exported: declare it",
+        "src/lib.rs:12: `cmdline_proc_show` exists but is not exported: declare it",
     ];
     assert_refused(patch.build(), 1, &texts);
 }

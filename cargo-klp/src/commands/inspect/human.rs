@@ -8,7 +8,7 @@ use crate::patch::inspect::report::{Language, Memory, Parameter, Patch, Report, 
 
 const HEADING: Style = Style::new().bold();
 
-/// How long a line of symbols may be.
+/// The maximum length of a line of symbols.
 const WIDTH: usize = 100;
 
 /// The report as text, with headings in bold.
@@ -53,7 +53,7 @@ impl Text {
         }
     }
 
-    /// Rows with their columns aligned. What a module says of itself may have line breaks, or worse.
+    /// Rows with their columns aligned. A module's own texts may contain line breaks or control characters.
     fn table(&mut self, rows: &[Row]) {
         let clean = |cell: &String| cell.replace(char::is_control, " ");
         let rows: Vec<Row> = rows.iter().map(|row| row.iter().map(clean).collect()).collect();
@@ -144,7 +144,7 @@ impl Text {
                 Id(state.id).to_string(),
                 format!("version {}", state.version),
                 state.name.clone().unwrap_or_default(),
-                // In C the callbacks are those of objects.
+                // Patches in C have callbacks of objects only.
                 state.name.as_ref().map(|_| list(&state.callbacks)).unwrap_or_default(),
                 state.flags.join(", "),
             ]
@@ -152,7 +152,7 @@ impl Text {
         self.section("States", &states.collect::<Vec<_>>());
 
         let shadows = patch.shadows.iter().map(|shadow| {
-            // One without a state of the user's has its own, of the same id.
+            // A shadow variable without a state in the source has a state of its own, with the same id.
             let owner = patch.states.iter().find(|state| state.id == shadow.state);
             let owner =
                 owner.and_then(|state| state.name.clone()).unwrap_or_else(|| Id(shadow.state).to_string());
@@ -193,7 +193,7 @@ impl Text {
     }
 }
 
-/// The objects that the patch has functions in, in the order in which they are first named.
+/// The objects whose functions the patch redirects, in the order in which they first appear.
 fn objects(patch: &Patch) -> Vec<&str> {
     let mut objects: Vec<&str> = Vec::new();
     for redirect in &patch.redirects {
@@ -213,7 +213,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "no callbacks".into() } else { names.join(", ") }
 }
 
-/// Ids that people give are small; those made of a hash are read in hexadecimal.
+/// Ids that people choose are small; ids made from a hash are easier to read in hexadecimal.
 struct Id(u64);
 
 impl std::fmt::Display for Id {
@@ -225,7 +225,7 @@ impl std::fmt::Display for Id {
     }
 }
 
-/// Names one after the other, in lines that are not too long.
+/// Names separated by spaces, broken into lines of limited length.
 fn wrapped(names: &[String]) -> Vec<Row> {
     let mut lines: Vec<String> = Vec::new();
     for name in names {

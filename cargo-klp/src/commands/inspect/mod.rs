@@ -1,4 +1,4 @@
-//! `cargo klp inspect`: what a livepatch module does, ours or one written in C, without loading it.
+//! `cargo klp inspect`: shows what a livepatch module does, in Rust or C, without loading it.
 
 mod human;
 
@@ -16,10 +16,10 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Only hold the module against what the kernel's module loader and livepatch core know, and fail if it
-    /// would be refused or misread.
+    /// Only check whether the kernel's module loader and livepatch core understand the module, and fail if they
+    /// would refuse or misread it.
     ///
-    /// Any module can be verified, also one in C, or one that is no livepatch.
+    /// This works on any module, even one in C, or one that is not a livepatch.
     #[arg(long)]
     verify: bool,
 
@@ -28,7 +28,7 @@ pub struct Args {
     message_format: MessageFormat,
 }
 
-/// Inspects and says what was found.
+/// Inspects the module and prints the findings.
 pub fn main(args: &Args) -> Result<ExitCode> {
     if args.verify {
         let faults = faults(&args.file)?;

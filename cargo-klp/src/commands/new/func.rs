@@ -1,4 +1,4 @@
-//! A replacement with the prototype that the kernel says.
+//! A replacement with the prototype that the kernel's BTF gives.
 
 use klp_btf::{Prototype, RUNTIME_TYPES, Signature, Types, Writer};
 
@@ -7,13 +7,13 @@ use crate::kernel::symbols::{LookupError, Symbols, VMLINUX};
 use crate::patch::check::{ObjectInfo, obstacle};
 use crate::patch::explain;
 
-/// A line that is longer is broken, as rustfmt does it.
+/// Longer lines are broken, as rustfmt breaks them.
 const MAX_WIDTH: usize = 94;
 
-/// A call that is longer is broken.
+/// Longer calls are broken.
 const MAX_CALL: usize = 90;
 
-/// A replacement, and all that it needs declared.
+/// A replacement, and the declarations that it needs.
 #[derive(Debug)]
 pub struct Replacement {
     /// What is replaced.
@@ -25,8 +25,10 @@ pub struct Replacement {
 /// The replacement of a function of a kernel.
 pub fn replacement(symbols: &Symbols<'_>, object: &str, symbol: &str, sympos: u64) -> Result<Replacement> {
     let info = ObjectInfo::of(symbols, object)?;
-    let explain =
-        format!("`cargo klp explain --kernel {} {object}:{symbol}` shows what there is", symbols.release());
+    let explain = format!(
+        "`cargo klp explain --kernel {} {object}:{symbol}` shows what the kernel has",
+        symbols.release()
+    );
     let refuse = |why: String| Error::Request { message: why, help: explain.clone() };
     let function = &match info.object.lookup(symbol, sympos) {
         Ok(function) => function,
@@ -38,7 +40,7 @@ pub fn replacement(symbols: &Symbols<'_>, object: &str, symbol: &str, sympos: u6
     }
     let Some(types) = &info.types else {
         return Err(refuse(format!(
-            "{object} of {} has no BTF, which would say the prototype",
+            "{object} of {} has no BTF, so its prototype is unknown",
             symbols.release()
         )));
     };
@@ -49,7 +51,7 @@ pub fn replacement(symbols: &Symbols<'_>, object: &str, symbol: &str, sympos: u6
         )));
     };
     if prototype.is_variadic {
-        return Err(refuse(format!("`{symbol}` is variadic, and can't be replaced: patch its callers")));
+        return Err(refuse(format!("`{symbol}` is variadic and can't be replaced: patch its callers")));
     }
     let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
     let function = Function { object, symbol, sympos };
@@ -64,7 +66,7 @@ pub fn replacement(symbols: &Symbols<'_>, object: &str, symbol: &str, sympos: u6
     Ok(Replacement { symbol: symbol.into(), text: format!("{declarations}{space}{item}") })
 }
 
-/// The declaration of what the prototype names, which is that of whichever kernel the patch is built for.
+/// The declaration of the types in the prototype; each build takes them from its own target kernel.
 fn kernel_types(object: &str, items: &[String]) -> String {
     if items.is_empty() {
         return String::new();
@@ -87,12 +89,12 @@ pub struct Function<'a> {
     pub object: &'a str,
     /// The function.
     pub symbol: &'a str,
-    /// Which of that name.
+    /// Its position among the functions of that name.
     pub sympos: u64,
 }
 
 impl Function<'_> {
-    /// The function that takes its place.
+    /// The source of the replacement.
     pub fn item(
         &self,
         types: &Types,
@@ -112,7 +114,7 @@ impl Function<'_> {
         let names: Vec<_> = parameters.iter().map(|(name, _)| name.as_str()).collect();
         let lines: Vec<_> = parameters.iter().map(|(_, declared)| declared.as_str()).collect();
         let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
-        // What rustc takes for a good name.
+        // A name that rustc does not warn about.
         let words = self.symbol.split(|letter: char| !letter.is_ascii_alphanumeric());
         let words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
         let name = words.join("_");
@@ -137,8 +139,8 @@ impl Function<'_> {
         Ok(format!(
             "/// In place of `{}`.\n///\n/// # Safety\n///\n/// Called by the kernel with the arguments of the original.\n\
              #[klp_func({arguments})]\n{lint}{head}({declared}){returns} {{\n    \
-             // A check before the original, or a correction after it; or what it is to do instead.\n    \
-             // SAFETY: The arguments are those that the kernel has passed.\n    \
+             // Check something before the original, correct something after it, or replace it altogether.\n    \
+             // SAFETY: The kernel passed these arguments for the original.\n    \
              unsafe {{{call}}}\n}}\n",
             types.c_prototype(prototype)?,
         ))

@@ -1,4 +1,4 @@
-//! `cargo klp new`: a patch crate that builds at once.
+//! `cargo klp new`: writes a patch crate that builds as it is.
 
 pub mod func;
 mod name;
@@ -22,7 +22,7 @@ use crate::patch::explain;
 #[derive(Debug, clap::Args)]
 #[command(mut_args(needs_func))]
 pub struct Args {
-    /// The directory to create; its last part is the patch's name.
+    /// The directory to create; its last component is the patch's name.
     path: PathBuf,
 
     /// The klp-runtime that the patch is built with.
@@ -31,22 +31,22 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     runtime: Option<PathBuf>,
 
-    /// A function that the patch replaces: of vmlinux, or of a module as OBJECT:SYMBOL.
+    /// The function to replace: SYMBOL for vmlinux, OBJECT:SYMBOL for a module.
     ///
     /// The patch then starts with a replacement that has the kernel's own prototype.
     #[arg(long, value_name = "[OBJECT:]SYMBOL")]
     func: Option<String>,
 
-    /// The position of the function among those of its name, as `cargo klp explain` lists them.
+    /// The position of the function among those of the same name, as `cargo klp explain` lists them.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "func")]
     sympos: u64,
 
-    /// The kernel that says the prototype, and the modules.
+    /// The kernel and modules that give the prototype.
     #[command(flatten)]
     target: TargetArgs,
 }
 
-/// Which kernel is meant is asked for the sake of a function only.
+/// Only a function needs a kernel.
 fn needs_func(arg: clap::Arg) -> clap::Arg {
     let is_target = ["kernel", "kdir", "module_files", "unknown_modules"].iter().any(|id| arg.get_id() == id);
     if is_target { arg.requires("func") } else { arg }
@@ -83,14 +83,14 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The replacement of the function that was asked for.
+/// The replacement for the function in the arguments.
 fn replacement(args: &Args, func: &str) -> Result<Replacement> {
     let target = args.target.find(KernelParts::Image)?;
     let (object, symbol) = explain::parse(func);
     func::replacement(&Symbols::of(&target, &Terminal)?, object, symbol, args.sympos)
 }
 
-/// What differs from one new crate to the next.
+/// The parts in which new crates differ.
 #[derive(Debug)]
 struct Patch {
     name: Name,
@@ -158,7 +158,7 @@ impl Patch {
             .replace("{{items}}", text)
     }
 
-    /// A command that shows what the patch does.
+    /// A command that shows the patch's effect.
     fn try_it(&self) -> &'static str {
         if self.replacement.is_some() { "dmesg" } else { "cat /proc/cmdline" }
     }
@@ -176,7 +176,7 @@ impl Patch {
     }
 }
 
-/// The directory of klp-runtime, made sure to be one.
+/// The directory of klp-runtime, after a check that it is one.
 fn runtime(given: Option<&Path>) -> Result<String> {
     let dir = given.unwrap_or(Path::new(RUNTIME));
     let refuse = |why: &str| Error::Request {
@@ -187,7 +187,7 @@ fn runtime(given: Option<&Path>) -> Result<String> {
     let is_runtime = fs::read_to_string(dir.join("Cargo.toml"))
         .is_ok_and(|manifest| manifest.lines().any(|line| line == "name = \"klp-runtime\""));
     if !is_runtime || !dir.join("kbuild/klp.mk").exists() {
-        return Err(refuse("is not the klp-runtime that a patch needs"));
+        return Err(refuse("is not a klp-runtime crate"));
     }
     let dir = fs::canonicalize(dir).map_err(Error::io("find", dir))?;
     match dir.to_str() {
@@ -196,7 +196,7 @@ fn runtime(given: Option<&Path>) -> Result<String> {
     }
 }
 
-/// Who git says that the user is, else the login name.
+/// The user's name and address in git's configuration, or else the login name.
 fn author() -> String {
     let git = |key: &str| {
         let output = Command::new("git").args(["config", key]).output().ok()?;

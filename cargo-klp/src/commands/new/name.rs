@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// `MODULE_NAME_LEN` of the kernel on 64 bits, without the NUL.
 const MAX_MODULE_NAME: usize = 55;
 
-/// What a crate can't be called, or not without harm: words of the language, the names of its own
+/// Names that a crate can't have, or that would do harm: Rust's keywords, the names of Rust's own
 /// crates, and of ours.
 const RESERVED: &str = "\
     abstract alloc as async await become box break const continue core crate do dyn else enum extern false \
@@ -15,7 +15,7 @@ const RESERVED: &str = "\
     proc_macro pub ref return self static std struct super test trait true try type typeof unsafe unsized \
     use virtual where while yield";
 
-/// A name that both accept.
+/// A name that both cargo and the kernel accept.
 #[derive(Debug)]
 pub struct Name {
     package: String,
@@ -23,7 +23,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// The name that a crate in this directory has.
+    /// The name of a crate in this directory.
     pub fn of_dir(dir: &Path) -> Result<Self> {
         let package = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         Self::new(package).map_err(|why| Error::Request {
@@ -36,31 +36,31 @@ impl Name {
         let module = package.replace('-', "_");
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         match package.chars().next() {
-            None => return Err("that is no name".into()),
+            None => return Err("the name is empty".into()),
             Some(first) if !first.is_ascii_alphabetic() => return Err("it must start with a letter".into()),
             _ => {}
         }
         if let Some(wrong) = package.chars().find(|&c| !is_allowed(c)) {
-            return Err(format!("it has a {wrong:?}"));
+            return Err(format!("it contains {wrong:?}"));
         }
         if RESERVED.split_whitespace().any(|word| word == module) {
-            return Err("that is a word of the language, or the name of a crate that is in the way".into());
+            return Err("it is a keyword of Rust, or the name of a crate that a patch uses".into());
         }
         if module.len() > MAX_MODULE_NAME {
             return Err(format!(
-                "it has {} bytes, and a module's name at most {MAX_MODULE_NAME}",
+                "it has {} bytes, but a module's name has at most {MAX_MODULE_NAME}",
                 module.len()
             ));
         }
         Ok(Self { package: package.into(), module })
     }
 
-    /// cargo's name of it.
+    /// The package's name, for cargo.
     pub fn package(&self) -> &str {
         &self.package
     }
 
-    /// The kernel's name of it.
+    /// The module's name, for the kernel.
     pub fn module(&self) -> &str {
         &self.module
     }

@@ -1,4 +1,4 @@
-//! A file as a record has it: what it held, and how to see without reading it that it still does.
+//! A file in a record: a digest of its contents, and how to tell without reading it that they are unchanged.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::host::digest::Digest;
 
-/// What of a file changes whenever its contents do. Programs can set the time of the last write, but not
-/// the time of the last change, which every write sets as well.
+/// The properties of a file of which at least one changes whenever its contents do. Programs can set the time of
+/// the last write, but not the time of the last change, which every write sets as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
     inode: u64,
@@ -18,17 +18,17 @@ pub(super) struct Stat {
     pub(super) changed: i128,
 }
 
-/// A file, a directory by the names in it, or that there is neither.
+/// A file, a directory (as the names in it), or the fact that neither exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) path: PathBuf,
     pub(super) digest: Digest,
-    /// None where there is no such file.
+    /// `None` if there is no such file.
     pub(super) stat: Option<Stat>,
 }
 
 impl Stat {
-    /// That of a file or directory; none where there is none.
+    /// The state of a file or directory; `None` if there is neither.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
@@ -42,7 +42,7 @@ impl Stat {
 }
 
 impl Entry {
-    /// The present state of a file. It is not read if it is one of `known` by its stat.
+    /// The present state of a file. The file is not read if `known` has an entry with the same stat.
     pub(super) fn of(path: PathBuf, known: impl FnOnce(&Path) -> Option<Self>) -> Self {
         let stat = Stat::of(&path);
         let digest = match known(&path) {
@@ -52,12 +52,12 @@ impl Entry {
         Self { path, digest, stat }
     }
 
-    /// Whether the file is still as recorded.
+    /// Whether the file is unchanged since it was recorded.
     pub(super) fn is_current(&self) -> bool {
         Stat::of(&self.path) == self.stat || digest(&self.path) == self.digest
     }
 
-    /// The line of a record.
+    /// The entry as a line of a record.
     pub(super) fn line(&self) -> String {
         let stat = self.stat.map_or_else(
             || "-".to_owned(),
@@ -83,7 +83,7 @@ impl Entry {
     }
 }
 
-/// That of a file's contents, of the names in a directory, or of nothing.
+/// The digest of a file's contents, of the names in a directory, or of nothing.
 fn digest(path: &Path) -> Digest {
     if let Ok(entries) = fs::read_dir(path) {
         let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();

@@ -1,4 +1,4 @@
-//! What goes into a module besides the patch crate, of which cargo knows best.
+//! Everything that goes into a module except the patch crate, which is cargo's business.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -13,10 +13,10 @@ use crate::kernel::debug_info::stamp;
 use crate::kernel::{Target, symbols};
 use crate::patch::manifest::Manifest;
 
-/// The variable with the digest of the environment of `cargo klp build`: that of make is another one.
+/// The variable with the digest of the environment of `cargo klp build`; make changes its own environment.
 pub(in crate::kbuild) const ENVIRONMENT: &str = "KLP_ENVIRONMENT";
 
-/// Variables that differ between sessions, or that make has for itself, and are nothing to any tool here.
+/// Variables that differ between sessions, or that make sets for itself, and that affect no tool here.
 const SESSION: [&str; 22] = [
     "_",
     "SHLVL",
@@ -42,10 +42,10 @@ const SESSION: [&str; 22] = [
     "GNUMAKEFLAGS",
 ];
 
-/// Programs that Kbuild runs; the compiler is found in its own record.
+/// Programs that Kbuild runs; Kbuild's own record names the compiler.
 const PROGRAMS: [&str; 8] = ["make", "ld", "as", "ar", "nm", "objcopy", "pahole", "cc1"];
 
-/// Directories of a kernel's build directory whose files Kbuild reads or runs.
+/// Directories in a kernel's build directory whose files Kbuild reads or runs.
 const KERNEL_DIRECTORIES: [&str; 10] = [
     "",
     "scripts",
@@ -59,7 +59,7 @@ const KERNEL_DIRECTORIES: [&str; 10] = [
     "arch/x86/include/generated",
 ];
 
-/// The environment, as far as it may decide.
+/// The digest of the environment, without variables that can't matter.
 pub(in crate::kbuild) fn environment() -> String {
     if let Ok(given) = std::env::var(ENVIRONMENT) {
         return given;
@@ -71,7 +71,7 @@ pub(in crate::kbuild) fn environment() -> String {
     Digest::of(format!("{variables:?} {programs:?}")).to_string()
 }
 
-/// What decides and is no file.
+/// The digest of everything that matters and is not a file.
 pub(super) fn circumstances(krate: &Crate, target: &Target) -> Digest {
     let Target { kernel, modules, debug_info, unknown_modules } = target;
     let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.into());
@@ -101,7 +101,7 @@ pub(super) fn c_objects(dir: &Path, module: &str) -> Vec<String> {
     names.filter(|name| name.starts_with(&start) && name.ends_with(".o")).collect()
 }
 
-/// The files that are known where a build begins: this program, the rules and the glue in `kbuild`, tools,
+/// The files that are known when a build begins: this program, the rules and the glue in `kbuild`, tools,
 /// the kernel's build directory, image and modules, and the modules that the patch names.
 pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Result<BTreeSet<PathBuf>> {
     let Target { kernel, modules, debug_info, .. } = target;
@@ -122,14 +122,14 @@ pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Resu
     let objects = manifest.symbols.iter().map(|symbol| &symbol.object);
     let objects = objects.chain(manifest.funcs.iter().map(|func| &func.object));
     for object in objects.filter(|object| *object != symbols::VMLINUX).collect::<BTreeSet<_>>() {
-        // One that is not there yet comes with another modules.dep.
+        // If a missing one is installed later, modules.dep changes with it.
         files.extend(symbols::module_file(target, object));
     }
     Ok(files)
 }
 
-/// The files that Kbuild's own records name, of what it compiled in `dir`: headers and compilers. None
-/// where it has written no record, or one that is not known here.
+/// The files that Kbuild's own records name for what it compiled in `dir`: headers and compilers. `None` if Kbuild
+/// has written no record, or one in an unknown format.
 pub(super) fn compiled(dir: &Path, module: &str, kdir: &Path) -> Option<BTreeSet<PathBuf>> {
     let mut files = BTreeSet::new();
     let kbuilds = [format!("{module}_glue.o"), format!("{module}.mod.o")];
@@ -147,25 +147,25 @@ pub(super) fn compiled(dir: &Path, module: &str, kdir: &Path) -> Option<BTreeSet
     Some(files)
 }
 
-/// The files of a directory that are there, not those of directories in it.
+/// The files of a directory, without those of its subdirectories.
 fn files_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect()
 }
 
-/// The directory that a distribution's build directory shares with others of the version: its Makefile
-/// includes the one there.
+/// The directory that a distribution's build directory shares with others of the same version: its Makefile
+/// includes the Makefile of that directory.
 fn common(kdir: &Path) -> Option<PathBuf> {
     let makefile = fs::read_to_string(kdir.join("Makefile")).ok()?;
     let included = makefile.lines().find_map(|line| line.strip_prefix("include "))?;
     Path::new(included.trim()).parent().map(Path::to_owned)
 }
 
-/// What Kbuild's record of a compiled file says: the compiler, and the files that were read.
+/// Reads Kbuild's record of a compiled file: the compiler, and the files that it read.
 fn of_compiler(cmd: &str) -> (Option<&str>, impl Iterator<Item = &str>) {
     let (command, rest) = cmd.split_once('\n').unwrap_or((cmd, ""));
     let compiler = command.split_once(":= ").and_then(|(_, words)| words.split_whitespace().next());
-    // Behind a wildcard of a configuration option is a file that exists if the option has changed.
+    // A wildcard of a configuration option stands for a file that exists if the option has changed.
     let words = rest.split_whitespace().filter(|word| !word.starts_with(['$', '\\']) && word.contains('/'));
     (compiler, words.map(|word| word.trim_end_matches([')', ':'])).filter(|word| !word.contains('$')))
 }

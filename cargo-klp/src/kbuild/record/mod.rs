@@ -1,12 +1,12 @@
-//! What a module was made of: one record beside it, of contents.
+//! The record of what a module was made of: a file beside the module, with digests of contents.
 //!
-//! `cargo klp object` begins it where Kbuild begins to make the module, and `cargo klp finish` writes it where
-//! the module is finished. Both ways of building hold it against the present: make's, which then leaves
-//! alone what it has made, and that of `cargo klp build`, which then does not run make at all.
+//! `cargo klp object` begins the record when Kbuild begins to make the module, and `cargo klp finish` completes it
+//! with the module. Both ways of building compare the record with the present: if nothing has changed, make leaves
+//! the module alone, and `cargo klp build` does not run make at all.
 //!
-//! Of the patch crate the record has the digest of the library that cargo makes of it: sources, features,
-//! dependencies and the compiler are cargo's business, which is asked each time. Of all else it has the
-//! digest of each file. Times decide nothing; see [`file`] for how they spare reading.
+//! For the patch crate, the record has the digest of the library that cargo makes from it: sources, features,
+//! dependencies and the compiler are cargo's business, and cargo runs each time. For everything else it has the digest
+//! of each file. Times decide nothing; [`file`] says how they save reading files.
 
 mod file;
 mod inputs;
@@ -23,10 +23,10 @@ use crate::patch::manifest::Manifest;
 use file::{Entry, Stat};
 pub(super) use inputs::{ENVIRONMENT, environment};
 
-/// How a record starts: another version of it is none.
+/// The first line of a record. A record with another first line is ignored.
 const VERSION: &str = "klp record 1";
 
-/// Where a module is made.
+/// The place where a module is made.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     dir: PathBuf,
@@ -38,13 +38,13 @@ pub(super) struct Place {
 pub(super) enum Change {
     /// Nothing, and the module is there.
     Nothing,
-    /// Only what cargo makes of the patch crate, or the module is gone.
+    /// Only the library that cargo makes from the patch crate; or the module is gone.
     Library,
     /// Anything else, or nothing is known.
     Anything,
 }
 
-/// A record as it is read.
+/// A record that was read.
 struct Record {
     circumstances: Digest,
     library: Digest,
@@ -53,7 +53,7 @@ struct Record {
 }
 
 impl Place {
-    /// Where Kbuild makes this module.
+    /// The place where Kbuild makes this module.
     pub(super) fn of(ko: &Path) -> Self {
         let name = ko.file_name().unwrap_or_default().to_string_lossy();
         let module = name.split_once(".ko").map_or(&*name, |(module, _)| module).to_owned();
@@ -79,19 +79,19 @@ impl Place {
         self.dir.join(format!(".{}.klp_begun", self.module))
     }
 
-    /// The record of the module before, for the files that are still the same.
+    /// The record of the previous module, which spares reading files that are unchanged.
     fn previous(&self) -> PathBuf {
         self.dir.join(format!(".{}.klp_previous", self.module))
     }
 
-    /// The digest of the library that the module was made with, if it is there and nothing but cargo's
-    /// business can have changed.
+    /// The digest of the library that the module was made with, if the module exists and nothing but the library can
+    /// have changed.
     pub(super) fn library_if_unchanged(&self, krate: &Crate, target: &Target) -> Option<Digest> {
         let record = self.current(krate, target)?;
         self.is_there(&record).then_some(record.library)
     }
 
-    /// What has changed since the module was made, now that cargo has made this library.
+    /// What has changed since the module was made, given the library that cargo has made now.
     pub(super) fn change(&self, krate: &Crate, target: &Target, library: &Digest) -> Change {
         match self.current(krate, target) {
             None => Change::Anything,
@@ -100,7 +100,7 @@ impl Place {
         }
     }
 
-    /// The record, if all that it has is still so, the library and the module aside.
+    /// The record, if everything in it is unchanged, apart from the library and the module.
     fn current(&self, krate: &Crate, target: &Target) -> Option<Record> {
         let record = Record::read(&self.record())?;
         let is_current = record.circumstances == inputs::circumstances(krate, target)
@@ -108,21 +108,20 @@ impl Place {
         is_current.then_some(record)
     }
 
-    /// Whether the module of a record is there.
+    /// Whether the module is the one in the record.
     fn is_there(&self, record: &Record) -> bool {
         fs::read(self.ko()).is_ok_and(|ko| Digest::of(ko) == record.module)
     }
 
-    /// Notes the time at which a module begins to be made. What is changed from now on may or may not be in
-    /// it.
+    /// Notes the time at which work on a module begins. Changes from now on may or may not end up in the module.
     pub(super) fn start(&self) -> Result<Started> {
         let path = self.begun();
         fs::write(&path, "").map_err(Error::io("write", &path))?;
         Ok(Started(Stat::of(&path).map_or(0, |stat| stat.changed)))
     }
 
-    /// Takes away the module and what is known of it; if anything but the library has changed, also what
-    /// Kbuild has made, so that it makes all of it again.
+    /// Removes the module and its record; if anything but the library has changed, also everything that Kbuild has
+    /// made, so that Kbuild starts from nothing.
     pub(super) fn discard(&self, change: Change) -> Result<()> {
         remove(&self.ko())?;
         if self.record().exists() {
@@ -142,7 +141,7 @@ impl Place {
         remove(&self.dir.join(format!("{module}_klp.h")))
     }
 
-    /// Notes what the module is made of, as far as it is known before Kbuild compiles anything.
+    /// Notes what the module is made of, as far as this is known before Kbuild compiles anything.
     pub(super) fn begin(&self, started: Started, made_of: &MadeOf<'_>) -> Result<()> {
         let MadeOf { krate, target, kbuild, manifest, library } = made_of;
         let circumstances = inputs::circumstances(krate, target);
@@ -155,8 +154,8 @@ impl Place {
         fs::write(&path, text).map_err(Error::io("write", path))
     }
 
-    /// Writes the record of the finished module. Where it can't be known for sure what the module was made
-    /// of there is none: the next build makes it again.
+    /// Writes the record of the finished module. If the module's inputs can't be known for sure, there is no record,
+    /// so that the next build makes the module again.
     pub(super) fn complete(&self, module: &Digest) -> Result<()> {
         let begun = fs::read_to_string(self.begun()).unwrap_or_default();
         let previous = Record::read(&self.previous()).map(|record| record.entries).unwrap_or_default();
@@ -196,7 +195,7 @@ impl Place {
     }
 }
 
-/// The time at which a module began to be made, in the clock of its file system.
+/// The time at which work on a module began, by the clock of its file system.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Started(i128);
 
@@ -204,13 +203,13 @@ pub(super) struct Started(i128);
 pub(super) struct MadeOf<'a> {
     /// The patch crate.
     pub(super) krate: &'a Crate,
-    /// What it is built for.
+    /// The kernel and modules that it is built for.
     pub(super) target: &'a Target,
     /// The directory of klp.mk and the glue.
     pub(super) kbuild: &'a Path,
-    /// What the macros emitted.
+    /// The manifest that the macros emitted.
     pub(super) manifest: &'a Manifest,
-    /// The digest of what cargo made of the crate.
+    /// The digest of the library that cargo made from the crate.
     pub(super) library: Digest,
 }
 
@@ -228,7 +227,7 @@ impl Record {
     }
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub(super) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),

@@ -1,4 +1,4 @@
-//! Which functions were inlined into which, by DWARF.
+//! Reads from DWARF which functions were inlined into which.
 
 use std::collections::HashMap;
 
@@ -10,12 +10,12 @@ use crate::kernel::symbols::NAME_LENGTH;
 /// A section's bytes, relocated.
 pub(super) type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-/// All functions that the source has, as far as they are in the object.
+/// All functions of the source that the object contains.
 #[derive(Debug, Default)]
 pub(super) struct Program<'a> {
-    /// The functions, each once, however many files include it.
+    /// The functions, each once, even if many files include it.
     pub functions: Vec<Function<'a>>,
-    /// The code that was made for them.
+    /// The code that the compiler made for them.
     pub copies: Vec<Copy>,
 }
 
@@ -24,22 +24,22 @@ pub(super) struct Program<'a> {
 pub(super) struct Function<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Where it stands, `file:line`.
+    /// Its place, `file:line`.
     pub place: String,
-    /// Into which copies it was inlined, and at how many places.
+    /// The copies that it was inlined into, each with the number of places.
     pub inlined: HashMap<usize, u32>,
 }
 
 /// A function's code that is not part of another's.
 #[derive(Debug)]
 pub(super) struct Copy {
-    /// Where it starts: the hot part, where there are two.
+    /// Its start: that of the hot part, if there are two parts.
     pub address: u64,
-    /// Which function it is of.
+    /// The function that it belongs to.
     pub function: usize,
 }
 
-/// What can't be read, and would be taken for a function that is not inlined.
+/// A reason why DWARF can't be read. If it were ignored, inlined functions would seem not to be inlined.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("{0}")]
@@ -68,7 +68,7 @@ pub(super) fn read<'a>(dwarf: &Dwarf<Slice<'a>>) -> Result<Program<'a>, Error> {
 /// The number of an entry: its offset in all of the debug information.
 type Offset = usize;
 
-/// What a subprogram says of itself. A copy of code says the rest by the entry that it stems from.
+/// The attributes of a subprogram. For a copy of code, the entry that it stems from has the rest.
 #[derive(Clone, Debug, Default)]
 struct Subprogram<'a> {
     name: Option<&'a str>,
@@ -78,25 +78,25 @@ struct Subprogram<'a> {
     is_declaration: bool,
 }
 
-/// What is collected of all units, until the references among them can be followed.
+/// Data collected from all units, until the references among them can be followed.
 #[derive(Debug, Default)]
 struct Entries<'a> {
     subprograms: HashMap<Offset, Subprogram<'a>>,
     /// Each copy's address, and its entry.
     copies: Vec<(u64, Offset)>,
-    /// What was inlined, into which copy, and into which entry at that place.
+    /// Each inlined entry, the copy that contains it, and the entry that it is nested in.
     inlined: Vec<(Offset, usize, Offset)>,
     files: Vec<String>,
     file_numbers: HashMap<String, usize>,
 }
 
-/// What the entries that are being read stand in.
+/// The context of the entries that are being read.
 #[derive(Clone, std::marker::Copy, Debug)]
 struct Scope {
     depth: isize,
-    /// The code; none in what is only a description for inlined copies to refer to.
+    /// The code; `None` in a description that only inlined copies refer to.
     copy: Option<usize>,
-    /// The function, by an entry.
+    /// The entry of the function.
     function: Offset,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Entries<'a> {
                 scopes.push(Scope { depth, copy: around.copy, function: origin });
                 continue;
             }
-            // The first range is that of the hot part.
+            // The first range is the hot part.
             let start = match (low, ranges) {
                 (Some(low), _) => Some(low),
                 (None, Some(ranges)) => dwarf.ranges(unit, ranges)?.next()?.map(|range| range.begin),
@@ -206,7 +206,7 @@ impl<'a> Entries<'a> {
                 functions.len() - 1
             }))
         };
-        // Where a copy is in the result; none where nothing says what it is of.
+        // The index of a copy in the result; `None` if its function is unknown.
         let mut copies = Vec::with_capacity(self.copies.len());
         for &(address, offset) in &self.copies {
             let function = number(&mut program.functions, offset);
@@ -217,10 +217,10 @@ impl<'a> Entries<'a> {
         }
         for &(origin, copy, around) in &self.inlined {
             let Some(function) = number(&mut program.functions, origin) else { continue };
-            // A part that was split off and came back is no place of its own.
+            // A part that was split off and inlined again is not a place of its own.
             let is_part = number(&mut program.functions, around) == Some(function);
             let Some(copy) = copies[copy].filter(|_| !is_part) else { continue };
-            // Nor is the function's own code, which calls itself.
+            // Nor is the function's own code, when the function calls itself.
             if program.copies[copy].function != function {
                 *program.functions[function].inlined.entry(copy).or_default() += 1;
             }
@@ -233,10 +233,10 @@ impl<'a> Entries<'a> {
         program
     }
 
-    /// What an entry says, together with those that it stems from.
+    /// The attributes of an entry, completed from the entries that it stems from.
     fn whole(&self, offset: Offset) -> Subprogram<'a> {
         let mut whole = Subprogram { origin: Some(offset), ..Subprogram::default() };
-        // A description, its declaration, and no more than that.
+        // At most a description and its declaration.
         for _ in 0..4 {
             let Some(next) = whole.origin.and_then(|origin| self.subprograms.get(&origin)) else { break };
             whole = Subprogram {
@@ -272,7 +272,7 @@ pub(super) fn path(
     let Some(file) = header.file(index) else { return Ok("?".into()) };
     let name = part_of_path(dwarf.attr_string(unit, file.path_name())?);
     let directory = match file.directory(header) {
-        // The first is the directory of the compilation itself.
+        // The first entry is the directory of the compilation itself.
         Some(directory) if file.directory_index() != 0 => part_of_path(dwarf.attr_string(unit, directory)?),
         _ => String::new(),
     };

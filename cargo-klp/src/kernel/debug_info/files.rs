@@ -1,4 +1,4 @@
-//! Where debug information comes from, and where the index of it is.
+//! Sources of debug information, and the files of its index.
 
 use std::fs;
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::kernel::symbols::{Object, Symbols, VMLINUX, build_id};
 /// The form of the index, in the name of its file.
 const VERSION: u32 = 1;
 
-/// What to do where debug information is missing.
+/// Advice for a user without debug information.
 #[must_use]
 pub(crate) fn help(release: &str) -> String {
     format!(
@@ -26,11 +26,11 @@ pub(crate) fn help(release: &str) -> String {
     )
 }
 
-/// Checks the files that a target was given: each must be of one of these targets, which differ in their kernels.
+/// Checks the files that the user gave: each must belong to one of these targets, which differ in their kernels.
 ///
 /// # Errors
 ///
-/// One is of another build, or has no debug information.
+/// A file belongs to another build, or has no debug information.
 pub fn check_given(targets: &[Target], reporter: &dyn Reporter) -> Result<()> {
     for file in targets.first().map(|target| &*target.debug_info).unwrap_or_default() {
         let mut others = Vec::new();
@@ -49,7 +49,7 @@ pub fn check_given(targets: &[Target], reporter: &dyn Reporter) -> Result<()> {
     Ok(())
 }
 
-/// Why a file is not of a target, if it is not.
+/// The reason why a file does not belong to a target, if it does not.
 fn mismatch(file: &Path, target: &Target, reporter: &dyn Reporter) -> Result<Option<String>> {
     let data = ReadCache::new(fs::File::open(file).map_err(Error::io("open", file))?);
     let (id, has_debug_info) = describe(&data)?;
@@ -67,7 +67,11 @@ fn mismatch(file: &Path, target: &Target, reporter: &dyn Reporter) -> Result<Opt
     }
     let shown = |id: Option<String>| id.unwrap_or_else(|| "none".into());
     let release = &target.kernel.release;
-    Ok(Some(format!("its build ID is {}, that of {object} of {release} is {}", shown(id), shown(expected))))
+    Ok(Some(format!(
+        "its build ID is {}, but that of {object} of {release} is {}",
+        shown(id),
+        shown(expected)
+    )))
 }
 
 fn unreadable(file: &Path, why: impl std::fmt::Display) -> Error {
@@ -79,10 +83,10 @@ fn unreadable(file: &Path, why: impl std::fmt::Display) -> Error {
     }
 }
 
-/// The index of an object; `None` where no debug information of it is at hand.
+/// The index of an object; `None` if this machine has no debug information of it.
 ///
-/// That of a file that the target was given is kept apart from that of what is found unasked: who gives no file is
-/// told the same, whatever was given before.
+/// The index of a file that the user gave is kept apart from the index of debug information that klp found by itself:
+/// without such a file, the results are the same, whatever was given before.
 pub(super) fn index_of(symbols: &Symbols<'_>, object: &Object<'_>) -> Result<Option<PathBuf>> {
     let Some(id) = object.build_id()? else { return Ok(None) };
     let Target { kernel, debug_info, .. } = symbols.target();
@@ -105,14 +109,14 @@ pub(super) fn index_of(symbols: &Symbols<'_>, object: &Object<'_>) -> Result<Opt
         }
         match make_index(&entry, &file, &object.name, symbols.reporter()) {
             Ok(()) => return Ok(Some(entry)),
-            // It was not asked for, so the work goes on without it.
+            // The user did not ask for it, so the work goes on without it.
             Err(why) => symbols.reporter().warning(&why.to_string()),
         }
     }
     Ok(None)
 }
 
-/// Makes an index, if it is not there.
+/// Makes an index, unless it exists.
 fn make_index(entry: &Path, file: &Path, object: &str, reporter: &dyn Reporter) -> Result<()> {
     if entry.exists() {
         return Ok(());
@@ -127,7 +131,7 @@ fn make_index(entry: &Path, file: &Path, object: &str, reporter: &dyn Reporter) 
     store(entry, &index::make(&data).map_err(|why| unreadable(file, why))?)
 }
 
-/// Takes the debug information of a vmlinux or a module into the cache, if it has any.
+/// Puts the debug information of a vmlinux or a module into the cache, if it has any.
 pub(super) fn import(release: &str, file: &Path, data: &[u8]) -> Result<()> {
     let (Some(id), true) = describe(data)? else { return Ok(()) };
     let entry = directory(release)?.join(name(&id));
@@ -147,21 +151,21 @@ fn describe<'a>(data: impl object::ReadRef<'a>) -> Result<(Option<String>, bool)
     read().map_err(Error::elf("read a file with debug information"))
 }
 
-/// Whether a file is of this build and has debug information. A file that is compressed or not an ELF file has none.
+/// Whether a file belongs to this build and has debug information. A file that is compressed, or not an ELF file, has none.
 fn has_debug_info_of(file: &Path, id: &str) -> bool {
     let Ok(file) = fs::File::open(file) else { return false };
     describe(&ReadCache::new(file))
         .is_ok_and(|(found, has_debug_info)| has_debug_info && found.as_deref() == Some(id))
 }
 
-/// Where the indices of a kernel's objects are.
+/// The directory with the indices of a kernel's objects.
 fn directory(release: &str) -> Result<PathBuf> {
     Ok(cache::root()?.join("debug-info").join(release))
 }
 
-/// A file that is newer than what was built before debug information of a kernel was fetched.
+/// A file that is newer than everything that was built before a kernel's debug information was fetched.
 ///
-/// What is found unasked while a patch is built is as old as the patch's own module, or the kernel's.
+/// Debug information that a build finds by itself is as old as the patch's own module, or the kernel's.
 pub(crate) fn stamp(release: &str) -> Result<PathBuf> {
     Ok(directory(release)?.join("fetched"))
 }

@@ -1,8 +1,9 @@
-//! What is kept of an object's debug information: a text that is searched, not parsed.
+//! The index of an object's debug information: a text that is searched, not parsed.
 //!
-//! A line with the lengths; then a line `address name` for each piece of code that a function has of its own; then
-//! a line `name copies inlined place` for each function of the source, sorted by name. Copies are a list of offsets
-//! of lines of code; what a function was inlined into is a list of such offsets, each with the number of places.
+//! First comes a line with the lengths; then a line `address name` for each piece of code that belongs to one function
+//! only; then a line `name copies inlined place` for each function of the source, sorted by name. `copies` lists
+//! offsets of lines of code; `inlined` lists such offsets for the code that the function was inlined into, each with
+//! the number of places.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -14,7 +15,7 @@ use super::sections::{self, Sections};
 use super::{Code, Source};
 use crate::host::sorted;
 
-/// Makes the index of an ELF file, or says why it can't be made.
+/// Makes the index of an ELF file, or returns the reason why that is impossible.
 pub(super) fn make(data: &[u8]) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let file = object::File::parse(data)?;
     let sections = Sections::load(&file)?;
@@ -61,7 +62,7 @@ fn text(file: &object::File<'_>, program: &Program<'_>) -> String {
     format!("{}\n{code}{functions}", code.len())
 }
 
-/// The symbol that a function's code has, of those at its address.
+/// The symbol of a function's code, among those at its address.
 fn name<'a>(function: &Function<'_>, known: &[&'a str]) -> Option<&'a str> {
     let own = |name: &&&str| super::stem(name) == function.name;
     known.iter().find(own).or_else(|| known.first()).copied()
@@ -72,7 +73,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
     if text.is_empty() { "-".into() } else { text }
 }
 
-/// The functions of a name in an index.
+/// The functions with a name in an index.
 pub(super) fn named(index: &str, name: &str) -> Option<Vec<Source>> {
     let (length, rest) = index.split_once('\n')?;
     let (code, functions) = rest.split_at_checked(length.parse().ok()?)?;

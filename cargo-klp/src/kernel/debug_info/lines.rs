@@ -1,4 +1,4 @@
-//! Which line of the source the code at an address is of.
+//! Finds the line of the source for the code at an address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,7 +9,7 @@ use object::SectionIndex;
 use super::dwarf::{self, Slice};
 use super::sections::{Sections, address};
 
-/// What is wrong with debug information.
+/// A defect of debug information.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The lines of an object file that has debug information.
@@ -81,7 +81,7 @@ fn add_unit(
                 };
                 Some((path, line.get()))
             }
-            // Of no line in particular: that of the code before it.
+            // Code without a line of its own has the line of the code before it.
             (false, None) => continue,
             (true, _) => None,
         };

@@ -1,7 +1,7 @@
-//! Where the functions of the source are in a kernel or a module: which code is theirs, and into which others they
-//! were inlined.
+//! Locates the functions of the source in a kernel or a module: the code that belongs to them, and the functions that
+//! they were inlined into.
 //!
-//! BTF does not have this, DWARF does. It is large, so it is read once, and an index is kept in the cache under the
+//! BTF lacks this information, DWARF has it. DWARF is large, so it is read once, and the cache keeps an index under the
 //! object's build ID: an index never serves another build of the kernel.
 
 mod dwarf;
@@ -20,7 +20,7 @@ pub(crate) use files::{help, stamp};
 pub use lines::Lines;
 pub(crate) use package::fetch;
 
-/// Where the functions of an object are.
+/// The places of an object's functions.
 #[derive(Debug)]
 pub struct DebugInfo {
     index: String,
@@ -33,9 +33,9 @@ pub struct Source {
     pub name: String,
     /// Its place in the kernel's source, `file:line`.
     pub place: String,
-    /// The code that is its own: none where it is inlined everywhere, several where the compiler made others of it.
+    /// Its own code: empty if it is inlined everywhere, several pieces if the compiler made variants of it.
     pub copies: Vec<Code>,
-    /// The code of others that has copies of it, and how many.
+    /// Other functions' code that contains copies of it, with the number of copies.
     pub inlined: Vec<(Code, u32)>,
 }
 
@@ -49,7 +49,7 @@ pub struct Code {
 }
 
 impl DebugInfo {
-    /// Of an object, if debug information of this very build is at hand.
+    /// Reads those of an object, if this machine has debug information of exactly this build.
     pub fn of(symbols: &Symbols<'_>, object: &Object<'_>) -> Result<Option<Self>> {
         let Some(file) = files::index_of(symbols, object)? else { return Ok(None) };
         Ok(Some(Self { index: sorted::read(&file)? }))
@@ -67,18 +67,18 @@ impl DebugInfo {
         &self.index
     }
 
-    /// Of a vmlinux or a module that has it.
+    /// Reads those of a vmlinux or a module that contains debug information.
     pub fn read(elf: &[u8]) -> std::result::Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Self { index: index::make(elf)? })
     }
 
-    /// The functions of a name: several where different files have one.
+    /// The functions with a name: several if different files have one.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<Source> {
         index::named(&self.index, name).unwrap_or_default()
     }
 
-    /// The function that a symbol is the code of.
+    /// The function whose code a symbol names.
     #[must_use]
     pub fn of_symbol(&self, symbol: &Symbol) -> Option<Source> {
         let is_its = |code: &Code| code.is(symbol);

@@ -1,6 +1,6 @@
 //! Debian's debug information of a kernel: a package of 1 GB, 6 GB unpacked.
 //!
-//! It is read as it is unpacked, and nothing of it kept but what is known from it then.
+//! It is read while it is unpacked; only the index is kept.
 
 use std::io::Read;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::host::tools::not_started;
 use crate::kernel::Target;
 use crate::kernel::symbols::{Symbols, VMLINUX};
 
-/// Gets what the debug information of a kernel and all its modules says into the cache.
+/// Puts the index of the debug information of a kernel and all its modules into the cache.
 pub(crate) fn fetch(target: &Target, reporter: &dyn Reporter) -> Result<()> {
     let (apt, release) = (Apt::stable(reporter)?, &target.kernel.release);
     let package = format!("linux-image-{release}-dbg");
@@ -29,14 +29,16 @@ pub(crate) fn fetch(target: &Target, reporter: &dyn Reporter) -> Result<()> {
     let symbols = Symbols::of(target, reporter)?;
     if index_of(&symbols, &symbols.object(VMLINUX)?)?.is_none() {
         return Err(Error::Request {
-            message: format!("the package {package} is that of another build of {release} than the one here"),
+            message: format!(
+                "the package {package} is for a build of {release} that differs from the one on this machine"
+            ),
             help: own.into(),
         });
     }
     Ok(())
 }
 
-/// Reads all of a package.
+/// Reads a whole package.
 fn read(release: &str, deb: &Path, reporter: &dyn Reporter) -> Result<()> {
     let what = format!("the debug information of {release}");
     let progress = reporter.progress("Reading", &what);
@@ -58,7 +60,7 @@ fn read(release: &str, deb: &Path, reporter: &dyn Reporter) -> Result<()> {
         entry.read_to_end(&mut data).map_err(io())?;
         import(release, &path, &data)?;
     }
-    // What stands behind the last entry, so that dpkg-deb comes to its end.
+    // Reads the rest behind the last entry, so that dpkg-deb can end.
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(io())?;
     let status = child.wait().map_err(Error::io("run", "dpkg-deb"))?;
     if !status.success() {

@@ -1,4 +1,4 @@
-//! The parts of an ELF file that debug information is in, as if they were linked.
+//! The sections of an ELF file with debug information, as if they were linked.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// Where a place in a section is: in a module all sections begin at 0, and would be one over the other.
+/// The address of a place in a section. In a module all sections begin at 0 and would overlap.
 pub(super) fn address(file: &object::File<'_>, section: SectionIndex, offset: u64) -> u64 {
     match file.kind() {
         object::ObjectKind::Relocatable => ((section.0 as u64 + 1) << OFFSET_BITS).wrapping_add(offset),
@@ -31,7 +31,7 @@ pub(super) fn address(file: &object::File<'_>, section: SectionIndex, offset: u6
     }
 }
 
-/// The offset in the section, of what [`address`] made.
+/// The offset in the section for an address from [`address`].
 pub(super) fn offset(file: &object::File<'_>, address: u64) -> u64 {
     match file.kind() {
         object::ObjectKind::Relocatable => address & ((1 << OFFSET_BITS) - 1),
@@ -39,10 +39,10 @@ pub(super) fn offset(file: &object::File<'_>, address: u64) -> u64 {
     }
 }
 
-/// No section of a module is larger than that.
+/// An upper limit for the size of a module's section.
 const OFFSET_BITS: u32 = 40;
 
-/// One section; empty where the file lacks it.
+/// One section; empty if the file lacks it.
 fn section<'a>(file: &object::File<'a>, id: SectionId) -> object::Result<Cow<'a, [u8]>> {
     let Some(section) = file.section_by_name(id.name()) else { return Ok(Cow::default()) };
     let data = section.uncompressed_data()?;

@@ -1,4 +1,4 @@
-//! What tells one build of a kernel or a module from all others, by the linker.
+//! Build IDs: the linker gives one to each build of a kernel or a module.
 
 use std::fs::File;
 
@@ -9,7 +9,7 @@ use super::{Kind, Object};
 use crate::error::{Error, Result};
 
 impl Object<'_> {
-    /// The build ID of the object, if its file has one.
+    /// The build ID of the object, if its file contains one.
     pub fn build_id(&self) -> Result<Option<String>> {
         match &self.kind {
             Kind::Vmlinux(vmlinux) => {

@@ -1,4 +1,4 @@
-//! What a function's code is: its bytes, and what it refers to.
+//! The code of functions: its bytes, and the symbols that it refers to.
 
 use std::ops::Range;
 
@@ -7,9 +7,9 @@ use iced_x86::{Decoder, DecoderOptions, OpKind};
 use super::{Object, Symbol};
 use crate::error::Result;
 
-/// Where the code and the data of an object are.
+/// Access to the code and data of an object.
 pub(super) trait Layout {
-    /// Where a function ends at the latest: where the next symbol is. Not before it begins.
+    /// The latest possible end of a function: the next symbol. Not before it begins.
     fn end(&self, function: &Symbol) -> u64;
 
     /// The bytes at a symbol.
@@ -21,9 +21,9 @@ pub(super) trait Layout {
 
 /// `endbr64`.
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
-/// A no-operation of the length of a call, which is what the kernel makes of calls to `__fentry__`.
+/// A no-operation as long as a call: the kernel replaces calls to `__fentry__` with it.
 const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
-/// The instruction `call`, before its 4 bytes of distance.
+/// The opcode of `call`, before its 4 bytes of distance.
 const CALL: u8 = 0xe8;
 
 impl Object<'_> {
@@ -32,8 +32,8 @@ impl Object<'_> {
         self.layout().refers(function, target)
     }
 
-    /// How many bytes of a function come before its own code: `endbr64` where the kernel has it, and
-    /// the place where ftrace redirects it. `None` where it does not start so.
+    /// The number of bytes before a function's own code: `endbr64` if the kernel has it, and the instruction that
+    /// ftrace replaces. `None` if the function does not start like this.
     pub fn entry_length(&self, function: &Symbol) -> Result<Option<u64>> {
         let length = ENDBR64.len() + NOP5.len();
         let available = self.layout().end(function).saturating_sub(function.address);
@@ -50,8 +50,8 @@ fn entry_length(code: &[u8]) -> Option<u64> {
     is_fentry.then_some((code.len() - rest.len() + NOP5.len()) as u64)
 }
 
-/// Whether code that is at an address names another one of a range: as the distance from the end of the
-/// instruction, as it is, or as that of a table.
+/// Whether code at an address refers to an address in a range: by the distance from the end of the
+/// instruction, by the address itself, or by the address of a table.
 pub(super) fn names_address(code: &[u8], at: u64, targets: &Range<u64>) -> bool {
     Decoder::with_ip(64, code, at, DecoderOptions::NONE).iter().any(|instruction| {
         let memory = instruction.op_kinds().any(|kind| kind == OpKind::Memory);
@@ -62,7 +62,7 @@ pub(super) fn names_address(code: &[u8], at: u64, targets: &Range<u64>) -> bool 
     })
 }
 
-/// Where the instructions of some code end.
+/// The ends of the instructions in some code.
 pub(super) fn ends(code: &[u8]) -> Vec<u64> {
     Decoder::with_ip(64, code, 0, DecoderOptions::NONE)
         .iter()

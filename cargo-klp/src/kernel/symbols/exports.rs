@@ -1,4 +1,4 @@
-//! What the kernel and its own modules export: `Module.symvers` of the headers.
+//! The exports of the kernel and its own modules: `Module.symvers` of the headers.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ pub struct Export {
     pub namespace: Option<String>,
 }
 
-/// The table of what is exported.
+/// The table of exports.
 #[derive(Debug)]
 pub(super) struct Exports(String);
 
@@ -22,7 +22,7 @@ impl Exports {
         Self(String::new())
     }
 
-    /// Of a kernel's build directory.
+    /// Reads the table of a kernel's build directory.
     pub(super) fn read(kdir: &Path) -> Result<Self> {
         let file = kdir.join("Module.symvers");
         fs::read_to_string(&file).map(Self).map_err(Error::io("read", file))
@@ -33,7 +33,7 @@ impl Exports {
         self.0.contains(&format!("\t{name}\t"))
     }
 
-    /// How an object exports a name: lines are checksum, name, object, macro, namespace.
+    /// How an object exports a name. A line consists of checksum, name, object, macro and namespace.
     pub(super) fn get(&self, object: &str, name: &str) -> Option<Export> {
         let wanted = format!("\t{name}\t");
         self.0.match_indices(&wanted).find_map(|(at, _)| {

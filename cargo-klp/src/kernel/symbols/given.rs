@@ -1,4 +1,4 @@
-//! Modules that are not the kernel's own: each file is one module, and for this kernel.
+//! Checks of modules that do not come with the kernel: each file must be one module, for this kernel.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::kernel::Target;
 use crate::kernel::image::decompress;
 
-/// Refuses files that would be taken for other modules than they are.
+/// Refuses files that could be taken for the wrong module.
 ///
 /// # Errors
 ///
-/// A file that is no module, or one for another kernel, or the second one of a name.
+/// A file is not a module, is for another kernel, or has the same name as another file.
 pub(crate) fn check_modules(target: &Target) -> Result<()> {
     let mut names = BTreeMap::new();
     for file in &target.modules {
@@ -31,13 +31,13 @@ pub(crate) fn check_modules(target: &Target) -> Result<()> {
         let name = name(&file.to_string_lossy());
         if let Some(other) = names.insert(name.clone(), file) {
             let what = format!("has the same name, {name}, as `{}`", other.display());
-            return Err(refuse(what, "give one of them: a kernel has one module of a name"));
+            return Err(refuse(what, "give only one of them: a kernel has one module of each name"));
         }
     }
     Ok(())
 }
 
-/// The release that a module is for, or what is wrong with the file.
+/// The release that a module is for, or the defect of the file.
 fn release(file: &Path) -> std::result::Result<String, String> {
     if name(&file.to_string_lossy()).is_empty() {
         return Err("is not called NAME.ko".into());

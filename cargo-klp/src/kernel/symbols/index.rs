@@ -1,4 +1,4 @@
-//! Which of a kernel's own modules have a name: the names of all modules, read once and kept in the cache.
+//! Finds the kernel's own modules that define a name. The names of all modules are read once and kept in the cache.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::host::report::Reporter;
 use crate::host::{cache, processors, sorted};
 use crate::kernel::Kernel;
 
-/// A line for each name, sorted: the name, and the modules that have it.
+/// Sorted lines, one for each name: the name, and the modules that define it.
 #[derive(Debug)]
 pub(super) struct Index(String);
 
@@ -22,11 +22,11 @@ pub(super) struct Index(String);
 const VERSION: u32 = 1;
 
 impl Index {
-    /// The index of a kernel; `None` where its modules are not on this machine. The first time for a kernel takes many
-    /// seconds, with progress reported.
+    /// The index of a kernel; `None` if its modules are not on this machine. The first time for a kernel takes many
+    /// seconds, and reports progress.
     pub(super) fn open(kernel: &Kernel, reporter: &dyn Reporter) -> Result<Option<Self>> {
         let Some(directory) = kernel.modules_dir() else { return Ok(None) };
-        // depmod writes it anew where a module comes or goes.
+        // depmod rewrites it when a module is added or removed.
         let build = cache::hash(&directory.join("modules.dep"));
         let entry = cache::entry(format!("symbols/{}-{build}-modules-{VERSION}", kernel.release), |dir| {
             let files = module::own(&directory)?;
@@ -47,8 +47,7 @@ impl Index {
     }
 }
 
-/// The names that modules have, each with its modules. Files are unpacked by as many threads as there are
-/// processors.
+/// The names that modules define, each with its modules. One thread for each processor unpacks files.
 fn names(
     directory: &Path,
     files: &[String],
@@ -57,7 +56,7 @@ fn names(
     let (next, all) = (AtomicUsize::new(0), Mutex::new(BTreeMap::<String, Vec<String>>::new()));
     let read = || {
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // One that can't be read is said to be so where it is meant.
+            // A file that can't be read is reported when a patch names it.
             let Ok(module) = Module::read(&directory.join(file)) else { continue };
             let name = module::name(file);
             let mut all = all.lock().expect("nothing panics with it");
@@ -79,7 +78,7 @@ fn names(
     all.into_inner().expect("nothing panics with it")
 }
 
-/// Whether the name is that of a function or a variable in the source, and not made by a macro or the compiler.
+/// Whether the name belongs to a function or a variable of the source, as opposed to one from a macro or the compiler.
 fn is_own(symbol: &Symbol) -> bool {
     const MADE: [&str; 5] = ["__pfx_", "__UNIQUE_ID_", "__ksymtab_", "__kstrtab", "__crc_"];
     let is_static = !symbol.is_code() && symbol.name.contains('.');

@@ -1,35 +1,35 @@
-//! The kernel's own table of its symbols, read out of an image: the source of `/proc/kallsyms`.
+//! Reads the kernel's own table of symbols, the source of `/proc/kallsyms`, from an image.
 //!
-//! `scripts/kallsyms.c` writes it into the kernel's read-only data. Nothing in the image says where,
-//! so it is found by its own structure: names are made of 256 tokens, and those of the digits are
-//! the digits, which stand in a row.
+//! `scripts/kallsyms.c` writes it into the kernel's read-only data. Nothing in the image tells the place,
+//! so it is found by its structure: names consist of 256 tokens, and the tokens for the digits are the digits
+//! themselves, in a row.
 
 use super::NAME_LENGTH;
 use crate::error::{Error, Result};
 
-/// A symbol of the table, in the order of the table: that of addresses.
+/// A symbol of the table. The table is sorted by address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it is while the kernel is not relocated; an offset for one of each processor.
+    /// Its address in a kernel that is not relocated; an offset for a per-CPU variable.
     pub address: u64,
-    /// What `/proc/kallsyms` shows of its kind, as nm does.
+    /// The letter for its kind, as in `/proc/kallsyms` and nm.
     pub kind: char,
     /// Its name.
     pub name: String,
 }
 
-/// The tokens of the digits, as they stand in the token table.
+/// The tokens of the digits, as the token table contains them.
 const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00";
 
-/// Where the kernel is linked to: the upper 2 GiB.
+/// The address range that the kernel is linked to: the upper 2 GiB.
 const KERNEL_START: u64 = 0xffff_ffff_8000_0000;
 
-/// Reads the table out of a part of an image that is mapped as a whole.
+/// Reads the table from a part of an image that is mapped as a whole.
 ///
 /// `absolute_percpu` is `CONFIG_KALLSYMS_ABSOLUTE_PERCPU`.
 pub fn read(data: &[u8], absolute_percpu: bool) -> Result<Vec<Entry>> {
     let not_found = || Error::Request {
-        message: "the kernel's table of symbols (kallsyms) is not found in its image".into(),
+        message: "the kernel's table of symbols (kallsyms) was not found in its image".into(),
         help: "its layout is known up to Linux 6.12: report the kernel's release".into(),
     };
     let tokens = Tokens::find(data).ok_or_else(not_found)?;
@@ -43,7 +43,7 @@ pub fn read(data: &[u8], absolute_percpu: bool) -> Result<Vec<Entry>> {
     if entries.len() == names.count { Ok(entries) } else { Err(not_found()) }
 }
 
-/// The next multiple of 8: each part of the table starts at one.
+/// The next multiple of 8: each part of the table starts at such an offset.
 fn align(offset: usize) -> usize {
     offset.next_multiple_of(8)
 }
@@ -56,11 +56,11 @@ fn u64_at(data: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*data.get(at..)?.first_chunk()?))
 }
 
-/// What the bytes of a name stand for.
+/// The expansion of the bytes of names.
 struct Tokens<'a> {
     texts: Vec<&'a [u8]>,
     start: usize,
-    /// Behind the index of the tokens.
+    /// The end of the index of the tokens.
     end: usize,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Tokens<'a> {
         starts.map(|(at, _)| at).find_map(|at| Self::around(data, at))
     }
 
-    /// The table whose token of the digit 0 is at this offset, if there is one.
+    /// The table whose token for the digit 0 is at this offset, if there is one.
     fn around(data: &'a [u8], zero: usize) -> Option<Self> {
         let mut at = zero;
         for _ in usize::from(b'0')..256 {
@@ -98,17 +98,17 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// The names, compressed.
+/// The compressed names.
 struct Names<'a> {
-    /// Each preceded by its length.
+    /// The names, each preceded by its length.
     data: &'a [u8],
     count: usize,
-    /// Where the count stands, before them.
+    /// The offset of the count, which precedes them.
     start: usize,
 }
 
 impl<'a> Names<'a> {
-    /// The count stands before the names, and they stand before the tokens.
+    /// Finds them: the count precedes the names, and the names precede the tokens.
     fn find(data: &'a [u8], tokens: &Tokens<'_>) -> Option<Self> {
         (0..tokens.start / 8).rev().map(|word| word * 8).find_map(|start| Self::at(data, start, tokens))
     }
@@ -116,7 +116,7 @@ impl<'a> Names<'a> {
     fn at(data: &'a [u8], start: usize, tokens: &Tokens<'_>) -> Option<Self> {
         let count = usize::try_from(u32_at(data, start)?).ok()?;
         let names = data.get(start + 8..tokens.start)?;
-        // A name takes two bytes at least. The fourth byte of the count is followed by padding.
+        // A name takes at least two bytes. Padding follows the fourth byte of the count.
         if !(1000..=names.len() / 2).contains(&count) || u32_at(data, start + 4)? != 0 {
             return None;
         }
@@ -127,7 +127,7 @@ impl<'a> Names<'a> {
         if !names.all(tokens).take(16).all(|name| looks_right(&name)) {
             return None;
         }
-        // Behind the names stands where each 256th of them is.
+        // The offset of each 256th name follows the names.
         let (mut at, mut marks) = (0, Vec::new());
         for number in 0..count {
             if number % 256 == 0 {
@@ -142,7 +142,7 @@ impl<'a> Names<'a> {
         marks.iter().enumerate().all(is_marked).then_some(names)
     }
 
-    /// The bytes of the name at an offset, and where the next one is.
+    /// The bytes of the name at an offset, and the offset of the next one.
     fn next(&self, at: usize) -> Option<(&'a [u8], usize)> {
         let first = usize::from(*self.data.get(at)?);
         // A length of more than 7 bits takes two bytes, since Linux 6.1.
@@ -167,8 +167,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The addresses: offsets and the base that they count from. Up to Linux 6.3 they stand before the
-/// names, then behind the tokens.
+/// The addresses: offsets, and the base that they are relative to. Up to Linux 6.3 they precede the
+/// names; later they follow the tokens.
 fn addresses(data: &[u8], tokens: &Tokens<'_>, names: &Names<'_>, absolute_percpu: bool) -> Option<Vec<u64>> {
     let length = align(4 * names.count);
     let behind = Some(align(tokens.end));
@@ -195,7 +195,7 @@ fn addresses(data: &[u8], tokens: &Tokens<'_>, names: &Names<'_>, absolute_percp
 mod tests {
     use super::*;
 
-    /// A table as `scripts/kallsyms.c` writes it, with something before and behind.
+    /// A table as `scripts/kallsyms.c` writes it, between other data.
     fn table(symbols: &[(u32, String)], base: u64, offsets_first: bool) -> Vec<u8> {
         let pad = |data: &mut Vec<u8>| data.resize(data.len().next_multiple_of(8), 0);
         let mut offsets: Vec<u8> = symbols.iter().flat_map(|(offset, _)| offset.to_le_bytes()).collect();

@@ -1,23 +1,23 @@
-//! The one symbol that a name and a position mean.
+//! Finds the symbol that a name and a position identify.
 
 use super::{Object, Symbol, Symbols};
 
-/// So many candidates are shown of a name that is not unique.
+/// The number of candidates to show for a name that is not unique.
 const MOST_SHOWN: usize = 20;
 
-/// Why a name and a position do not mean one symbol of an object.
+/// The reason why a name and a position do not identify a symbol of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookupError {
     /// The object has no symbol of this name.
     Absent,
-    /// The object has several, and no position was given.
+    /// The object has several symbols of this name, and no position was given.
     Ambiguous(Vec<Symbol>),
-    /// The object has others, and none at this position.
+    /// The object has symbols of this name, but none at this position.
     NoSuchPosition(u64, Vec<Symbol>),
 }
 
 impl Object<'_> {
-    /// The symbol that a name and a `sympos` mean: as for the kernel, 0 means the only one.
+    /// The symbol that a name and a `sympos` identify: as for the kernel, 0 means the only one.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl Object<'_> {
         }
     }
 
-    /// Symbols, each in a line of its own with its neighbours, by which a reader tells which is which.
+    /// Symbols, each in a line of its own with its neighbours, which tell the reader which is which.
     #[must_use]
     pub fn listed(&self, symbols: &[Symbol]) -> String {
         let line = |candidate: &Symbol| {
@@ -54,7 +54,7 @@ impl Object<'_> {
 }
 
 impl LookupError {
-    /// What is wrong with the name or the position; `write` is how a position is written.
+    /// The message for a wrong name or position; `write` shows how to write a position.
     #[must_use]
     pub fn message(&self, symbols: &Symbols<'_>, object: &Object<'_>, name: &str, write: &str) -> String {
         let of = &object.name;

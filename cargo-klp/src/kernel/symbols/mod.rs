@@ -1,7 +1,8 @@
-//! The symbols of a kernel and its modules: where each is, which of its name, and whether it is exported.
+//! The symbols of a kernel and its modules: their addresses, their positions among symbols of the same name, and
+//! whether they are exported.
 //!
-//! They come from the image and the modules themselves, so no `System.map` is needed, which is a stub
-//! in Debian's packages, and no kernel that is up.
+//! They come from the image and the modules themselves. klp needs no `System.map`, which is a stub in Debian's
+//! packages, and no running kernel.
 
 mod build_id;
 pub mod code;
@@ -47,14 +48,14 @@ pub const NAME_LENGTH: usize = 512;
 pub struct Symbol {
     /// Its name.
     pub name: String,
-    /// What `/proc/kallsyms` shows of its kind: `t` for code, `d`, `b` and `r` for data, …, large
-    /// where it is global (vmlinux) or exported to all (a module).
+    /// The letter for its kind, as in `/proc/kallsyms`: `t` for code, `d`, `b` and `r` for data, …; a capital
+    /// letter if it is global (vmlinux) or exported to all (a module).
     pub kind: char,
-    /// The section of the module's file; none in vmlinux.
+    /// The section of the module's file; `None` in vmlinux.
     pub section: Option<usize>,
-    /// The address, as the image is linked; in a module the offset in the section.
+    /// The address that the image is linked to; in a module, the offset in the section.
     pub address: u64,
-    /// Which of that name in its object, from 1, as livepatch counts them (`sympos`).
+    /// Its position among the symbols of the same name in its object, from 1, as livepatch counts (`sympos`).
     pub position: u64,
     /// Whether the kernel frees it after boot, or after the module's initialization.
     pub is_init: bool,
@@ -77,7 +78,7 @@ pub struct Symbols<'a> {
 }
 
 impl<'a> Symbols<'a> {
-    /// Of the kernel and the modules of a target.
+    /// Opens those of the kernel and the modules of a target.
     ///
     /// # Errors
     ///
@@ -86,13 +87,13 @@ impl<'a> Symbols<'a> {
         Ok(Self { target, exports: Exports::read(&target.kernel.kdir)?, reporter })
     }
 
-    /// Whose symbols they are.
+    /// The target.
     #[must_use]
     pub fn target(&self) -> &'a Target {
         self.target
     }
 
-    /// The reporter of work that takes long.
+    /// The reporter for work that takes long.
     pub(crate) fn reporter(&self) -> &'a dyn Reporter {
         self.reporter
     }
@@ -103,7 +104,7 @@ impl<'a> Symbols<'a> {
         &self.target.kernel.release
     }
 
-    /// The modules that have a symbol of this name: of those given and of the kernel's own.
+    /// The modules that have a symbol of this name: the given ones and the kernel's own.
     pub fn modules_with(&self, name: &str) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for file in &self.target.modules {
@@ -119,7 +120,7 @@ impl<'a> Symbols<'a> {
         Ok(found)
     }
 
-    /// Which other objects have a name that one lacks, and what to write for them, if there are any.
+    /// Advice for a name that an object lacks but other objects have.
     #[must_use]
     pub fn elsewhere(&self, object: &str, name: &str) -> Option<String> {
         /// So many are shown.
@@ -146,7 +147,7 @@ impl<'a> Symbols<'a> {
         self.exports.has(name) || self.target.modules.iter().any(by)
     }
 
-    /// An object: [`VMLINUX`], or a module by the name that it has in `/proc/modules`.
+    /// Reads an object: [`VMLINUX`], or a module by its name in `/proc/modules`.
     pub fn object(&self, name: &str) -> Result<Object<'_>> {
         let kind = if name == VMLINUX {
             Kind::Vmlinux(Vmlinux::open(&self.target.kernel)?)
@@ -158,17 +159,17 @@ impl<'a> Symbols<'a> {
     }
 }
 
-/// Whether a module of this name is the kernel's own, or built into it.
+/// Whether a module of this name comes with the kernel, or is built into it.
 pub(crate) fn is_own_module(kernel: &Kernel, name: &str) -> bool {
     module::is_own(kernel, name)
 }
 
-/// The file of a module: one of those given, or the kernel's own.
+/// The file of a module: a given one, or the kernel's own.
 pub(crate) fn module_file(target: &Target, name: &str) -> Result<PathBuf> {
     module::find(target, name)
 }
 
-/// The BTF that a module's file has, if any.
+/// The BTF in a module's file, if any.
 pub(crate) fn module_btf(file: &Path) -> Result<Option<Vec<u8>>> {
     Module::read(file)?.btf()
 }
@@ -202,7 +203,7 @@ impl Object<'static> {
 }
 
 impl Object<'_> {
-    /// The symbols of a name, in the order of their positions.
+    /// The symbols with a name, in the order of their positions.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<Symbol> {
         match &self.kind {
@@ -213,7 +214,7 @@ impl Object<'_> {
         }
     }
 
-    /// The symbols whose names start so.
+    /// The symbols whose names have this prefix.
     #[must_use]
     pub fn starting_with(&self, start: &str) -> Vec<Symbol> {
         match &self.kind {
@@ -225,7 +226,7 @@ impl Object<'_> {
         }
     }
 
-    /// All symbols, in the order in which `/proc/kallsyms` shows them.
+    /// All symbols, in the order of `/proc/kallsyms`.
     #[must_use]
     pub fn all(&self) -> Vec<Symbol> {
         match &self.kind {
@@ -243,12 +244,13 @@ impl Object<'_> {
         })
     }
 
-    /// The names that resemble this one, the most similar first: what the compiler made of it, then similar spellings.
+    /// The names that resemble this one, the most similar first: names that the compiler made from it, then similar
+    /// spellings.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Vec<String> {
         /// So many are shown.
         const MOST: usize = 5;
-        // What compilers make of a name.
+        // The suffixes that compilers add to a name.
         let mut near: Vec<String> =
             self.starting_with(&format!("{name}.")).into_iter().map(|symbol| symbol.name).collect();
         near.dedup();
@@ -271,12 +273,12 @@ impl Object<'_> {
         }
     }
 
-    /// The names before and after a symbol, which tell it from others of its name.
+    /// The names before and after a symbol, which distinguish it from others of the same name.
     #[must_use]
     pub fn neighbours(&self, symbol: &Symbol) -> Option<[String; 2]> {
         let all = self.all();
         let at = all.iter().position(|other| other == symbol)?;
-        // Names that several have would not tell.
+        // Names that several symbols have would not distinguish it.
         let is_telling = |other: &&Symbol| other.name != symbol.name && !other.name.starts_with("__pfx_");
         let before = all[..at].iter().rev().find(is_telling)?;
         let after = all[at + 1..].iter().find(is_telling)?;
@@ -292,7 +294,7 @@ impl Object<'_> {
         }
     }
 
-    /// Where the object's code and data are.
+    /// Access to the object's code and data.
     fn layout(&self) -> &dyn code::Layout {
         match &self.kind {
             Kind::Vmlinux(vmlinux) => vmlinux,
@@ -301,7 +303,7 @@ impl Object<'_> {
     }
 }
 
-/// The error for an object that this machine lacks, whatever the kernel has.
+/// The error for an object that this machine lacks, even if the kernel has it.
 fn no_information(kernel: &Kernel, name: &str, why: &str, help: String) -> Error {
     Error::Request {
         message: format!("no information about `{name}` for kernel {}: {why}", kernel.release),

@@ -1,4 +1,4 @@
-//! The symbols of a module, as the kernel has them once it is loaded.
+//! The symbols of a module, as the kernel has them once the module is loaded.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -26,11 +26,11 @@ pub(super) struct Module {
     symbols: Vec<Symbol>,
 }
 
-/// The file of a module, by the name that the kernel has for it: one of those given, or the kernel's own.
+/// The file of a module, by its name in the kernel: a given one, or the kernel's own.
 ///
 /// # Errors
 ///
-/// [`Error::NoModule`] where the kernel has no such module, another one where this machine lacks its modules.
+/// [`Error::NoModule`] if the kernel has no such module; another error if this machine lacks the kernel's modules.
 pub(super) fn find(target: &Target, name: &str) -> Result<PathBuf> {
     let Target { kernel, modules, .. } = target;
     if let Some(file) = modules.iter().find(|file| is_module(&file.to_string_lossy(), name)) {
@@ -54,10 +54,10 @@ pub(super) fn find(target: &Target, name: &str) -> Result<PathBuf> {
         help,
     };
     if is_builtin(&directory, name) {
-        let help = "leave `object` out: its symbols are those of vmlinux".into();
+        let help = "leave `object` out: its symbols belong to vmlinux".into();
         return Err(no_module("it is built in".into(), help));
     }
-    // Files may have dashes where the names of modules have underscores.
+    // Names of files may have dashes for the underscores in names of modules.
     let wanted = name.replace('-', "_");
     let names = own.iter().map(|file| self::name(file));
     let known = modules.iter().map(|file| self::name(&file.to_string_lossy())).chain(names);
@@ -79,7 +79,7 @@ fn is_builtin(directory: &Path, name: &str) -> bool {
         .is_ok_and(|list| list.lines().any(|file| is_module(file, name)))
 }
 
-/// Whether a module of this name is the kernel's own, or built into it.
+/// Whether a module of this name comes with the kernel, or is built into it.
 pub(super) fn is_own(kernel: &Kernel, name: &str) -> bool {
     let Some(directory) = kernel.modules_dir() else { return false };
     is_builtin(&directory, name)
@@ -93,7 +93,7 @@ pub(super) fn own(directory: &Path) -> Result<Vec<String>> {
     Ok(text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect())
 }
 
-/// The name of the module in a file, as the kernel has it; empty where the file is not a module.
+/// The name in the kernel of the module in a file; empty if the file is not a module.
 pub(super) fn name(file: &str) -> String {
     let file = file.rsplit('/').next().unwrap_or_default();
     file.split_once(".ko").map_or_else(String::new, |(stem, _)| stem.replace('-', "_"))
@@ -118,7 +118,7 @@ impl Module {
         Ok(Self { file: file.into(), data, symbols })
     }
 
-    /// The symbols, in the order of the file, which is that of the kernel.
+    /// The symbols in the order of the file, which is also the kernel's.
     pub(super) fn symbols(&self) -> &[Symbol] {
         &self.symbols
     }
@@ -128,12 +128,12 @@ impl Module {
         &self.file
     }
 
-    /// What the file has, unpacked.
+    /// The unpacked contents of the file.
     pub(super) fn data(&self) -> &[u8] {
         &self.data
     }
 
-    /// The module's own BTF; `None` where it has none that continues the kernel's.
+    /// The module's own BTF; `None` unless it has BTF that continues the kernel's.
     pub(super) fn btf(&self) -> Result<Option<Vec<u8>>> {
         let read = || {
             let sections = Header::parse(&*self.data)?.sections(LE, &*self.data)?;
@@ -148,7 +148,7 @@ impl Module {
         read().map_err(Error::elf("read a module's BTF"))
     }
 
-    /// Whether a symbol is in the section of which each processor has a copy.
+    /// Whether a symbol is in the per-CPU section.
     pub(super) fn is_per_cpu(&self, symbol: &Symbol) -> bool {
         let name_of = |index: usize| {
             let sections = Header::parse(&*self.data).ok()?.sections(LE, &*self.data).ok()?;
@@ -165,14 +165,14 @@ impl Module {
     }
 }
 
-/// How the name of an export's own symbol starts.
+/// The prefix of the name of an export's own symbol.
 const EXPORT: &str = "__ksymtab_";
 
 type Header = FileHeader64<LittleEndian>;
 
 const LE: LittleEndian = LittleEndian;
 
-/// What the kernel keeps of a module's symbols, and shows of them: `kernel/module/kallsyms.c`.
+/// The symbols of a module that the kernel keeps, with the letters that it shows: `kernel/module/kallsyms.c`.
 fn symbols(data: &[u8]) -> object::Result<Vec<Symbol>> {
     let header = Header::parse(data)?;
     let sections = header.sections(LE, data)?;
@@ -186,7 +186,7 @@ fn symbols(data: &[u8]) -> object::Result<Vec<Symbol>> {
         }
         let section = sections.section(SectionIndex(index.0.into()))?;
         let section_name = sections.section_name(LE, section)?;
-        // The loader reads the two sections, and does not keep them.
+        // The loader reads these two sections but does not keep them.
         let is_kept =
             section.sh_flags(LE).0 & SHF_ALLOC.0 != 0 && !matches!(section_name, b".modinfo" | b"__versions");
         let name = table.symbol_name(LE, symbol)?;
@@ -194,7 +194,7 @@ fn symbols(data: &[u8]) -> object::Result<Vec<Symbol>> {
             continue;
         }
         let name = String::from_utf8_lossy(name).into_owned();
-        // The kernel looks at those only that are not for GPL modules alone.
+        // The kernel only considers exports that are not restricted to GPL modules.
         if let (b"__ksymtab", Some(exported_name)) = (section_name, name.strip_prefix(EXPORT)) {
             exported.insert(exported_name.to_owned());
         }

@@ -1,6 +1,6 @@
 //! Suggestions for a name that does not exist.
 
-/// So many names are shown.
+/// The number of names to show.
 const MOST_SHOWN: usize = 5;
 
 /// The names with a similar spelling, the most similar first, without the name itself.

@@ -1,4 +1,4 @@
-//! Where ftrace can redirect: the places at the start of functions that the kernel's build has listed.
+//! The places where ftrace can redirect functions: the kernel's build lists them.
 
 use std::collections::HashSet;
 
@@ -9,11 +9,11 @@ use object::{LittleEndian, SymbolIndex};
 use super::{Kind, Object, Symbol};
 use crate::error::{Error, Result};
 
-/// The places of an object, by section and address as [`Symbol`] has them.
+/// The places of an object, by section and address as in [`Symbol`].
 #[derive(Debug)]
 pub struct Sites(HashSet<(Option<usize>, u64)>);
 
-/// `endbr64`, which comes before the place, where the kernel has it.
+/// `endbr64`, which precedes the place if the kernel has it.
 const ENDBR64: u64 = 4;
 
 impl Sites {
@@ -27,7 +27,7 @@ impl Sites {
 }
 
 impl Object<'_> {
-    /// The places of the object; `None` where its file does not list them.
+    /// The places of the object; `None` if its file does not list them.
     pub fn sites(&self) -> Result<Option<Sites>> {
         match &self.kind {
             Kind::Vmlinux(_) => {
@@ -43,7 +43,7 @@ impl Object<'_> {
         }
     }
 
-    /// The object's own BTF; `None` where it has none.
+    /// The object's own BTF; `None` if it has none.
     pub(crate) fn btf(&self) -> Result<Option<Vec<u8>>> {
         match &self.kind {
             Kind::Vmlinux(_) => self.between("__start_BTF", "__stop_BTF"),
@@ -51,7 +51,7 @@ impl Object<'_> {
         }
     }
 
-    /// The bytes between two symbols of vmlinux; `None` where one of them does not exist.
+    /// The bytes between two symbols of vmlinux; `None` if one of them does not exist.
     fn between(&self, start: &str, end: &str) -> Result<Option<Vec<u8>>> {
         let (starts, ends) = (self.named(start), self.named(end));
         let ([start], [end]) = (&*starts, &*ends) else { return Ok(None) };

@@ -18,12 +18,12 @@ use crate::host::cache::{self, damaged};
 use crate::kernel::Kernel;
 use crate::kernel::image::unpacked_image;
 
-/// The symbols, and the image that has the code.
+/// The symbols, and the image with the code.
 #[derive(Debug)]
 pub(super) struct Vmlinux {
     image: PathBuf,
     table: Table,
-    /// All addresses, sorted, once they were asked for.
+    /// All addresses, sorted; made on first use.
     addresses: OnceCell<Vec<u64>>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Vmlinux {
 const VERSION: u32 = 1;
 
 impl Vmlinux {
-    /// Of a kernel whose image is on this machine.
+    /// Reads those of a kernel whose image is on this machine.
     pub(super) fn open(kernel: &Kernel) -> Result<Self> {
         let (image, key) = image(kernel)?;
         let entry = cache::entry(format!("symbols/{key}-{VERSION}"), |dir| {
@@ -44,7 +44,7 @@ impl Vmlinux {
         Ok(Self { image, table, addresses: OnceCell::new() })
     }
 
-    /// The image, unpacked.
+    /// The unpacked image.
     pub(super) fn image(&self) -> &Path {
         &self.image
     }
@@ -70,7 +70,7 @@ impl Layout for Vmlinux {
         (&mut file).take(4096).read_to_end(&mut head).map_err(io)?;
         let offset = offset_in(&head, place.address).ok_or_else(|| Error::Request {
             message: format!("`{}` is not in the kernel's image", place.name),
-            help: "it has no contents before the kernel is up".into(),
+            help: "it has no contents before the kernel runs".into(),
         })?;
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(offset)).map_err(io)?;
@@ -88,7 +88,7 @@ impl Layout for Vmlinux {
     }
 }
 
-/// Where in the file of an image an address is.
+/// The offset of an address in the file of an image.
 fn offset_in(head: &[u8], address: u64) -> Option<u64> {
     const SEGMENTS: usize = 32;
     const SIZE: usize = 56;
@@ -104,7 +104,7 @@ fn offset_in(head: &[u8], address: u64) -> Option<u64> {
     })
 }
 
-/// The kernel's image as an ELF file, and what it is called in the cache.
+/// The kernel's image as an ELF file, and its name in the cache.
 fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
     if let Some(packed) = &kernel.packed_image() {
         if let Some(entry) = unpacked_image(kernel, packed)? {
@@ -115,7 +115,7 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
         return Err(no_information(
             kernel,
             super::VMLINUX,
-            &format!("`{}` is in no form that this cargo-klp knows", packed.display()),
+            &format!("`{}` has no format that this cargo-klp knows", packed.display()),
             "it must be compressed with xz or zstd".into(),
         ));
     }
@@ -126,7 +126,7 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
     }
     Err(Error::NoKernel {
         wanted: format!(
-            "{} with its image, or its `vmlinux` where it was built, which has the symbols that the patch needs",
+            "{} with its image, or its `vmlinux` in its build tree, for the symbols that the patch needs",
             kernel.release
         ),
         series: kernel.release.clone(),
@@ -134,8 +134,8 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
     })
 }
 
-/// Whether a build directory's `vmlinux` is the kernel, as where it was built: that of packages with headers has
-/// types only.
+/// Whether a build directory's `vmlinux` is the whole kernel, as in a build tree: the `vmlinux` in packages with
+/// headers has types only.
 fn has_code(vmlinux: &Path) -> bool {
     let Ok(file) = File::open(vmlinux) else { return false };
     let parts = ReadCache::new(file);

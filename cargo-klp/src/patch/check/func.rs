@@ -1,4 +1,4 @@
-//! Whether a function can be redirected to a replacement.
+//! Checks whether a function can be redirected to a replacement.
 
 use klp_btf::{Prototype, Types};
 use klp_format::manifest::{Func, Passed};
@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 use crate::kernel::debug_info::stem;
 use crate::kernel::symbols::{LookupError, Symbol, Symbols, VMLINUX};
 
-/// Checks one redirected function, and returns which one it is.
+/// Checks one redirected function, and returns the symbol that it redirects.
 ///
-/// `unchecked` leaves the types out, and lets a function pass that ftrace can't redirect: the kernel then refuses to
+/// `unchecked` skips the types, and accepts a function that ftrace can't redirect: the kernel then refuses to
 /// enable the patch.
 pub(super) fn check(
     symbols: &Symbols<'_>,
@@ -63,7 +63,7 @@ pub(super) fn check(
     Ok(Some(function))
 }
 
-/// Compares the types of a replacement with the prototypes that BTF has.
+/// Compares the types of a replacement with the prototypes in BTF.
 fn check_types(info: &ObjectInfo<'_>, func: &Func, outcome: &mut Outcome) -> Result<()> {
     let Some(types) = &info.types else {
         if func.object != VMLINUX {
@@ -85,15 +85,15 @@ fn check_types(info: &ObjectInfo<'_>, func: &Func, outcome: &mut Outcome) -> Res
     }
     let name = &func.symbol;
     match &*prototypes {
-        // A wrapper of a system call: its types are those of `#[klp_syscall]`.
+        // A wrapper of a system call, whose types `#[klp_syscall]` knows.
         [] if ["__x64_sys_", "__ia32_"].iter().any(|prefix| name.starts_with(prefix)) => {}
         [] if stem(name) != name => outcome.unchecked.push(format!(
-            "the types of `{name}` are not checked: the compiler made it of `{}`, and may have changed its parameters",
+            "the types of `{name}` are not checked: the compiler made it from `{}` and may have changed its parameters",
             stem(name)
         )),
         [] => outcome
             .unchecked
-            .push(format!("the types of `{name}` are not checked: BTF of {} has no prototype of it", func.object)),
+            .push(format!("the types of `{name}` are not checked: the BTF of {} has no prototype for it", func.object)),
         _ if info.object.named(name).len() > 1 => outcome.unchecked.push(format!(
             "the types of `{name}` are not checked: {} has several functions of that name, and BTF may describe another \
              one: {}",
@@ -106,14 +106,14 @@ fn check_types(info: &ObjectInfo<'_>, func: &Func, outcome: &mut Outcome) -> Res
     Ok(())
 }
 
-/// The place of a part of a replacement, in the file of its attribute.
+/// The place of a part of a replacement, in the file that contains its attribute.
 fn place_in_file(func: &Func, part: Option<&str>) -> Option<String> {
     let whole = func.place.as_ref()?;
     let file = whole.rsplitn(3, ':').nth(2)?;
     Some(part.map_or_else(|| whole.clone(), |part| format!("{file}:{part}")))
 }
 
-/// The function that is redirected.
+/// The symbol to redirect.
 fn lookup(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, func: &Func) -> Result<Symbol, String> {
     let (name, object) = (&func.symbol, &func.object);
     info.object.lookup(name, func.sympos).map_err(|error| {
@@ -131,18 +131,18 @@ fn lookup(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, func: &Func) -> Result<S
     })
 }
 
-/// Whether a symbol is code that stays.
+/// Whether a symbol is code that the kernel keeps.
 fn is_kept_code(symbol: &Symbol) -> bool {
     symbol.is_code() && !symbol.is_init
 }
 
-/// Why an `__init` symbol of an object can't be used.
+/// The reason why an `__init` symbol of an object can't be used.
 pub(crate) fn freed_after_init(object: &str) -> String {
     let (who, when) = if object == VMLINUX { ("kernel", "boot") } else { ("module", "its initialization") };
     format!("it is `__init`, which the {who} frees after {when}")
 }
 
-/// Why a function can't be redirected, if it can't.
+/// The reason why a function can't be redirected, if it can't.
 #[must_use]
 pub fn obstacle(info: &ObjectInfo<'_>, function: &Symbol) -> Option<String> {
     if !function.is_code() {
@@ -160,8 +160,8 @@ pub fn obstacle(info: &ObjectInfo<'_>, function: &Symbol) -> Option<String> {
     None
 }
 
-/// Where a replacement differs from a prototype, and how; nothing where it fits. The first part is the return
-/// value.
+/// The differences between a replacement and a prototype, each with its place; empty if they match. Part 0 is the
+/// return value.
 pub fn fits<'a>(
     types: &Types,
     prototype: &Prototype,

@@ -1,4 +1,4 @@
-//! Copies of a function's code outside its symbol: they stay as they are when the symbol is redirected.
+//! Copies of a function's code outside its symbol: redirecting the symbol does not change them.
 
 use serde::Serialize;
 
@@ -6,15 +6,15 @@ use super::{ObjectInfo, obstacle};
 use crate::kernel::debug_info::{Code, Source};
 use crate::kernel::symbols::{Object, Symbol, VMLINUX};
 
-/// So many names are shown in a message.
+/// The number of names to show in a message.
 const MOST_SHOWN: usize = 5;
 
-/// A function of the source, and all code that it is in.
+/// A function of the source, and all code that contains it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InlineSites {
     /// Its place in the kernel's source, `file:line`.
     pub source: String,
-    /// Its own code: several where the compiler made others of it.
+    /// Its own code: several pieces if the compiler made variants of it.
     pub copies: Vec<InlineHost>,
     /// The functions that it is inlined into.
     pub inlined_into: Vec<InlineHost>,
@@ -25,13 +25,13 @@ pub struct InlineSites {
 pub struct InlineHost {
     /// Its name.
     pub symbol: String,
-    /// The `sympos` that means it; `None` where the kernel has no symbol for the code.
+    /// Its `sympos`; `None` if the kernel has no symbol for the code.
     pub sympos: Option<u64>,
-    /// How many copies it has.
+    /// The number of copies in it.
     pub places: u32,
-    /// Why it can't be redirected, if it can't.
+    /// The reason why it can't be redirected, if it can't.
     pub obstacle: Option<String>,
-    /// Whether it is gone, and so is what it has.
+    /// Whether the kernel has freed it, together with the copies in it.
     #[serde(skip)]
     pub is_init: bool,
 }
@@ -50,26 +50,26 @@ impl InlineSites {
         Self { source: source.place.clone(), copies, inlined_into }
     }
 
-    /// Of the function that a symbol is the code of; `None` where nothing says it.
+    /// Finds those of the function whose code a symbol names; `None` if that is unknown.
     #[must_use]
     pub fn of_symbol(info: &ObjectInfo<'_>, symbol: &Symbol) -> Option<Self> {
         let source = info.debug_info.as_ref()?.of_symbol(symbol)?;
         Some(Self::new(info, &source))
     }
 
-    /// Of all functions of a name; `None` where there is no debug information.
+    /// Finds those of all functions with a name; `None` without debug information.
     #[must_use]
     pub fn named(info: &ObjectInfo<'_>, name: &str) -> Option<Vec<Self>> {
         let sources = info.debug_info.as_ref()?.named(name);
         Some(sources.iter().map(|source| Self::new(info, source)).collect())
     }
 
-    /// What is left of the function's code when some symbols are redirected: the functions that it is inlined into,
-    /// and the others that the compiler made of it.
+    /// The function's code that stays in use when some symbols are redirected: the functions that it is inlined into,
+    /// and the variants that the compiler made of it.
     #[must_use]
     pub fn left(&self, is_redirected: impl Fn(&InlineHost) -> bool) -> [Vec<&InlineHost>; 2] {
         let is_left = |holder: &&InlineHost| !holder.is_init && !is_redirected(holder);
-        // A part that was split off is reached by way of the copies only.
+        // Only the copies reach a part that was split off.
         let is_whole =
             |holder: &&InlineHost| !holder.symbol.contains(".part.") && !holder.symbol.contains(".cold");
         [
@@ -95,7 +95,7 @@ impl InlineHost {
         }
     }
 
-    /// Its name, and what tells it from others.
+    /// Its name, with whatever distinguishes it from others of the same name.
     #[must_use]
     pub fn name(&self) -> String {
         match self.sympos {
@@ -105,7 +105,7 @@ impl InlineHost {
     }
 }
 
-/// What redirecting a function leaves as it is, if it does.
+/// The warning for a function whose redirection leaves old code in use, if it does.
 #[must_use]
 pub(super) fn leaves(
     object: &str,
@@ -138,7 +138,8 @@ pub(super) fn leaves(
     ))
 }
 
-/// What redirecting a function may leave as it is, by the names of symbols alone, where no debug information says it.
+/// The warning for a function whose redirection may leave old code in use, judged by names of symbols: without debug
+/// information, there is nothing better.
 #[must_use]
 pub(super) fn may_leave(
     object: &Object<'_>,
@@ -171,14 +172,14 @@ pub(super) fn may_leave(
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// What else has copies of a function that can't be redirected, behind the reason.
+/// The end of a reason why a function can't be redirected: the other functions that contain copies of it.
 #[must_use]
 pub(super) fn also_inlined(whereabouts: &InlineSites) -> Option<String> {
     let [inlined_into, _] = whereabouts.left(|_| false);
     (!inlined_into.is_empty()).then(|| format!("; it is also inlined into {}", listed(&inlined_into)))
 }
 
-/// Why a function has no symbol; `None` where nothing says that there is such a function.
+/// The reason why a function has no symbol; `None` if nothing shows that such a function exists.
 #[must_use]
 pub(crate) fn absence(info: &ObjectInfo<'_>, name: &str) -> Option<String> {
     match InlineSites::named(info, name) {
@@ -187,7 +188,7 @@ pub(crate) fn absence(info: &ObjectInfo<'_>, name: &str) -> Option<String> {
     }
 }
 
-/// What became of the functions of a name.
+/// What the compiler did with the functions of a name.
 fn by_debug_info(object: &str, all: &[InlineSites]) -> String {
     let [mut inlined_into, mut copies] = [Vec::new(), Vec::new()];
     for whereabouts in all {
@@ -204,7 +205,7 @@ fn by_debug_info(object: &str, all: &[InlineSites]) -> String {
     }
 }
 
-/// What the compiler made of a function, by the names of symbols alone.
+/// What the compiler made of a function, judged by names of symbols.
 fn by_names(object: &Object<'_>, name: &str) -> Option<String> {
     let mut symbols = object.starting_with(&format!("{name}."));
     symbols.retain(|symbol| symbol.is_code() && !symbol.name.contains(".cold"));
@@ -219,7 +220,7 @@ fn made(names: &str) -> String {
     )
 }
 
-/// Names, and in how many places, as far as a message has room.
+/// Names with their numbers of places, as many as a message has room for.
 fn listed(holders: &[&InlineHost]) -> String {
     enumerated(
         holders
@@ -232,7 +233,7 @@ fn listed(holders: &[&InlineHost]) -> String {
     )
 }
 
-/// `a, b and c`, or the first ones and the number of the others.
+/// `a, b and c`, or the first names and the number of the others.
 fn enumerated(mut names: Vec<String>) -> String {
     let more = names.len().saturating_sub(MOST_SHOWN);
     if more > 0 {

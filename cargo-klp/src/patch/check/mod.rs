@@ -1,7 +1,7 @@
-//! Whether a patch fits a kernel: what the macros emitted, held against the kernel's own data.
+//! Checks whether a patch fits a kernel: compares what the macros emitted with the kernel's own data.
 //!
-//! Symbols and the places for ftrace come from the image and the modules, prototypes and types from
-//! BTF. Where this machine lacks one of these, the outcome says so, and the rest is checked.
+//! Symbols and ftrace entries come from the image and the modules, prototypes and types from
+//! BTF. If this machine lacks one of these, the outcome says so, and the rest is checked.
 
 mod func;
 mod inlining;
@@ -28,23 +28,23 @@ pub(crate) use inlining::absence;
 pub use inlining::{InlineHost, InlineSites};
 pub use object::ObjectInfo;
 
-/// What is wrong with a patch on a kernel, and what could not be looked at.
+/// The result of checking a patch against a kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// Why the patch must not be info.
+    /// The reasons why the patch must not be loaded.
     pub faults: Vec<Diagnostic>,
-    /// What the patch may leave as it was, though it seems to change it.
+    /// Places where the patch may leave old code in use.
     pub warnings: Vec<Diagnostic>,
-    /// What was not checked, and why.
+    /// The checks that were skipped, with the reasons.
     pub unchecked: Vec<String>,
-    /// What can't be checked without something that few machines have.
+    /// Checks that need something that few machines have.
     pub notes: Vec<String>,
 }
 
-/// Why a patch does not fit a kernel, or what to look at.
+/// An error or a warning about a patch on a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// Its place in the patch's source, `file:line:column`, if that is known.
+    /// The place in the patch's source, `file:line:column`, if known.
     pub place: Option<String>,
     /// What is wrong, and what to write instead.
     pub message: String,
@@ -64,7 +64,7 @@ impl Outcome {
     ///
     /// # Errors
     ///
-    /// [`Error::Unfit`] where it does not.
+    /// [`Error::Unfit`] if it does not.
     pub fn into_error(self, release: &str) -> Result<Self> {
         if self.faults.is_empty() {
             return Ok(self);
@@ -130,7 +130,7 @@ pub fn check(manifest: &Manifest, target: &Target, reporter: &dyn Reporter) -> R
     Ok(outcome)
 }
 
-/// Looks whether the types of `kernel_types!` are those of this kernel.
+/// Checks whether the types of `kernel_types!` come from this kernel.
 fn check_bindings(manifest: &Manifest, target: &Target, outcome: &mut Outcome) -> Result<()> {
     let mut files = BTreeMap::new();
     for Binding { name, object, btf } in &manifest.bindings {
@@ -153,9 +153,9 @@ fn check_bindings(manifest: &Manifest, target: &Target, outcome: &mut Outcome) -
 struct Redirected<'a>(BTreeMap<(&'a str, Option<usize>, u64), &'a str>);
 
 impl<'a> Redirected<'a> {
-    /// Adds one, or says which other one has the same code: a function with several names, such as the entries of a
-    /// system call. Two redirections of one address would be stacked in one patch: a task that is not yet switched
-    /// would run the lower one in place of the original.
+    /// Adds a function, unless another redirected one has the same code, as functions with several names do (such as
+    /// the entries of a system call). Two redirections of one address would be stacked in one patch: a task that has
+    /// not switched yet would run the lower one instead of the original.
     fn add(&mut self, func: &'a Func, function: &Symbol) -> Option<Diagnostic> {
         let code = (&*func.object, function.section, function.address);
         let other = self.0.insert(code, &func.symbol)?;
@@ -167,7 +167,7 @@ impl<'a> Redirected<'a> {
     }
 }
 
-/// The objects that a patch is about, each read once.
+/// The objects that a patch concerns, each read once.
 struct Objects<'a> {
     symbols: &'a Symbols<'a>,
     read: BTreeMap<String, std::result::Result<ObjectInfo<'a>, Missing>>,
@@ -177,7 +177,7 @@ struct Objects<'a> {
 #[derive(Clone)]
 struct Missing {
     message: String,
-    /// Whether the kernel has no such object, and not only this machine.
+    /// Whether the kernel has no such object; otherwise only this machine lacks it.
     is_absent: bool,
 }
 
@@ -194,7 +194,7 @@ impl Missing {
 }
 
 impl<'a> Objects<'a> {
-    /// An object, or why it is not known.
+    /// An object, or the reason why it could not be read.
     fn get(&mut self, name: &str) -> std::result::Result<&ObjectInfo<'a>, Missing> {
         let symbols = self.symbols;
         let read = || {
@@ -221,7 +221,7 @@ impl<'a> Objects<'a> {
         self.read.entry(name.into()).or_insert_with(read).as_ref().map_err(Clone::clone)
     }
 
-    /// Those of these objects that were read without debug information.
+    /// The objects among these that have no debug information.
     fn without_debug_info<'b>(&self, names: impl Iterator<Item = &'b str>) -> Vec<&'b str> {
         let is_without =
             |name: &&str| matches!(self.read.get(*name), Some(Ok(info)) if info.debug_info.is_none());
@@ -229,10 +229,10 @@ impl<'a> Objects<'a> {
     }
 }
 
-/// Looks for the type that a shadow variable hangs on.
+/// Looks for the type of a shadow variable's object.
 fn check_shadow(info: &ObjectInfo<'_>, shadow: &Shadow, outcome: &mut Outcome) -> Result<()> {
     let Some(known) = &info.types else { return Ok(()) };
-    // A type of the author's own is no type of the kernel, of which names are in small letters.
+    // Names of kernel types are in small letters; other names are the author's own types.
     let is_own = shadow.of.contains(|letter: char| letter.is_ascii_uppercase()) || shadow.of == "c_void";
     if is_own || known.find(&shadow.of).map_err(Error::btf(&info.object.name))?.is_some() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! All that is known of the kernel itself, or of a module.
+//! Everything that this machine knows about vmlinux or a module.
 
 use klp_btf::Types;
 
@@ -7,20 +7,20 @@ use crate::kernel::btf;
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::symbols::{Object, Sites, Symbols, VMLINUX};
 
-/// Symbols, places for ftrace and types.
+/// Symbols, ftrace entries and types.
 pub struct ObjectInfo<'a> {
     /// The symbols.
     pub object: Object<'a>,
-    /// The places for ftrace; `None` where they are not known.
+    /// The ftrace entries; `None` if they are unknown.
     pub sites: Option<Sites>,
-    /// The types; `None` where they are not known.
+    /// The types; `None` if they are unknown.
     pub types: Option<Types>,
-    /// Where its functions are in the code; `None` where there is no debug information.
+    /// The places of its functions; `None` without debug information.
     pub debug_info: Option<DebugInfo>,
 }
 
 impl<'a> ObjectInfo<'a> {
-    /// Reads what a kernel has of an object.
+    /// Reads an object of a kernel.
     pub fn of(symbols: &'a Symbols<'a>, name: &str) -> Result<Self> {
         let object = symbols.object(name)?;
         let sites = object.sites()?;

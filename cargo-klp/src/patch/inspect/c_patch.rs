@@ -1,11 +1,10 @@
-//! What a livepatch written in C does: by the structures that it gives to the kernel.
+//! Reads from the structures of a livepatch in C what it does.
 //!
-//! There is no symbol that every such module has for its `struct klp_patch`, and what is passed to
-//! `klp_enable_patch()` is known to the code only. But the kernel takes no patch whose `mod` is not
-//! the module itself, and the structures are static in all but a few. So: each pointer to
-//! `__this_module` may be the `mod` of one. A candidate counts if the rest of it is what the kernel
-//! would accept: `objs` leads to objects with functions, each of which names an old function and
-//! points to a new one. A `struct file_operations`, whose `owner` points there too, is not like that.
+//! Such modules have no common symbol for their `struct klp_patch`, and only the code knows what it passes to
+//! `klp_enable_patch()`. But the kernel refuses a patch whose `mod` is not the module itself, and nearly all modules
+//! have static structures. So each pointer to `__this_module` may be the `mod` of a patch. A candidate counts if the
+//! kernel would accept the rest of it: `objs` leads to objects with functions, and each function names an old function
+//! and points to a new one. A `struct file_operations`, whose `owner` points to the module too, looks different.
 
 use super::image::{Image, Place};
 use super::layout::{self, Layout};
@@ -44,7 +43,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The patch whose `mod` stands at a place, if it is one.
+    /// The patch whose `mod` is at a place, if there is one.
     fn patch(&self, module: Place) -> Option<Patch> {
         let start = module.plus(self.layout.patch.module.wrapping_neg());
         let mut patch = Patch { enable: true, ..Patch::default() };

@@ -1,6 +1,6 @@
-//! A module's sections as the kernel would see them in memory: pointers can be followed.
+//! A module's sections as the kernel would see them in memory, with pointers that can be followed.
 //!
-//! In the file a pointer is zero, and a relocation says where it is to point.
+//! In the file a pointer is zero, and a relocation has its target.
 
 use std::collections::HashMap;
 
@@ -22,13 +22,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place so many bytes further on.
+    /// The place this number of bytes further on.
     pub fn plus(self, bytes: u64) -> Self {
         Self { offset: self.offset.wrapping_add(bytes), ..self }
     }
 }
 
-/// Where a pointer points.
+/// The target of a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pointer<'a> {
     /// Into the module.
@@ -37,7 +37,7 @@ pub enum Pointer<'a> {
     Needed(&'a str),
 }
 
-/// The data of a module with the pointers in them, and the names of its functions.
+/// The data of a module, the pointers in them, and the names of its functions.
 #[derive(Debug)]
 pub struct Image<'a> {
     file: &'a object::File<'a>,
@@ -46,10 +46,10 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Of a relocatable file.
+    /// Reads a relocatable file.
     pub fn new(file: &'a object::File<'a>) -> Self {
         let mut pointers = HashMap::new();
-        // Code is not looked at, nor what is not loaded.
+        // Skips code, and sections that are not loaded.
         let is_data = |kind| !matches!(kind, SectionKind::Text | SectionKind::Debug | SectionKind::Other);
         for section in file.sections().filter(|section| is_data(section.kind())) {
             for (offset, relocation) in section.relocations() {
@@ -79,7 +79,7 @@ impl<'a> Image<'a> {
         Self { file, pointers, functions }
     }
 
-    /// Where a symbol of the module stands.
+    /// The place of a symbol of the module.
     pub fn symbol(&self, name: &str) -> Option<Place> {
         let symbol = self.file.symbol_by_name(name)?;
         Some(Place { section: symbol.section_index()?, offset: symbol.address() })
@@ -91,12 +91,12 @@ impl<'a> Image<'a> {
         self.pointers.iter().filter(move |(_, pointer)| to_target(pointer)).map(|(place, _)| *place)
     }
 
-    /// The pointer at a place; `None` where it is null.
+    /// The pointer at a place; `None` if it is null.
     pub fn pointer(&self, place: Place) -> Option<Pointer<'a>> {
         self.pointers.get(&place).copied()
     }
 
-    /// Where in the module the pointer at a place points.
+    /// The place in the module that the pointer at a place points to.
     pub fn follow(&self, place: Place) -> Option<Place> {
         match self.pointer(place)? {
             Pointer::Here(target) => Some(target),
@@ -118,7 +118,7 @@ impl<'a> Image<'a> {
         Some(std::str::from_utf8(&text[..end]).ok()?.to_owned())
     }
 
-    /// The function that the pointer at a place points to, demangled; `None` where it has no symbol.
+    /// The demangled name of the function that the pointer at a place points to; `None` if it has no symbol.
     pub fn function(&self, place: Place) -> Option<String> {
         let name = match self.pointer(place)? {
             Pointer::Here(target) => self.functions.get(&target)?,
@@ -151,12 +151,12 @@ impl<'a> Image<'a> {
     }
 }
 
-/// The name of a function as it stands in the source: demangled, without the hash of its crate.
+/// The name of a function as in the source: demangled, without the hash of its crate.
 pub(crate) fn name_in_source(symbol: &str) -> String {
     written(&format!("{:#}", rustc_demangle::demangle(symbol)))
 }
 
-/// The function that an author wrote, where `#[klp_func]` has put another before it.
+/// The function that the author wrote, if `#[klp_func]` has put a wrapper before it.
 fn written(name: &str) -> String {
     match name.split_once("::_::").and_then(|(path, rest)| Some((path, rest.rsplit_once("__klp_")?.1))) {
         Some((path, function)) => format!("{path}::{function}"),

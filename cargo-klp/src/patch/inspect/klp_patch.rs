@@ -1,4 +1,4 @@
-//! What one of our own livepatches does: by its manifest and its table of functions.
+//! Reads from the manifest and the table of functions of a klp livepatch what it does.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::{check_tables, start};
 
-/// The fields of `klp_runtime::abi::FuncEntry`, by their offsets.
+/// Offsets of the fields of `klp_runtime::abi::FuncEntry`.
 mod func_entry {
     pub const OBJECT: u64 = 0;
     pub const SYMBOL: u64 = 8;

@@ -1,7 +1,7 @@
-//! How the kernel's livepatch structures are laid out, which differs from kernel to kernel.
+//! The layout of the kernel's livepatch structures, which differs from kernel to kernel.
 //!
-//! A module's own debug information says it, as it was compiled; a module from a distribution is
-//! stripped of it, but then the BTF of its kernel says the same.
+//! A module's own debug information has the layout that it was compiled with. Modules of a distribution are stripped
+//! of it, but the BTF of their kernel has the same layout.
 
 mod btf;
 mod dwarf;
@@ -10,10 +10,10 @@ use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 
-/// The structures that are read.
+/// The names of the structures.
 const STRUCTS: [&str; 5] = ["klp_patch", "klp_object", "klp_func", "klp_state", "klp_callbacks"];
 
-/// The layout of all that a livepatch gives to the kernel; offsets and sizes are in bytes.
+/// The layout of all structures that a livepatch gives to the kernel; offsets and sizes are in bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Layout {
     pub patch: Patch,
@@ -62,7 +62,7 @@ pub struct State {
     pub size: u64,
 }
 
-/// A structure as debug information describes it.
+/// A structure, as debug information describes it.
 #[derive(Debug, Default)]
 struct Struct {
     size: u64,
@@ -74,11 +74,11 @@ struct Struct {
 type Structs = HashMap<String, Struct>;
 
 impl Layout {
-    /// For a module that is built for the kernel `release`.
+    /// Finds the layout for a module of the kernel `release`.
     ///
     /// # Errors
     ///
-    /// Nothing on this machine says it.
+    /// Nothing on this machine has the layout.
     pub fn find(file: &object::File<'_>, release: Option<&str>) -> Result<Self> {
         let from_dwarf = || Self::new(&dwarf::structs(file)?);
         let from_btf = || Self::new(&btf::structs(release?)?);
@@ -86,7 +86,7 @@ impl Layout {
             let release = release.unwrap_or("(none named)");
             Error::Request {
                 message: format!(
-                    "the module has no debug information, and there is no BTF of its kernel {release} here"
+                    "the module has no debug information, and this machine has no BTF of its kernel {release}"
                 ),
                 help: format!(
                     "`cargo klp doctor --fix --kernel {release}` gets the kernel, if Debian has it"
@@ -135,12 +135,12 @@ impl Struct {
         self.fields.get(field).copied()
     }
 
-    /// The callbacks among the fields, in their order, for a structure that is at `start` of another.
+    /// The callbacks among the fields, in order, for a structure at the offset `start` of another one.
     fn pointers_from(&self, start: u64) -> Vec<(String, u64)> {
         let mut fields: Vec<_> = self
             .fields
             .iter()
-            // `post_unpatch_enabled` is the kernel's own note.
+            // `post_unpatch_enabled` is for the kernel's own use.
             .filter(|(name, _)| name.ends_with("patch"))
             .map(|(name, offset)| (name.clone(), start.wrapping_add(*offset)))
             .collect();

@@ -1,13 +1,13 @@
-//! How much memory a module takes once it is loaded.
+//! Computes the memory that a loaded module takes.
 
 use object::{Object, ObjectSection, SectionFlags, elf};
 
 use super::report::{Memory, Sizes};
 
-/// What the kernel reads in the file and does not keep in memory.
+/// Sections that the kernel reads from the file but does not keep in memory.
 const NOT_KEPT: [&str; 2] = [".modinfo", "__versions"];
 
-/// The sizes of what is loaded.
+/// The sizes of the parts that are loaded.
 pub fn read(file: &object::File<'_>) -> Memory {
     let mut memory = Memory::default();
     for section in file.sections() {

@@ -1,4 +1,4 @@
-//! What a livepatch module does, ours or one written in C, without loading it.
+//! Finds out what a livepatch module does, in Rust or C, without loading it.
 
 mod c_patch;
 mod image;
@@ -25,14 +25,14 @@ use layout::Layout;
 use modinfo::Modinfo;
 use report::{Language, Patch, Report};
 
-/// What scripts/sign-file appends last.
+/// The marker that scripts/sign-file appends.
 const SIGNATURE_MARK: &[u8] = b"~Module signature appended~\n";
 
 /// Reads a livepatch module.
 ///
 /// # Errors
 ///
-/// The file is not a livepatch module, or one of ours whose tables have lost entries.
+/// The file is not a livepatch module, or is a klp module whose tables have lost entries.
 pub fn inspect(path: &Path) -> Result<Report> {
     report(path, &read(path)?)
 }
@@ -78,7 +78,7 @@ pub fn report(path: &Path, data: &[u8]) -> Result<Report> {
     })
 }
 
-/// What the kernel would refuse in a module, or misread: any module, also one that is no livepatch.
+/// Everything in a module that the kernel would refuse or misread. This works on any module, livepatch or not.
 ///
 /// # Errors
 ///
@@ -89,10 +89,10 @@ pub fn faults(path: &Path) -> Result<Vec<String>> {
     verify::faults(&data)
 }
 
-/// What the patch does. The inner error is for a sound module that does not say it.
+/// What the patch does. The inner error is for a sound module that does not show it.
 fn patch(path: &Path, file: &object::File<'_>, modinfo: &Modinfo) -> Result<(Language, Result<Patch>)> {
     let manifest = Manifest::read(file)?;
-    // Also where the manifest itself was lost, such a module must not pass for one in C.
+    // A klp module must not pass for one in C, even if the manifest itself was lost.
     let has_tables = file.symbol_by_name(&start(Table::Patch)).is_some();
     if manifest.patch.is_none() && has_tables {
         return Err(Error::LostEntries {
@@ -109,12 +109,12 @@ fn patch(path: &Path, file: &object::File<'_>, modinfo: &Modinfo) -> Result<(Lan
     Ok((Language::C, layout.and_then(|layout| c_patch::read(file, &layout))))
 }
 
-/// The file, unpacked.
+/// The unpacked file.
 fn read(path: &Path) -> Result<Vec<u8>> {
     let data = fs::read(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => Error::Request {
             message: format!("there is no file `{}`", path.display()),
-            help: "give the path of a .ko file: `cargo klp build` prints that of what it builds".into(),
+            help: "give the path of a .ko file: `cargo klp build` prints the path of each module".into(),
         },
         _ => Error::Io { what: "read", path: path.into(), source },
     })?;
@@ -127,7 +127,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     crate::kernel::image::decompress(&data).map_err(Error::io("unpack", path))
 }
 
-/// The file as what it must be: a relocatable object with a `.modinfo`.
+/// Parses the file, which must be a relocatable object with a `.modinfo`.
 fn parse<'a>(path: &Path, data: &'a [u8]) -> Result<object::File<'a>> {
     let refuse = |what: &str| Error::Request {
         message: format!("`{}` is not a kernel module: {what}", path.display()),
@@ -153,12 +153,11 @@ fn not_a_livepatch(path: &Path, modinfo: &Modinfo) -> Error {
             "`{}` is not a livepatch: {name} has no livepatch=Y in its .modinfo",
             path.display()
         ),
-        help: "look at an ordinary module with modinfo; a livepatch in C says MODULE_INFO(livepatch, \"Y\")"
-            .into(),
+        help: "use modinfo for an ordinary module; a livepatch in C has MODULE_INFO(livepatch, \"Y\")".into(),
     }
 }
 
-/// The name that the kernel would give a module without one.
+/// The name that the kernel gives to a module without one.
 fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.split('.').next().unwrap_or_default().replace('-', "_")

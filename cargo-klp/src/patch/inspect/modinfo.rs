@@ -1,4 +1,4 @@
-//! What a module says about itself in `.modinfo`, and whether the kernel takes it for a livepatch.
+//! Reads `.modinfo`, and checks whether the kernel takes the module for a livepatch.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use super::report::Parameter;
 use super::symbols;
 use crate::error::{Error, Result};
 
-/// The licenses under which the kernel gives all its symbols and lets a module patch it.
+/// The licenses with which a module may use all of the kernel's symbols and patch it.
 const GPL_COMPATIBLE: [&str; 6] =
     ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
 
-/// The `key=value` strings of a module, in their order.
+/// The `key=value` strings of a module, in order.
 #[derive(Debug, Default)]
 pub struct Modinfo {
     entries: Vec<(String, String)>,
@@ -20,7 +20,7 @@ pub struct Modinfo {
 }
 
 impl Modinfo {
-    /// That of a module; empty where it has none.
+    /// Reads those of a module; empty if it has none.
     pub fn read(file: &object::File<'_>) -> Result<Self> {
         let mut modinfo = Self::default();
         for section in file.sections().filter(|section| section.name() == Ok(".modinfo")) {
@@ -41,7 +41,7 @@ impl Modinfo {
         self.entries.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a key; the first one, as the kernel does it.
+    /// The value of a key; the first one, as in the kernel.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.all(key).next()
     }
@@ -56,7 +56,7 @@ impl Modinfo {
         self.get("vermagic")?.split_whitespace().next()
     }
 
-    /// The module's parameters, in the order of their names.
+    /// The module's parameters, sorted by name.
     pub fn parameters(&self) -> Vec<Parameter> {
         let pairs = |key| self.all(key).filter_map(|value| value.split_once(':'));
         let of = |key, name: &str| pairs(key).find(|(n, _)| *n == name).map(|(_, value)| value.to_owned());
@@ -71,12 +71,12 @@ impl Modinfo {
         names.into_iter().map(parameter).collect()
     }
 
-    /// Why the kernel would refuse the module, or not take it for the livepatch `name` of `release`: for a
-    /// livepatch at all, if it is to be `enabled`.
+    /// The reasons why the kernel would refuse the module, or not take it for the module `name` of `release`, or, if
+    /// it must be `enabled`, for a livepatch.
     fn faults(&self, name: &str, release: &str, enabled: bool) -> Vec<String> {
         let mut faults = Vec::new();
         if self.sections != 1 {
-            faults.push(format!("it has {} .modinfo sections, and must have one", self.sections));
+            faults.push(format!("it has {} .modinfo sections but must have one", self.sections));
         }
         if enabled && !self.has("livepatch") {
             faults.push("its .modinfo lacks livepatch=Y".into());
@@ -101,16 +101,16 @@ impl Modinfo {
     }
 }
 
-/// Makes sure that the kernel `release` will take a finished module for the livepatch `name`.
+/// Checks that the kernel `release` will take a finished module for the livepatch `name`.
 ///
 /// # Errors
 ///
-/// All that is wrong with it.
+/// Lists everything that is wrong with it.
 pub fn check(path: &Path, file: &object::File<'_>, name: &str, release: &str, enabled: bool) -> Result<()> {
     let mut faults = Modinfo::read(file)?.faults(name, release, enabled);
     let lost = symbols::read(file).livepatch.into_iter().filter(|symbol| !symbol.resolved);
     faults.extend(lost.map(|symbol| {
-        format!("`{}` of {} is not marked for livepatch, and would be NULL", symbol.symbol, symbol.object)
+        format!("`{}` of {} is not marked for livepatch and would be NULL", symbol.symbol, symbol.object)
     }));
     if file.symbol_by_name("__this_module").is_none_or(|symbol| symbol.is_undefined()) {
         faults.push("it has no __this_module, so it is not a finished module".into());

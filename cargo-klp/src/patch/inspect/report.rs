@@ -1,4 +1,4 @@
-//! What `cargo klp inspect` finds out: the one structure that people and programs are shown.
+//! The findings of `cargo klp inspect`: one structure, shown to people and programs alike.
 
 use serde::Serialize;
 
@@ -6,21 +6,21 @@ use serde::Serialize;
 /// stable, and fields may be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The module's name, as the kernel has it.
+    /// The module's name in the kernel.
     pub name: String,
-    /// What the module is written with.
+    /// The language that the module is written in.
     pub language: Language,
-    /// Its license, the one that the kernel goes by.
+    /// Its license, as the kernel reads it.
     pub license: Option<String>,
-    /// Who wrote it.
+    /// Its authors.
     pub authors: Vec<String>,
-    /// What it is for.
+    /// Its description.
     pub description: Option<String>,
     /// Its own version.
     pub version: Option<String>,
-    /// The release of the kernel that it loads on.
+    /// The kernel release that it is for.
     pub release: Option<String>,
-    /// All that must be alike in the kernel and the module; the release is its first word.
+    /// The string that must be equal in the kernel and the module; its first word is the release.
     pub vermagic: Option<String>,
     /// Modules that must be loaded before it.
     pub depends: Vec<String>,
@@ -32,25 +32,25 @@ pub struct Report {
     pub retpoline: bool,
     /// Whether a signature is appended. It is not verified.
     pub signed: bool,
-    /// What it does; absent where `unknown` says why.
+    /// What it does; absent if `unknown` gives a reason.
     pub patch: Option<Patch>,
-    /// Why `patch` is absent.
+    /// The reason why `patch` is absent.
     pub unknown: Option<String>,
-    /// The parameters that can be given to insmod.
+    /// The parameters for insmod.
     pub parameters: Vec<Parameter>,
     /// The symbols that it needs.
     pub symbols: Symbols,
-    /// How much memory it takes.
+    /// The memory that it takes.
     pub memory: Memory,
-    /// What the kernel would refuse or misread: reasons not to load it.
+    /// Everything that the kernel would refuse or misread: reasons not to load it.
     pub faults: Vec<String>,
 }
 
-/// What a module is written with.
+/// The language of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
-    /// The macros of klp.
+    /// Rust, with the macros of klp.
     Klp,
     /// C.
     C,
@@ -59,11 +59,11 @@ pub enum Language {
 /// What a livepatch does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Patch {
-    /// Whether it takes the place of all other patches.
+    /// Whether it replaces all other patches.
     pub replace: bool,
-    /// The line of cumulative patches that it belongs to; none for one in C.
+    /// The series of cumulative patches that it belongs to; `None` for a patch in C.
     pub series: Option<Series>,
-    /// Whether it is enabled when it is loaded; else the module only has hooks.
+    /// Whether it is enabled when it is loaded; otherwise the module has hooks only.
     pub enable: bool,
     /// The functions that it redirects, in the order of its table.
     pub redirects: Vec<Redirect>,
@@ -73,17 +73,17 @@ pub struct Patch {
     pub states: Vec<State>,
     /// The shadow variables that it declares.
     pub shadows: Vec<Shadow>,
-    /// The hooks that it has: `init`, which may change all of this when it is loaded, and `exit`. Of C
-    /// livepatches, whose init functions all do something, nothing is known.
+    /// Its hooks: `init`, which may change all of this when it is loaded, and `exit`. For patches in C, whose init
+    /// functions may do anything, this is unknown.
     pub hooks: Vec<String>,
 }
 
-/// A line of cumulative patches, of which none replaces one of a higher revision.
+/// A series of cumulative patches: none replaces one with a higher revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Series {
     /// Its name.
     pub name: String,
-    /// The patch's number in it.
+    /// The patch's revision in it.
     pub revision: u64,
 }
 
@@ -96,9 +96,9 @@ pub struct Redirect {
     pub symbol: String,
     /// Which of that name, counted from 1; 0 where it is unique.
     pub sympos: u64,
-    /// The function that runs instead, demangled; `None` where it has no symbol.
+    /// The demangled name of the replacement; `None` if it has no symbol.
     pub replacement: Option<String>,
-    /// Whether the patch calls the original as well; not known of a patch in C.
+    /// Whether the patch also calls the original; unknown for a patch in C.
     pub calls_original: bool,
 }
 
@@ -107,9 +107,9 @@ pub struct Redirect {
 pub struct Callback {
     /// The object.
     pub object: String,
-    /// When it is called: `pre_patch`, …
+    /// The kind of callback: `pre_patch`, …
     pub callback: String,
-    /// The function, in C; `None` where it has no symbol.
+    /// The function, in C; `None` if it has no symbol.
     pub function: Option<String>,
 }
 
@@ -122,9 +122,9 @@ pub struct State {
     pub version: u64,
     /// Its name; C has none.
     pub name: Option<String>,
-    /// What is special about it: `block_disable`; `native` for one of the kernel's own table.
+    /// Its flags: `block_disable`; `native` for a state in the kernel's own table.
     pub flags: Vec<String>,
-    /// The callbacks that are written.
+    /// The callbacks that it implements.
     pub callbacks: Vec<String>,
 }
 
@@ -133,15 +133,15 @@ pub struct State {
 pub struct Shadow {
     /// The id in the kernel's shadow store.
     pub id: u64,
-    /// The state that it lives as long as.
+    /// The state that owns it.
     pub state: u64,
     /// The type's name.
     pub name: String,
-    /// The kernel type that it hangs on.
+    /// The kernel type of its object.
     pub of: String,
     /// Whether its destructor may sleep.
     pub sleepable: bool,
-    /// The module with which it goes, if it hangs on a module's objects.
+    /// The module whose objects it belongs to, and with which it goes.
     pub object: Option<String>,
 }
 
@@ -160,9 +160,9 @@ pub struct Parameter {
 /// The symbols that a module needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Symbols {
-    /// Exported ones, which any module can use.
+    /// Exported symbols, which any module can use.
     pub exported: Vec<String>,
-    /// Others, which only livepatches get.
+    /// Other symbols, which only livepatches can use.
     pub livepatch: Vec<LivepatchSymbol>,
 }
 
@@ -175,27 +175,27 @@ pub struct LivepatchSymbol {
     pub symbol: String,
     /// Which of that name, counted from 1; 0 where it is unique.
     pub sympos: u64,
-    /// Whether the file is marked so that the kernel resolves it. Else it would be NULL or unknown.
+    /// Whether it is marked in the file, so that the kernel resolves it. Otherwise it would be NULL or unknown.
     pub resolved: bool,
 }
 
 /// The memory that a module takes, in bytes, without the padding between its parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// What stays as long as the module.
+    /// The part that stays as long as the module.
     pub core: Sizes,
-    /// What is freed once the module is loaded.
+    /// The part that is freed once the module is loaded.
     pub init: Sizes,
 }
 
-/// Sizes by what the memory can be used for, in bytes.
+/// Sizes by kind of memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sizes {
     /// Code.
     pub text: u64,
-    /// What is only read.
+    /// Read-only data.
     pub rodata: u64,
-    /// What is written, too.
+    /// Writable data.
     pub data: u64,
 }
 

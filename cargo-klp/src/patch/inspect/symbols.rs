@@ -6,7 +6,7 @@ use super::report::{LivepatchSymbol, Symbols};
 use crate::kernel::symbols::NAME_LENGTH;
 pub use crate::patch::verify::SYMBOL_PREFIX as PREFIX;
 
-/// The symbols that a module does not define, in the order of their names.
+/// The symbols that a module does not define, sorted by name.
 pub fn read(file: &object::File<'_>) -> Symbols {
     let mut symbols = Symbols::default();
     for symbol in file.symbols() {
@@ -15,7 +15,7 @@ pub fn read(file: &object::File<'_>) -> Symbols {
             continue;
         }
         if let Some(mut livepatch) = parse(name) {
-            // `SHN_LIVEPATCH` is a section number of its own: neither none nor any in the file.
+            // `SHN_LIVEPATCH` is a special section number: neither undefined nor a section of the file.
             livepatch.resolved = !symbol.is_undefined();
             symbols.livepatch.push(livepatch);
         } else if symbol.is_undefined() && !name.is_empty() {

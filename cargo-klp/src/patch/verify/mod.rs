@@ -1,9 +1,9 @@
-//! A last look at a finished module: everything in it is something that the kernel's module loader and
-//! livepatch core know, and read as the linker meant it.
+//! The last check of a finished module: the kernel's module loader and livepatch core must know everything in it,
+//! and read it as the linker meant it.
 //!
-//! Follows `kernel/module/main.c`, `arch/x86/kernel/module.c` and `kernel/livepatch/core.c` of 6.1 to
-//! 6.12. What is not on a list here is refused by name: the loader accepts most of what it does not know,
-//! and ignores it or takes it for something else.
+//! The check follows `kernel/module/main.c`, `arch/x86/kernel/module.c` and `kernel/livepatch/core.c` of 6.1 to
+//! 6.12. Whatever is not on a list here is refused by name: the loader accepts most things that it does not know,
+//! and ignores them or takes them for something else.
 
 mod relocations;
 mod sections;
@@ -24,14 +24,14 @@ const LE: LittleEndian = LittleEndian;
 pub const SHN_LIVEPATCH: SymbolSection = SymbolSection(0xff20);
 /// `SHF_RELA_LIVEPATCH`: relocations that the livepatch core applies.
 pub const SHF_RELA_LIVEPATCH: SectionFlags = SectionFlags(0x0010_0000);
-/// How the name of a symbol starts that the kernel is to find though it is not exported.
+/// The prefix for names of symbols that the kernel must find though they are not exported.
 pub const SYMBOL_PREFIX: &str = ".klp.sym.";
-/// How the names of sections of livepatch relocations start.
+/// The prefix for names of sections of livepatch relocations.
 pub const RELOCATION_PREFIX: &str = ".klp.rela.";
 
-/// A section of a module, as the file has it.
+/// A section in the file of a module.
 type Section = object::elf::SectionHeader64<LittleEndian>;
-/// A symbol of a module, as the file has it.
+/// A symbol in the file of a module.
 type Symbol = object::elf::Sym64<LittleEndian>;
 
 /// A module as the loader sees it.
@@ -48,7 +48,7 @@ impl Module<'_> {
         shown(self.sections.section_name(LE, section).unwrap_or(b"(a section without a name)"))
     }
 
-    /// The name of a symbol; that of its section where it stands for one.
+    /// The name of a symbol, or of the section that it stands for.
     fn symbol_name(&self, symbol: &Symbol) -> String {
         if symbol.st_type() == STT_SECTION
             && let Ok(section) = self.sections.section(SectionIndex(symbol.st_shndx(LE).0.into()))
@@ -58,7 +58,7 @@ impl Module<'_> {
         shown(self.symbols.symbol_name(LE, symbol).unwrap_or(b"(a symbol without a name)"))
     }
 
-    /// Whether a symbol of this name is taken from the kernel.
+    /// Whether a symbol of this name comes from the kernel.
     fn imports(&self, name: &str) -> bool {
         let is_it = |symbol: &Symbol| symbol.st_shndx(LE) == SHN_UNDEF && self.symbol_name(symbol) == name;
         self.symbols.iter().any(is_it)
@@ -70,11 +70,11 @@ fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(&name[..name.len().min(NAME_LENGTH)]).into_owned()
 }
 
-/// All that is wrong with a finished module: each is a reason not to load it.
+/// Everything that is wrong with a finished module: reasons not to load it.
 ///
 /// # Errors
 ///
-/// The file is not a relocatable ELF object of x86-64 that can be read.
+/// The file is not a readable relocatable ELF object of x86-64.
 pub fn faults(data: &[u8]) -> Result<Vec<String>> {
     let elf = || Error::elf("read the module");
     let header = FileHeader64::<LittleEndian>::parse(data).map_err(elf())?;
@@ -91,7 +91,7 @@ pub fn faults(data: &[u8]) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// Whether a `.modinfo` says that the module is a livepatch.
+/// Whether a `.modinfo` marks the module as a livepatch.
 fn says_livepatch(data: &[u8], sections: &SectionTable<'_, FileHeader64<LittleEndian>>) -> bool {
     let modinfo = sections.section_by_name(LE, b".modinfo");
     let text = modinfo.and_then(|(_, section)| section.data(LE, data).ok()).unwrap_or_default();
@@ -99,7 +99,7 @@ fn says_livepatch(data: &[u8], sections: &SectionTable<'_, FileHeader64<LittleEn
     value.is_some_and(|value| matches!(value.first(), Some(b'Y' | b'y' | b'1')))
 }
 
-/// The object that a livepatch symbol is of: `.klp.sym.OBJECT.NAME,POS`.
+/// The object of a livepatch symbol: `.klp.sym.OBJECT.NAME,POS`.
 fn object_of(symbol: &str) -> Option<&str> {
     let (object, name) = symbol.strip_prefix(SYMBOL_PREFIX)?.split_once('.')?;
     let (name, position) = name.rsplit_once(',')?;

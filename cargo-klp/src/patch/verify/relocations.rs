@@ -1,4 +1,4 @@
-//! The relocations: of types that the loader applies, where it applies them.
+//! Checks relocations: the loader must apply their types, in these places.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use object::{SectionIndex, SymbolIndex};
 
 use super::{LE, Module, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH, Section, is_alloc, object_of};
 
-/// What is wrong with the relocations, each kind once a section and symbol.
+/// The faults of the relocations, each kind once for a section and symbol.
 pub fn faults(module: &Module<'_>) -> Vec<String> {
     let mut faults = BTreeSet::new();
     for section in module.sections.iter() {
-        // Others are of sections that the loader has no place for, and it leaves them.
+        // The others belong to sections that the loader does not load; it ignores them.
         let Ok(target) = module.sections.section(SectionIndex(section.sh_info(LE) as usize)) else {
             continue;
         };
@@ -32,7 +32,7 @@ pub fn faults(module: &Module<'_>) -> Vec<String> {
     faults.into_iter().collect()
 }
 
-/// How many bytes a relocation writes; none for one that the loader refuses.
+/// The number of bytes that a relocation writes; `None` if the loader refuses it.
 fn width(kind: RelocationType) -> Option<usize> {
     match kind {
         R_X86_64_NONE => Some(0),
@@ -49,7 +49,7 @@ fn fault(
     relocation: &object::elf::Rela64<object::LittleEndian>,
 ) -> Option<String> {
     let Ok(symbol) = module.symbols.symbol(SymbolIndex(relocation.r_sym(LE, false) as usize)) else {
-        return Some("it names a symbol that the file does not have".into());
+        return Some("it refers to a symbol that the file does not have".into());
     };
     let name = module.symbol_name(symbol);
     let kind = relocation.r_type(LE, false);
@@ -69,7 +69,7 @@ fn fault(
         let section = module.name(section);
         let object = section.strip_prefix(RELOCATION_PREFIX).and_then(|rest| rest.split('.').next());
         if object != object_of(&name) {
-            return Some(format!("`{name}` stands in {section}, which is of another object"));
+            return Some(format!("`{name}` is in {section}, which belongs to another object"));
         }
     }
     if target.sh_type(LE) == SHT_NOBITS {
@@ -79,7 +79,7 @@ fn fault(
     let start = usize::try_from(relocation.r_offset(LE)).unwrap_or(usize::MAX);
     match start.checked_add(width).and_then(|end| data.get(start..end)) {
         None => Some(format!("`{name}` is beyond the end of the section")),
-        // apply_relocate_add refuses it: a relocation that was applied already would be lost.
+        // apply_relocate_add refuses it, so that no relocation is applied twice.
         Some(place) if place.iter().any(|byte| *byte != 0) => {
             Some(format!("`{name}` at {start:#x} has a value already, which the kernel refuses"))
         }

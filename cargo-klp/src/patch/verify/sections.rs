@@ -1,4 +1,4 @@
-//! The section table: flags, types and alignment.
+//! Checks the section table: flags, types and alignment.
 
 use object::elf::{
     SHF_ALLOC, SHF_EXCLUDE, SHF_EXECINSTR, SHF_GNU_RETAIN, SHF_GROUP, SHF_INFO_LINK, SHF_LINK_ORDER,
@@ -9,7 +9,7 @@ use object::read::elf::SectionHeader;
 
 use super::{LE, Module, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, Section, is_alloc};
 
-/// The flags that linker and loader read alike, or that the loader has no use for.
+/// The flags that the linker and the loader read alike, or that the loader ignores.
 const KNOWN: SectionFlags = SectionFlags(
     SHF_WRITE.0
         | SHF_ALLOC.0
@@ -21,14 +21,14 @@ const KNOWN: SectionFlags = SectionFlags(
         | SHF_GROUP.0,
 );
 
-/// Of the memory that the loader allocates, only the start of a page is aligned.
+/// The loader's memory is aligned to pages only.
 const PAGE: u64 = 4096;
 
-/// Sections that a module must have exactly once, with what it is not without them.
+/// Sections that a module must have exactly once, with the consequence of lacking them.
 const ONCE: [(&str, &str); 2] =
     [(".modinfo", "the kernel refuses it"), (".gnu.linkonce.this_module", "it is not a finished module")];
 
-/// What is wrong with the sections.
+/// The faults of the sections.
 pub fn faults(module: &Module<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     for section in module.sections.iter().skip(1) {
@@ -39,9 +39,7 @@ pub fn faults(module: &Module<'_>) -> Vec<String> {
         match module.sections.iter().filter(|section| module.name(section) == name).count() {
             1 => {}
             0 => faults.push(format!("section {name} is missing: {without}")),
-            several => {
-                faults.push(format!("section {name} is there {several} times, and must be there once"))
-            }
+            several => faults.push(format!("section {name} is there {several} times but must be there once")),
         }
     }
     let tables = module.sections.iter().filter(|section| section.sh_type(LE) == SHT_SYMTAB).count();
@@ -50,7 +48,7 @@ pub fn faults(module: &Module<'_>) -> Vec<String> {
         0 => {
             faults.push("the symbol table is missing: strip a module with `strip --strip-debug` only".into())
         }
-        _ => faults.push(format!("it has {tables} symbol tables, and must have one")),
+        _ => faults.push(format!("it has {tables} symbol tables but must have one")),
     }
     faults
 }
@@ -61,7 +59,7 @@ fn fault(module: &Module<'_>, section: &Section) -> Option<String> {
         return Some("its contents are beyond the end of the file".into());
     }
     if [SHT_REL, SHT_RELR, SHT_CREL].contains(&kind) {
-        return Some("its relocations are of a type that the kernel does not apply on x86_64".into());
+        return Some("its relocations have a type that the kernel does not apply on x86_64".into());
     }
     if !is_alloc(section) {
         return None;
@@ -71,9 +69,9 @@ fn fault(module: &Module<'_>, section: &Section) -> Option<String> {
     }
     match kind {
         SHT_PROGBITS | SHT_NOBITS | SHT_NOTE => {}
-        // The kernel calls them where its configuration has constructors, by the section's name.
+        // A kernel that is configured with constructors calls them, and finds them by the section's name.
         SHT_INIT_ARRAY => {}
-        // What gcc's address sanitizer lists there, the kernel does by itself when it frees the module.
+        // The kernel itself does the work of gcc's address sanitizer's destructors when it frees the module.
         SHT_FINI_ARRAY if module.imports("__asan_unregister_globals") => {}
         SHT_FINI_ARRAY | SHT_PREINIT_ARRAY => {
             return Some("the kernel does not call the functions that it lists".into());
@@ -104,7 +102,7 @@ fn fault(module: &Module<'_>, section: &Section) -> Option<String> {
     None
 }
 
-/// What is wrong with a section of livepatch relocations.
+/// The fault of a section of livepatch relocations, if any.
 fn livepatch_fault(module: &Module<'_>, section: &Section) -> Option<String> {
     let name = module.name(section);
     let (kind, flags) = (section.sh_type(LE), section.sh_flags(LE));
@@ -117,7 +115,7 @@ fn livepatch_fault(module: &Module<'_>, section: &Section) -> Option<String> {
         ));
     }
     if !module.is_livepatch {
-        return Some("it has livepatch relocations, and the module's .modinfo lacks livepatch=Y".into());
+        return Some("it has livepatch relocations, but the module's .modinfo lacks livepatch=Y".into());
     }
     // `klp_resolve_symbols`: `.klp.rela.OBJECT.SECTION`.
     let parts = name.strip_prefix(RELOCATION_PREFIX).and_then(|rest| rest.split_once('.'));

@@ -1,11 +1,11 @@
-//! The symbol table.
+//! Checks the symbol table.
 
 use object::elf::{SHN_ABS, SHN_COMMON, SHN_LORESERVE, SHN_UNDEF, STT_GNU_IFUNC, STT_TLS};
 use object::read::elf::Sym;
 
 use super::{LE, Module, SHN_LIVEPATCH, SYMBOL_PREFIX, object_of};
 
-/// What is wrong with the symbols.
+/// The faults of the symbols.
 pub fn faults(module: &Module<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     for symbol in module.symbols.iter() {
@@ -19,10 +19,10 @@ pub fn faults(module: &Module<'_>) -> Vec<String> {
             )
         } else if place == SHN_LIVEPATCH && object_of(&name).is_none() {
             Some(format!(
-                "it is marked as a livepatch symbol, and its name must be {SYMBOL_PREFIX}OBJECT.NAME,POSITION"
+                "it is marked as a livepatch symbol, so its name must be {SYMBOL_PREFIX}OBJECT.NAME,POSITION"
             ))
         } else if place == SHN_LIVEPATCH && !module.is_livepatch {
-            Some("it is a livepatch symbol, and the module's .modinfo lacks livepatch=Y".to_owned())
+            Some("it is a livepatch symbol, but the module's .modinfo lacks livepatch=Y".to_owned())
         } else if place == SHN_COMMON {
             Some("it is a common symbol, which the kernel refuses: compile with -fno-common".to_owned())
         } else if symbol.st_type() == STT_TLS {

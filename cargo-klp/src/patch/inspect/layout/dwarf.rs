@@ -8,7 +8,7 @@ use object::{Object, ObjectSection};
 
 use super::{STRUCTS, Struct, Structs};
 
-/// The livepatch structures in a module; `None` where it has no debug information that can be read.
+/// The livepatch structures in a module; `None` if it has no readable debug information.
 pub fn structs(file: &object::File<'_>) -> Option<Structs> {
     let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
     let sections = gimli::DwarfSections::load(|id| Ok::<_, object::Error>(Section::load(file, id))).ok()?;
@@ -18,7 +18,7 @@ pub fn structs(file: &object::File<'_>) -> Option<Structs> {
     read(&dwarf).ok()
 }
 
-/// A section, and where its offsets into others lead: in a module these are relocated, too.
+/// A section, and the targets of its offsets into other sections: in a module, relocations apply to them too.
 #[derive(Default)]
 struct Section<'a> {
     data: Cow<'a, [u8]>,
