@@ -117,7 +117,7 @@ mod tests {
     fn an_original_is_no_pointer() {
         let data = module(&[], &["placeholder"]);
         let error = adapt(&data, &resolved(9)).unwrap_err().to_string();
-        assert!(error.contains("not called directly"), "{error}");
+        assert!(error.contains("does not call it directly"), "{error}");
         adapt(&data, &resolved(0)).unwrap();
     }
 

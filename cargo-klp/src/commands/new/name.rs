@@ -81,16 +81,16 @@ mod tests {
     #[test]
     fn bad_names() {
         for (package, why) in [
-            ("", "no name"),
+            ("", "is empty"),
             ("2fix", "start with a letter"),
             ("-x", "start with a letter"),
             ("_", "start with a letter"),
             ("a.b", "'.'"),
             ("fix x", "' '"),
             ("größe", "'ö'"),
-            ("core", "in the way"),
-            ("klp-runtime", "in the way"),
-            ("fn", "in the way"),
+            ("core", "that a patch uses"),
+            ("klp-runtime", "that a patch uses"),
+            ("fn", "that a patch uses"),
             (&"a".repeat(56), "56 bytes"),
         ] {
             let said = Name::new(package).unwrap_err();
@@ -102,6 +102,6 @@ mod tests {
     fn the_directory_names_the_patch() {
         assert_eq!(Name::of_dir("/tmp/fix-x".as_ref()).unwrap().package(), "fix-x");
         let error = Name::of_dir("/".as_ref()).unwrap_err();
-        assert!(error.to_string().contains("no name"), "{error}");
+        assert!(error.to_string().contains("is empty"), "{error}");
     }
 }

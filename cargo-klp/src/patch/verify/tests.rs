@@ -189,7 +189,7 @@ fn relocations_that_the_loader_does_not_apply() {
     );
     assert_fault(relocations(|relocation| relocation.r_offset = 2), "beyond the end of the section");
     assert_fault(relocations(|relocation| relocation.r_offset = 0), "has a value already");
-    assert_fault(section(".rela.text", |section| section.sh_type = SHT_REL), "relocations are of a type");
+    assert_fault(section(".rela.text", |section| section.sh_type = SHT_REL), "relocations have a type");
 }
 
 /// As the livepatch core reads it: by the section's flag, and by the object in its name.
@@ -211,7 +211,7 @@ fn livepatch_relocations_that_belong_elsewhere() {
     };
     let marked = SectionFlags(SHF_ALLOC.0 | SHF_RELA_LIVEPATCH.0);
     assert_eq!(faults_of(as_livepatch(".klp.rela.vmlinux..text", marked)), Vec::<String>::new());
-    assert_fault(as_livepatch(".klp.rela.ext4..text", marked), "which is of another object");
+    assert_fault(as_livepatch(".klp.rela.ext4..text", marked), "which belongs to another object");
     assert_fault(as_livepatch(".klp.rela.vmlinux..text", SHF_ALLOC), "the flag SHF_RELA_LIVEPATCH");
     assert_fault(
         as_livepatch(".rela.text", SectionFlags(0)),
