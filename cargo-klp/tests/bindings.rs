@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use cargo_klp::host::report::Silent;
 use klp_btf::{Layout, Types, Writer, identifier};
 use klp_format::env;
-use support::{kernel, klp, shuffle, succeed, target, write_crate};
+use support::{kernel, klp, shuffle, succeed, target, target_directory, write_crate};
 use tempfile::TempDir;
 
 /// So many structures of each kernel, and so many of the largest.
@@ -36,7 +36,7 @@ fn check(name: &str, items: &str, btf: Option<&Path>) -> Output {
     let mut cargo = Command::new("cargo");
     cargo.arg("check").current_dir(&directory).env("RUSTFLAGS", "");
     cargo.env_remove(env::BTF).env_remove(env::TYPES);
-    cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings"));
+    cargo.env("CARGO_TARGET_DIR", target_directory());
     if let Some(btf) = btf {
         cargo.env(env::BTF, btf);
     }
@@ -47,7 +47,7 @@ fn check(name: &str, items: &str, btf: Option<&Path>) -> Output {
 fn klp_check(directory: &TempDir, arguments: &[&str]) -> Output {
     let mut check = klp();
     check.arg("check").args(arguments).arg("--manifest-path").arg(directory.path().join("Cargo.toml"));
-    check.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings")).output().unwrap()
+    check.env("CARGO_TARGET_DIR", target_directory()).output().unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -230,7 +230,7 @@ fn bit_fields() {
     let folder = patch("any-order", items);
     let mut cargo = Command::new("cargo");
     cargo.arg("test").arg("--lib").current_dir(&folder).env("RUSTFLAGS", "").env(env::BTF, &file);
-    cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings"));
+    cargo.env("CARGO_TARGET_DIR", target_directory());
     assert_success(&cargo.output().unwrap());
 }
 

@@ -16,7 +16,7 @@ use klp_btf::{Prototype, RUNTIME_TYPES, Types, Writer};
 use klp_format::manifest::Passed;
 use klp_format::{Class, ClassKind};
 use serde_json::Value;
-use support::{klp, shuffle, succeed, target, write_crate};
+use support::{klp, shuffle, succeed, target, target_directory, write_crate};
 
 /// So many functions of each kernel.
 const COUNT: usize = 300;
@@ -107,7 +107,7 @@ fn checked_with(dir: &Path, series: &str, arguments: &[&str]) -> (bool, Value) {
         .arg("--manifest-path");
     let output = command
         .arg(dir.join("Cargo.toml"))
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("check"))
+        .env("CARGO_TARGET_DIR", target_directory())
         .env("RUSTFLAGS", "")
         .output()
         .unwrap();

@@ -15,7 +15,7 @@ use cargo_klp::host::cache;
 use cargo_klp::host::report::Silent;
 use cargo_klp::kernel::symbols::{Object, Symbols, VMLINUX};
 use serde_json::Value;
-use support::{klp, succeed, target, write_crate};
+use support::{klp, succeed, target, target_directory, write_crate};
 
 /// Functions that the kernel has, and one that is inlined everywhere. `start_kernel` is gone once it is booted.
 const SOURCE: &str = "
@@ -68,7 +68,7 @@ impl Machine {
             .args(arguments)
             .args(["--kernel", "6.12"])
             .env("KLP_CACHE", self.cache.path())
-            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("check"))
+            .env("CARGO_TARGET_DIR", target_directory())
             .env("RUSTFLAGS", "");
         command
     }

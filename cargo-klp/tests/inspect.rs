@@ -14,7 +14,7 @@ use cargo_klp::patch::inspect::report::{Language, Memory, Report};
 use cargo_klp::patch::inspect::{inspect, modinfo};
 use object::{Object, ObjectSection, ObjectSymbol};
 
-use support::{kernel, klp, succeed};
+use support::{kernel, klp, succeed, target_directory};
 
 /// The kernel that the modules are built for.
 static KERNEL: LazyLock<Kernel> = LazyLock::new(|| kernel("6.12"));
@@ -229,7 +229,7 @@ fn a_module_that_was_linked_again() {
     );
     let mut build = klp();
     build.args(["build", "--kernel", &KERNEL.release]).current_dir(directory.path());
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build");
+    let target = target_directory();
     let output = succeed(build.env("CARGO_TARGET_DIR", target));
     let built = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
     let again = directory.path().join("linked_again.ko");

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cargo_klp::patch::inspect::inspect;
-use support::{kernel, klp, succeed};
+use support::{kernel, klp, succeed, target_directory};
 
 /// A program run in the new crate; what it compiles of klp is kept for the next test.
 fn in_crate(program: &str, crate_dir: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .current_dir(crate_dir)
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("new"))
+        .env("CARGO_TARGET_DIR", target_directory())
         .env("PATH", path_with_klp())
         .env_remove("MAKEFLAGS");
     command
@@ -157,19 +157,33 @@ fn it_is_built_by_both_ways() {
     assert_eq!(files, [".gitignore", "Cargo.lock", "Cargo.toml", "Kbuild", "README.md", "src/lib.rs"]);
 }
 
-/// The alias of a checkout hides an installed command, and works in its own workspace only.
+/// The alias of a checkout hides an installed command, and works in its own workspace only: a crate in a checkout has an
+/// alias of its own, for the command of that checkout.
 #[test]
 fn in_a_checkout_of_klp_the_alias_works() {
     let checkout = fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap();
     fs::create_dir_all(checkout.join("target")).unwrap();
     let directory = tempfile::tempdir_in(checkout.join("target")).unwrap();
     let crate_dir = new_crate(directory.path());
-    let mut help = Command::new("cargo");
-    help.args(["klp", "build", "--help"]).current_dir(&crate_dir);
-    // Its own: the alias builds the command, which other tests here are running.
-    help.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("alias"));
-    let output = succeed(&mut help);
-    assert!(String::from_utf8(output.stdout).unwrap().contains("Build patches into modules"));
+    let list = succeed(in_crate("cargo", &crate_dir).arg("--list")).stdout;
+    let list = String::from_utf8(list).unwrap();
+    let alias =
+        list.lines().find_map(|line| line.trim().strip_prefix("klp ")?.trim().strip_prefix("alias: "));
+    let alias: Vec<_> = alias.expect("the crate has the alias").split(' ').collect();
+    let ["run", "--quiet", "--manifest-path", manifest, "--package", package, "--bin", program, "--", "klp"] =
+        *alias
+    else {
+        panic!("{alias:?}");
+    };
+    assert_eq!(Path::new(manifest), checkout.join("Cargo.toml"));
+    // Running it would build the command, which takes minutes, and which other tests are running.
+    let mut metadata = in_crate("cargo", &crate_dir);
+    let metadata =
+        succeed(metadata.args(["metadata", "--no-deps", "--format-version=1", "--manifest-path", manifest]));
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let mut packages = metadata["packages"].as_array().unwrap().iter();
+    let package = packages.find(|found| found["name"] == package).expect("the workspace has the package");
+    assert!(package["targets"].as_array().unwrap().iter().any(|target| target["name"] == program));
 }
 
 /// What callbacks and destructors call of the kernel need not be linked into a host's test program.

@@ -2,15 +2,18 @@
 //!
 //! Needs a kernel 6.12 and QEMU: `cargo klp doctor --fix --kernel 6.12` gets them.
 
-use std::path::Path;
+mod support;
+
 use std::process::{Command, Output};
+
+use support::target_directory;
 
 /// The command, in this repository.
 fn klp(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cargo-klp"))
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("run"))
+        .env("CARGO_TARGET_DIR", target_directory())
         .output()
         .unwrap()
 }

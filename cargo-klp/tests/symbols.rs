@@ -5,12 +5,11 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 
 use cargo_klp::host::report::Silent;
 use cargo_klp::kernel::symbols::{Symbol, Symbols, VMLINUX};
 use cargo_klp::kernel::{Kernel, Target};
-use support::{kernel, klp, succeed, target};
+use support::{kernel, klp, succeed, target, target_directory};
 
 /// Modules with many symbols, and with names that are not unique.
 const MODULES: [&str; 2] = ["xfs", "nf_tables"];
@@ -29,7 +28,7 @@ fn kallsyms(series: &str) -> Vec<Line> {
     let mut run = klp();
     run.args(["run", "--kernel", series, "-p", "livepatch-cmdline", "--", "sh", "-c", &script])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("symbols"));
+        .env("CARGO_TARGET_DIR", target_directory());
     let output = succeed(&mut run);
     let text = String::from_utf8(output.stdout).unwrap();
     let line = |line: &str| {

@@ -19,12 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use support::kernel;
-
-/// The target directory that the tests share.
-fn target_directory() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("build")
-}
+use support::{kernel, target_directory};
 
 /// The test's name without its module: a package can have it.
 fn name_of_this_test() -> String {

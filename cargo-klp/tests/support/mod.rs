@@ -1,7 +1,7 @@
 //! What tests of the command share: the command, and a kernel to build for.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery, Target};
@@ -10,6 +10,12 @@ use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery, Target};
 #[allow(dead_code, reason = "not all tests do")]
 pub(crate) fn klp() -> Command {
     Command::new(env!("CARGO_BIN_EXE_cargo-klp"))
+}
+
+/// The target directory of all patches that tests build: what they depend on is compiled once.
+#[allow(dead_code, reason = "not all tests do")]
+pub(crate) fn target_directory() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("patches")
 }
 
 /// Runs a program that must succeed.
