@@ -36,11 +36,12 @@ macro_rules! fault {
 }
 
 /// The faults, in the order of the rules that they break.
-const MUTANTS: [Alteration; 34] = [
+const MUTANTS: [Alteration; 39] = [
     fault!("S1: a lower version is let in", "mismatch", Comparison("version", "<"), To("false")),
     fault!("S1: the same version is refused", "mismatch", Comparison("version", "<"), Name("<=")),
     fault!("S1: a higher version is let in beside", "mismatch", Call("differs_beside"), To("false")),
     fault!("S1: a state of another series is let in", "mismatch", Comparison("ours", "!="), To("false")),
+    fault!("S1: another layout of data is let in", "mismatch", Comparison("layout", "!="), To("false")),
     fault!(
         "S1: another layout of a shadow variable is let in",
         "mismatched_shadow",
@@ -143,6 +144,18 @@ const MUTANTS: [Alteration; 34] = [
     fault!("S13: block_disable never ends", "Engine::settle", Call("replaces"), To("false")),
     fault!("S13: the module of a held state is not pinned", "Engine::hold", Call("pin"), To("()")),
     fault!(
+        "S14: a patch that has nothing to lose keeps the reserved entry",
+        "Engine::states_post_patch",
+        Call("drop_reserved_entry"),
+        To("()")
+    ),
+    fault!(
+        "S17: a patch whose pre_patch failed is not stopped first",
+        "Engine::take_back",
+        Call("stop"),
+        To("()")
+    ),
+    fault!(
         "S17: a patch that is replaced is not stopped",
         "Engine::states_post_patch",
         Call("for_each"),
@@ -154,6 +167,8 @@ const MUTANTS: [Alteration; 34] = [
         Call("stop"),
         To("()")
     ),
+    fault!("S18: a patch that is over reaches its states", "Engine::release", Call("clear"), To("()")),
+    fault!("S18: a patch that holds a state reaches it", "Engine::keep_held", Call("clear"), To("()")),
     fault!("S19: the version of a state does not grow", "Engine::settle", Call("set_version"), To("()")),
     fault!("S20: a higher revision is replaced", "higher_revision", Comparison("revision", ">"), To("false")),
     fault!(

@@ -110,7 +110,7 @@ impl Both {
             let left = self.sim.leaks();
             self.difference = (!left.is_empty()).then(|| format!("the model has left: {left:#?}"));
         }
-        if (0..CRATES.len()).any(|index| self.is_loaded(index)) {
+        if self.difference.is_none() && (0..CRATES.len()).any(|index| self.is_loaded(index)) {
             forget();
         }
         // Where they differ they have been told already, or are of no more interest.
