@@ -52,6 +52,12 @@ pub enum Line<N = u64> {
     Symbol(Symbol<N>),
     /// An item of `kernel_types!`.
     Binding(Binding),
+    /// `#[klp_c]` on a struct.
+    CStruct(CStruct<N>),
+    /// `#[klp_c]` on a function.
+    CFunc(CFunc),
+    /// `#[klp_c]` on a struct of the kernel.
+    CType(CType),
 }
 
 /// The patch as a whole.
@@ -292,6 +298,54 @@ impl fmt::Display for SymbolKind {
             Self::Original => f.write_str("original"),
         }
     }
+}
+
+/// A struct that the patch's C files see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct CStruct<N = u64> {
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: N,
+    /// Its fields.
+    pub fields: Vec<CField<N>>,
+}
+
+/// A field of a struct that the patch's C files see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct CField<N = u64> {
+    /// Its name.
+    pub name: String,
+    /// The C type, of each element if it is an array.
+    pub c_type: String,
+    /// How many elements it has; 0 where it is no array.
+    pub len: N,
+    /// Its offset in bytes.
+    pub offset: N,
+}
+
+/// A structure of the kernel that no header defines, and that the patch's C files see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct CType {
+    /// The object whose BTF says what it is.
+    pub object: String,
+    /// Its name.
+    pub name: String,
+    /// Where it stands in the source, `file:line:column`.
+    pub place: Option<String>,
+}
+
+/// A function that the patch's C files may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct CFunc {
+    /// Its name.
+    pub name: String,
+    /// Its declaration in C.
+    pub declaration: String,
 }
 
 /// A kernel type, a function or a constant that was declared for one kernel.

@@ -14,6 +14,7 @@
 //! | [`#[klp_param]`](macro@klp_param) | `static …: Param<…>` | a module parameter |
 //! | [`#[klp_init]`](macro@klp_init), [`#[klp_exit]`](macro@klp_exit) | `fn` | code that runs before the patch is enabled, which can leave parts out or refuse to load, and before the module is unloaded |
 //! | [`#[shadow]`](macro@shadow) | `#[repr(C)] struct` | a field added to a kernel type |
+//! | [`#[klp_c]`](macro@klp_c) | `#[repr(C)] struct`, `extern "C" fn` | what the C files of the patch see |
 //! | [`#[derive(KlpData)]`](macro@KlpData) | `#[repr(C)] struct` | data that one patch hands to the next |
 //!
 //! Items may stand in any module and any file of the crate, but not in a function or an `impl`. Each
@@ -113,6 +114,12 @@ pub fn klp_exit(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn shadow(args: TokenStream, item: TokenStream) -> TokenStream {
     macros::shadow::expand(args.into(), item.into()).into()
+}
+
+#[doc = include_str!("macros/klp_c.md")]
+#[proc_macro_attribute]
+pub fn klp_c(args: TokenStream, item: TokenStream) -> TokenStream {
+    macros::klp_c::expand(args.into(), item.into()).into()
 }
 
 #[doc = include_str!("macros/klp_data.md")]

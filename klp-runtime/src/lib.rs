@@ -97,8 +97,8 @@ pub use module::tables;
 pub use patch::{layout, native, object, param, shadow, state, syscall, types};
 
 pub use klp_macros::{
-    KlpData, kernel_types, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_symbols,
-    klp_syscall, livepatch, shadow,
+    KlpData, kernel_types, klp_c, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state,
+    klp_symbols, klp_syscall, livepatch, shadow,
 };
 
 /// Whether anything calls the callbacks in the tables: a kernel or the model.

@@ -19,6 +19,6 @@ pub use crate::state::{State, StateContext};
 pub use crate::types::{device, file, inode, module, net_device, seq_file, sk_buff, task_struct};
 pub use crate::{opaque, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn};
 pub use klp_macros::{
-    KlpData, kernel_types, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state, klp_symbols,
-    klp_syscall, livepatch, shadow,
+    KlpData, kernel_types, klp_c, klp_exit, klp_func, klp_init, klp_object, klp_param, klp_state,
+    klp_symbols, klp_syscall, livepatch, shadow,
 };

@@ -1,4 +1,5 @@
-//! Replacements whose bodies are C: redirected, found on the stack and gone as any other.
+//! Replacements whose bodies are C: redirected, found on the stack and gone as any other. States and shadow variables
+//! that they use are Rust's.
 
 use std::fs;
 
@@ -14,11 +15,15 @@ fn c_bodies_run_in_place_of_functions() {
     let (version, cmdline) = (read("/proc/version"), read("/proc/cmdline"));
     let mut log = Log::new();
     C_BODIES.enable();
-    assert_eq!(read("/proc/version"), format!("{version}corrected in C, 0\n"));
+    for times in 1..=2 {
+        assert_eq!(read("/proc/version"), format!("{version}corrected in C, 0, read {times} times\n"));
+    }
     assert_eq!(read("/proc/cmdline"), format!("C: {cmdline}"));
     let lines = log.lines();
     assert!(lines.iter().any(|line| line == "klp_test_c_bodies: there are processes"), "{lines:?}");
     C_BODIES.end();
+    let lines = log.lines();
+    assert!(lines.iter().any(|line| line == "klp_test_c_bodies: 2 reads"), "{lines:?}");
     assert_eq!((read("/proc/version"), read("/proc/cmdline")), (version, cmdline));
 }
 

@@ -156,6 +156,7 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
     for param in &manifest.params {
         command.arg("-u").arg(format!("klp_param_{}", param.name));
     }
+    command.args(manifest.c_funcs.iter().flat_map(|function| ["-u", &function.name]));
     for (index, member) in members.iter().enumerate() {
         let path = directory.path().join(format!("{index}.o"));
         fs::write(&path, member).map_err(Error::io("write", &path))?;

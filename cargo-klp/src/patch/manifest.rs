@@ -5,8 +5,8 @@
 
 use klp_format::Table;
 use klp_format::manifest::{
-    self, Binding, Func, Hook, Line, MODULE_SECTION, Native, Object, Param, Patch, SECTION, Shadow, State,
-    Symbol,
+    self, Binding, CFunc, CStruct, CType, Func, Hook, Line, MODULE_SECTION, Native, Object, Param, Patch,
+    SECTION, Shadow, State, Symbol,
 };
 use object::{Object as _, ObjectSection};
 use serde::Serialize;
@@ -37,6 +37,15 @@ pub struct Manifest {
     /// The kernel types that were declared for a certain kernel.
     #[serde(skip)]
     pub bindings: Vec<Binding>,
+    /// The structs that C files see.
+    #[serde(skip)]
+    pub c_structs: Vec<CStruct>,
+    /// The functions that C files may call.
+    #[serde(skip)]
+    pub c_funcs: Vec<CFunc>,
+    /// The structures of the kernel that C files see.
+    #[serde(skip)]
+    pub c_types: Vec<CType>,
 }
 
 /// The number of entries that one of a patch's tables must have.
@@ -128,6 +137,9 @@ impl Manifest {
                 Line::Param(param) => self.params.push(param),
                 Line::Symbol(symbol) => self.symbols.push(symbol),
                 Line::Binding(binding) => self.bindings.push(binding),
+                Line::CStruct(structure) => self.c_structs.push(structure),
+                Line::CFunc(function) => self.c_funcs.push(function),
+                Line::CType(structure) => self.c_types.push(structure),
             }
         }
         Ok(())

@@ -128,3 +128,26 @@ fn bodies_that_no_c_file_has() {
     patch.write("src/show.c", body);
     assert_refused(patch.build(), 1, &["src/show.c:3:", "conflicting types for"]);
 }
+
+/// Structures that only a C file of the kernel has are taken from BTF, and held to their layout by the compiler.
+#[test]
+fn structures_that_no_header_has() {
+    let asked = |names: &[&str]| -> String {
+        let item = |name| format!("#[klp_c(object = \"sch_netem\")]\npub struct {name};\n");
+        names.iter().map(item).collect()
+    };
+    let names = ["crndstate", "prng", "clgstate", "slotstate", "disttable", "netem_sched_data"];
+    let c = "#include <linux/seq_file.h>\n#include <net/sch_generic.h>\n#include <net/pkt_sched.h>\n\
+             #include <linux/prandom.h>\n#include <linux/reciprocal_div.h>\n#include \"klp_patch.h\"\n\
+             int show(struct seq_file *m, void *v)\n{\n\tstruct netem_sched_data *q = v;\n\n\
+             \treturn q->latency + q->delay_dist->size + q->clg.a1;\n}\n";
+    let patch = Probe::with_c(&format!("{BODY}{}", asked(&names)), c);
+    let (code, said) = result(&mut patch.build());
+    assert_eq!(code, 0, "{said}");
+    let patch = Probe::with_c(&format!("{BODY}{}", asked(&["netem_shed_data"])), c);
+    assert_refused(
+        patch.build(),
+        1,
+        &["src/lib.rs:8:12: sch_netem has no structure `netem_shed_data` in its BTF"],
+    );
+}

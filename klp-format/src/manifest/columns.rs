@@ -3,7 +3,10 @@
 use alloc::vec::Vec;
 
 use super::text::Text;
-use super::{Binding, Func, Hook, Native, Object, Param, Passed, Patch, Shadow, State, Symbol};
+use super::{
+    Binding, CField, CFunc, CStruct, CType, Func, Hook, Native, Object, Param, Passed, Patch, Shadow, State,
+    Symbol,
+};
 use crate::{Class, ParamKind};
 
 /// Goes over the columns of a line: the writer takes the values out, the reader puts them in.
@@ -144,5 +147,37 @@ impl<N> Columns<N> for Binding {
         visitor.text("name", &mut self.name)?;
         visitor.text("object", &mut self.object)?;
         visitor.text("btf", &mut self.btf)
+    }
+}
+
+impl<N: Default> Columns<N> for CStruct<N> {
+    fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        visitor.text("name", &mut self.name)?;
+        visitor.number("size", &mut self.size)?;
+        visitor.rest(&mut self.fields)
+    }
+}
+
+impl<N> Columns<N> for CField<N> {
+    fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        visitor.text("name", &mut self.name)?;
+        visitor.text("c_type", &mut self.c_type)?;
+        visitor.number("len", &mut self.len)?;
+        visitor.number("offset", &mut self.offset)
+    }
+}
+
+impl<N> Columns<N> for CFunc {
+    fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        visitor.text("name", &mut self.name)?;
+        visitor.text("declaration", &mut self.declaration)
+    }
+}
+
+impl<N> Columns<N> for CType {
+    fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        visitor.text("object", &mut self.object)?;
+        visitor.text("name", &mut self.name)?;
+        visitor.text("place", &mut self.place)
     }
 }

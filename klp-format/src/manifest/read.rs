@@ -49,6 +49,9 @@ pub fn read(line: &str) -> Result<Line, BadLine> {
         "param" => reader.line().map(Line::Param),
         "symbol" => reader.line().map(Line::Symbol),
         "binding" => reader.line().map(Line::Binding),
+        "c_struct" => reader.line().map(Line::CStruct),
+        "c_func" => reader.line().map(Line::CFunc),
+        "c_type" => reader.line().map(Line::CType),
         _ => Err(format!("unknown kind of line `{kind}`")),
     };
     read.map_err(|fault| BadLine { line: line.to_owned(), fault })

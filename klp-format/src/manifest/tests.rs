@@ -83,6 +83,16 @@ fn lines() -> Vec<Line> {
         Line::Symbol(Symbol { kind: SymbolKind::Original, ..Symbol::default() }),
         Line::Symbol(Symbol { kind: SymbolKind::Variable, ..Symbol::default() }),
         Line::Binding(Binding { name: "sock".into(), object: "vmlinux".into(), btf: "/btf".into() }),
+        Line::CStruct(CStruct {
+            name: "Looks".into(),
+            size: 24,
+            fields: vec![
+                CField { name: "count".into(), c_type: "atomic_t".into(), len: 0, offset: 1 },
+                CField { name: "names".into(), c_type: "char".into(), len: 16, offset: 8 },
+            ],
+        }),
+        Line::CFunc(CFunc { name: "looks".into(), declaration: "int looks(void)".into() }),
+        Line::CType(CType { object: "xfs".into(), name: "xfs_mru".into(), place: Some("a.rs:2:1".into()) }),
     ]
 }
 

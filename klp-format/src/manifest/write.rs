@@ -32,6 +32,9 @@ pub fn write<N: Default>(line: Line<N>) -> Vec<Column<N>> {
         Line::Param(mut line) => writer.line("param", &mut line),
         Line::Symbol(mut line) => writer.line("symbol", &mut line),
         Line::Binding(mut line) => writer.line("binding", &mut line),
+        Line::CStruct(mut line) => writer.line("c_struct", &mut line),
+        Line::CFunc(mut line) => writer.line("c_func", &mut line),
+        Line::CType(mut line) => writer.line("c_type", &mut line),
     }
     writer.0
 }

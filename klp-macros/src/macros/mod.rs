@@ -2,6 +2,7 @@
 
 pub(crate) mod hook;
 pub(crate) mod kernel_types;
+pub(crate) mod klp_c;
 pub(crate) mod klp_data;
 pub(crate) mod klp_func;
 pub(crate) mod klp_object;

@@ -121,6 +121,7 @@ pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Resu
     files.extend(kernel.modules_dir().iter().flat_map(|modules| files_in(modules)));
     let objects = manifest.symbols.iter().map(|symbol| &symbol.object);
     let objects = objects.chain(manifest.funcs.iter().map(|func| &func.object));
+    let objects = objects.chain(manifest.c_types.iter().map(|structure| &structure.object));
     for object in objects.filter(|object| *object != symbols::VMLINUX).collect::<BTreeSet<_>>() {
         // If a missing one is installed later, modules.dep changes with it.
         files.extend(symbols::module_file(target, object));

@@ -15,9 +15,11 @@
 
 int version_proc_show(struct seq_file *m, void *v)
 {
+	struct TaskReads *reads = reads_of(current);
 	int result = original_version(m, v);
 
-	seq_printf(m, "corrected in C, %d\n", result);
+	count_read();
+	seq_printf(m, "corrected in C, %d, read %d times\n", result, reads ? atomic_inc_return(&reads->count) : 0);
 	return result;
 }
 

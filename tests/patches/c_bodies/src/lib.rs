@@ -1,10 +1,57 @@
 //! Replacements whose bodies are C: see `bodies.c`.
 #![no_std]
 
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
 use klp_runtime::prelude::*;
 use klp_test_support::test_patch;
 
 test_patch!(replace: false);
+
+/// How often `/proc/version` was read.
+#[derive(KlpData)]
+#[repr(C)]
+struct Total {
+    reads: AtomicU64,
+}
+
+/// What the bodies keep.
+struct Reads;
+
+#[klp_state(id = 77, version = 1)]
+impl State for Reads {
+    type Data = Total;
+
+    fn pre_patch(_cx: &StateContext<'_>) -> Result<Total> {
+        Ok(Total { reads: AtomicU64::new(0) })
+    }
+
+    fn post_unpatch(_cx: &StateContext<'_>, total: &Total) {
+        pr_info!("{} reads", total.reads.load(Ordering::Relaxed));
+    }
+}
+
+/// The reads of a task.
+#[klp_c]
+#[shadow(state = Reads, of = task_struct)]
+#[repr(C)]
+struct TaskReads {
+    last: [u8; 3],
+    count: AtomicU32,
+}
+
+/// The reads of a task; `NULL` without memory.
+#[klp_c]
+extern "C" fn reads_of(task: &task_struct) -> Option<ShadowRef<'_, TaskReads>> {
+    let none = || Ok(TaskReads { last: [0; 3], count: AtomicU32::new(0) });
+    TaskReads::get_or_alloc(task, GFP_KERNEL, none).ok()
+}
+
+/// Counts a read.
+#[klp_c]
+extern "C" fn count_read() {
+    Reads::with_data(|total| total.reads.fetch_add(1, Ordering::Relaxed));
+}
 
 /// In place of `fs/proc/version.c`: says more than the original.
 ///
