@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 
 use object::{Object, ObjectSymbol};
 
-use crate::kernel::symbols::{Symbols, VMLINUX};
+use crate::kernel::symbols::{Access, Export, Symbols, VMLINUX};
 
-/// The names that a part of a module needs, and that neither another part defines nor the kernel exports.
+/// The names that a part of a module needs, and that neither another part defines nor the kernel exports for it,
+/// with the symbol namespaces that the module imports.
 pub(super) fn names<'a>(
     part: &'a object::File<'_>,
     symbols: &Symbols<'_>,
     defined: &BTreeSet<&str>,
+    imported: &BTreeSet<String>,
 ) -> Vec<&'a str> {
     // Kbuild may know exports of modules that are unknown here; modpost then decides.
     if std::env::var_os("KBUILD_EXTRA_SYMBOLS").is_some() {
@@ -21,14 +23,43 @@ pub(super) fn names<'a>(
     let needed = part.symbols().filter(is_needed).filter_map(|symbol| symbol.name().ok());
     let is_made_later =
         |name: &str| name.is_empty() || name.starts_with("klp_glue_") || name == "__this_module";
-    needed
-        .filter(|name| !is_made_later(name) && !defined.contains(name) && !symbols.is_exported(name))
-        .collect()
+    let is_exported = |name: &str| {
+        symbols.export(name).is_some_and(|export| match export.access() {
+            Access::Free => true,
+            Access::Import(namespace) => imported.contains(namespace),
+            Access::Only(_) => false,
+        })
+    };
+    needed.filter(|name| !is_made_later(name) && !defined.contains(name) && !is_exported(name)).collect()
 }
 
-/// Why Rust code can't use a name that is not exported.
+/// What to write for an export in a symbol namespace that the patch does not import.
+pub(super) fn by_namespace(export: &Export) -> Option<String> {
+    let Access::Import(namespace) = export.access() else { return None };
+    Some(format!(
+        "is exported in the symbol namespace {namespace}: write `imports_ns: [{namespace:?}]` in `livepatch!`"
+    ))
+}
+
+/// Why Rust code can't use a name that is not exported for it.
 pub(super) fn why(symbols: &Symbols<'_>, name: &str) -> String {
+    if let Some(export) = symbols.export(name) {
+        return by_namespace(&export).unwrap_or_else(|| for_others(&export));
+    }
     by_the_compiler(name).map_or_else(|| by_the_kernel(symbols, name), str::to_owned)
+}
+
+/// What to write for an export that is for some modules only.
+fn for_others(export: &Export) -> String {
+    let modules = export.namespace.as_deref().unwrap_or_default();
+    let object = match &*export.object {
+        VMLINUX => String::new(),
+        object => format!("(object = {object:?})"),
+    };
+    format!(
+        "is exported for some modules only ({modules}): declare it in an `unsafe extern \"C\"` block with \
+         `#[klp_symbols{object}]`"
+    )
 }
 
 /// The reason why the compiler calls a function that the kernel lacks.

@@ -7,7 +7,7 @@ use klp_format::manifest::{Symbol as SymbolRequest, SymbolKind};
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::kernel::Target;
-use crate::kernel::symbols::{Object, Symbol, Symbols, VMLINUX};
+use crate::kernel::symbols::{Access, Object, Symbol, Symbols, VMLINUX};
 use crate::patch::check::freed_after_init;
 use crate::patch::verify::SYMBOL_PREFIX as PREFIX;
 
@@ -172,18 +172,25 @@ fn find(
 /// The symbol that a request identifies.
 fn lookup(symbols: &Symbols<'_>, object: &Object<'_>, request: &SymbolRequest) -> Found<Symbol> {
     let name = &request.symbol;
+    let found = || {
+        let found = object.lookup(name, request.sympos);
+        found.map_err(|error| error.message(symbols, object, name, "`#[klp(sympos = …)]`"))
+    };
     if object.name == VMLINUX
         && request.kind != SymbolKind::Original
         && let Some(export) = object.export(name)
     {
-        let namespace = export.namespace.map(|name| format!(", in the namespace {name}")).unwrap_or_default();
+        let import = match export.access() {
+            Access::Free => String::new(),
+            Access::Import(namespace) => format!(", and write `imports_ns: [{namespace:?}]` in `livepatch!`"),
+            // A patch is none of these modules, so it is no export for the patch.
+            Access::Only(_) => return found(),
+        };
         return Err(format!(
-            "`{name}` is exported by vmlinux{namespace}: declare it in a plain `unsafe extern \"C\"` block, without `#[klp_symbols]`"
+            "`{name}` is exported by vmlinux: declare it in a plain `unsafe extern \"C\"` block, without `#[klp_symbols]`{import}"
         ));
     }
-    object
-        .lookup(name, request.sympos)
-        .map_err(|error| error.message(symbols, object, name, "`#[klp(sympos = …)]`"))
+    found()
 }
 
 /// Refuses a symbol that can't be used as declared; otherwise returns its full name.

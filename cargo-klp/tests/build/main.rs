@@ -8,6 +8,7 @@ mod support;
 mod c_files;
 mod machine;
 mod modules;
+mod namespaces;
 mod package;
 mod record;
 mod several;

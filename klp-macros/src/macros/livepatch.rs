@@ -28,6 +28,7 @@ struct Args {
     replace: Option<Switch>,
     enable: Option<Switch>,
     version: Option<Text>,
+    imports_ns: Option<Texts>,
     series: Option<Text>,
     revision: Option<Number>,
 }
@@ -40,6 +41,7 @@ impl Arguments for Args {
         ("replace", "replace: true"),
         ("enable", "enable: false"),
         ("version", "version: \"1.0\""),
+        ("imports_ns", "imports_ns: [\"NAME\"]"),
         ("series", "series: \"example.org: network fixes\""),
         ("revision", "revision: 1"),
     ];
@@ -128,6 +130,10 @@ fn check<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> Result<
             modinfo.push((key, text.value()));
         }
     }
+    for namespace in args.imports_ns.iter().flat_map(|Texts(namespaces, _)| namespaces) {
+        check_namespace(diagnostics, namespace);
+        modinfo.push(("import_ns", namespace.value()));
+    }
     let enable = match &args.enable {
         None => true,
         Some(enable) => enable.literal().unwrap_or_else(|| {
@@ -188,6 +194,18 @@ fn check_text(diagnostics: &mut Diagnostics, what: &str, text: &Text) {
     } else if let Some(control) = value.chars().find(|character| character.is_control()) {
         diagnostics
             .error(text, format!("{what} has the character {control:?}: `modinfo` has room for one line"));
+    }
+}
+
+/// Checks a symbol namespace, which modpost and the kernel compare with those of the exports.
+fn check_namespace(diagnostics: &mut Diagnostics, namespace: &Text) {
+    check_text(diagnostics, "a symbol namespace", namespace);
+    if namespace.value().starts_with("module:") {
+        diagnostics.error(
+            namespace,
+            "no module can import this namespace, which names the modules that may use the symbols: declare the symbols \
+             under `#[klp_symbols]` instead",
+        );
     }
 }
 

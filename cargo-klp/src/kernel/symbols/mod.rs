@@ -31,7 +31,7 @@ use nearest::nearest;
 use vmlinux::Vmlinux;
 
 pub(crate) use build_id::build_id;
-pub use exports::Export;
+pub use exports::{Access, Export};
 pub(crate) use given::check_modules;
 pub use lookup::LookupError;
 pub use sites::Sites;
@@ -141,10 +141,10 @@ impl<'a> Symbols<'a> {
         }
     }
 
-    /// Whether the kernel, one of its own modules or a given module exports a name.
-    pub fn is_exported(&self, name: &str) -> bool {
-        let by = |file: &PathBuf| Module::read(file).is_ok_and(|module| module.exports(name));
-        self.exports.has(name) || self.target.modules.iter().any(by)
+    /// How the kernel, one of its own modules or a given module exports a name, if one does.
+    pub fn export(&self, name: &str) -> Option<Export> {
+        let by = |file: &PathBuf| Module::read(file).ok()?.export(name);
+        self.exports.of(name).next().or_else(|| self.target.modules.iter().find_map(by))
     }
 
     /// Reads an object: [`VMLINUX`], or a module by its name in `/proc/modules`.
@@ -238,9 +238,10 @@ impl Object<'_> {
     /// How the object exports a name, if it does.
     #[must_use]
     pub fn export(&self, name: &str) -> Option<Export> {
-        self.exports.get(&self.name, name).or_else(|| match &self.kind {
-            Kind::Module(module) if module.exports(name) => Some(Export::default()),
-            _ => None,
+        let own = self.exports.of(name).find(|export| export.object == self.name);
+        own.or_else(|| match &self.kind {
+            Kind::Module(module) => module.export(name),
+            Kind::Vmlinux(_) => None,
         })
     }
 

@@ -13,7 +13,7 @@ use object::{LittleEndian, SectionIndex, SymbolIndex};
 
 use super::code::Layout;
 use super::nearest::nearest;
-use super::{NAME_LENGTH, Symbol, no_information};
+use super::{Export, NAME_LENGTH, Symbol, no_information};
 use crate::error::{Error, Result};
 use crate::host::cache::damaged;
 use crate::kernel::{Kernel, Target};
@@ -158,15 +158,33 @@ impl Module {
         symbol.section.and_then(name_of) == Some(b".data..percpu")
     }
 
-    /// Whether the module exports a name.
-    pub(super) fn exports(&self, name: &str) -> bool {
+    /// How the module exports a name, if it does.
+    pub(super) fn export(&self, name: &str) -> Option<Export> {
         let entry = format!("{EXPORT}{name}");
-        self.symbols.iter().any(|symbol| symbol.name == entry)
+        let is_exported = self.symbols.iter().any(|symbol| symbol.name == entry);
+        is_exported.then(|| Export {
+            object: self::name(&self.file.to_string_lossy()),
+            namespace: self.namespace(name),
+        })
+    }
+
+    /// The namespace of an export: a string with a symbol of its own.
+    fn namespace(&self, name: &str) -> Option<String> {
+        let symbol = format!("{NAMESPACE}{name}");
+        let symbol = self.symbols.iter().find(|other| other.name == symbol)?;
+        let sections = Header::parse(&*self.data).ok()?.sections(LE, &*self.data).ok()?;
+        let strings = sections.section(SectionIndex(symbol.section?)).ok()?.data(LE, &*self.data).ok()?;
+        let start = strings.get(usize::try_from(symbol.address).ok()?..)?;
+        let namespace = start.split(|byte| *byte == 0).next().filter(|namespace| !namespace.is_empty())?;
+        Some(String::from_utf8_lossy(namespace).into_owned())
     }
 }
 
 /// The prefix of the name of an export's own symbol.
 const EXPORT: &str = "__ksymtab_";
+
+/// How the name of the symbol of an export's namespace starts.
+const NAMESPACE: &str = "__kstrtabns_";
 
 type Header = FileHeader64<LittleEndian>;
 
