@@ -19,6 +19,7 @@ pub mod objtool;
 pub mod paths;
 mod places;
 mod record;
+mod relocations;
 pub mod rules;
 mod std_hint;
 pub mod symbols;

@@ -15,7 +15,7 @@ use super::compile::{Product, compile, emitted, members};
 use super::places::Places;
 use super::record::{Change, MadeOf, Place};
 use super::workspace::crate_of;
-use super::{c_header, flags, frames, hook, linked, names, objtool, write_if_changed};
+use super::{c_header, flags, frames, hook, linked, names, objtool, relocations, write_if_changed};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
@@ -95,6 +95,7 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
     check_tables(&linked, &file, &manifest)?;
     let places = Places::new(&krate, target, &rustflags);
+    relocations::check(&file, &target.kernel.release, &places)?;
     let mut warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(frames::check(&target.kernel, &members, &file, &places)?);
     warnings.iter().for_each(|warning| reporter.warning(warning));

@@ -5,7 +5,8 @@
 
 use std::cell::OnceCell;
 
-use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget};
+use object::elf::RelocationType;
+use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget};
 
 use super::compile::{Product, compile, members};
 use super::workspace::Crate;
@@ -48,6 +49,29 @@ impl<'a> Places<'a> {
             let is_it = |target| target == RelocationTarget::Symbol(symbol);
             lines.file().sections().find_map(|section| {
                 let (at, _) = section.relocations().find(|(_, relocation)| is_it(relocation.target()))?;
+                lines.place(section.index(), at)
+            })
+        })
+    }
+
+    /// Where a relocation of a kind and symbol is used first; in assembly of its own it has no line, and the place
+    /// is that of the function.
+    pub(super) fn of_relocation(&self, kind: RelocationType, symbol: &str) -> Option<String> {
+        self.find(|lines| {
+            // Its hash is another one where there is debug information.
+            let name = name_in_source(symbol);
+            let is_name = |target| match target {
+                RelocationTarget::Symbol(index) => lines
+                    .file()
+                    .symbol_by_index(index)
+                    .is_ok_and(|symbol| symbol.name().is_ok_and(|other| name_in_source(other) == name)),
+                _ => false,
+            };
+            lines.file().sections().find_map(|section| {
+                let (at, _) = section.relocations().find(|(_, relocation)| {
+                    relocation.flags() == RelocationFlags::Elf { r_type: kind }
+                        && is_name(relocation.target())
+                })?;
                 lines.place(section.index(), at)
             })
         })

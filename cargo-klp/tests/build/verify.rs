@@ -102,3 +102,33 @@ fn what_plain_make_refused_it_refuses_again() {
         assert!(!patch.0.path().join("what_plain_make_refused_it_refuses_again.ko").exists());
     }
 }
+
+/// What no kernel has, said where it stands in the source.
+#[test]
+fn relocations_that_no_kernel_applies() {
+    let thread_local = Probe::new(&format!(
+        "#![feature(thread_local)]\n{LIVEPATCH}
+#[thread_local]
+static mut COUNT: u64 = 7;
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{
+    unsafe {{ COUNT += 1; COUNT as c_int }}
+}}
+"
+    ));
+    let why = "src/lib.rs:10: `relocations_that_no_kernel_applies::COUNT` is a thread-local variable (R_X86_64_TPOFF32)";
+    assert_refused(thread_local.build(), 1, &[why, "shadow variable of the task"]);
+    let by_table = Probe::new(&format!(
+        "{LIVEPATCH}
+unsafe extern \"C\" {{ fn seq_printf(); }}
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{
+    let address: usize;
+    unsafe {{ core::arch::asm!(\"mov {{}}, [rip + {{}}@GOTPCREL]\", out(reg) address, sym seq_printf) }};
+    address as c_int
+}}
+"
+    ));
+    let why = "src/lib.rs:9: the address of `seq_printf` is read from a global offset table";
+    assert_refused(by_table.build(), 1, &[why, "(R_X86_64_GOTPCREL)"]);
+}

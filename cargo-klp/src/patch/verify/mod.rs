@@ -18,6 +18,8 @@ use object::{LittleEndian, SectionIndex};
 use crate::error::{Error, Result};
 use crate::kernel::symbols::NAME_LENGTH;
 
+pub(crate) use relocations::{is_applied, is_thread_local, relocation_name};
+
 const LE: LittleEndian = LittleEndian;
 
 /// `SHN_LIVEPATCH`: a symbol that the livepatch core finds.

@@ -42,6 +42,21 @@ fn width(kind: RelocationType) -> Option<usize> {
     }
 }
 
+/// Whether the module loader applies a kind of relocation.
+pub fn is_applied(kind: RelocationType) -> bool {
+    width(kind).is_some()
+}
+
+/// Whether a kind of relocation is for thread-local variables.
+pub fn is_thread_local(kind: RelocationType) -> bool {
+    ["TPOFF", "DTPMOD", "DTPOFF", "TLS"].iter().any(|part| relocation_name(kind).contains(part))
+}
+
+/// The name of a kind of relocation.
+pub fn relocation_name(kind: RelocationType) -> String {
+    NAMES_R_X86_64.name(kind).map_or_else(|| format!("type {}", kind.0), str::to_owned)
+}
+
 fn fault(
     module: &Module<'_>,
     section: &Section,
@@ -54,10 +69,9 @@ fn fault(
     let name = module.symbol_name(symbol);
     let kind = relocation.r_type(LE, false);
     let Some(width) = width(kind) else {
-        let known = NAMES_R_X86_64.name(kind).map_or_else(|| format!("type {}", kind.0), str::to_owned);
-        let is_thread_local = ["TPOFF", "DTPMOD", "TLS"].iter().any(|part| known.contains(part));
-        let why = if is_thread_local { ": the kernel has no thread-local variables" } else { "" };
-        return Some(format!("{known} of `{name}` is not one that the kernel's module loader applies{why}"));
+        let why = if is_thread_local(kind) { ": the kernel has no thread-local variables" } else { "" };
+        let kind = relocation_name(kind);
+        return Some(format!("{kind} of `{name}` is not one that the kernel's module loader applies{why}"));
     };
     let (is_livepatch, of_livepatch) =
         (section.sh_flags(LE).contains(SHF_RELA_LIVEPATCH), symbol.st_shndx(LE) == SHN_LIVEPATCH);
