@@ -392,3 +392,31 @@ fn what_explain_says() {
         assert!(said.contains(expected), "{said}");
     }
 }
+
+/// A task that stays in a function can't be switched: the transition waits for it (`kthreadd` has no return, the
+/// others have, and loop until their thread is stopped).
+#[test]
+fn functions_in_which_tasks_stay() {
+    let items = ["kthreadd", "worker_thread", "kswapd"].map(|name| {
+        format!(
+            "#[klp_func(symbol = {name:?})] unsafe extern \"C\" fn {name}(_: *mut c_void) -> c_int {{ 0 }}\n"
+        )
+    });
+    let quiet = "#[klp_func(symbol = \"cmdline_proc_show\")]
+                 unsafe extern \"C\" fn show(_m: *mut seq_file, _v: *mut c_void) -> c_int { 0 }";
+    for series in ["6.12", "6.1"] {
+        let line = checked_items("checked-threads", &(items.concat() + quiet), series, &[]);
+        let warned: Vec<String> = diagnostics(&line, "warnings")
+            .into_iter()
+            .filter(|warning| warning.contains("the transition waits for it"))
+            .collect();
+        assert_eq!(warned.len(), 3, "{warned:?}");
+        for (warning, text) in warned.iter().zip([
+            "`kthreadd` never returns",
+            "`worker_thread` is the main function of kernel threads",
+            "`kswapd` is the main function of kernel threads",
+        ]) {
+            assert!(warning.contains(text), "{warning}");
+        }
+    }
+}

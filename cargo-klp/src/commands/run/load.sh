@@ -22,18 +22,29 @@ blocking() {
     done
 }
 
+# Seconds since the guest has booted, as it counts them.
+now() {
+    cut -d . -f 1 /proc/uptime
+}
+
 while [ "$1" != -- ]; do
     module=$1
     shift
     say "load $module"
     insmod "$module" || fail "the kernel refused $module"
     patch=/sys/kernel/livepatch/$(modinfo -F name "$module")
-    left=600
+    start=$(now)
+    next=5
     while [ -e "$patch" ] && [ "$(cat "$patch/transition")" != 0 ]; do
-        left=$((left - 1))
-        if [ $left = 0 ]; then
+        waited=$(($(now) - start))
+        if [ $waited -ge 60 ]; then
             blocking
             fail "after a minute, tasks still block the transition of $module"
+        fi
+        if [ $waited -ge $next ]; then
+            echo "the transition of $module has waited for $waited seconds" >&2
+            blocking
+            next=$((waited * 2))
         fi
         sleep 0.1
     done

@@ -7,6 +7,7 @@
 mod build_id;
 pub mod code;
 mod exports;
+mod flow;
 mod given;
 mod index;
 pub mod kallsyms;
@@ -32,6 +33,7 @@ use vmlinux::Vmlinux;
 
 pub(crate) use build_id::build_id;
 pub use exports::{Access, Export};
+pub use flow::Flow;
 pub(crate) use given::check_modules;
 pub use lookup::LookupError;
 pub use sites::Sites;

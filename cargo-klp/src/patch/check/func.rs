@@ -4,7 +4,7 @@ use klp_btf::{Prototype, Types};
 use klp_format::manifest::{Func, Passed};
 
 use super::inlining::{self, InlineHost, InlineSites};
-use super::{Diagnostic, ObjectInfo, Outcome};
+use super::{Diagnostic, ObjectInfo, Outcome, thread};
 use crate::error::{Error, Result};
 use crate::kernel::debug_info::stem;
 use crate::kernel::symbols::{LookupError, Symbol, Symbols, VMLINUX};
@@ -57,6 +57,7 @@ pub(super) fn check(
         }
     };
     outcome.warnings.extend(left.map(fault));
+    outcome.warnings.extend(thread::stays(info, &function)?.map(fault));
     if has_types {
         check_types(info, func, outcome)?;
     }
