@@ -76,5 +76,5 @@ $(obj)/$(klp-name)_glue.o: $(obj)/$(klp-name)_klp.h $(klp-dir)/klp_glue.c
 CFLAGS_$(klp-name)_glue.o := -I $(klp-dir) -include $(obj)/$(klp-name)_klp.h -fmacro-prefix-map=$(klp-dir)/= \
 	-fmacro-prefix-map=$(obj)/=
 
-clean-files := $(klp-name)_rust.o $(klp-name)_rust.id $(klp-name)_rust.warnings $(klp-name)_glue.c $(klp-name)_klp.h klp_patch.h \
+clean-files := $(klp-name)_rust.o $(klp-name)_rust.id $(klp-name)_rust.warnings $(klp-name)_rust.notes $(klp-name)_glue.c $(klp-name)_klp.h klp_patch.h \
 	.$(klp-name).ko.unfinished $(addprefix .$(klp-name).klp_,record begun previous)

@@ -30,6 +30,11 @@ pub fn use_own_stderr() {
     }
 }
 
+/// Whether this program runs within the make of a `cargo klp build`, which says what concerns all of its patches.
+pub(super) fn is_of_build() -> bool {
+    env::var_os(STDERR).is_some()
+}
+
 /// Has Kbuild make a package's module as `ko`, in a directory with a Kbuild.
 ///
 /// # Errors

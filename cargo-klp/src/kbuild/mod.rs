@@ -27,8 +27,10 @@ mod sysroot;
 mod undefined;
 pub mod workspace;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use cargo_metadata::{Metadata, Package};
 use serde::Serialize;
@@ -91,16 +93,21 @@ pub(crate) fn build(
     // Kbuild's step would make it too; made here, a missing part is an error of its own.
     sysroot::sysroot(&flags::rustflags(kernel)?, reporter)?;
     let packages = select_packages(&metadata, packages)?;
+    let said = Mutex::new(BTreeSet::new());
     if packages.len() == 1 || jobs == 1 {
-        return packages.into_iter().map(|package| build_one(&metadata, package, target, reporter)).collect();
+        let one = |package| build_one(&metadata, package, target, &said, reporter);
+        return packages.into_iter().map(one).collect();
     }
-    jobs::run(&packages, jobs, |package| build_one(&metadata, package, target, &Together::new(reporter)))
+    jobs::run(&packages, jobs, |package| {
+        build_one(&metadata, package, target, &said, &Together::new(reporter))
+    })
 }
 
 fn build_one(
     metadata: &Metadata,
     package: &Package,
     target: &Target,
+    said: &Mutex<BTreeSet<String>>,
     reporter: &dyn Reporter,
 ) -> Result<Built> {
     let kernel = &target.kernel;
@@ -134,9 +141,15 @@ fn build_one(
         true => check(&ko, &module, &kernel.release)?,
         false => make_one(package, target, &ko, reporter)?,
     };
-    let warnings = object::warnings(&dir.join(format!("{module}_rust.o")))?;
+    let object = dir.join(format!("{module}_rust.o"));
+    let warnings = object::warnings(&object)?;
     if is_fresh {
         warnings.iter().for_each(|warning| reporter.warning(warning));
+    } else {
+        // Most are the same for all patches.
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = object::notes(&object)?.into_iter().filter(|note| said.insert(note.clone()));
+        notes.for_each(|note| reporter.note(&note));
     }
     let (package, release) = (package.name.to_string(), kernel.release.clone());
     Ok(Built { package, module, ko, release, warnings, manifest })

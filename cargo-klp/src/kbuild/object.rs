@@ -15,7 +15,7 @@ use super::compile::{Product, compile, emitted, members};
 use super::places::Places;
 use super::record::{Change, MadeOf, Place};
 use super::workspace::crate_of;
-use super::{c_header, flags, frames, hook, linked, names, objtool, relocations, write_if_changed};
+use super::{c_header, flags, frames, hook, linked, make, names, objtool, relocations, write_if_changed};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
@@ -85,7 +85,10 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     }
     place.begin(started, &MadeOf { krate: &krate, target, kbuild, manifest: &manifest, library: digest })?;
     let outcome = check::check(&manifest, target, reporter)?.into_error(&target.kernel.release)?;
-    outcome.unchecked.iter().chain(&outcome.notes).for_each(|note| reporter.note(note));
+    let notes: Vec<String> = outcome.unchecked.iter().chain(&outcome.notes).cloned().collect();
+    if !make::is_of_build() {
+        notes.iter().for_each(|note| reporter.note(note));
+    }
     let symbols = resolve(&manifest.symbols, target, reporter)?;
     let linked = output.with_extension("o.tmp");
     link(&members, &kbuild.join("klp.lds"), &manifest, &linked)?;
@@ -99,8 +102,8 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     let mut warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(frames::check(&target.kernel, &members, &file, &places)?);
     warnings.iter().for_each(|warning| reporter.warning(warning));
-    let said: String = warnings.iter().map(|warning| format!("{warning}\n")).collect();
-    write_if_changed(&warnings_file(output), said.as_bytes())?;
+    write_lines(&output.with_extension(WARNINGS), &warnings)?;
+    write_lines(&output.with_extension(NOTES), &notes)?;
     let mut words = request.objtool.iter().flat_map(|objtool| objtool.split_whitespace());
     if let Some(program) = words.next() {
         objtool::run(Command::new(program).args(words).arg(&linked))?;
@@ -112,14 +115,27 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     fs::rename(&linked, output).map_err(Error::io("write", output))
 }
 
-/// The file that keeps the warnings of the check, to repeat them when nothing has changed.
-fn warnings_file(object: &Path) -> PathBuf {
-    object.with_extension("warnings")
-}
+/// The extension of the file that keeps the warnings of an object, to repeat them when nothing has changed.
+const WARNINGS: &str = "warnings";
+/// The extension of the file that keeps its notes, which the build prints once for all packages.
+const NOTES: &str = "notes";
 
 /// The warnings from when an object was made.
 pub(super) fn warnings(object: &Path) -> Result<Vec<String>> {
-    let file = warnings_file(object);
+    lines(object.with_extension(WARNINGS))
+}
+
+/// The notes from when an object was made: what was not checked.
+pub(super) fn notes(object: &Path) -> Result<Vec<String>> {
+    lines(object.with_extension(NOTES))
+}
+
+fn write_lines(path: &Path, lines: &[String]) -> Result<()> {
+    write_if_changed(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>().as_bytes())
+}
+
+/// The lines of a file; none where it is absent.
+fn lines(file: PathBuf) -> Result<Vec<String>> {
     let text = match fs::read_to_string(&file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.map_err(Error::io("read", file))?,

@@ -113,3 +113,38 @@ fn names_that_two_modules_would_have() {
         &["makes old_name.ko, but the package `renamed` is the module renamed", "obj-m := renamed.o"],
     );
 }
+
+/// What no check of a patch can see is said once for all patches, and not where nothing is built.
+#[test]
+fn what_patches_have_in_common_is_said_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../klp-runtime");
+    let names = ["said-once-a", "said-once-b"];
+    for name in names {
+        fs::create_dir_all(root.join(name).join("src")).unwrap();
+        let source = format!(
+            "{LIVEPATCH}#[klp_func(symbol = \"cmdline_proc_show\")]\n\
+             unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ 0 }}\n"
+        );
+        fs::write(root.join(name).join("src/lib.rs"), source).unwrap();
+        let manifest = format!(
+            "[package]\nname = {name:?}\nedition = \"2024\"\n[dependencies]\nklp-runtime = {{ path = {runtime:?} }}\n"
+        );
+        fs::write(root.join(name).join("Cargo.toml"), manifest).unwrap();
+    }
+    fs::write(root.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\n").unwrap();
+    // A cache without the debug information that this machine may have.
+    let cache = tempfile::tempdir().unwrap();
+    for part in ["kernels", "boot", "btf", "rust-src", "symbols", "sysroots"] {
+        symlink(cargo_klp::host::cache::root().unwrap().join(part), cache.path().join(part)).unwrap();
+    }
+    let notes = || {
+        let mut command = build(root, &["--kernel", "6.12", "-p", names[0], "-p", names[1]]);
+        let (code, said) = result(command.env("KLP_CACHE", cache.path()));
+        assert_eq!(code, 0, "{said}");
+        said.matches("note: no debug information of vmlinux").count()
+    };
+    assert_eq!(notes(), 1);
+    assert_eq!(notes(), 0);
+}

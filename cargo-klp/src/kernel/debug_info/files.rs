@@ -21,9 +21,7 @@ const VERSION: u32 = 1;
 /// Advice for a user without debug information.
 #[must_use]
 pub(crate) fn help(release: &str) -> String {
-    format!(
-        "`cargo klp doctor --fix --debug-info --kernel {release}` gets Debian's (1 GB), `--debug-info PATH` takes another"
-    )
+    format!("`cargo klp doctor --fix --debug-info --kernel {release}` gets it (1 GB)")
 }
 
 /// Checks the files that the user gave: each must belong to one of these targets, which differ in their kernels.

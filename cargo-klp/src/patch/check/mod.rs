@@ -113,11 +113,9 @@ pub fn check(manifest: &Manifest, target: &Target, reporter: &dyn Reporter) -> R
             missing.add_to(&mut outcome, &None);
         }
     }
-    let without = objects.without_debug_info(manifest.funcs.iter().map(|func| &*func.object));
-    if !without.is_empty() {
+    for object in objects.without_debug_info(manifest.funcs.iter().map(|func| &*func.object)) {
         outcome.notes.push(format!(
-            "no debug information of {}: where it has inlined a redirected function, the old code stays unnoticed; {}",
-            without.join(", "),
+            "no debug information of {object}: inlined copies of redirected functions are not looked for; {}",
             help(&target.kernel.release)
         ));
     }
