@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: what takes too long for every run. All kernel tests on the debug kernel, a thousand cycles
-//! and random sequences on each kernel, minutes of fuzzing.
+//! `cargo xtask soak`: what takes too long for every run. A random walk over builds, all kernel tests on the debug
+//! kernel, a thousand cycles and random sequences on each kernel, minutes of fuzzing.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -9,7 +9,7 @@ use cargo_klp::commands::doctor::{self, Requirement};
 use cargo_klp::commands::ui;
 use cargo_klp::error::Result;
 
-use crate::command::{TestKernel, status};
+use crate::command::{TestKernel, cargo, status};
 use crate::debug_kernel;
 use crate::fuzz::{self, Fuzzer};
 
@@ -35,8 +35,14 @@ pub(crate) struct Args {
     /// How long each fuzz target runs, in seconds; 0 to leave them out.
     #[arg(long, value_name = "N", default_value_t = 120)]
     fuzz_seconds: u32,
+
+    /// How many steps of the random walk over builds of a patch.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    steps: u32,
 }
 
+/// The kernels that the random walk builds for.
+const KERNELS_OF_WALK: [&str; 2] = ["6.12", "6.1"];
 /// The test of random sequences.
 pub(crate) const SEQUENCES: &str = "random_sequences_agree_with_the_model";
 /// The test in which a patch is loaded once for each allocation that loading it makes.
@@ -49,12 +55,13 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     requirements.extend(debug_kernel::REQUIREMENTS);
     requirements.extend(fuzz::REQUIREMENTS);
     requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
+    requirements.extend(KERNELS_OF_WALK.map(|series| Requirement::Kernel(series.into())));
     doctor::ensure(&requirements)?;
 
     // Small enough to be typed.
     let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
     let debug = debug_kernel::get()?;
-    let mut steps = vec![Step::all_tests(&debug)];
+    let mut steps = vec![Step::walk(seed, args.steps), Step::all_tests(&debug)];
     let stock = kernels.iter().map(|kernel| TestKernel::stock(kernel));
     for kernel in std::iter::once(debug).chain(stock) {
         steps.push(Step::cycles(&kernel));
@@ -73,7 +80,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One run of the kernel tests.
+/// One run of tests.
 struct Step {
     name: String,
     tests: Command,
@@ -85,6 +92,14 @@ impl Step {
         let mut tests = kernel.tests();
         tests.args(["--skip", SEQUENCES]);
         Self { name: format!("all tests on {}", kernel.name), tests }
+    }
+
+    /// Builds of a patch while everything that it is made of changes.
+    fn walk(seed: u32, steps: u32) -> Self {
+        let mut tests =
+            cargo(&["test", "--quiet", "--workspace", "--test", "walk", "--", "--ignored", "--nocapture"]);
+        tests.env("KLP_WALK_SEED", seed.to_string()).env("KLP_WALK_STEPS", steps.to_string());
+        Self { name: format!("{steps} steps of seed {seed} over builds"), tests }
     }
 
     fn cycles(kernel: &TestKernel) -> Self {
