@@ -7,7 +7,7 @@ const LARGEST: usize = 4 << 20;
 
 /// The payload of an image, and the bytes as something that is compressed.
 pub fn run(data: &[u8]) {
-    if let Some(payload) = payload(data) {
+    if let Ok(Some(payload)) = payload(data) {
         let _ = decompress_at_most(payload, LARGEST);
     }
     let _ = decompress_at_most(data, LARGEST);

@@ -54,8 +54,8 @@ pub fn entry(key: impl AsRef<Path>, make: impl FnOnce(&Path) -> Result<()>) -> R
     Ok(path)
 }
 
-/// The error for a file that is not what it was when it was made: in the cache, what to remove.
-pub(crate) fn damaged(file: &Path, what: impl Display) -> Error {
+/// The error for a file that is missing, damaged or of another kind; of the cache, with what to remove.
+pub(crate) fn unusable(file: &Path, what: impl Display) -> Error {
     let root = root().unwrap_or_default();
     let help = match file.strip_prefix(&root) {
         Ok(inside) => {
@@ -70,7 +70,7 @@ pub(crate) fn damaged(file: &Path, what: impl Display) -> Error {
         }
         Err(_) => "install or build it again".into(),
     };
-    Error::Request { message: format!("`{}` is damaged: {what}", file.display()), help }
+    Error::Request { message: format!("`{}` can't be used: {what}", file.display()), help }
 }
 
 /// A hash that differs for other files, and for other contents of the same file.
@@ -132,13 +132,13 @@ mod tests {
 
     #[test]
     fn damage_is_told_with_what_to_remove() {
-        let help = |key: &str| damaged(&root().unwrap().join(key), "it is empty").help().unwrap();
+        let help = |key: &str| unusable(&root().unwrap().join(key), "it is empty").help().unwrap();
         let root = root().unwrap();
         let entry = root.join("symbols/6.12-1");
         assert!(help("symbols/6.12-1/names").contains(&format!("`rm -r {}`", entry.display())));
         assert!(help("kernels/6.12/root/boot/x").contains("doctor --fix --kernel 6.12"));
-        let other = damaged("/lib/modules/x.ko".as_ref(), "it is empty");
-        assert_eq!(other.to_string(), "`/lib/modules/x.ko` is damaged: it is empty");
+        let other = unusable("/lib/modules/x.ko".as_ref(), "it is empty");
+        assert_eq!(other.to_string(), "`/lib/modules/x.ko` can't be used: it is empty");
         assert!(!other.help().unwrap().contains("rm "));
     }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::cache::damaged;
-use crate::error::{Error, Result};
+use super::cache::unusable;
+use crate::error::Result;
 
 /// Reads such a text from a file of the cache.
 ///
@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 ///
 /// The file can't be read, or is not whole: the last line does not end.
 pub(crate) fn read(file: &Path) -> Result<String> {
-    let bytes = fs::read(file).map_err(Error::io("read", file))?;
+    let bytes = fs::read(file).map_err(|error| unusable(file, error))?;
     let text = String::from_utf8(bytes).ok().filter(|text| text.ends_with('\n'));
-    text.ok_or_else(|| damaged(file, "its last line does not end"))
+    text.ok_or_else(|| unusable(file, "its last line does not end"))
 }
 
 /// Whether a name can be a word of such a text: it has no white space, and no control characters.

@@ -54,7 +54,7 @@ pub fn file(kernel: &Kernel) -> Result<Option<PathBuf>> {
 
 /// The types of a kernel; `None` if nothing on this machine has them.
 pub fn of_kernel(kernel: &Kernel) -> Result<Option<Types>> {
-    file(kernel)?.map(|file| Types::open(&file).map_err(Error::btf(&kernel.release))).transpose()
+    file(kernel)?.map(|file| Types::open(&file).map_err(|error| cache::unusable(&file, error))).transpose()
 }
 
 /// The BTF of a release's kernel, from whatever this machine has: the debug package, the kernel itself if it runs,

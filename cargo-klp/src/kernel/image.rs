@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use object::elf::ELFMAG;
+use object::elf::{ELFMAG, EM_X86_64};
 
 use super::Kernel;
 use crate::error::{Error, Result};
@@ -26,41 +26,52 @@ pub fn boot_image(kernel: &Kernel, image: &Path) -> Result<PathBuf> {
 /// An image that is an ELF file itself, as a kernel's build leaves it, is taken whole.
 pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> {
     let data = fs::read(image).map_err(Error::io("read", image))?;
-    let Some(payload) = payload(&data) else { return Ok(None) };
+    let Some(payload) = payload(&data).map_err(|what| cache::unusable(image, what))? else { return Ok(None) };
     // Two packages may have kernels of the same release; the end of the payload distinguishes them.
     let mut hasher = DefaultHasher::new();
     payload[payload.len().saturating_sub(64 * 1024)..].hash(&mut hasher);
     let key = format!("boot/{}-{:016x}", kernel.release, hasher.finish());
     let entry = cache::entry(key, |dir| {
         let file = dir.join("vmlinux");
-        let vmlinux = decompress(payload).map_err(|error| cache::damaged(image, error))?;
+        let vmlinux = decompress(payload).map_err(|error| cache::unusable(image, error))?;
         fs::write(&file, vmlinux).map_err(Error::io("write", &file))
     })?;
     Ok(Some(entry.join("vmlinux")))
 }
 
 /// The kernel in an image: the image itself if it is an ELF file, or else the payload that the header of the x86 boot
-/// protocol points to, if it has a format that [`decompress`] knows.
-pub fn payload(image: &[u8]) -> Option<&[u8]> {
+/// protocol points to; `None` if it has no format that [`decompress`] knows.
+///
+/// # Errors
+///
+/// What is wrong with the image.
+pub fn payload(image: &[u8]) -> Result<Option<&[u8]>, String> {
     const SETUP_SECTORS: usize = 0x1f1;
     const MAGIC: usize = 0x202;
     const OFFSET: usize = 0x248;
     const LENGTH: usize = 0x24c;
+    const ELF_MACHINE: usize = 18;
+    let other = || Err("it is not the image of a kernel for x86_64".to_owned());
+    if image.is_empty() {
+        return Err("it is empty".into());
+    }
     if image.starts_with(&ELFMAG) {
-        return Some(image);
+        let is_ours = image.get(ELF_MACHINE..ELF_MACHINE + 2) == Some(&EM_X86_64.0.to_le_bytes());
+        return if is_ours { Ok(Some(image)) } else { other() };
     }
-    if image.get(MAGIC..MAGIC + 4)? != b"HdrS" {
-        return None;
-    }
-    let field = |at: usize| {
-        let bytes = image.get(at..at + 4)?.try_into().ok()?;
-        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    let field = |at: usize| Some(u32::from_le_bytes(*image.get(at..)?.first_chunk()?));
+    let (Some(b"HdrS"), Some(offset), Some(length)) =
+        (image.get(MAGIC..MAGIC + 4), field(OFFSET), field(LENGTH))
+    else {
+        return other();
     };
-    let setup = (usize::from(image[SETUP_SECTORS]) + 1) * 512;
-    let start = setup + field(OFFSET)?;
+    let start = (usize::from(image[SETUP_SECTORS]) + 1) * 512 + offset as usize;
+    let end = start + length as usize;
     // The size of the unpacked kernel may follow within the length; both decoders stop before it.
-    let payload = image.get(start..start + field(LENGTH)?)?;
-    is_known(payload).then_some(payload)
+    let Some(payload) = image.get(start..end) else {
+        return Err(format!("it is cut off: it has {} bytes, and its header tells of {end}", image.len()));
+    };
+    Ok(is_known(payload).then_some(payload))
 }
 
 const XZ: &[u8] = b"\xfd7zXZ\0";
@@ -146,9 +157,12 @@ mod tests {
 
     #[test]
     fn an_elf_image_is_its_own_payload() {
-        let image = b"\x7fELF and the rest";
-        assert_eq!(payload(image).unwrap(), image);
+        let image = b"\x7fELF and the types\x3e\0 and the rest";
+        assert_eq!(payload(image), Ok(Some(&image[..])));
         assert_eq!(decompress(image).unwrap(), image);
+        assert!(
+            payload(b"\x7fELF and the types\xb7\0 and the rest").is_err_and(|what| what.contains("x86_64"))
+        );
     }
 
     #[test]
@@ -158,9 +172,25 @@ mod tests {
         image[0x202..0x206].copy_from_slice(b"HdrS");
         image[0x248..0x24c].copy_from_slice(&16u32.to_le_bytes());
         image[0x24c..0x250].copy_from_slice(&8u32.to_le_bytes());
-        assert_eq!(payload(&image), None);
+        assert_eq!(payload(&image), Ok(None));
         image[0x410..0x414].copy_from_slice(ZSTD);
-        assert_eq!(payload(&image).unwrap(), b"\x28\xb5\x2f\xfd\0\0\0\0");
-        assert_eq!(payload(&image[..0x412]), None);
+        assert_eq!(payload(&image), Ok(Some(&b"\x28\xb5\x2f\xfd\0\0\0\0"[..])));
+    }
+
+    #[test]
+    fn an_image_that_can_not_be_used_says_why() {
+        let mut image = vec![0; 0x412];
+        image[0x1f1] = 1;
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        image[0x24c..0x250].copy_from_slice(&24u32.to_le_bytes());
+        let cut = "it is cut off: it has 1042 bytes, and its header tells of 1048";
+        for (image, what) in [
+            (&image[..], cut),
+            (&[], "it is empty"),
+            (&[0; 100], "it is not the image of a kernel for x86_64"),
+            (&[0; 5000], "it is not the image of a kernel for x86_64"),
+        ] {
+            assert_eq!(payload(image), Err(what.into()));
+        }
     }
 }

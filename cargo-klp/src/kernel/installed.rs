@@ -311,9 +311,9 @@ fn release_of(kdir: &Path) -> Result<String> {
 
 fn read_config(kdir: &Path) -> Result<BTreeMap<String, String>> {
     let file = auto_conf(kdir);
-    let text = fs::read_to_string(&file).map_err(|_| Error::NotAKernelDir {
+    let text = fs::read_to_string(&file).map_err(|error| Error::NotAKernelDir {
         path: kdir.into(),
-        why: "it has no include/config/auto.conf, so the kernel's configuration is unknown".into(),
+        why: format!("its include/config/auto.conf, the kernel's configuration, can't be read: {error}"),
     })?;
     Ok(parse_config(&text))
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::host::cache::unusable;
 
 /// How a symbol is exported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Exports {
     /// Reads the table of a kernel's build directory.
     pub(super) fn read(kdir: &Path) -> Result<Self> {
         let file = kdir.join("Module.symvers");
-        fs::read_to_string(&file).map(Self).map_err(Error::io("read", file))
+        fs::read_to_string(&file).map(Self).map_err(|error| unusable(&file, error))
     }
 
     /// How each object that exports a name does it: a line consists of checksum, name, object, macro and

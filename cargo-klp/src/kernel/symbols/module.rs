@@ -15,7 +15,7 @@ use super::code::Layout;
 use super::nearest::nearest;
 use super::{Export, NAME_LENGTH, Symbol, no_information};
 use crate::error::{Error, Result};
-use crate::host::cache::damaged;
+use crate::host::cache::unusable;
 use crate::kernel::{Kernel, Target};
 
 /// A module's file and its symbols.
@@ -107,14 +107,14 @@ fn is_module(file: &str, wanted: &str) -> bool {
 impl Module {
     /// Reads a `.ko`, which may be compressed.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let packed = fs::read(file).map_err(Error::io("read", file))?;
-        let data = crate::kernel::image::decompress(&packed).map_err(|error| damaged(file, error))?;
+        let packed = fs::read(file).map_err(|error| unusable(file, error))?;
+        let data = crate::kernel::image::decompress(&packed).map_err(|error| unusable(file, error))?;
         Self::new(file, data)
     }
 
     /// By what a file has, unpacked.
     pub(super) fn new(file: &Path, data: Vec<u8>) -> Result<Self> {
-        let symbols = symbols(&data).map_err(|error| damaged(file, error))?;
+        let symbols = symbols(&data).map_err(|error| unusable(file, error))?;
         Ok(Self { file: file.into(), data, symbols })
     }
 

@@ -14,7 +14,7 @@ use super::code::Layout;
 use super::table::Table;
 use super::{Symbol, kallsyms, no_information};
 use crate::error::{Error, Result};
-use crate::host::cache::{self, damaged};
+use crate::host::cache::{self, unusable};
 use crate::kernel::Kernel;
 use crate::kernel::image::unpacked_image;
 
@@ -76,7 +76,7 @@ impl Layout for Vmlinux {
         file.seek(SeekFrom::Start(offset)).map_err(io)?;
         file.take(length as u64).read_to_end(&mut bytes).map_err(io)?;
         if bytes.len() < length {
-            return Err(damaged(&self.image, format_args!("it ends before `{}` does", place.name)));
+            return Err(unusable(&self.image, format_args!("it ends before `{}` does", place.name)));
         }
         Ok(bytes)
     }
@@ -115,7 +115,7 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
         return Err(no_information(
             kernel,
             super::VMLINUX,
-            &format!("`{}` has no format that this cargo-klp knows", packed.display()),
+            &format!("`{}` is compressed in a way that this cargo-klp does not know", packed.display()),
             "it must be compressed with xz or zstd".into(),
         ));
     }
@@ -145,17 +145,16 @@ fn has_code(vmlinux: &Path) -> bool {
 /// Reads the table of an image.
 fn read(image: &Path, absolute_percpu: bool) -> Result<Vec<kallsyms::Entry>> {
     let data = fs::read(image).map_err(Error::io("read", image))?;
-    let file = object::File::parse(&*data).map_err(|error| damaged(image, error))?;
+    let file = object::File::parse(&*data).map_err(|error| unusable(image, error))?;
     let mut first = None;
     for segment in file.segments() {
-        let data = segment.data().map_err(|error| damaged(image, error))?;
+        let data = segment.data().map_err(|error| unusable(image, error))?;
         match kallsyms::read(data, absolute_percpu) {
             Ok(entries) => return Ok(entries),
             Err(error) => first = first.or(Some(error)),
         }
     }
-    Err(first
-        .unwrap_or_else(|| Error::NotAKernelDir { path: image.into(), why: "the image is empty".into() }))
+    Err(first.unwrap_or_else(|| unusable(image, "it has no segments, so no kernel")))
 }
 
 #[cfg(test)]
