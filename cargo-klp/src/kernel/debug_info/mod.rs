@@ -19,6 +19,7 @@ pub use files::check_given;
 pub(crate) use files::{help, stamp};
 pub use lines::Lines;
 pub(crate) use package::fetch;
+pub(crate) use sections::contents;
 
 /// The places of an object's functions.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use object::read::RelocationMap;
 use object::{Object, ObjectSection};
 
 use super::{STRUCTS, Struct, Structs};
+use crate::kernel::debug_info::contents;
 
 /// The livepatch structures in a module; `None` if it has no readable debug information.
 pub fn structs(file: &object::File<'_>) -> Option<Structs> {
@@ -29,10 +30,7 @@ impl<'a> Section<'a> {
     fn load(file: &object::File<'a>, id: SectionId) -> Self {
         let section = file.section_by_name(id.name());
         let loaded = section.and_then(|section| {
-            Some(Self {
-                data: section.uncompressed_data().ok()?,
-                relocations: section.relocation_map().ok()?,
-            })
+            Some(Self { data: contents(&section).ok()?, relocations: section.relocation_map().ok()? })
         });
         loaded.unwrap_or_default()
     }
