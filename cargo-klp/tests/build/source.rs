@@ -25,7 +25,7 @@ fn an_entry_that_was_lost() {
         "{LIVEPATCH}
 core::arch::global_asm!(
     \".pushsection klp_manifest,\\\"\\\",@progbits\",
-    \".asciz \\\"func\\\\tvmlinux\\\\tcmdline_proc_show\\\\t0\\\\t-\\\"\",
+    \".asciz \\\"func\\\\tvmlinux\\\\tcmdline_proc_show\\\\t0\\\\t-\\\\t-\\\"\",
     \".popsection\"
 );
 "
