@@ -12,6 +12,7 @@ use cargo_klp::kernel::image::decompress;
 use cargo_klp::kernel::symbols::{Table, kallsyms as table};
 use kallsyms::Kallsyms;
 use object::{Object, ObjectSection};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 /// The sources in C; and the flags that each is compiled with.
 const SOURCES: [(&str, &[&str]); 8] = [
@@ -39,7 +40,7 @@ const MODULES: usize = 20;
 ///
 /// # Errors
 ///
-/// gcc, xz or zstd can't be run, or a file not be written.
+/// gcc or xz can't be run, or a file not be written.
 pub fn write(repository: &Path, directory: &Path, modules: Option<&Path>) -> Result<()> {
     let mut seeds = Seeds { directory, number: 0 };
     for (source, flags) in SOURCES {
@@ -47,8 +48,7 @@ pub fn write(repository: &Path, directory: &Path, modules: Option<&Path>) -> Res
         for target in ["module", "link", "dwarf", "image"] {
             seeds.add(target, &object)?;
         }
-        for packer in ["xz", "zstd"] {
-            let packed = packed(packer, &object)?;
+        for packed in [xz(&object)?, compress_to_vec(&*object, CompressionLevel::Fastest)] {
             seeds.add("image", &packed)?;
             seeds.add("image", &image(&packed))?;
         }
@@ -107,11 +107,11 @@ fn compiled(source: &Path, flags: &[&str]) -> Result<Vec<u8>> {
     fs::read(output.path())
 }
 
-/// The data, packed with a program of this name.
-fn packed(packer: &str, data: &[u8]) -> Result<Vec<u8>> {
+/// The data, packed by xz.
+fn xz(data: &[u8]) -> Result<Vec<u8>> {
     let input = tempfile::NamedTempFile::new()?;
     fs::write(input.path(), data)?;
-    run(Command::new(packer).args(["--quiet", "--stdout"]).arg(input.path()))
+    run(Command::new("xz").args(["--quiet", "--stdout"]).arg(input.path()))
 }
 
 /// Runs a program to its end, and returns what it has printed.

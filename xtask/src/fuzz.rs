@@ -28,10 +28,9 @@ pub(crate) struct Args {
 }
 
 /// What is needed besides what builds patches.
-pub(crate) const REQUIREMENTS: [Requirement; 3] = [
+pub(crate) const REQUIREMENTS: [Requirement; 2] = [
     Requirement::Program("g++", "g++", "builds libFuzzer"),
     Requirement::Program("xz", "xz-utils", "packs inputs to start from"),
-    Requirement::Program("zstd", "zstd", "packs inputs to start from"),
 ];
 
 /// The release of cargo-fuzz.
