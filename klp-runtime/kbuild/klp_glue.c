@@ -220,6 +220,8 @@ static inline void klp_rt_init(struct module *mod, const char *name, const bool 
 /* What the engine runs for; cargo-klp decides by the same whether it is linked in. */
 static __always_inline bool __init klp_glue_needs_engine(const struct klp_glue_tables *tables)
 {
+	if (!__is_defined(KLP_ENGINE))
+		return false;
 	return tables->nr_states || tables->nr_shadows || tables->series || KLP_GLUE_RUNS ||
 	       tables->replace != KLP_GLUE_REPLACE_NONE;
 }
@@ -435,14 +437,6 @@ void *klp_glue_kmalloc(size_t size, unsigned int gfp);
 void *klp_glue_kmalloc(size_t size, unsigned int gfp)
 {
 	return kzalloc(size, (__force gfp_t)gfp);
-}
-#endif
-
-#ifdef KLP_USES_klp_glue_kfree
-void klp_glue_kfree(void *memory);
-void klp_glue_kfree(void *memory)
-{
-	kfree(memory);
 }
 #endif
 

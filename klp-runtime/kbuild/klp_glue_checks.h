@@ -50,12 +50,13 @@ extern const char klp_glue_symbols[] __weak;
 
 static int __init klp_glue_check_symbols(void)
 {
+	static const char unfinished[] __initconst = KERN_ERR
+		pr_fmt("refused: the build did not finish the module: %lu of %d symbols are those of a livepatch\n");
 	unsigned long nr_symbols = (unsigned long)klp_glue_symbols;
 
 	if (nr_symbols == KLP_NR_SYMBOLS)
 		return 0;
-	pr_err("refused: the build did not finish the module: %lu of %d symbols are those of a livepatch\n",
-	       nr_symbols, KLP_NR_SYMBOLS);
+	_printk(unfinished, nr_symbols, KLP_NR_SYMBOLS);
 	return -EINVAL;
 }
 #else
@@ -75,6 +76,7 @@ static inline int klp_glue_check_symbols(void)
 
 static const u8 * __init klp_glue_find_build_id(const void *notes, size_t size, size_t *length)
 {
+	static const char gnu[] __initconst = "GNU";
 	const struct elf_note *note = notes;
 	const void *end = notes + size, *name, *desc;
 
@@ -83,7 +85,7 @@ static const u8 * __init klp_glue_find_build_id(const void *notes, size_t size, 
 		desc = name + ALIGN(note->n_namesz, 4);
 		if (desc + note->n_descsz > end)
 			break;
-		if (note->n_type == KLP_GLUE_NOTE_BUILD_ID && note->n_namesz == sizeof("GNU") && !strcmp(name, "GNU")) {
+		if (note->n_type == KLP_GLUE_NOTE_BUILD_ID && note->n_namesz == sizeof(gnu) && !strcmp(name, gnu)) {
 			*length = note->n_descsz;
 			return desc;
 		}
@@ -98,6 +100,9 @@ static const u8 * __init klp_glue_find_build_id(const void *notes, size_t size, 
  */
 static int __init klp_glue_check_kernel(void)
 {
+	static const char elsewhere[] __initconst = KERN_ERR
+		pr_fmt("refused: built for another build of this kernel: expected build ID %*phN, found %*phN\n");
+	static const char file[] __initconst = "notes";
 	static const u8 expected[] __initconst = { KLP_BUILD_ID };
 	struct bin_attribute *attribute;
 	struct kernfs_node *node;
@@ -107,7 +112,7 @@ static int __init klp_glue_check_kernel(void)
 	void *notes = NULL;
 	int ret = -EINVAL;
 
-	node = kernfs_find_and_get(kernel_kobj->sd, "notes");
+	node = kernfs_find_and_get(kernel_kobj->sd, file);
 	if (node) {
 		attribute = node->priv;
 		notes = kmalloc(attribute->size, GFP_KERNEL);
@@ -123,8 +128,7 @@ static int __init klp_glue_check_kernel(void)
 	if (found && length == sizeof(expected) && !memcmp(found, expected, length))
 		ret = 0;
 	else
-		pr_err("refused: built for another build of this kernel: expected build ID %*phN, found %*phN\n",
-		       (int)sizeof(expected), expected, (int)length, found);
+		_printk(elsewhere, (int)sizeof(expected), expected, (int)length, found);
 	kfree(notes);
 	return ret;
 }

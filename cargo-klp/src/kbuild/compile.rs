@@ -64,7 +64,12 @@ impl Product {
         debug: "false",
         // Most of the runtime is the engine, which runs only when patches come and go. The parts that a patch's own code
         // calls all the time are generic or inlined, so they are compiled with the patch's options.
-        config: &["profile.release.package.klp-runtime.opt-level='z'"],
+        // The module keeps a table for the kernel's unwinder. Where functions have a frame pointer it needs no entry for
+        // each register that they save, which makes the engine a tenth smaller.
+        config: &[
+            "profile.release.package.klp-runtime.opt-level='z'",
+            "profile.release.package.klp-runtime.rustflags=['-Cforce-frame-pointers=yes']",
+        ],
     };
     /// The same, with line numbers of the source.
     pub(super) const LINES: Self = Self { debug: "line-tables-only", ..Self::MODULE };
@@ -118,6 +123,7 @@ pub(super) fn compile(
             "--quiet",
             // Contents decide what is up to date, not times.
             "-Zchecksum-freshness",
+            "-Zprofile-rustflags",
             // Keeps paths of this machine out of the library.
             "-Ztrim-paths",
             "--profile",

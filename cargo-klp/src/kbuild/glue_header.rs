@@ -45,7 +45,7 @@ pub(super) fn of(manifest: &Manifest, linked: &object::File<'_>, c: &[object::Fi
         }
     }
     if linked.symbol_by_name("klp_rt_init").is_some() {
-        header.push_str("#define KLP_ENGINE\n");
+        header.push_str("#define KLP_ENGINE 1\n");
     }
     if manifest.patch.as_ref().is_some_and(|patch| patch.series.is_some()) {
         header.push_str("#define KLP_SERIES\n");

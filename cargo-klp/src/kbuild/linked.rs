@@ -1,17 +1,17 @@
-//! Changes in the linked object: the names of symbols that are not exported, and flags of sections that the
-//! kernel reads differently from the linker.
+//! Changes in the linked object: the names of symbols that are not exported, symbols that nothing uses, and flags of
+//! sections that the kernel reads differently from the linker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use object::build::Id;
 use object::build::elf::{Builder, SectionData, SymbolId};
-use object::elf::{R_X86_64_PC32, R_X86_64_PLT32, SHF_GNU_RETAIN, STB_WEAK};
+use object::elf::{R_X86_64_PC32, R_X86_64_PLT32, SHF_GNU_RETAIN, SHN_UNDEF, STB_WEAK};
 
 use crate::error::{Error, Result};
 use crate::patch::resolve::{Resolved, ResolvedSymbol};
 
 /// Gives the symbols of an object file their final names, makes calls of originals skip the redirection, and drops
-/// flags that only concern the linker.
+/// symbols that nothing uses and flags that only concern the linker.
 ///
 /// The symbols are weak, because modpost lets only weak symbols be undefined. `cargo klp finish` turns them into
 /// livepatch symbols.
@@ -29,10 +29,28 @@ pub fn adapt(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
         }
     }
     skip(&mut builder, &skipped)?;
+    drop_unused(&mut builder);
     release(&mut builder);
     let mut adapted = Vec::new();
     builder.write(&mut adapted).map_err(elf())?;
     Ok(adapted)
+}
+
+/// Drops undefined symbols that only code used which the linker has dropped: the glue would define them, and the
+/// kernel would look for each. Also drops labels of the compiler, whose names the kernel would keep in memory.
+fn drop_unused(builder: &mut Builder<'_>) {
+    let mut used = BTreeSet::new();
+    for section in &builder.sections {
+        if let SectionData::Relocation(relocations) = &section.data {
+            let symbols = relocations.iter().filter_map(|relocation| relocation.symbol);
+            used.extend(symbols.map(|symbol| symbol.index()));
+        }
+    }
+    for symbol in &mut builder.symbols {
+        let is_defined = symbol.section.is_some() || symbol.st_shndx != SHN_UNDEF;
+        let is_for_use = !is_defined || symbol.name.starts_with(b".L");
+        symbol.delete |= is_for_use && !used.contains(&symbol.id().index());
+    }
 }
 
 /// Removes the flag that keeps `#[used]` items at link time: the module loader takes it for
@@ -82,6 +100,7 @@ const JUMP: u8 = 0xe9;
 
 #[cfg(test)]
 mod tests {
+    use object::elf::SHN_ABS;
     use object::{Object as _, ObjectSymbol as _};
 
     use super::*;
@@ -119,6 +138,26 @@ mod tests {
         let error = adapt(&data, &resolved(9)).unwrap_err().to_string();
         assert!(error.contains("does not call it directly"), "{error}");
         adapt(&data, &resolved(0)).unwrap();
+    }
+
+    #[test]
+    fn symbols_that_nothing_uses_are_dropped() {
+        let data = module(&["printk"], &[]);
+        let mut builder = Builder::read(&*data).unwrap();
+        builder.symbols.add().name = b"unused"[..].into();
+        let label = builder.symbols.add();
+        label.name = b".Ltmp1"[..].into();
+        label.st_shndx = SHN_ABS;
+        let mut linked = Vec::new();
+        builder.write(&mut linked).unwrap();
+        let names = |data: &[u8]| {
+            let file = object::File::parse(data).unwrap();
+            let all = file.symbols().filter(|symbol| symbol.is_undefined() || symbol.name() == Ok(".Ltmp1"));
+            all.map(|symbol| symbol.name().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        };
+        let (before, after) = (names(&linked), names(&adapt(&linked, &Resolved::new()).unwrap()));
+        assert!([".Ltmp1", "printk", "unused"].iter().all(|name| before.contains(*name)), "{before:?}");
+        assert_eq!(after, ["printk".to_owned()].into());
     }
 
     /// `SHF_GNU_RETAIN` is the module loader's `SHF_RO_AFTER_INIT`.

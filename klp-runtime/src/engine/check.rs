@@ -1,7 +1,7 @@
 //! [S1](crate::lifecycle#s1): what is refused before anything is called.
 
-use super::refs::{ClaimRef, LinkRef, PatchRef};
-use super::{Engine, Kernel, Reason, Report};
+use super::refs::{ClaimRef, PatchRef};
+use super::{Engine, Kernel, Report};
 use crate::abi::{PATCH_ALLOW_DOWNGRADE, Phase, ShadowEntry};
 use crate::error::{EINVAL, Result};
 
@@ -13,26 +13,15 @@ impl<K: Kernel> Engine<K> {
     ///
     /// `EINVAL`, after one line in the log.
     pub(super) fn check(&self, patch: PatchRef<'_>) -> Result {
-        for claim in patch.claims() {
-            if let Some((reason, other)) = mismatch(claim) {
-                return self.refuse(&Report::of_claim(reason, claim, Some(other)));
-            }
-            if let Some((link, other)) = mismatched_shadow(claim) {
-                let mut about = Report::of_claim(Reason::Shadow, claim, Some(other.claim()));
-                about.link = Some(link);
-                return self.refuse(&about);
-            }
-        }
-        if let Some(claim) = blocked(patch) {
-            let mut about = Report::of_patch(Reason::Blocked, patch, Some(claim.patch()));
-            about.claim = Some(claim);
-            return self.refuse(&about);
+        let refusal = patch.claims().find_map(|claim| mismatch(claim).or_else(|| mismatched_shadow(claim)));
+        if let Some(why) = refusal.or_else(|| blocked(patch)) {
+            return self.refuse(&why);
         }
         if let Some(other) = higher_revision(patch) {
             if patch.flags() & PATCH_ALLOW_DOWNGRADE == 0 {
-                return self.refuse(&Report::of_patch(Reason::Revision, patch, Some(other)));
+                return self.refuse(&Report::lower_revision(patch, other));
             }
-            self.kernel.report(&Report::of_patch(Reason::Downgrade, patch, Some(other)));
+            self.kernel.report(&Report::downgrade(patch, other));
         }
         Ok(())
     }
@@ -42,36 +31,35 @@ impl<K: Kernel> Engine<K> {
     /// # Errors
     ///
     /// `EINVAL`, always.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn refuse(&self, report: &Report<'_>) -> Result {
         self.kernel.report(report);
         Err(EINVAL)
     }
 }
 
-/// What keeps the claim's patch from going on with a state, and the claim of the patch that does.
-fn mismatch(claim: ClaimRef<'_>) -> Option<(Reason, ClaimRef<'_>)> {
+/// What keeps the claim's patch from going on with a state that another one provides.
+fn mismatch(claim: ClaimRef<'_>) -> Option<Report<'_>> {
     let (entry, live, owner) = (claim.entry(), claim.live(), claim.older()?);
     for other in claim.older_ones() {
         if claim.title() != other.title() {
-            return Some((Reason::Name, other));
+            return Some(Report::name(claim, other));
         }
         if let (Some(ours), Some(theirs)) = (claim.patch().series(), other.patch().series())
             && ours != theirs
         {
-            return Some((Reason::Series, other));
+            return Some(Report::series(claim, other));
         }
     }
-    let reason = if entry.version < live.version() {
-        Reason::Version
+    if entry.version < live.version() {
+        Some(Report::lower_version(claim, owner))
     } else if differs_beside(claim) {
-        Reason::Beside
+        Some(Report::version_beside(claim, owner))
     } else if entry.layout != live.layout() && !claim.migrates() {
-        Reason::Layout
+        Some(Report::layout(claim, owner))
     } else {
-        return None;
-    };
-    Some((reason, owner))
+        None
+    }
 }
 
 /// Whether a patch that does not replace has another version of the state than those beside it.
@@ -79,11 +67,12 @@ fn differs_beside(claim: ClaimRef<'_>) -> bool {
     claim.entry().version != claim.live().version() && !claim.patch().replaces()
 }
 
-/// The first of the claim's shadow variables that another patch declares otherwise, here and there.
-fn mismatched_shadow(claim: ClaimRef<'_>) -> Option<(LinkRef<'_>, LinkRef<'_>)> {
+/// What keeps the claim's patch from going on with the first of the state's shadow variables that another
+/// patch declares otherwise.
+fn mismatched_shadow(claim: ClaimRef<'_>) -> Option<Report<'_>> {
     claim.links().find_map(|link| {
         let other = link.older_ones().find(|other| !is_same(link.entry(), other.entry()))?;
-        Some((link, other))
+        Some(Report::shadow(link, other))
     })
 }
 
@@ -92,15 +81,16 @@ fn is_same(ours: &ShadowEntry, theirs: &ShadowEntry) -> bool {
     ours.layout == theirs.layout && ours.flags == theirs.flags
 }
 
-/// The first state that a replace patch would remove though `block_disable` holds for it
+/// What keeps a replace patch from removing the first state that it would, though `block_disable` holds for it
 /// ([S13](crate::lifecycle#s13)). What the patch provides it has claimed already, so a state that an older
 /// patch still owns is one that would go.
-fn blocked(patch: PatchRef<'_>) -> Option<ClaimRef<'_>> {
+fn blocked(patch: PatchRef<'_>) -> Option<Report<'_>> {
     if !patch.replaces() {
         return None;
     }
     let is_blocked = |claim: &ClaimRef<'_>| claim.is_owner() && claim.live().is_blocked();
-    patch.older_ones().find_map(|other| other.claims().find(is_blocked))
+    let blocked = patch.older_ones().find_map(|other| other.claims().find(is_blocked))?;
+    Some(Report::blocked(patch, blocked))
 }
 
 /// A patch of the same series with a higher revision, which the patch would replace

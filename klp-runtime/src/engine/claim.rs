@@ -3,7 +3,7 @@
 use core::ptr;
 
 use super::refs::{ClaimRef, LinkRef, ListRef, LiveRef, PatchRef};
-use super::{Engine, Kernel, Reason, Report};
+use super::{Engine, Kernel, Report};
 use crate::abi::{CLAIM_FORCED, CLAIM_INTRODUCED, CLAIM_MADE, CLAIM_MIGRATED, Claim, ShadowLink};
 use crate::error::{ENOMEM, Result};
 
@@ -62,7 +62,7 @@ impl<K: Kernel> Engine<K> {
         };
         let newest = live.claims();
         if let Some(twice) = newest.filter(|newest| newest.patch() == patch) {
-            return self.refuse(&Report::of_claim(Reason::Duplicate, twice, None));
+            return self.refuse(&Report::duplicate(twice));
         }
         // SAFETY: The memory is the claim's, which is in place once it is filled.
         let claim = unsafe {
@@ -78,14 +78,15 @@ impl<K: Kernel> Engine<K> {
             live.set_version(entry.version);
             live.set_flags(0);
             live.set_layout(entry.layout);
-            live.set_data(self.make_data(live, entry.layout.size)?);
         } else {
             claim.set_flags(CLAIM_MADE);
-            if claim.migrates() {
-                claim.set_data(self.make_data(live, entry.layout.size)?);
+            if !claim.migrates() {
+                return Ok(());
             }
         }
-        Ok(())
+        let data = self.make_data(live, entry.layout.size);
+        if newest.is_none() { live.set_data(data) } else { claim.set_data(data) }
+        if data.is_null() { Err(ENOMEM) } else { Ok(()) }
     }
 
     /// Adds one of the patch's shadow variables at the head of its claim's.
@@ -108,9 +109,7 @@ impl<K: Kernel> Engine<K> {
         };
         let claim = list.find(link.entry().state).and_then(LiveRef::claims);
         let Some(claim) = claim.filter(|newest| newest.patch() == patch) else {
-            let mut about = Report::of_patch(Reason::NoState, patch, None);
-            about.link = Some(link);
-            return self.refuse(&about);
+            return self.refuse(&Report::no_state(patch, link));
         };
         link.set_claim(claim);
         link.set_next(claim.shadows());
@@ -176,7 +175,7 @@ impl<K: Kernel> Engine<K> {
             }
         }
         if patch.is_forced() && !patch.claim_array().is_null() {
-            self.kernel.report(&Report::of_patch(Reason::Forced, patch, None));
+            self.kernel.report(&Report::forced(patch));
             return;
         }
         // SAFETY: None of the claims is in place any more.

@@ -3,7 +3,7 @@
 use core::ptr;
 
 use super::refs::{ListRef, PatchRef};
-use super::{Engine, Kernel, Reason, Report};
+use super::{Engine, Kernel, Report};
 use crate::abi::{
     ABI_VERSION, CLAIM_HELD, MAGIC, OLDEST_ABI, PATCH_ALLOW_DOWNGRADE, Phase, REGISTRY_SHADOW_ID, Registry,
     Replace,
@@ -22,10 +22,8 @@ impl<K: Kernel> Engine<K> {
         // else of it is followed.
         let list = match unsafe { ListRef::follow(found) } {
             Some(list) => {
-                if let Some((reason, other)) = incompatible_list(list, patch) {
-                    let mut about = Report::of_patch(reason, patch, other);
-                    about.number = list.abi_version();
-                    self.refuse(&about)?;
+                if let Some(why) = incompatible_list(list, patch) {
+                    self.refuse(&why)?;
                 }
                 list
             }
@@ -138,30 +136,26 @@ pub(super) fn held_beside<'lock>(patch: PatchRef<'lock>) -> impl Iterator<Item =
     all.filter(|patch| patch.phase() == Phase::HELD)
 }
 
-/// Why the list can't be used, and the patch on it: one of the two was not made by a version of the
-/// tables that the patch's runtime understands ([S23](crate::lifecycle#s23)).
-fn incompatible_list<'lock>(
-    list: ListRef<'lock>,
-    patch: PatchRef<'lock>,
-) -> Option<(Reason, Option<PatchRef<'lock>>)> {
+/// Why the list can't be used: it or a patch on it was not made by a version of the tables that the
+/// patch's runtime understands ([S23](crate::lifecycle#s23)).
+fn incompatible_list<'lock>(list: ListRef<'lock>, patch: PatchRef<'lock>) -> Option<Report<'lock>> {
     // A version counts only behind the right magic, all else only behind a version that is understood.
     if list.magic() != MAGIC {
-        return Some((Reason::Corrupt, None));
+        return Some(Report::corrupt(patch));
     }
     if !is_understood(patch, list.abi_version()) {
-        return Some((Reason::AbiOfList, None));
+        return Some(Report::abi_of_list(patch, list.abi_version()));
     }
     list.patches().find_map(|other| {
-        let reason = if other.magic() != MAGIC {
-            Reason::Corrupt
+        if other.magic() != MAGIC {
+            Some(Report::corrupt(patch))
         } else if !is_understood(patch, other.abi_version()) {
-            Reason::Abi
+            Some(Report::abi(patch, other))
         } else if other.flags() & !PATCH_ALLOW_DOWNGRADE != 0 || !is_known(other.replace()) {
-            Reason::Corrupt
+            Some(Report::corrupt(patch))
         } else {
-            return None;
-        };
-        Some((reason, Some(other)))
+            None
+        }
     })
 }
 

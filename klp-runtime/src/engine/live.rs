@@ -58,14 +58,10 @@ impl<K: Kernel> Engine<K> {
         unsafe { self.kernel.free(live.as_ptr().cast()) };
     }
 
-    /// Memory for data of a state, zeroed. Data of size 0 need none, and have the state's address.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(super) fn make_data(&self, live: LiveRef<'_>, size: usize) -> Result<*mut c_void> {
-        let data = if size == 0 { live.as_ptr().cast() } else { self.kernel.alloc(size) };
-        if data.is_null() { Err(ENOMEM) } else { Ok(data) }
+    /// Memory for data of a state, zeroed; null if there is none. Data of size 0 need none, and have the
+    /// state's address.
+    pub(super) fn make_data(&self, live: LiveRef<'_>, size: usize) -> *mut c_void {
+        if size == 0 { live.as_ptr().cast() } else { self.kernel.alloc(size) }
     }
 
     /// Frees what [`make_data`](Self::make_data) gave for the state; nothing for null.

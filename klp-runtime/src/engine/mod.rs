@@ -40,7 +40,7 @@ use crate::abi::{
 use crate::error::{Error, Result};
 use refs::{ClaimRef, PatchRef};
 
-pub use report::{Reason, Report};
+pub use report::Report;
 
 /// What the engine needs of the kernel it runs on.
 ///
@@ -261,9 +261,7 @@ impl<K: Kernel> Engine<K> {
         for claim in patch.claims() {
             let made = if claim.has(CLAIM_INTRODUCED) { make(claim) } else { migrate(claim) };
             if let Err(error) = made {
-                let mut about = Report::of_claim(Reason::Failed, claim, None);
-                about.number = error.to_errno().unsigned_abs();
-                self.kernel.report(&about);
+                self.kernel.report(&Report::failed(claim, error));
                 self.take_back(patch, claim);
                 return Err(error);
             }
@@ -336,7 +334,7 @@ impl<K: Kernel> Engine<K> {
         claim.mark(CLAIM_HELD);
         // SAFETY: The patch is on the list, so its module is loaded.
         unsafe { self.kernel.pin(claim.patch().module()) };
-        self.kernel.report(&Report::of_claim(Reason::Held, claim, None));
+        self.kernel.report(&Report::held(claim));
     }
 
     /// Drops the data and frees the shadow variables of a state that is over, and takes it from every patch

@@ -158,5 +158,5 @@ unsafe fn called<R>(node: *mut PatchNode, f: impl FnOnce(PatchRef<'_>) -> R) -> 
 
 /// Whether the variables go with the module `object`.
 fn goes_with(link: LinkRef<'_>, object: &CStr) -> bool {
-    link.object().is_some_and(|name| name.as_c_str() == object)
+    link.object().is_some_and(|name| name == *object)
 }

@@ -19,6 +19,7 @@ use crate::abi::{
     CLAIM_FORCED, CLAIM_HELD, CLAIM_MIGRATED, Claim, DataLayout, DataSlot, LIVE_BLOCKED, LiveState,
     PatchNode, Phase, RawStateContext, Registry, Replace, ShadowEntry, ShadowLink, StateEntry,
 };
+use crate::module::sys::strcmp;
 
 /// Proof that the kernel's livepatch mutex is held, so that nobody else looks at the structures.
 #[derive(Debug)]
@@ -127,9 +128,9 @@ impl<'lock> PatchRef<'lock> {
     }
 
     /// The module's name.
-    pub(super) fn title(self) -> Option<Text<'lock>> {
-        // SAFETY: The module of a patch in place is loaded.
-        unsafe { Text::at(self.name()) }
+    pub(super) fn title(self) -> Text<'lock> {
+        // SAFETY: The module of a patch in place is loaded, and has a name.
+        unsafe { Text::of(self.name()) }
     }
 
     /// The series that the patch belongs to ([S20](crate::lifecycle#s20)).
@@ -180,18 +181,44 @@ impl<'lock> PatchRef<'lock> {
     }
 
     /// The claims that are not given up, in table order.
-    #[inline(never)]
     pub(super) fn claims(self) -> Claims<'lock> {
+        Claims { patch: self, last: None, backwards: false }
+    }
+
+    /// The claim that follows `last` in the array, or is the first one, of those that are not given up.
+    ///
+    /// Not inlined: it is called all over the engine.
+    #[inline(never)]
+    fn claim_after(self, last: Option<ClaimRef<'lock>>, backwards: bool) -> Option<ClaimRef<'lock>> {
         let first = self.claim_array();
-        let (count, size) = (if first.is_null() { 0 } else { self.nr_states() }, self.claim_size() as usize);
-        // SAFETY: The array has a claim for each state, of the size that they have in the patch's runtime.
-        Claims { first, end: unsafe { first.byte_add(count * size) }, size, lock: PhantomData }
+        if first.is_null() {
+            return None;
+        }
+        let size = self.claim_size() as usize;
+        // The array has a claim for each state, of the size that they have in the patch's runtime.
+        let (before, behind) =
+            (first.wrapping_byte_sub(size), first.wrapping_byte_add(self.nr_states() * size));
+        let (start, end, step) =
+            if backwards { (behind, before, size.wrapping_neg()) } else { (before, behind, size) };
+        let mut next = last.map_or(start, ClaimRef::as_ptr);
+        loop {
+            next = next.wrapping_byte_add(step);
+            if next == end {
+                return None;
+            }
+            // SAFETY: Within the array. The claims of a patch are in place while it is.
+            unsafe {
+                if !(*next).live.is_null() && (*next).flags & CLAIM_FORCED == 0 {
+                    return ClaimRef::follow(next);
+                }
+            }
+        }
     }
 
     /// How many of its states were held ([S13](crate::lifecycle#s13)), also of those that another patch has
     /// taken on since.
     pub(super) fn held_claims(self) -> usize {
-        let Claims { first, size, .. } = self.claims();
+        let (first, size) = (self.claim_array(), self.claim_size() as usize);
         let count = if first.is_null() { 0 } else { self.nr_states() };
         // SAFETY: The claims of a patch are in place while it is, also those that are given up.
         (0..count).filter(|index| unsafe { (*first.byte_add(index * size)).flags } & CLAIM_HELD != 0).count()
@@ -231,52 +258,25 @@ impl<'lock> PatchRef<'lock> {
 
 /// The claims of a patch that are not given up.
 pub(super) struct Claims<'lock> {
-    first: *mut Claim,
-    end: *mut Claim,
-    size: usize,
-    lock: PhantomData<&'lock LivepatchLock>,
+    patch: PatchRef<'lock>,
+    last: Option<ClaimRef<'lock>>,
+    backwards: bool,
 }
 
-impl<'lock> Claims<'lock> {
-    /// The claim at a place of the array, if it is not given up.
-    fn at(claim: *mut Claim) -> Option<ClaimRef<'lock>> {
-        // SAFETY: The claims of a patch are in place while it is.
-        unsafe {
-            let is_given_up = (*claim).live.is_null() || (*claim).flags & CLAIM_FORCED != 0;
-            if is_given_up { None } else { ClaimRef::follow(claim) }
-        }
+impl Claims<'_> {
+    /// The same in reverse order.
+    pub(super) fn rev(self) -> Self {
+        Self { backwards: true, ..self }
     }
 }
 
-// Not inlined, as `PatchRef::claims`: they are called all over the engine.
 impl<'lock> Iterator for Claims<'lock> {
     type Item = ClaimRef<'lock>;
 
-    #[inline(never)]
+    #[inline(always)]
     fn next(&mut self) -> Option<ClaimRef<'lock>> {
-        while self.first != self.end {
-            let claim = self.first;
-            // SAFETY: Within the array.
-            self.first = unsafe { claim.byte_add(self.size) };
-            if let Some(claim) = Self::at(claim) {
-                return Some(claim);
-            }
-        }
-        None
-    }
-}
-
-impl DoubleEndedIterator for Claims<'_> {
-    #[inline(never)]
-    fn next_back(&mut self) -> Option<Self::Item> {
-        while self.first != self.end {
-            // SAFETY: Within the array.
-            self.end = unsafe { self.end.byte_sub(self.size) };
-            if let Some(claim) = Self::at(self.end) {
-                return Some(claim);
-            }
-        }
-        None
+        self.last = self.patch.claim_after(self.last, self.backwards);
+        self.last
     }
 }
 
@@ -417,9 +417,9 @@ impl<'lock> ClaimRef<'lock> {
     }
 
     /// The state's name in the patch.
-    pub(super) fn title(self) -> Option<Text<'lock>> {
-        // SAFETY: The table of a patch in place, whose module is loaded.
-        unsafe { Text::at(self.entry().name) }
+    pub(super) fn title(self) -> Text<'lock> {
+        // SAFETY: The table of a patch in place, whose module is loaded; all that is in it has a name.
+        unsafe { Text::of(self.entry().name) }
     }
 
     /// What a callback of the claim's patch is told.
@@ -486,9 +486,9 @@ impl<'lock> LinkRef<'lock> {
     }
 
     /// The variable's name.
-    pub(super) fn title(self) -> Option<Text<'lock>> {
-        // SAFETY: The table of a patch in place, whose module is loaded.
-        unsafe { Text::at(self.entry().name) }
+    pub(super) fn title(self) -> Text<'lock> {
+        // SAFETY: The table of a patch in place, whose module is loaded; all that is in it has a name.
+        unsafe { Text::of(self.entry().name) }
     }
 
     /// The module whose objects have the variable; none where it goes with no module.
@@ -512,15 +512,34 @@ impl<'lock> Text<'lock> {
         NonNull::new(text.cast_mut()).map(|text| Self(text, PhantomData))
     }
 
-    /// The string.
-    pub(super) fn as_c_str(self) -> &'lock CStr {
-        // SAFETY: A string, which stays as long as the module is loaded.
-        unsafe { CStr::from_ptr(self.0.as_ptr()) }
+    /// The name at `text`.
+    ///
+    /// # Safety
+    ///
+    /// `text` is a string, in a module that is loaded for `'lock`.
+    unsafe fn of(text: *const c_char) -> Self {
+        // SAFETY: A string has an address.
+        Self(unsafe { NonNull::new_unchecked(text.cast_mut()) }, PhantomData)
+    }
+
+    /// The string's address.
+    pub(super) fn as_ptr(self) -> *const c_char {
+        self.0.as_ptr()
     }
 }
 
 impl PartialEq for Text<'_> {
+    #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
-        self.as_c_str() == other.as_c_str()
+        // SAFETY: Strings, which stay as long as their modules are loaded.
+        unsafe { strcmp(self.as_ptr(), other.as_ptr()) == 0 }
+    }
+}
+
+impl PartialEq<CStr> for Text<'_> {
+    #[inline(always)]
+    fn eq(&self, other: &CStr) -> bool {
+        // SAFETY: Strings; the module of the one is loaded.
+        unsafe { strcmp(self.as_ptr(), other.as_ptr()) == 0 }
     }
 }

@@ -92,8 +92,8 @@ pub(crate) unsafe extern "C" fn klp_glue_kmalloc(size: usize, gfp: RawGfp) -> *m
 
 /// # Safety
 ///
-/// As the kernel's or the glue's `klp_glue_kfree`.
-pub(crate) unsafe extern "C" fn klp_glue_kfree(memory: *mut c_void) {
+/// As the kernel's or the glue's `kfree`.
+pub(crate) unsafe extern "C" fn kfree(memory: *mut c_void) {
     machine().kfree(memory);
 }
 
@@ -242,6 +242,31 @@ pub(crate) unsafe extern "C" fn klp_glue_syscall_native(registers: *const c_void
 pub(crate) unsafe extern "C" fn klp_glue_syscall_compat(registers: *const c_void, arguments: *mut [u32; 6]) {
     // SAFETY: The caller passes its arguments in place of registers.
     unsafe { arguments.write(registers.cast::<[u32; 6]>().read()) }
+}
+
+/// Logs what the engine says, without the level. Its formats ask for `%s`, `%u` and `%llu`.
+///
+/// # Safety
+///
+/// `format` is a string, and `arguments` starts with what it asks for: numbers, and addresses of strings.
+#[cfg(feature = "sim")]
+pub(crate) unsafe fn print_line(format: *const c_char, arguments: [usize; 6]) {
+    // SAFETY: The format is a string.
+    let format = unsafe { CStr::from_ptr(format) }.to_string_lossy();
+    let mut pieces = format.trim_start_matches("\x013").trim_end().split('%');
+    let mut line = std::string::String::from(pieces.next().unwrap_or_default());
+    for (piece, argument) in pieces.zip(arguments) {
+        if let Some(rest) = piece.strip_prefix('s') {
+            // SAFETY: The format asks for a string.
+            line +=
+                &unsafe { CStr::from_ptr(core::ptr::with_exposed_provenance(argument)) }.to_string_lossy();
+            line += rest;
+        } else {
+            let rest = piece.trim_start_matches("ll").trim_start_matches('u');
+            line += &std::format!("{argument}{rest}");
+        }
+    }
+    machine().print(line);
 }
 
 /// Logs what [`crate::log`] prints, without the level.

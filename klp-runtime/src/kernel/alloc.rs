@@ -66,7 +66,7 @@ impl<T> KBox<T> {
         // SAFETY: The value and its memory are ours, and the box is not used again.
         unsafe {
             let value = boxed.0.read();
-            sys::klp_glue_kfree(boxed.0.as_ptr().cast());
+            sys::kfree(boxed.0.as_ptr().cast());
             value
         }
     }
@@ -94,7 +94,7 @@ impl<T> Drop for KBox<T> {
         // SAFETY: The value and its memory are ours.
         unsafe {
             self.0.drop_in_place();
-            sys::klp_glue_kfree(self.0.as_ptr().cast());
+            sys::kfree(self.0.as_ptr().cast());
         }
     }
 }

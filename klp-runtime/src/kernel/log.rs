@@ -91,14 +91,6 @@ pub(crate) fn bug(message: fmt::Arguments<'_>) {
     unsafe { sys::klp_glue_bug(line.text.as_ptr(), line.len as c_int) }
 }
 
-/// Prints one line that `write` gives in pieces; `core::fmt` has no part in it.
-#[cfg(any(feature = "sim", target_os = "none"))]
-pub(crate) fn print_pieces(level: Level, write: impl FnOnce(&mut dyn FnMut(&[u8]))) {
-    let mut line = Line { text: [0; LONGEST], len: 0 };
-    write(&mut |piece| line.push(piece));
-    printk(level, c"", line.text.get(..line.len).unwrap_or(&line.text));
-}
-
 fn printk(level: Level, prefix: &CStr, text: &[u8]) {
     let len = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
     // SAFETY: The arguments are what the format asks for: a string, a length

@@ -1,5 +1,6 @@
 //! What the C glue calls in a module: the kernel's four points, for the engine.
 
+use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
@@ -9,6 +10,7 @@ use crate::engine::Engine;
 use crate::error::to_result;
 use crate::module::selection::{HookEntry, PatchTables};
 use crate::module::sys_kernel::SysKernel;
+use crate::module::sys;
 use crate::object::ObjectEntry;
 
 static ENGINE: Engine<SysKernel> = Engine::new(SysKernel);
@@ -21,6 +23,15 @@ unsafe impl<T> Sync for Guarded<T> {}
 
 /// The module's place on the list of patches.
 static NODE: Guarded<PatchNode> = Guarded(UnsafeCell::new(PatchNode::new()));
+
+/// The node, as an address that the compiler does not know: it would put it into every instruction, larger
+/// ones, which the kernel has to relocate when it loads the module.
+fn node() -> *mut PatchNode {
+    let mut node = NODE.0.get();
+    // SAFETY: It does nothing.
+    unsafe { asm!("/* {0} */", inout(reg) node, options(nomem, nostack, preserves_flags)) };
+    node
+}
 
 /// The objects with callbacks of their own.
 static OBJECTS: Guarded<(*const ObjectEntry, usize)> = Guarded(UnsafeCell::new((ptr::null(), 0)));
@@ -64,7 +75,7 @@ unsafe extern "C" fn klp_rt_init(
 ) {
     // SAFETY: Nobody else uses the statics yet.
     unsafe {
-        let (node, tables) = (NODE.0.get(), &*tables);
+        let (node, tables) = (node(), &*tables);
         (*node).flags = tables.flags & PATCH_ALLOW_DOWNGRADE;
         (*node).replace = tables.replace;
         (*node).series = tables.series;
@@ -89,11 +100,8 @@ unsafe fn own(name: *const c_char) -> Option<&'static ObjectEntry> {
     unsafe {
         let (objects, len) = *OBJECTS.0.get();
         (0..len).map(|index| &*objects.add(index)).find(|object| {
-            if name.is_null() || object.name.is_null() {
-                name == object.name
-            } else {
-                CStr::from_ptr(name) == CStr::from_ptr(object.name)
-            }
+            name == object.name
+                || (!name.is_null() && !object.name.is_null() && sys::strcmp(name, object.name) == 0)
         })
     }
 }
@@ -111,7 +119,7 @@ unsafe extern "C" fn klp_rt_pre_patch(object: *mut c_void) -> c_int {
             let errno = own(ptr::null()).and_then(|own| own.pre_patch).map_or(0, |own| own(object));
             to_result(errno).map(|_| ())
         };
-        match ENGINE.vmlinux_pre_patch(NODE.0.get(), own) {
+        match ENGINE.vmlinux_pre_patch(node(), own) {
             Ok(()) => 0,
             Err(error) => error.to_errno(),
         }
@@ -129,7 +137,7 @@ macro_rules! forward {
         unsafe extern "C" fn $name(object: *mut c_void) {
             // SAFETY: The kernel calls, and the callback is the patch's own for that object.
             unsafe {
-                ENGINE.$engine(NODE.0.get(), || {
+                ENGINE.$engine(node(), || {
                     if let Some(callback) = own(ptr::null()).and_then(|own| own.$callback) {
                         callback(object);
                     }
@@ -155,6 +163,6 @@ unsafe extern "C" fn klp_rt_object_gone(object: *mut c_void, name: *const c_char
         if let Some(callback) = own(name).and_then(|own| own.post_unpatch) {
             callback(object);
         }
-        ENGINE.shadows_object_gone(NODE.0.get(), CStr::from_ptr(name));
+        ENGINE.shadows_object_gone(node(), CStr::from_ptr(name));
     }
 }

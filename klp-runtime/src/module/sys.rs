@@ -4,7 +4,7 @@
 //! In a build for the host the same names stand for an imitation,
 //! [`crate::host`], so that patch crates can be checked, documented and tested there.
 
-use core::ffi::{c_int, c_uint, c_void};
+use core::ffi::{c_char, c_int, c_uint, c_void};
 
 /// `gfp_t`.
 pub(crate) type RawGfp = c_uint;
@@ -18,6 +18,11 @@ pub(crate) type CallStore = unsafe extern "C" fn(store: *const c_void, text: *co
 /// `klp_shadow_ctor_t`.
 pub(crate) type ShadowConstructor =
     unsafe extern "C" fn(obj: *mut c_void, data: *mut c_void, ctor_data: *mut c_void) -> c_int;
+
+unsafe extern "C" {
+    /// As in C: exported by the kernel, and on the host in the C library.
+    pub(crate) fn strcmp(a: *const c_char, b: *const c_char) -> c_int;
+}
 
 #[cfg(target_os = "none")]
 pub(crate) use kernel::*;
@@ -59,12 +64,14 @@ mod kernel {
 
         pub(crate) fn klp_get_prev_state(id: c_ulong) -> *mut c_void;
 
+        // include/linux/slab.h
+        pub(crate) fn kfree(memory: *const c_void);
+
         // include/linux/printk.h
         pub(crate) fn _printk(format: *const c_char, ...) -> c_int;
 
         // kbuild/klp_glue.c
         pub(crate) fn klp_glue_kmalloc(size: usize, gfp: RawGfp) -> *mut c_void;
-        pub(crate) fn klp_glue_kfree(memory: *mut c_void);
         pub(crate) fn klp_glue_module_get(module: *mut c_void);
         pub(crate) fn klp_glue_module_put(module: *mut c_void);
         pub(crate) fn klp_glue_drop_reserved_state();
@@ -76,6 +83,18 @@ mod kernel {
         pub(crate) fn klp_glue_bug(text: *const u8, len: c_int);
 
         static klp_glue_gfp: [c_uint; 5];
+    }
+
+    /// Prints one line.
+    ///
+    /// # Safety
+    ///
+    /// `format` is a string, and `arguments` starts with what it asks for: numbers, and addresses of strings.
+    #[inline(always)]
+    pub(crate) unsafe fn print_line(format: *const c_char, arguments: [usize; 6]) {
+        let [a, b, c, d, e, f] = arguments;
+        // SAFETY: The caller has what the format asks for; the kernel reads no more.
+        unsafe { _printk(format, a, b, c, d, e, f) };
     }
 
     /// What `crate::abi::DataSlot` holds.

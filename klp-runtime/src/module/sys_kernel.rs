@@ -5,7 +5,6 @@ use core::ptr;
 
 use crate::abi::{PatchNode, ShadowEntry};
 use crate::engine::{Kernel, Report};
-use crate::log::{self, Level};
 use crate::module::sys;
 use crate::shadow;
 
@@ -14,6 +13,7 @@ pub(crate) struct SysKernel;
 
 // SAFETY: The kernel's allocator and shadow store do as the trait says.
 unsafe impl Kernel for SysKernel {
+    #[inline(always)]
     fn alloc(&self, size: usize) -> *mut c_void {
         // SAFETY: A plain allocation; the glue zeroes it.
         unsafe { sys::klp_glue_kmalloc(size, crate::alloc::GFP_KERNEL.raw()) }
@@ -21,7 +21,7 @@ unsafe impl Kernel for SysKernel {
 
     unsafe fn free(&self, memory: *mut c_void) {
         // SAFETY: The engine frees what `alloc` gave it once, and null is freed by doing nothing.
-        unsafe { sys::klp_glue_kfree(memory) }
+        unsafe { sys::kfree(memory) }
     }
 
     fn shadow_get(&self, obj: *mut c_void, id: u64) -> *mut c_void {
@@ -61,7 +61,10 @@ unsafe impl Kernel for SysKernel {
         unsafe { sys::klp_glue_drop_reserved_state() }
     }
 
+    #[inline(always)]
     fn report(&self, report: &Report<'_>) {
-        log::print_pieces(Level::Err, |out| report.write_to(out));
+        let (format, arguments) = report.parts();
+        // SAFETY: The report has what its format asks for, and what that leads to is in place.
+        unsafe { sys::print_line(format, arguments) }
     }
 }

@@ -92,6 +92,6 @@ impl PatchTables {
     /// Nobody looks at them any more.
     pub(crate) unsafe fn free(self) {
         // SAFETY: The copies, or null.
-        unsafe { sys::klp_glue_kfree(self.block) }
+        unsafe { sys::kfree(self.block) }
     }
 }

@@ -132,7 +132,7 @@ void *klp_glue_kmalloc(size_t size, unsigned int gfp)
 	return calloc(1, size);
 }
 
-void klp_glue_kfree(void *memory)
+void kfree(void *memory)
 {
 	free(memory);
 }

@@ -327,7 +327,7 @@ unsafe fn destroy_boxed(boxed: *mut SleepableBox, destroy: Option<crate::abi::Sh
         if let Some(destroy) = destroy {
             destroy((*boxed).obj, boxed.byte_add(SleepableBox::PAYLOAD_OFFSET).cast());
         }
-        sys::klp_glue_kfree(boxed.cast());
+        sys::kfree(boxed.cast());
     }
 }
 
