@@ -424,6 +424,7 @@ module_init(klp_glue_init);
 /* For klp_runtime::module::sys: only what the Rust half of this patch uses. */
 
 #include "klp_glue_locks.h"
+#include "klp_glue_watch.h"
 #include "klp_glue_helpers.h"
 
 #ifdef KLP_USES_klp_glue_gfp

@@ -71,7 +71,7 @@ const MUTANTS: [Alteration; 39] = [
     ),
     fault!(
         "S5: take_over is called for the same version",
-        "take_over",
+        "Engine::take_over",
         Comparison("version", "<"),
         Name("<=")
     ),

@@ -11,11 +11,13 @@ crate::tests![
     shadow_variables_of_tasks,
     shadow_variables_are_freed_once,
     a_hundred_rounds,
+    a_callback_that_takes_long_is_named,
 ];
 
 const CMDLINE: Patch = Patch("livepatch_cmdline");
 const LOGLEVEL_V1: Patch = Patch("livepatch_loglevel_v1");
 const LOGLEVEL_V2: Patch = Patch("livepatch_loglevel_v2");
+const SLOW: Patch = Patch("slow");
 const TASK_SHADOW: Patch = Patch("livepatch_task_shadow");
 
 fn read(path: &str) -> String {
@@ -106,4 +108,15 @@ fn a_hundred_rounds() {
         read("/proc/self/wchan");
         TASK_SHADOW.end();
     }
+}
+
+/// While it runs, as one that waits for a module never returns. It runs for a second more than it may.
+fn a_callback_that_takes_long_is_named() {
+    let mut log = Log::new();
+    SLOW.enable();
+    let named = "slow.a callback of Slow has not returned for 5 seconds: until it does, no module can be loaded \
+                 and no patch enabled or disabled";
+    assert_eq!(log.of_patches(), [named, "slow.pre_patch returns"]);
+    SLOW.end();
+    assert_eq!(log.of_patches(), [""; 0]);
 }

@@ -85,7 +85,11 @@ impl<K: Kernel> Engine<K> {
             }
         }
         let data = self.make_data(live, entry.layout.size);
-        if newest.is_none() { live.set_data(data) } else { claim.set_data(data) }
+        if newest.is_none() {
+            live.set_data(data)
+        } else {
+            claim.set_data(data)
+        }
         if data.is_null() { Err(ENOMEM) } else { Ok(()) }
     }
 

@@ -30,12 +30,12 @@ mod object;
 mod refs;
 mod report;
 
-use core::ffi::c_void;
+use core::ffi::{c_char, c_void};
 use core::ptr;
 
 use crate::abi::{
     CLAIM_HELD, CLAIM_INTRODUCED, CLAIM_MADE, CLAIM_MIGRATED, CLAIM_REMOVING, Callback, LIVE_BLOCKED,
-    PatchNode, Phase, STATE_BLOCK_DISABLE, ShadowEntry,
+    PatchNode, Phase, RawStateContext, STATE_BLOCK_DISABLE, ShadowEntry,
 };
 use crate::error::{Error, Result};
 use refs::{ClaimRef, PatchRef};
@@ -103,6 +103,10 @@ pub unsafe trait Kernel {
     /// The patch is enabled and lists the entry, first.
     unsafe fn drop_reserved_entry(&self, node: *mut PatchNode);
 
+    /// A callback begins, of the state or object with this name, which the log names if it takes long; null
+    /// where it has returned. The next begins only then.
+    fn watch(&self, name: *const c_char);
+
     /// Logs one line at level err.
     fn report(&self, report: &Report<'_>);
 }
@@ -155,10 +159,10 @@ impl<K: Kernel> Engine<K> {
             self.states_post_unpatch_replaced(patch);
         }
         for claim in patch.claims().filter(|claim| claim.has(CLAIM_INTRODUCED)) {
-            call(claim, claim.entry().post_patch);
+            self.call(claim, claim.entry().post_patch);
         }
         for claim in patch.claims() {
-            take_over(claim);
+            self.take_over(claim);
         }
         for claim in patch.claims() {
             // SAFETY: No task runs code of the patches that are replaced, and their works are stopped.
@@ -186,7 +190,7 @@ impl<K: Kernel> Engine<K> {
             if claim.live().is_blocked() {
                 self.hold(claim);
             } else {
-                call(claim, claim.entry().pre_unpatch);
+                self.call(claim, claim.entry().pre_unpatch);
                 claim.mark(CLAIM_REMOVING);
             }
         }
@@ -207,7 +211,7 @@ impl<K: Kernel> Engine<K> {
         for claim in patch.claims().rev() {
             held |= claim.has(CLAIM_HELD);
             if claim.has(CLAIM_REMOVING | CLAIM_INTRODUCED) {
-                call(claim, claim.entry().post_unpatch);
+                self.call(claim, claim.entry().post_unpatch);
                 // SAFETY: No task runs the patch's code, nor another patch's that provides the state: there
                 // is none. The claim is not looked at again.
                 unsafe { self.remove_state(claim) };
@@ -227,7 +231,7 @@ impl<K: Kernel> Engine<K> {
     fn states_pre_unpatch_replaced(&self, patch: PatchRef<'_>) {
         for other in patch.older_ones() {
             for claim in other.claims().rev().filter(|claim| claim.is_owner()) {
-                call(claim, claim.entry().pre_unpatch);
+                self.call(claim, claim.entry().pre_unpatch);
                 claim.mark(CLAIM_REMOVING);
             }
         }
@@ -237,7 +241,7 @@ impl<K: Kernel> Engine<K> {
     fn states_post_unpatch_replaced(&self, patch: PatchRef<'_>) {
         for other in patch.older_ones() {
             for claim in other.claims().rev().filter(|claim| claim.has(CLAIM_REMOVING)) {
-                call(claim, claim.entry().post_unpatch);
+                self.call(claim, claim.entry().post_unpatch);
                 // SAFETY: No task runs code of the replaced patches. The claim is not looked at again.
                 unsafe { self.remove_state(claim) };
             }
@@ -249,7 +253,7 @@ impl<K: Kernel> Engine<K> {
     fn states_post_patch_replaced(&self, patch: PatchRef<'_>) {
         for other in patch.oldest_until() {
             for claim in other.claims().filter(|claim| claim.has(CLAIM_REMOVING)) {
-                call(claim, claim.entry().post_patch);
+                self.call(claim, claim.entry().post_patch);
                 claim.unmark(CLAIM_REMOVING);
             }
         }
@@ -259,7 +263,7 @@ impl<K: Kernel> Engine<K> {
     /// [S22](crate::lifecycle#s22) for the states that continue with another layout.
     fn introduce(&self, patch: PatchRef<'_>) -> Result {
         for claim in patch.claims() {
-            let made = if claim.has(CLAIM_INTRODUCED) { make(claim) } else { migrate(claim) };
+            let made = if claim.has(CLAIM_INTRODUCED) { self.make(claim) } else { self.migrate(claim) };
             if let Err(error) = made {
                 self.kernel.report(&Report::failed(claim, error));
                 self.take_back(patch, claim);
@@ -280,7 +284,7 @@ impl<K: Kernel> Engine<K> {
         }
         for earlier in patch.claims().rev().filter(|claim| claim.has(CLAIM_MADE)) {
             if earlier.has(CLAIM_INTRODUCED) {
-                call(earlier, earlier.entry().post_unpatch);
+                self.call(earlier, earlier.entry().post_unpatch);
                 // SAFETY: No code of the patch runs. The claim is not looked at again.
                 unsafe { self.remove_state(earlier) };
             }
@@ -319,7 +323,7 @@ impl<K: Kernel> Engine<K> {
     fn resume(&self, patch: PatchRef<'_>) {
         for claim in patch.claims() {
             if claim.has(CLAIM_REMOVING) {
-                call(claim, claim.entry().post_patch);
+                self.call(claim, claim.entry().post_patch);
             }
             if claim.has(CLAIM_HELD) {
                 // SAFETY: `hold` has pinned it; the kernel has a reference as well.
@@ -363,66 +367,76 @@ impl<K: Kernel> Engine<K> {
             unsafe { self.free_live(list, live) };
         }
     }
-}
 
-/// Makes the data of a state that is introduced.
-fn make(claim: ClaimRef<'_>) -> Result {
-    // Its shadow variables may be made from now on, its data are not made yet (S18).
-    claim.slot().set_live(claim.live().as_ptr());
-    if let Some(pre_patch) = claim.entry().pre_patch {
-        // SAFETY: The patch is called, so its module is loaded; the storage has the layout that the entry
-        // asks for.
-        let errno = unsafe { pre_patch(&claim.context(), claim.live().data()) };
-        if errno != 0 {
-            return Err(Error::from_errno(errno));
+    /// Makes the data of a state that is introduced.
+    fn make(&self, claim: ClaimRef<'_>) -> Result {
+        // Its shadow variables may be made from now on, its data are not made yet (S18).
+        claim.slot().set_live(claim.live().as_ptr());
+        if let Some(pre_patch) = claim.entry().pre_patch {
+            // SAFETY: The patch is called, so its module is loaded; the storage has the layout that the entry
+            // asks for.
+            let errno = self.watched(claim, |context| unsafe { pre_patch(context, claim.live().data()) });
+            if errno != 0 {
+                return Err(Error::from_errno(errno));
+            }
+        }
+        claim.mark(CLAIM_MADE);
+        Ok(())
+    }
+
+    /// [S22](crate::lifecycle#s22): makes data of the patch's layout of those of the state, where they have
+    /// another.
+    fn migrate(&self, claim: ClaimRef<'_>) -> Result {
+        if let Some(migrate) = claim.entry().from.migrate
+            && claim.migrates()
+        {
+            let (old, new) = (claim.live().data(), claim.data());
+            // SAFETY: The patch is called, so its module is loaded; the old data have the layout that the entry
+            // comes from, the storage has that which it asks for.
+            let errno = self.watched(claim, |context| unsafe { migrate(context, old, new) });
+            if errno != 0 {
+                return Err(Error::from_errno(errno));
+            }
+            claim.mark(CLAIM_MIGRATED);
+        }
+        Ok(())
+    }
+
+    /// [S5](crate::lifecycle#s5): `take_over` where a state continues and its version grew, unless `migrate` was
+    /// called.
+    fn take_over(&self, claim: ClaimRef<'_>) {
+        let from = claim.live().version();
+        if let Some(take_over) = claim.entry().take_over
+            && from < claim.entry().version
+            && !claim.has(CLAIM_MIGRATED)
+        {
+            // SAFETY: The patch is called, so its module is loaded; the data have its layout (S1).
+            self.watched(claim, |context| unsafe { take_over(context, claim.own_data(), from) });
         }
     }
-    claim.mark(CLAIM_MADE);
-    Ok(())
-}
 
-/// [S22](crate::lifecycle#s22): makes data of the patch's layout of those of the state, where they have
-/// another.
-fn migrate(claim: ClaimRef<'_>) -> Result {
-    if let Some(migrate) = claim.entry().from.migrate
-        && claim.migrates()
-    {
-        // SAFETY: The patch is called, so its module is loaded; the old data have the layout that the entry
-        // comes from, the storage has that which it asks for.
-        let errno = unsafe { migrate(&claim.context(), claim.live().data(), claim.data()) };
-        if errno != 0 {
-            return Err(Error::from_errno(errno));
+    /// Calls one of the claim's callbacks that can't fail, if the state has it.
+    #[inline(never)]
+    fn call(&self, claim: ClaimRef<'_>, callback: Option<Callback>) {
+        if let Some(callback) = callback {
+            // SAFETY: The claim's patch is on the list, so its module is loaded; the
+            // data were made in the layout that it asks for (S1, S22).
+            self.watched(claim, |context| unsafe { callback(context, claim.own_data()) });
         }
-        claim.mark(CLAIM_MIGRATED);
     }
-    Ok(())
+
+    /// Makes a call of the claim's state, which the log names where the call takes long.
+    fn watched<R>(&self, claim: ClaimRef<'_>, callback: impl FnOnce(&RawStateContext) -> R) -> R {
+        let context = claim.context();
+        self.kernel.watch(claim.title().as_ptr());
+        let returned = callback(&context);
+        self.kernel.watch(ptr::null());
+        returned
+    }
 }
 
 /// Hands the state's data to the code of the claim's patch.
 fn publish(claim: ClaimRef<'_>) {
     claim.slot().set_live(claim.live().as_ptr());
     claim.slot().set(claim.own_data());
-}
-
-/// Calls one of the claim's callbacks that can't fail, if the state has it.
-#[inline(never)]
-fn call(claim: ClaimRef<'_>, callback: Option<Callback>) {
-    if let Some(callback) = callback {
-        // SAFETY: The claim's patch is on the list, so its module is loaded; the
-        // data were made in the layout that it asks for (S1, S22).
-        unsafe { callback(&claim.context(), claim.own_data()) }
-    }
-}
-
-/// [S5](crate::lifecycle#s5): `take_over` where a state continues and its version grew, unless `migrate` was
-/// called.
-fn take_over(claim: ClaimRef<'_>) {
-    let from = claim.live().version();
-    if let Some(take_over) = claim.entry().take_over
-        && from < claim.entry().version
-        && !claim.has(CLAIM_MIGRATED)
-    {
-        // SAFETY: The patch is called, so its module is loaded; the data have its layout (S1).
-        unsafe { take_over(&claim.context(), claim.own_data(), from) }
-    }
 }

@@ -151,8 +151,8 @@ impl<'lock> Report<'lock> {
         Self::of_patch(line!("forced: what its states had stays in memory"), patch, [NONE; 5])
     }
 
-    /// The format, and what it asks for.
-    pub(crate) fn parts(&self) -> (*const c_char, [usize; 6]) {
+    /// The format of `_printk`, and what it asks for.
+    pub fn parts(&self) -> (*const c_char, [usize; 6]) {
         (self.format, self.arguments)
     }
 

@@ -45,6 +45,9 @@ pub(crate) struct Machine {
     pub(crate) pending: Cell<*mut SleepableBox>,
     /// Whether the kernel's shadow lock is held.
     locked: Cell<bool>,
+    /// Whether a callback runs that the engine watches.
+    #[cfg(feature = "sim")]
+    watched: Cell<bool>,
     /// How many spinlocks this thread holds.
     pub(crate) spinlocks: Cell<u32>,
     /// How many allocations succeed before one fails.
@@ -68,6 +71,8 @@ impl Machine {
             directories: RefCell::default(),
             pending: Cell::new(ptr::null_mut()),
             locked: Cell::new(false),
+            #[cfg(feature = "sim")]
+            watched: Cell::new(false),
             spinlocks: Cell::new(0),
             until_failure: Cell::new(None),
             log: RefCell::default(),
@@ -95,6 +100,14 @@ impl Machine {
             self.fault("memory was written to after it was freed");
         }
         self.faults.take()
+    }
+
+    /// A callback begins, or has returned.
+    #[cfg(feature = "sim")]
+    pub(crate) fn watch(&self, begins: bool) {
+        if self.watched.replace(begins) == begins {
+            self.fault("a callback began in another one, or ended twice");
+        }
     }
 
     /// Adds a line to the log.

@@ -121,6 +121,14 @@ pub(crate) unsafe extern "C" fn klp_glue_drop_reserved_state() {}
 
 /// # Safety
 ///
+/// As the glue's `klp_glue_watch`.
+#[cfg(feature = "sim")]
+pub(crate) unsafe extern "C" fn klp_glue_watch(name: *const c_char) {
+    machine().watch(!name.is_null());
+}
+
+/// # Safety
+///
 /// As the kernel's or the glue's `klp_shadow_get`.
 pub(crate) unsafe extern "C" fn klp_shadow_get(obj: *mut c_void, id: u64) -> *mut c_void {
     machine().shadow_get(obj, id)

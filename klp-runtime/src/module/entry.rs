@@ -6,11 +6,11 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
 
 use crate::abi::{PATCH_ALLOW_DOWNGRADE, PatchNode, Stop};
-use crate::engine::Engine;
+use crate::engine::{Engine, Kernel};
 use crate::error::to_result;
 use crate::module::selection::{HookEntry, PatchTables};
-use crate::module::sys_kernel::SysKernel;
 use crate::module::sys;
+use crate::module::sys_kernel::SysKernel;
 use crate::object::ObjectEntry;
 
 static ENGINE: Engine<SysKernel> = Engine::new(SysKernel);
@@ -106,6 +106,18 @@ unsafe fn own(name: *const c_char) -> Option<&'static ObjectEntry> {
     }
 }
 
+/// How the log names the object vmlinux.
+const VMLINUX: *const c_char = c"vmlinux".as_ptr();
+
+/// Calls one of the patch's own callbacks for the object with this name, which the log names where the call
+/// takes long.
+fn watched<R>(name: *const c_char, callback: impl FnOnce() -> R) -> R {
+    SysKernel.watch(name);
+    let returned = callback();
+    SysKernel.watch(ptr::null());
+    returned
+}
+
 /// The vmlinux object's `pre_patch`.
 ///
 /// # Safety
@@ -115,9 +127,9 @@ unsafe fn own(name: *const c_char) -> Option<&'static ObjectEntry> {
 unsafe extern "C" fn klp_rt_pre_patch(object: *mut c_void) -> c_int {
     // SAFETY: The kernel calls, and the callback is the patch's own for that object.
     unsafe {
-        let own = || {
-            let errno = own(ptr::null()).and_then(|own| own.pre_patch).map_or(0, |own| own(object));
-            to_result(errno).map(|_| ())
+        let own = || match own(ptr::null()).and_then(|own| own.pre_patch) {
+            Some(callback) => to_result(watched(VMLINUX, || callback(object))).map(|_| ()),
+            None => Ok(()),
         };
         match ENGINE.vmlinux_pre_patch(node(), own) {
             Ok(()) => 0,
@@ -139,7 +151,7 @@ macro_rules! forward {
             unsafe {
                 ENGINE.$engine(node(), || {
                     if let Some(callback) = own(ptr::null()).and_then(|own| own.$callback) {
-                        callback(object);
+                        watched(VMLINUX, || callback(object));
                     }
                 });
             }
@@ -161,7 +173,7 @@ unsafe extern "C" fn klp_rt_object_gone(object: *mut c_void, name: *const c_char
     // SAFETY: The kernel calls, and the callback is the patch's own for that object.
     unsafe {
         if let Some(callback) = own(name).and_then(|own| own.post_unpatch) {
-            callback(object);
+            watched(name, || callback(object));
         }
         ENGINE.shadows_object_gone(node(), CStr::from_ptr(name));
     }

@@ -75,6 +75,7 @@ mod kernel {
         pub(crate) fn klp_glue_module_get(module: *mut c_void);
         pub(crate) fn klp_glue_module_put(module: *mut c_void);
         pub(crate) fn klp_glue_drop_reserved_state();
+        pub(crate) fn klp_glue_watch(name: *const c_char);
         pub(crate) fn klp_glue_object_name(object: *mut c_void) -> *const c_char;
         pub(crate) fn klp_glue_object_state(object: *mut c_void) -> c_int;
         pub(crate) fn klp_glue_get_state(id: c_ulong) -> *mut c_void;

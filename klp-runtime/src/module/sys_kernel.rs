@@ -1,6 +1,6 @@
 //! What the engine needs of the kernel, by the functions in [`sys`](crate::module::sys).
 
-use core::ffi::c_void;
+use core::ffi::{c_char, c_void};
 use core::ptr;
 
 use crate::abi::{PatchNode, ShadowEntry};
@@ -59,6 +59,11 @@ unsafe impl Kernel for SysKernel {
     unsafe fn drop_reserved_entry(&self, _: *mut PatchNode) {
         // SAFETY: The module is this one, and the livepatch mutex is held.
         unsafe { sys::klp_glue_drop_reserved_state() }
+    }
+
+    fn watch(&self, name: *const c_char) {
+        // SAFETY: The engine passes a string that lives longer than the callback, or null after it.
+        unsafe { sys::klp_glue_watch(name) }
     }
 
     #[inline(always)]

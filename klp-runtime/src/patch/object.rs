@@ -22,8 +22,10 @@ use crate::module::sys;
 ///
 /// All run in process context and may sleep. The kernel's livepatch mutex is
 /// held: they must not enable or disable patches, load or unload modules
-/// (`request_module`), or wait for a task that does, or every later load of a
-/// module hangs.
+/// (`request_module`, also inside what they call), or wait for a task that
+/// does, or every later load of a module hangs. A callback for vmlinux that has
+/// not returned after five seconds is named in the log where the patch has
+/// states, shadow variables or a series, or replaces others.
 ///
 /// With states in the same patch, `pre_patch` and `post_patch` of vmlinux come
 /// after those of the states, `pre_unpatch` and `post_unpatch` before them. The

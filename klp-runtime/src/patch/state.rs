@@ -23,8 +23,10 @@ use crate::layout::KlpData;
 ///
 /// All callbacks run in process context and may sleep. The kernel's livepatch
 /// mutex is held: they must not enable or disable patches, load or unload
-/// modules (`request_module`), or wait for a task that does, or every later load
-/// of a module hangs.
+/// modules (`request_module`, also inside what they call), or wait for a task
+/// that does, or every later load of a module hangs. So does every load while a
+/// callback runs: one that has not returned after five seconds is named in the
+/// log.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a state",
     label = "not a state",

@@ -1,7 +1,7 @@
 //! What the engine needs of the kernel, by the model: what the runtime does on
 //! the host, with the model looking on.
 
-use core::ffi::c_void;
+use core::ffi::{c_char, c_void};
 
 use super::current::current;
 use crate::abi::{PatchNode, ShadowEntry};
@@ -73,6 +73,10 @@ unsafe impl Kernel for Modelled {
             Some(module) => module.is_reserved.set(false),
             None => model.machine.fault("a patch that has no reserved entry lost it"),
         }
+    }
+
+    fn watch(&self, name: *const c_char) {
+        SysKernel.watch(name);
     }
 
     fn report(&self, report: &Report<'_>) {
