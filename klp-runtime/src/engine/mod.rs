@@ -196,13 +196,14 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// What comes first where a patch is off: the states that it would have removed go on
-    /// ([S7](crate::lifecycle#s7)), and what runs on its own in it is stopped ([S17](crate::lifecycle#s17)).
+    /// What comes first where a patch is off: what runs on its own in it is stopped
+    /// ([S17](crate::lifecycle#s17)), and the states that it would have removed go on
+    /// ([S7](crate::lifecycle#s7)).
     fn before_post_unpatch(&self, patch: PatchRef<'_>) {
+        patch.stop();
         if patch.phase() == Phase::ENABLING && patch.replaces() {
             self.states_post_patch_replaced(patch);
         }
-        patch.stop();
     }
 
     /// The end of [S6](crate::lifecycle#s6), or [S7](crate::lifecycle#s7) where an enable is taken back.

@@ -384,13 +384,13 @@ impl World {
         }
     }
 
-    /// S7.
+    /// S7, S17.
     fn go_back_on_enable(&mut self, set: &PatchSet, calls: &mut Vec<String>) {
         let Some(going) = self.going.take() else { return };
+        self.stop(set, going.patch, calls);
         for (owner, id) in going.removing.iter().rev() {
             calls.push(call(*owner, "post_patch", *id));
         }
-        self.stop(set, going.patch, calls);
         for id in going.introduced.iter().rev() {
             self.remove(going.patch, *id, &[going.patch], calls);
             self.free(set, *id, &[going.patch], calls);

@@ -104,6 +104,25 @@ fn s1_another_series_is_refused() {
 }
 
 #[test]
+fn s1_a_patch_without_a_series_is_held_to_the_name_alone() {
+    let of = |name| patch(name, [1]).series("mine", 1);
+    for (first, next) in [(patch("a", [1]), of("b")), (of("a"), patch("b", [1]))] {
+        for replaces in [false, true] {
+            let sim = enabled([first.clone()]);
+            sim.insmod(if replaces { next.clone().replace() } else { next.clone() }).unwrap();
+            sim.disable("b").unwrap();
+            if !replaces {
+                sim.disable("a").unwrap();
+            }
+            sim.assert_clean();
+        }
+        let other_name = Patch::new("b").state(State::new(1).name("mine"));
+        let why = "b: refused: state mine (id 1) has the id of state state1 of a";
+        assert_refused(first, other_name.series("mine", 1), why);
+    }
+}
+
+#[test]
 fn a_table_that_lists_a_state_twice_is_refused() {
     assert_refused(patch("a", [3]), patch("b", [1, 2, 1]), "b: refused: state state1 (id 1) is listed twice");
     // Also where the state continues.

@@ -2,7 +2,7 @@
 
 use klp_runtime::abi::DataLayout;
 use klp_runtime::error::{EAGAIN, EINVAL};
-use klp_runtime::sim::{Patch, Shadow, Sim};
+use klp_runtime::sim::{Patch, Shadow, Sim, State};
 
 use crate::{NOTHING, enabled, end, events, patch};
 
@@ -38,12 +38,35 @@ fn s21_l24_data_and_variables_stay_with_a_patch_that_was_forced_off() {
     assert_eq!(events(&sim), ["b.pre_unpatch 1", "b.post_unpatch 1", "drop 1"]);
     assert_eq!(sim.objects_with(10), 1);
     sim.rmmod("b").unwrap();
+    sim.assert_clean();
+}
+
+#[test]
+fn s1_s21_variables_that_stay_are_held_against_later_patches() {
+    let sim = forced_off();
     let other = DataLayout { size: 16, align: 8, fingerprint: 2 };
-    assert_eq!(sim.insmod(with("c", Shadow::new(10, 1).layout(other))), Err(EINVAL));
-    assert_eq!(
-        sim.take_log(),
-        ["c: refused: state state1 (id 1) has shadow variable shadow10 with another layout than in a"]
-    );
+    for between in [false, true] {
+        // Also where another patch, which declares them as they are, is the owner, or has been.
+        if between {
+            sim.insmod(with("b", Shadow::new(10, 1))).unwrap();
+            events(&sim);
+        }
+        for refused in [Shadow::new(10, 1).layout(other), Shadow::new(10, 1).sleepable()] {
+            assert_eq!(sim.insmod(with("c", refused).replace()), Err(EINVAL));
+            let log = sim.take_log();
+            let [line] = &log[..] else { panic!("{log:?}") };
+            let why =
+                "c: refused: state state1 (id 1) has shadow variable shadow10 with another layout than in";
+            assert!(line.starts_with(why), "{line}");
+            assert_eq!((events(&sim), sim.objects_with(10)), (vec![], 1));
+        }
+    }
+    // A state of another name, and with other data, is another state: the old one is over.
+    sim.insmod(patch("d", [2]).replace()).unwrap();
+    let renamed = State::new(1).name("mine").layout(other);
+    sim.insmod(Patch::new("e").state(renamed).replace()).unwrap();
+    assert_eq!(sim.objects_with(10), 1);
+    sim.disable("e").unwrap();
     sim.assert_clean();
 }
 
@@ -72,7 +95,7 @@ fn s21_a_replaced_patch_keeps_what_it_had() {
 fn s21_an_enable_that_was_forced_back_keeps_what_it_made() {
     let sim = enabled([patch("a", [1])]);
     sim.stall();
-    sim.insmod(with("b", Shadow::new(10, 1)).state(klp_runtime::sim::State::new(2))).unwrap();
+    sim.insmod(with("b", Shadow::new(10, 1)).state(State::new(2))).unwrap();
     sim.attach("b", 10, 0x10).unwrap();
     sim.disable("b").unwrap();
     sim.force();

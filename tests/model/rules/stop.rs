@@ -57,7 +57,7 @@ fn s17_a_patch_that_is_disabled_is_stopped_first() {
 }
 
 #[test]
-fn s7_s17_a_patch_that_is_taken_back_is_stopped_before_its_states_go() {
+fn s7_s17_a_patch_that_is_taken_back_is_stopped_before_states_come_and_go() {
     let sim = enabled([running("a", [1])]);
     sim.stall();
     sim.insmod(running("b", [2]).replace()).unwrap();
@@ -65,7 +65,7 @@ fn s7_s17_a_patch_that_is_taken_back_is_stopped_before_its_states_go() {
     sim.resume();
     assert_eq!(
         events(&sim),
-        ["b.pre_patch 2", "a.pre_unpatch 1", "a.post_patch 1", "b.stop", "b.post_unpatch 2", "drop 2"]
+        ["b.pre_patch 2", "a.pre_unpatch 1", "b.stop", "a.post_patch 1", "b.post_unpatch 2", "drop 2"]
     );
     end(&sim, "a");
 }
