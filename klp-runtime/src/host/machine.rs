@@ -4,9 +4,10 @@ use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
 use core::fmt::Display;
 use core::ptr;
-use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 use std::collections::HashMap;
 use std::format;
+use std::rc::Rc;
 use std::string::String;
 use std::vec::Vec;
 
@@ -20,6 +21,15 @@ use crate::abi::{ShadowDestructor, SleepableBox};
 use crate::alloc::{GFP_ATOMIC, GFP_NOWAIT};
 use crate::module::sys::{RawGfp, ShadowConstructor};
 
+/// The halves of slots, for who explores in which order their loads and stores may come.
+pub trait Slots {
+    /// Loads one, by its address.
+    fn load(&self, slot: usize, order: Ordering) -> *mut c_void;
+
+    /// Stores to one, by its address.
+    fn store(&self, slot: usize, held: *mut c_void, order: Ordering);
+}
+
 /// Memory, shadow variables, references to modules and the log.
 ///
 /// Code of patches runs in the middle of its calls (constructors and
@@ -31,6 +41,8 @@ pub(crate) struct Machine {
     pub(crate) store: RefCell<Store>,
     /// What the slots of loaded modules hold, by address; none where no model runs.
     pub(crate) slots: RefCell<HashMap<usize, *mut c_void>>,
+    /// What they are kept in instead, where their interleavings are explored.
+    pub(crate) slots_elsewhere: RefCell<Option<Rc<dyn Slots>>>,
     /// The references to each module.
     pub(crate) modules: RefCell<HashMap<usize, usize>>,
     /// What `klp_get_state` and `klp_get_prev_state` find.
@@ -64,6 +76,7 @@ impl Machine {
             memory: RefCell::default(),
             store: RefCell::default(),
             slots: RefCell::default(),
+            slots_elsewhere: RefCell::default(),
             modules: RefCell::default(),
             natives: RefCell::default(),
             owners: Owners::default(),
@@ -239,17 +252,28 @@ impl Machine {
         Some(result)
     }
 
-    pub(crate) fn load_slot(&self, slot: &AtomicPtr<c_void>) -> *mut c_void {
-        let slots = self.slots.borrow();
-        slots.get(&(ptr::from_ref(slot) as usize)).copied().unwrap_or(ptr::null_mut())
+    pub(crate) fn load_slot(&self, slot: &AtomicPtr<c_void>, order: Ordering) -> *mut c_void {
+        let address = ptr::from_ref(slot) as usize;
+        if let Some(slots) = self.slots_elsewhere() {
+            return slots.load(address, order);
+        }
+        self.slots.borrow().get(&address).copied().unwrap_or(ptr::null_mut())
     }
 
-    pub(crate) fn store_slot(&self, slot: &AtomicPtr<c_void>, data: *mut c_void) {
+    pub(crate) fn store_slot(&self, slot: &AtomicPtr<c_void>, data: *mut c_void, order: Ordering) {
         let address = ptr::from_ref(slot) as usize;
+        if let Some(slots) = self.slots_elsewhere() {
+            return slots.store(address, data, order);
+        }
         match self.slots.borrow_mut().get_mut(&address) {
             Some(held) => *held = data,
             None => self.fault("a state's data were handed to a module that is not loaded"),
         }
+    }
+
+    /// What the slots are kept in, if not here. Nothing is borrowed while another thread may run.
+    fn slots_elsewhere(&self) -> Option<Rc<dyn Slots>> {
+        self.slots_elsewhere.borrow().clone()
     }
 
     pub(crate) fn module_get(&self, module: usize) {

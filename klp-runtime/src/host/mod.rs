@@ -17,7 +17,7 @@ mod work;
 
 use core::cell::RefCell;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
-use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 use std::rc::Rc;
 
 use crate::abi::{ShadowDestructor, SleepableBox};
@@ -25,6 +25,8 @@ use crate::module::sys::{RawGfp, ShadowConstructor};
 
 pub(crate) use locks::{RawMutex, RawSpinLock};
 pub(crate) use machine::Machine;
+#[cfg(feature = "sim")]
+pub use machine::Slots;
 pub(crate) use object::HostObject;
 pub(crate) use object::HostState;
 #[cfg(feature = "sim")]
@@ -50,12 +52,18 @@ pub(crate) fn replace_machine(machine: Rc<Machine>) -> Rc<Machine> {
     CURRENT.with(|current| current.replace(machine))
 }
 
+/// Keeps the slots of this thread's machine elsewhere.
+#[cfg(feature = "sim")]
+pub fn keep_slots(slots: Rc<dyn Slots>) {
+    machine().slots_elsewhere.replace(Some(slots));
+}
+
 pub(crate) fn gfp(kind: u8) -> RawGfp {
     kind.into()
 }
 
-pub(crate) fn load_slot(slot: &AtomicPtr<c_void>) -> *mut c_void {
-    machine().load_slot(slot)
+pub(crate) fn load_slot(slot: &AtomicPtr<c_void>, order: Ordering) -> *mut c_void {
+    machine().load_slot(slot, order)
 }
 
 /// Shadow variables can be tried without a model, too.
@@ -63,8 +71,8 @@ pub(crate) fn has_no_states() -> bool {
     machine().is_alone()
 }
 
-pub(crate) fn store_slot(slot: &AtomicPtr<c_void>, data: *mut c_void) {
-    machine().store_slot(slot, data);
+pub(crate) fn store_slot(slot: &AtomicPtr<c_void>, data: *mut c_void, order: Ordering) {
+    machine().store_slot(slot, data, order);
 }
 
 /// The head of the list of boxes whose destructor is to run; see `sys::kernel`.

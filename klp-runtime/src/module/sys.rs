@@ -100,8 +100,8 @@ mod kernel {
 
     /// What `crate::abi::DataSlot` holds.
     #[inline]
-    pub(crate) fn load_slot(slot: &AtomicPtr<c_void>) -> *mut c_void {
-        slot.load(Ordering::Acquire)
+    pub(crate) fn load_slot(slot: &AtomicPtr<c_void>, order: Ordering) -> *mut c_void {
+        slot.load(order)
     }
 
     /// Whether no state can be live because nothing calls the engine: on the host, where no model runs.
@@ -112,8 +112,8 @@ mod kernel {
 
     /// Sets what `crate::abi::DataSlot` holds.
     #[inline]
-    pub(crate) fn store_slot(slot: &AtomicPtr<c_void>, data: *mut c_void) {
-        slot.store(data, Ordering::Release);
+    pub(crate) fn store_slot(slot: &AtomicPtr<c_void>, data: *mut c_void, order: Ordering) {
+        slot.store(data, order);
     }
 
     /// The head of a list that lasts for one call, under the livepatch mutex.

@@ -105,6 +105,8 @@ use crate::host::{self, Machine};
 use current::Current;
 use livepatch::Livepatch;
 
+#[doc(hidden)]
+pub use crate::host::{Slots, keep_slots};
 pub use audit::{ClaimSnapshot, PatchSnapshot, Snapshot};
 pub use object::Object;
 pub use patch::{Callback, Patch, Shadow, State};

@@ -22,9 +22,11 @@ mod tables;
 
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 pub use klp_format::{FIRST_RESERVED_ID, STATE_BLOCK_DISABLE};
+
+use crate::module::sys::{load_slot, store_slot};
 
 pub use list::*;
 pub use tables::*;
@@ -100,7 +102,7 @@ impl DataSlot {
     #[inline]
     #[must_use]
     pub fn is_live(&self) -> bool {
-        !crate::module::sys::load_slot(&self.live).is_null()
+        !load_slot(&self.live, Ordering::Acquire).is_null()
     }
 
     /// The address of the state's data, not null for data of size 0 either; null while
@@ -108,17 +110,17 @@ impl DataSlot {
     #[inline]
     #[must_use]
     pub fn get(&self) -> *mut c_void {
-        crate::module::sys::load_slot(&self.data)
+        load_slot(&self.data, Ordering::Acquire)
     }
 
     /// The state is live.
     pub(crate) fn set_live(&self, live: *mut LiveState) {
-        crate::module::sys::store_slot(&self.live, live.cast());
+        store_slot(&self.live, live.cast(), Ordering::Release);
     }
 
     /// Publishes the address of initialised data.
     pub(crate) fn set(&self, data: *mut c_void) {
-        crate::module::sys::store_slot(&self.data, data);
+        store_slot(&self.data, data, Ordering::Release);
     }
 
     /// Empties the slot.
