@@ -149,6 +149,10 @@ void klp_glue_drop_reserved_state(void)
 {
 }
 
+void klp_glue_watch(const char *name)
+{
+}
+
 /* Something is refused, which is not expected. */
 int _printk(const char *format, ...)
 {
