@@ -26,7 +26,7 @@ type Format = *const c_char;
 
 /// A format: level err, the patch's name, and the text.
 ///
-/// A static, which the linker drops with the engine: string literals of a crate all stay where one of them does.
+/// A static, which the linker drops with the engine. Of string literals it keeps all where it keeps one.
 macro_rules! line {
     ($text:literal) => {{
         const TEXT: &str = concat!("\x013%s: ", $text, "\n\0");
@@ -80,8 +80,8 @@ impl<'lock> Report<'lock> {
     /// A replace patch would remove a state that is marked `block_disable` ([S13](crate::lifecycle#s13)).
     pub(super) fn blocked(replacing: PatchRef<'lock>, claim: ClaimRef<'lock>) -> Self {
         let format = line!("refused: it lacks state %s (id %llu) of %s, which is marked block_disable");
-        let about = Self::of_claim(format, claim, [patch(claim), NONE, NONE]);
-        about.by(replacing)
+        let id = claim.entry().id as Argument;
+        Self::of_patch(format, replacing, [text(claim.title()), id, patch(claim), NONE, NONE])
     }
 
     /// The patch lists one id twice.
@@ -174,12 +174,6 @@ impl<'lock> Report<'lock> {
         let [a, b, c] = rest;
         let id = claim.entry().id as Argument;
         Self::of_patch(format, claim.patch(), [text(claim.title()), id, a, b, c])
-    }
-
-    /// The same, said by another patch.
-    fn by(mut self, patch: PatchRef<'lock>) -> Self {
-        self.arguments[0] = text(patch.title());
-        self
     }
 }
 

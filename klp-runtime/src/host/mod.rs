@@ -52,6 +52,9 @@ pub(crate) fn replace_machine(machine: Rc<Machine>) -> Rc<Machine> {
     CURRENT.with(|current| current.replace(machine))
 }
 
+/// Nothing is gained on the host.
+pub(crate) fn cold_path() {}
+
 /// Keeps the slots of this thread's machine elsewhere.
 #[cfg(feature = "sim")]
 pub fn keep_slots(slots: Rc<dyn Slots>) {

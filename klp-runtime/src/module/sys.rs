@@ -104,6 +104,14 @@ mod kernel {
         slot.load(order)
     }
 
+    /// Has the compiler keep the branch apart that comes here. What the caller makes of it would else be
+    /// made before, for both.
+    #[inline]
+    pub(crate) fn cold_path() {
+        // SAFETY: It does nothing.
+        unsafe { core::arch::asm!("", options(nomem, nostack, preserves_flags)) };
+    }
+
     /// Whether no state can be live because nothing calls the engine: on the host, where no model runs.
     #[inline]
     pub(crate) const fn has_no_states() -> bool {

@@ -112,6 +112,7 @@ pub unsafe trait Shadow: KlpData {
     #[inline]
     unsafe fn get_at<'a>(obj: *const Self::Of) -> Option<&'a Self> {
         if !is_provided::<Self>() {
+            sys::cold_path();
             return None;
         }
         // SAFETY: The caller keeps the variable as long as it uses the reference.
