@@ -23,7 +23,7 @@ fn c_bodies_run_in_place_of_functions() {
     assert!(lines.iter().any(|line| line == "klp_test_c_bodies: there are processes"), "{lines:?}");
     C_BODIES.end();
     let lines = log.lines();
-    assert!(lines.iter().any(|line| line == "klp_test_c_bodies: 2 reads"), "{lines:?}");
+    assert!(lines.iter().any(|line| line == "klp_test_c_bodies: 2 reads, 250 ticks a second"), "{lines:?}");
     assert_eq!((read("/proc/version"), read("/proc/cmdline")), (version, cmdline));
 }
 

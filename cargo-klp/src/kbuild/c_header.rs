@@ -25,7 +25,7 @@ pub(super) fn of(manifest: &Manifest, module: &str, target: &Target) -> Result<S
     );
     let mut declarations = Vec::new();
     for CFunc { name, declaration } in &manifest.c_funcs {
-        declarations.push((format!("{name}, in Rust"), declaration.clone()));
+        declarations.push((format!("{name}, as the patch declares it"), declaration.clone()));
     }
     let kernel = match manifest.funcs.iter().any(|func| func.c_body.is_some()) || !manifest.c_types.is_empty()
     {

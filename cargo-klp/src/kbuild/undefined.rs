@@ -112,8 +112,8 @@ fn by_the_kernel(symbols: &Symbols<'_>, name: &str) -> String {
         false => format!("; the nearest names are {}", nearest.join(", ")),
     };
     format!(
-        "does not exist as a symbol: it may be an inline function or a macro of the kernel's headers, which a patch must \
-         write itself, or another name{hint}"
+        "does not exist as a symbol: it may be an inline function or a macro of the kernel's headers, which a function in \
+         a C file of the patch can use (`#[klp_c]`), or another name{hint}"
     )
 }
 

@@ -8,7 +8,7 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::{
     Attribute, Fields, FnArg, GenericArgument, GenericParam, ItemStruct, Pat, PathArguments,
-    PointerMutability, ReturnType, Signature, Type,
+    PointerMutability, ReturnType, Safety, Signature, Type,
 };
 
 use crate::args::{self, Arguments, Parsed, Text};
@@ -64,12 +64,15 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(declaration) => {
             let (name, cfgs) = (function.sig.ident.unraw().to_string(), cfgs(&function.attrs));
             let manifest = emit::manifest(&cfgs, Line::CFunc(CFunc { name, declaration }));
-            diagnostics.attach(quote! {
-                #[cfg_attr(target_os = "none", unsafe(no_mangle))]
-                #[cfg_attr(not(target_os = "none"), allow(dead_code))]
-                #item
-                #manifest
-            })
+            let item = match function.c_body() {
+                Some(_) => function.emitted(item),
+                None => quote! {
+                    #[cfg_attr(target_os = "none", unsafe(no_mangle))]
+                    #[cfg_attr(not(target_os = "none"), allow(dead_code))]
+                    #item
+                },
+            };
+            diagnostics.attach(quote!(#item #manifest))
         }
         Err(Reported { .. }) => diagnostics.attach(function::tolerable(item, &Ok(function))),
     }
@@ -143,7 +146,7 @@ fn emit_struct(structure: &ItemStruct, fields: Vec<CField<TokenStream>>) -> Toke
 
 /// The declaration of a function, as C has it.
 fn check_function(diagnostics: &mut Diagnostics, function: &Function) -> Result<String, Reported> {
-    let Signature { ident, abi, asyncness, generics, inputs, variadic, output, .. } = &function.sig;
+    let Signature { ident, abi, safety, asyncness, generics, inputs, variadic, output, .. } = &function.sig;
     let abi = abi.as_ref().map(|abi| abi.name.as_ref().map(syn::LitStr::value));
     if !matches!(&abi, Some(Some(abi)) if abi == "C") {
         diagnostics.error(
@@ -151,9 +154,11 @@ fn check_function(diagnostics: &mut Diagnostics, function: &Function) -> Result<
             format!("C calls functions of the C calling convention: write `extern \"C\" fn {ident}`"),
         );
     }
-    if function.c_body().is_some() {
-        diagnostics
-            .error(ident, "`#[klp_c]` shows a function of the patch's Rust files to C: write its body");
+    if function.c_body().is_some() && !matches!(safety, Safety::Unsafe(_)) {
+        diagnostics.error(
+            ident,
+            format!("nothing checks what a body in C does: write `unsafe extern \"C\" fn {ident}(…);`"),
+        );
     }
     if let Some(asyncness) = asyncness {
         diagnostics.error(asyncness, "C can't call an `async` function: leave `async` out");

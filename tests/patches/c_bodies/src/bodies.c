@@ -5,6 +5,7 @@
  */
 #include <linux/fs.h>
 #include <linux/init.h>
+#include <linux/jiffies.h>
 #include <linux/printk.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
@@ -12,6 +13,11 @@
 #include <linux/seq_file.h>
 
 #include "klp_patch.h"
+
+int ticks_of_a_second(void)
+{
+	return HZ;
+}
 
 int version_proc_show(struct seq_file *m, void *v)
 {

@@ -27,7 +27,9 @@ impl State for Reads {
     }
 
     fn post_unpatch(_cx: &StateContext<'_>, total: &Total) {
-        pr_info!("{} reads", total.reads.load(Ordering::Relaxed));
+        // SAFETY: it returns a constant.
+        let ticks = unsafe { ticks_of_a_second() };
+        pr_info!("{} reads, {ticks} ticks a second", total.reads.load(Ordering::Relaxed));
     }
 }
 
@@ -46,6 +48,10 @@ extern "C" fn reads_of(task: &task_struct) -> Option<ShadowRef<'_, TaskReads>> {
     let none = || Ok(TaskReads { last: [0; 3], count: AtomicU32::new(0) });
     TaskReads::get_or_alloc(task, GFP_KERNEL, none).ok()
 }
+
+/// `HZ`, a macro.
+#[klp_c]
+unsafe extern "C" fn ticks_of_a_second() -> c_int;
 
 /// Counts a read.
 #[klp_c]

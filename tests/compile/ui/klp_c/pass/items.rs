@@ -42,6 +42,10 @@ unsafe extern "C" fn next<'a>(all: &'a Pointers, _: c_int) -> *mut Pointers {
     core::ptr::null_mut()
 }
 
+/// Its body is C.
+#[klp_c]
+pub unsafe extern "C" fn in_c(file: *mut file, _: c_int) -> bool;
+
 /// Of the kernel, which Rust sees by reference only.
 #[klp_c(object = "sch_netem")]
 pub struct netem_sched_data;
@@ -49,4 +53,7 @@ pub struct netem_sched_data;
 #[klp_c]
 extern "C" fn look_at(_: &netem_sched_data) {}
 
-fn main() {}
+fn main() {
+    // In use, and linked where it is called only.
+    let _ = in_c;
+}
