@@ -80,7 +80,12 @@ bool klp_glue_work_cancel_sync(struct klp_glue_work *work)
 	raw_spin_lock_irqsave(&klp_glue_works_lock, flags);
 	is_made = work->call;
 	raw_spin_unlock_irqrestore(&klp_glue_works_lock, flags);
-	return is_made && cancel_delayed_work_sync(&work->work);
+	if (!is_made)
+		return false;
+	/* Its own function would wait for itself. */
+	if (current_work() == &work->work.work)
+		return cancel_delayed_work(&work->work);
+	return cancel_delayed_work_sync(&work->work);
 }
 #endif
 
@@ -141,19 +146,77 @@ static bool klp_glue_directories_stopped;
 static DEFINE_MUTEX(klp_glue_directories_lock);
 static DECLARE_WAIT_QUEUE_HEAD(klp_glue_directory_removed);
 
+/* A call of a file's function. Not on the stack, which a BUG in the function would take away. */
+struct klp_glue_call {
+	struct list_head list;
+	struct task_struct *task;
+	struct kobject *kobj;
+};
+
+static LIST_HEAD(klp_glue_calls);
+static DEFINE_SPINLOCK(klp_glue_calls_lock);
+
+static struct klp_glue_call *klp_glue_call_begin(struct kobject *kobj)
+{
+	struct klp_glue_call *call = kmalloc(sizeof(*call), GFP_KERNEL);
+
+	if (!call)
+		return NULL;
+	call->task = current;
+	call->kobj = kobj;
+	spin_lock(&klp_glue_calls_lock);
+	list_add(&call->list, &klp_glue_calls);
+	spin_unlock(&klp_glue_calls_lock);
+	return call;
+}
+
+static void klp_glue_call_end(struct klp_glue_call *call)
+{
+	spin_lock(&klp_glue_calls_lock);
+	list_del(&call->list);
+	spin_unlock(&klp_glue_calls_lock);
+	kfree(call);
+}
+
+/* Whether this task is in a function of one of the directory's files. */
+static bool klp_glue_calls_itself(struct klp_glue_directory *directory)
+{
+	struct klp_glue_call *call;
+	bool found = false;
+
+	spin_lock(&klp_glue_calls_lock);
+	list_for_each_entry(call, &klp_glue_calls, list)
+		found |= call->task == current && call->kobj == directory->kobj;
+	spin_unlock(&klp_glue_calls_lock);
+	return found;
+}
+
 static ssize_t klp_glue_file_show(struct kobject *kobj, struct kobj_attribute *attribute, char *page)
 {
 	struct klp_glue_file *file = container_of(attribute, struct klp_glue_file, attribute);
+	struct klp_glue_call *call = klp_glue_call_begin(kobj);
+	ssize_t ret;
 
-	return file->call_show(file->show, page, PAGE_SIZE);
+	if (!call)
+		return -ENOMEM;
+	/* Of a whole page sysfs cuts the last byte, and complains. */
+	ret = file->call_show(file->show, page, PAGE_SIZE - 1);
+	klp_glue_call_end(call);
+	return ret;
 }
 
 static ssize_t klp_glue_file_store(struct kobject *kobj, struct kobj_attribute *attribute, const char *text,
 				   size_t len)
 {
 	struct klp_glue_file *file = container_of(attribute, struct klp_glue_file, attribute);
+	struct klp_glue_call *call = klp_glue_call_begin(kobj);
+	ssize_t ret;
 
-	return file->call_store(file->store, text, len) ?: len;
+	if (!call)
+		return -ENOMEM;
+	ret = file->call_store(file->store, text, len) ?: len;
+	klp_glue_call_end(call);
+	return ret;
 }
 
 static void klp_glue_directory_free(struct klp_glue_directory *directory)
@@ -237,6 +300,11 @@ void klp_glue_directory_remove(struct klp_glue_directory *directory)
 {
 	bool is_stopped;
 
+	/* The removal would wait for this very call: it is left to the stop. */
+	if (klp_glue_calls_itself(directory)) {
+		pr_err("a directory of sysfs was dropped by a function of its own file: it stays until the patch is stopped\n");
+		return;
+	}
 	mutex_lock(&klp_glue_directories_lock);
 	is_stopped = klp_glue_directories_stopped;
 	if (!is_stopped) {

@@ -137,16 +137,16 @@ fn a_second_file_of_a_name_takes_the_directory_with_it() {
 }
 
 #[test]
-fn what_a_file_shows_has_a_page() {
+fn what_a_file_shows_fits_into_a_page() {
     let _directory = sysfs::Directory::new(c"klp_test")
         .unwrap()
-        .file(c"page", |text| Ok(text.write_str(&"x".repeat(4096))?))
+        .file(c"page", |text| Ok(text.write_str(&"x".repeat(4095))?))
         .unwrap()
-        .file(c"more", |text| Ok(text.write_str(&"x".repeat(4097))?))
+        .file(c"more", |text| Ok(text.write_str(&"x".repeat(4096))?))
         .unwrap()
         .file(c"fails", |_| Err(ENODEV))
         .unwrap();
-    assert_eq!(sysfs::read(c"klp_test", c"page").unwrap().len(), 4096);
+    assert_eq!(sysfs::read(c"klp_test", c"page").unwrap().len(), 4095);
     assert_eq!(sysfs::read(c"klp_test", c"more"), Err(Error::from_errno(-27)), "EFBIG");
     assert_eq!(sysfs::read(c"klp_test", c"fails"), Err(ENODEV));
 }

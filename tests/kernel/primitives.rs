@@ -132,6 +132,11 @@ fn work_is_done_cancelled_and_stopped() {
     order("cancel\n").unwrap();
     assert_eq!(done(), 1);
 
+    order("itself").unwrap();
+    wait(|| done() == 2, || "the work waits for itself".into());
+    order("drop").unwrap();
+    assert_eq!(done(), 2, "the directory stays: its own function has dropped it");
+
     // S17: what the patch does not cancel itself is stopped before its post_unpatch.
     order("later").unwrap();
     order("again").unwrap();
@@ -154,6 +159,8 @@ fn files_of_sysfs_show_the_current_task() {
     };
     PRIMITIVES.enable();
     assert_eq!((mode("current"), mode("work")), (0o444, 0o644));
+    // sysfs would complain of a byte more, and cut it.
+    assert_eq!(read("longest").len(), 4095);
     let too_much = fs::read(format!("{DIRECTORY}/too_much")).unwrap_err();
     assert_eq!(too_much.raw_os_error(), Some(Errno::FBIG.raw_os_error()));
 

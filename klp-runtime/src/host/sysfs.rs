@@ -112,13 +112,13 @@ pub(crate) unsafe extern "C" fn klp_glue_directory_remove(directory: *mut c_void
 }
 
 /// As much as the kernel gives a reader.
-const PAGE_SIZE: usize = 4096;
+const LONGEST: usize = 4095;
 
 /// Behind [`crate::sysfs::read`].
 pub(crate) fn read(directory: &CStr, file: &CStr) -> Result<String> {
     let machine = machine();
     let (file, owner) = machine.directories.borrow().file(directory, file)?;
-    let mut page = vec![0; PAGE_SIZE];
+    let mut page = vec![0; LONGEST];
     // SAFETY: The function is the file's, the page has as many bytes.
     let show = || unsafe { (file.call_show)(file.show, page.as_mut_ptr(), page.len()) };
     let len = machine.owners.run(owner, show);

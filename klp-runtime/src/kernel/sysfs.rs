@@ -9,7 +9,7 @@ use core::slice;
 use crate::error::{EFBIG, EINVAL, ENOMEM, Result, to_result};
 use crate::module::sys;
 
-/// Takes the text of a file that is being read: one page at most.
+/// Takes the text of a file that is being read: 4,095 bytes at most, a page without its last.
 pub struct Text<'a> {
     page: &'a mut [u8],
     len: usize,
@@ -39,7 +39,7 @@ impl fmt::Debug for Text<'_> {
 
 /// Writes a file's text when a process reads the file. Process context; may sleep.
 ///
-/// The reader gets the error that it returns, or `EFBIG` where the text does not fit into a page. It must
+/// The reader gets the error that it returns, or `EFBIG` where the text is longer than 4,095 bytes. It must
 /// not load a module or wait for one that does: the patch can't be disabled while it runs.
 pub type Show = fn(&mut Text<'_>) -> Result;
 
@@ -57,7 +57,9 @@ pub type Store = fn(&str) -> Result;
 /// first `post_unpatch` and before a newer patch's `take_over`, which may make a directory of the same name.
 /// A stopped patch can't make another one.
 ///
-/// Dropping it waits for these functions too: only in process context, and not under a lock that they take.
+/// Dropping it waits for these functions too: only in process context, and not under a lock that they take. One
+/// that drops its own directory would wait for itself: the directory stays until the patch is stopped, and one line
+/// in the log says so.
 ///
 /// ```
 /// use core::fmt::Write;

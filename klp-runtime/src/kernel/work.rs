@@ -55,8 +55,8 @@ impl DelayedWork {
     /// Cancels the call that is scheduled and waits for one that runs, also where the function schedules itself.
     /// Returns whether a call was scheduled.
     ///
-    /// May sleep for as long as the function runs: process context only, not in the function itself, and not
-    /// under a lock that it takes.
+    /// May sleep for as long as the function runs: process context only, and not under a lock that it takes. The
+    /// function itself is not waited for where it cancels its own work.
     pub fn cancel_sync(&'static self) -> bool {
         self.raw.cancel_sync()
     }

@@ -84,6 +84,14 @@ static AGAIN: DelayedWork = DelayedWork::new(|| {
     AGAIN.schedule(Duration::from_millis(1));
 });
 
+/// Cancels its own call, which it does not wait for.
+static ITSELF: DelayedWork = DelayedWork::new(|| {
+    ITSELF.schedule(HOUR);
+    if ITSELF.cancel_sync() {
+        DONE.fetch_add(1, Relaxed);
+    }
+});
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn work(order: &str) -> Result {
@@ -92,6 +100,8 @@ fn work(order: &str) -> Result {
         "later" => ONCE.schedule(HOUR) && !ONCE.schedule(Duration::ZERO),
         "cancel" => ONCE.cancel_sync(),
         "again" => AGAIN.schedule(Duration::ZERO),
+        "itself" => ITSELF.schedule(Duration::ZERO),
+        "drop" => DIRECTORY.lock().take().is_some(),
         _ => return Err(ENOENT),
     };
     if as_expected { Ok(()) } else { Err(EBUSY) }
@@ -126,6 +136,13 @@ fn show_too_much(text: &mut sysfs::Text<'_>) -> Result {
     }
 }
 
+fn show_longest(text: &mut sysfs::Text<'_>) -> Result {
+    for _ in 0..4095 {
+        text.write_char('x')?;
+    }
+    Ok(())
+}
+
 struct Primitives;
 
 #[klp_state(id = 30, version = 1)]
@@ -136,6 +153,7 @@ impl State for Primitives {
             .file(c"callers", show_callers)?
             .file(c"current", show_current)?
             .file(c"ticks", show_ticks)?
+            .file(c"longest", show_longest)?
             .file(c"too_much", show_too_much)?
             .writable_file(c"work", |text| Ok(writeln!(text, "{}", DONE.load(Relaxed))?), work)?;
         *DIRECTORY.lock() = Some(directory);
