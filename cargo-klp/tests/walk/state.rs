@@ -21,7 +21,9 @@ pub struct State {
     pub module: u8,
     /// What the build is refused for; 0 is nothing.
     fault: u8,
-    /// The kernel: 6.12, 6.12 with another checksum of an export, 6.1.
+    /// The checksum of an export of 6.12.
+    pub checksum: u8,
+    /// The kernel: 6.12 or 6.1.
     pub kernel: u8,
     /// A variable that the source reads.
     pub words: u8,
@@ -31,7 +33,7 @@ pub struct State {
 
 impl State {
     /// All of it, and how many values each has.
-    fn values(&mut self) -> [(&mut u8, u8); 12] {
+    fn values(&mut self) -> [(&mut u8, u8); 13] {
         [
             (&mut self.body, 4),
             (&mut self.text, 2),
@@ -42,7 +44,8 @@ impl State {
             (&mut self.glue, 2),
             (&mut self.module, 3),
             (&mut self.fault, 5),
-            (&mut self.kernel, 3),
+            (&mut self.checksum, 2),
+            (&mut self.kernel, 2),
             (&mut self.words, 2),
             (&mut self.flags, 2),
         ]
@@ -62,7 +65,7 @@ impl State {
 
     /// The same files, and perhaps another kernel, variable or flag.
     pub fn with_other_circumstances(mut self, random: &mut fastrand::Rng) -> Self {
-        (self.kernel, self.words, self.flags) = (random.u8(..3), random.u8(..2), random.u8(..2));
+        (self.kernel, self.words, self.flags) = (random.u8(..2), random.u8(..2), random.u8(..2));
         self
     }
 
@@ -79,7 +82,7 @@ impl State {
 
     /// The series of the kernel.
     pub fn series(&self) -> &'static str {
-        ["6.12", "6.12", "6.1"][usize::from(self.kernel)]
+        ["6.12", "6.1"][usize::from(self.kernel)]
     }
 
     /// The crate's files, by their paths in it.

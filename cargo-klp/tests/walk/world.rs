@@ -21,6 +21,10 @@ pub struct World {
     random: fastrand::Rng,
     /// By series.
     kernels: BTreeMap<&'static str, Kernel>,
+    /// The build directory of 6.12, whose exports change.
+    kdir: PathBuf,
+    /// The exports as the kernel has them.
+    exports: String,
     /// The glue without what a state adds.
     glue: String,
     /// Modules by state, each built in a directory of its own.
@@ -39,9 +43,12 @@ impl World {
         let kernels: BTreeMap<_, _> = ["6.12", "6.1"].into_iter().map(find).collect();
         copy_runtime(directory.path());
         fs::copy(env!("CARGO_BIN_EXE_cargo-klp"), directory.path().join("cargo-klp")).unwrap();
-        with_another_checksum(&kernels["6.12"].kdir, &directory.path().join("kdir"));
+        let kdir = copy_cache(&directory.path().join("cache"), &kernels["6.12"]);
+        let exports = fs::read_to_string(kdir.join("Module.symvers")).unwrap();
+        fs::remove_file(kdir.join("Module.symvers")).unwrap();
         let glue = fs::read_to_string(directory.path().join("klp-runtime/kbuild/klp_glue.c")).unwrap();
-        let mut world = Self { directory, random, kernels, glue, scratch: HashMap::new(), usual: 0 };
+        let scratch = HashMap::new();
+        let mut world = Self { directory, random, kernels, kdir, exports, glue, scratch, usual: 0 };
         let state = State::default();
         for path in ["patch/src", "patch/part/src", "modules/6.12", "modules/6.1"] {
             fs::create_dir_all(world.path(path)).unwrap();
@@ -54,7 +61,7 @@ impl World {
         world.write(&state);
         // What proc macros are made of, and all that they need, is for the host: nothing of it is in a module. What
         // other tests have compiled of it is not compiled again.
-        let host = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build/klp/release");
+        let host = Path::new(env!("CARGO_TARGET_TMPDIR")).join("patches/klp/release");
         if host.exists() {
             copy(&host, &world.path("target/klp/release"));
         }
@@ -87,6 +94,11 @@ impl World {
         }
         let glue = format!("{}{}", self.glue, state.glue());
         self.write_file(&self.path("klp-runtime/kbuild/klp_glue.c"), glue.as_bytes());
+        let line = self.exports.lines().find(|line| line.contains("\tseq_printf\t")).unwrap();
+        let (checksum, rest) = line.split_once('\t').unwrap();
+        let checksum = [checksum, "0x12345678"][usize::from(state.checksum)];
+        let exports = self.exports.replace(line, &format!("{checksum}\t{rest}"));
+        self.write_file(&self.kdir.join("Module.symvers"), exports.as_bytes());
         for series in ["6.12", "6.1"].into_iter().filter(|_| state.module != 0) {
             let module = fs::read(self.module(series, state.module)).unwrap();
             self.write_file(&self.path(&format!("modules/{series}/my_mod.ko")), &module);
@@ -130,9 +142,9 @@ impl World {
     }
 
     fn kdir(&self, state: &State) -> PathBuf {
-        match state.kernel {
-            1 => self.path("kdir"),
-            _ => self.kernels[state.series()].kdir.clone(),
+        match state.series() {
+            "6.12" => self.kdir.clone(),
+            other => self.kernels[other].kdir.clone(),
         }
     }
 
@@ -165,6 +177,7 @@ impl World {
     fn environment(&self, mut command: Command, state: &State, target: &str) -> Command {
         command
             .env("CARGO_TARGET_DIR", self.path(target))
+            .env("KLP_CACHE", self.path("cache"))
             .env_remove("MAKEFLAGS")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -324,7 +337,10 @@ impl World {
 /// How many files two states differ in.
 fn changed_files(one: &State, other: &State) -> usize {
     let files = one.files().into_iter().zip(other.files()).filter(|(one, other)| one != other).count();
-    files + usize::from(one.glue() != other.glue()) + usize::from(one.module != other.module)
+    files
+        + usize::from(one.glue() != other.glue())
+        + usize::from(one.module != other.module)
+        + usize::from(one.checksum != other.checksum)
 }
 
 /// What a build said.
@@ -357,18 +373,25 @@ fn copy_runtime(directory: &Path) {
     fs::write(directory.join("Cargo.toml"), workspace).unwrap();
 }
 
-/// A build directory like another, in which an export has another checksum.
-fn with_another_checksum(kdir: &Path, like: &Path) {
-    fs::create_dir(like).unwrap();
-    for entry in fs::read_dir(kdir).unwrap().map(Result::unwrap) {
-        let to = like.join(entry.file_name());
-        if entry.file_name() == "Module.symvers" {
-            let exports = fs::read_to_string(entry.path()).unwrap();
-            let line = exports.lines().find(|line| line.contains("\tseq_printf\t")).unwrap();
-            let (_, rest) = line.split_once('\t').unwrap();
-            fs::write(to, exports.replace(line, &format!("0x12345678\t{rest}"))).unwrap();
-        } else {
-            symlink(entry.path(), to).unwrap();
+/// A cache like that of this machine, in which a kernel has a build directory of its own: that directory.
+fn copy_cache(to: &Path, kernel: &Kernel) -> PathBuf {
+    let from = cargo_klp::host::cache::root().unwrap();
+    let root = format!("kernels/{}/root", kernel.release);
+    let kdir = to.join(&root).join("usr/src").join(kernel.kdir.file_name().unwrap());
+    fs::create_dir_all(&kdir).unwrap();
+    link_entries(&from, to);
+    link_entries(&from.join("kernels"), &to.join("kernels"));
+    link_entries(&from.join(&root), &to.join(&root));
+    link_entries(&kernel.kdir, &kdir);
+    kdir
+}
+
+/// Links to what a directory has in another one, but for what is there.
+fn link_entries(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let link = to.join(entry.file_name());
+        if !link.exists() {
+            symlink(entry.path(), link).unwrap();
         }
     }
 }
