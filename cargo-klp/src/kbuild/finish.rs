@@ -12,6 +12,7 @@ use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
 use object::elf::{SHF_ALLOC, SHN_ABS, SHN_UNDEF, SHT_RELA, STB_GLOBAL, STT_NOTYPE, SectionFlags};
 use object::{Object, ObjectSection};
 
+use super::linked::builder;
 use super::record::Place;
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
@@ -49,8 +50,9 @@ pub(super) fn verify(ko: &Path, data: &[u8]) -> Result<()> {
 ///
 /// The module is damaged, or a symbol is used where the kernel could not resolve it in time.
 pub fn finish(data: &[u8]) -> Result<Vec<u8>> {
-    let elf = || Error::elf_build("finish the module");
-    let mut builder = Builder::read(data).map_err(elf())?;
+    let what = "finish the module";
+    let elf = || Error::elf_build(what);
+    let mut builder = builder(data, what)?;
     strip_debug(&mut builder);
     let objects = mark_symbols(&mut builder);
     move_relocations(&mut builder, &objects)?;
@@ -79,7 +81,8 @@ fn set_build_id(module: &mut [u8]) -> Result<()> {
     };
     // Behind the sizes, the type and the name "GNU".
     let id = note.start + 16..note.end.max(note.start + 16);
-    module[id.clone()].fill(0);
+    let Some(old) = module.get_mut(id.clone()) else { return Ok(()) };
+    old.fill(0);
     let digest = Digest::of(&*module);
     module[id].iter_mut().zip(digest.bytes()).for_each(|(byte, new)| *byte = *new);
     Ok(())

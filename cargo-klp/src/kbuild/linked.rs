@@ -10,14 +10,35 @@ use object::elf::{R_X86_64_PC32, R_X86_64_PLT32, SHF_GNU_RETAIN, SHN_UNDEF, STB_
 use crate::error::{Error, Result};
 use crate::patch::resolve::{Resolved, ResolvedSymbol};
 
+/// An object file to be changed and written anew.
+///
+/// # Errors
+///
+/// The file is damaged. The writer relies on the alignments and pads as they say, so they are checked here.
+pub(super) fn builder<'data>(data: &'data [u8], what: &'static str) -> Result<Builder<'data>> {
+    /// More than the kernel can give to a section.
+    const LARGEST: u64 = 1 << 20;
+    let builder = Builder::read(data).map_err(Error::elf_build(what))?;
+    let is_odd = |align: u64| align > LARGEST || (align != 0 && !align.is_power_of_two());
+    if let Some(section) = builder.sections.iter().find(|section| is_odd(section.sh_addralign)) {
+        let (name, align) = (String::from_utf8_lossy(&section.name), section.sh_addralign);
+        return Err(Error::Request {
+            message: format!("cannot {what}: its section {name} is aligned to {align}"),
+            help: "the object file is damaged: build it again".into(),
+        });
+    }
+    Ok(builder)
+}
+
 /// Gives the symbols of an object file their final names, makes calls of originals skip the redirection, and drops
 /// symbols that nothing uses and flags that only concern the linker.
 ///
 /// The symbols are weak, because modpost lets only weak symbols be undefined. `cargo klp finish` turns them into
 /// livepatch symbols.
 pub fn adapt(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
-    let elf = || Error::elf_build("name the symbols of the linked object");
-    let mut builder = Builder::read(data).map_err(elf())?;
+    let what = "name the symbols of the linked object";
+    let elf = || Error::elf_build(what);
+    let mut builder = builder(data, what)?;
     let mut skipped = BTreeMap::new();
     for symbol in &mut builder.symbols {
         if let Some(target) = std::str::from_utf8(&symbol.name).ok().and_then(|name| resolved.get(name)) {
@@ -175,5 +196,17 @@ mod tests {
         );
         let adapted = adapt(&retained, &Resolved::new()).unwrap();
         assert_eq!(crate::patch::verify::faults(&adapted).unwrap(), Vec::<String>::new());
+    }
+
+    /// Found by fuzzing: the writer would panic, or pad until memory ends.
+    #[test]
+    fn alignments_that_no_linker_makes_are_refused() {
+        for (align, is_taken) in [(1, true), (4096, true), (3, false), (1 << 40, false)] {
+            let mut data = module(&[], &[]);
+            // The section table is at the end; the alignment is 48 bytes into that of the first section.
+            let table = u64::from_le_bytes(data[40..48].try_into().unwrap()) as usize;
+            data[table + 64 + 48..][..8].copy_from_slice(&u64::to_le_bytes(align));
+            assert_eq!(adapt(&data, &Resolved::new()).is_ok(), is_taken, "{align}");
+        }
     }
 }
