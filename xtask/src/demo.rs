@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the examples, built and seen to work on a stock kernel.
+//! `cargo xtask demo`: builds the examples and shows that they work on a stock kernel.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -20,13 +20,13 @@ pub(crate) struct Args {
     kernel: String,
 }
 
-/// What runs in the guest.
+/// The script for the guest.
 const SCRIPT: &str = include_str!("demo.sh");
 
 const EXAMPLES: [&str; 4] =
     ["livepatch-cmdline", "livepatch-loglevel-v1", "livepatch-loglevel-v2", "livepatch-task-shadow"];
 
-/// Far longer than it takes.
+/// A limit far above the time that it takes.
 const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {

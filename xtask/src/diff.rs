@@ -11,11 +11,11 @@ use crate::soak::SEQUENCES;
 /// Arguments of `cargo xtask diff`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The seed of the sequences: the same seed makes the same ones.
+    /// The seed of the sequences: the same seed makes the same sequences.
     #[arg(long, default_value_t = 1)]
     seed: u32,
 
-    /// How many sequences, each of random patches and random operations on them.
+    /// The number of sequences, each of random patches and random operations on them.
     #[arg(long, value_name = "N", default_value_t = 100)]
     sequences: u32,
 

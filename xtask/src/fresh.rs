@@ -1,9 +1,9 @@
 //! `cargo xtask fresh`: the README's commands on a fresh machine.
 //!
 //! The machine is a bare Debian 12 in a directory, made by debootstrap. It has a C compiler, which rustup asks
-//! for, this machine's Rust toolchain (read-only), a clone of this repository, and the settings that the network
-//! needs: mirrors and proxies of apt and cargo, names of hosts, certificates. It has empty caches, and nothing
-//! else of this machine.
+//! for, this machine's Rust toolchain (read-only), a clone of this repository, and this machine's network settings:
+//! mirrors and proxies of apt and cargo, names of hosts, certificates. Its caches are empty, and it sees nothing else
+//! of this machine.
 
 use std::env;
 use std::fs::{self, File};
@@ -55,10 +55,10 @@ const CODENAME: &str = "bookworm";
 /// The linker and the C library without which rustup's compiler makes no program.
 const LINKER: &str = "gcc,libc6-dev";
 
-/// Mounts what the fresh machine sees of this one, and runs a command there.
+/// Mounts the parts of this machine that the fresh one sees, and runs a command there.
 const SCRIPT: &str = include_str!("fresh.sh");
 
-/// What names the certificates on the fresh machine, which has none of its own.
+/// Variables that name the certificates on the fresh machine, which has none of its own.
 const CERTIFICATES: &str = "/etc/ssl/certs/handed-in.crt";
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
@@ -185,22 +185,22 @@ impl Machine {
     }
 }
 
-/// Whether a variable says how the network or a registry is reached.
+/// Whether a variable configures access to the network or a registry.
 fn is_of_network(name: &str) -> bool {
     let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
     is_proxy || ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"].iter().any(|start| name.starts_with(start))
 }
 
-/// A directory that a variable names, or its default in the home directory.
+/// The directory that a variable names, or its default in the home directory.
 fn home(variable: &str, default: &str) -> Result<PathBuf> {
     let set = env::var_os(variable).map(PathBuf::from);
     set.or_else(|| Some(env::home_dir()?.join(default))).ok_or_else(|| Error::Request {
-        message: format!("the directory of {variable} is not known"),
+        message: format!("the directory of {variable} is unknown"),
         help: format!("set {variable}"),
     })
 }
 
-/// The files of apt's configuration that say how the archive is reached.
+/// The files of apt's configuration that say how to reach the archive.
 fn apt_settings() -> Result<Vec<PathBuf>> {
     let mut settings = Vec::new();
     for directory in ["/etc/apt/apt.conf.d", "/etc/apt/auth.conf.d"].map(Path::new) {
@@ -230,7 +230,7 @@ fn hand_in(file: &Path, bare: &Path, path: &Path) -> Result<()> {
     let copy = bare.join(path.strip_prefix("/").expect("the path is absolute"));
     let directory = copy.parent().expect("a file stands in a directory");
     fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-    // What stands there may be a link to a file of this machine.
+    // An existing entry may be a link to a file of this machine.
     let _ = fs::remove_file(&copy);
     fs::copy(file, &copy).map_err(Error::io("copy", file))?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Hides the machine's own kernels, so that no test passes only where somebody has installed one.
+//! Hides the machine's own kernels, so that no test passes only because somebody has installed one.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,16 +12,16 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::command::root;
 
-/// Directories of the kernels that run or are installed here: sources and headers, modules, images,
-/// debug information, types. Tests use the kernels of the cache.
+/// Directories of the kernels that run or are installed on this machine: sources and headers, modules, images,
+/// debug information, types. Tests use the kernels in the cache.
 const HIDDEN: [&str; 5] = ["/usr/src", "/lib/modules", "/boot", "/usr/lib/debug", "/sys/kernel/btf"];
 
-/// Makes [`HIDDEN`] empty for this process and for all that it starts, and for nobody else.
+/// Makes the directories [`HIDDEN`] empty for this process and its children, and for no other process.
 ///
 /// # Errors
 ///
-/// [`Error::Request`] where the kernel does not allow it (it asks for root), or where the repository or the
-/// cache would be hidden as well.
+/// [`Error::Request`] if the kernel does not allow it (it asks for root), or if the repository or the cache would be
+/// hidden as well.
 pub(crate) fn kernels_of_this_machine() -> Result<()> {
     let needed = [root().to_owned(), cache::root()?];
     let hidden: Vec<&Path> = HIDDEN.iter().map(Path::new).filter(|directory| directory.exists()).collect();
@@ -55,7 +55,7 @@ pub(crate) fn kernels_of_this_machine() -> Result<()> {
 fn hide(directories: &[&Path]) -> Result<(), Errno> {
     // SAFETY: No file descriptor is unshared, only the namespace of mounts.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS)? };
-    // What is mounted from here on stays in this namespace.
+    // Mounts from here on stay in this namespace.
     mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?;
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     directories.iter().try_for_each(|directory| mount("hidden", *directory, "tmpfs", flags, None))

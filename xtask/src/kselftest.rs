@@ -1,8 +1,8 @@
 //! `cargo xtask kselftest`: the kernel's own livepatch selftests, with modules written with klp.
 //!
-//! The scripts, unmodified, and the modules that are no livepatches come from the source package of
-//! the distribution's kernel. Each script runs twice in one boot: with the modules in C that belong to
-//! it, and with those of `tests/kselftest` under the same names.
+//! The unmodified scripts, and the modules that are not livepatches, come from the source package of
+//! the distribution's kernel. Each script runs twice in one boot: with its own modules in C,
+//! and with those of `tests/kselftest` under the same names.
 //!
 //! From 6.12 on the scripts load `test_modules/NAME.ko`. In 6.1 they call `modprobe NAME`, as the
 //! modules are built in the kernel's tree: there a directory with the modules, and the index that depmod
@@ -35,22 +35,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
     kernel: Vec<String>,
 
-    /// Leave the modules in C out, which show what is the kernel's own doing.
+    /// Leave out the modules in C, which show how the kernel itself behaves.
     #[arg(long)]
     no_baseline: bool,
 }
 
-/// What is needed beside what tests need.
+/// The requirement besides those of the tests.
 pub(crate) const UNPACKER: Requirement =
     Requirement::Program("xz", "xz-utils", "unpacks the kernel's sources");
 
-/// What runs in the guest.
+/// The script for the guest.
 const SCRIPT: &str = include_str!("kselftest.sh");
 
-/// The modules that are no livepatches: the same for both.
+/// The modules that are not livepatches; both runs use them.
 const TARGETS: [&str; 2] = ["test_klp_callbacks_busy", "test_klp_callbacks_mod"];
 
-/// Far longer than it takes.
+/// A limit far above the time that it takes.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
@@ -136,7 +136,7 @@ fn sources(kernel: &Kernel) -> Result<PathBuf> {
         let mut tar = Command::new("tar");
         tar.arg("--extract").arg("--file").arg(archive).arg("--directory").arg(dir);
         tar.args(["--strip-components=1", "--wildcards"]).args(parts.map(|part| format!("{package}/{part}")));
-        // Newer kernels have no lib/livepatch, and tar complains of that at the end.
+        // Newer kernels have no lib/livepatch, and tar reports that at the end.
         match run_tool(&mut tar) {
             Err(Error::Tool { .. }) if dir.join("tools/testing/selftests/livepatch").exists() => Ok(()),
             result => result.map(|_| ()),
@@ -164,7 +164,7 @@ fn prepare(sources: &Path, scripts: &Path, directory: &Path) -> Result<PathBuf> 
     Ok(side)
 }
 
-/// Builds the modules in C, which stand in a place of their own before 6.12.
+/// Builds the modules in C, which are in another directory before 6.12.
 fn build_c(kernel: &Kernel, sources: &Path, side: &Path) -> Result<()> {
     let modules = side.join("test_modules");
     let own = sources.join("tools/testing/selftests/livepatch/test_modules");
@@ -190,7 +190,7 @@ fn build_c(kernel: &Kernel, sources: &Path, side: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How many tests the scripts have.
+/// The number of tests in the scripts.
 fn tests_of(scripts: &Path) -> Result<usize> {
     let mut tests = 0;
     for script in entries(scripts)?.iter().filter(|path| path.extension().is_some_and(|e| e == "sh")) {
@@ -222,7 +222,7 @@ fn livepatches(modules: &Path) -> Result<Vec<String>> {
     })
 }
 
-/// Makes what `modprobe` looks the modules up in.
+/// Makes the index in which `modprobe` looks up modules.
 fn index(kernel: &Kernel, side: &Path) -> Result<()> {
     let base = side.join("root");
     let modules = base.join("lib/modules").join(&kernel.release);
@@ -256,10 +256,10 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// What the scripts have said so far.
+/// The results of the scripts so far.
 #[derive(Default)]
 struct Results {
-    /// How many tests there are.
+    /// The number of tests.
     expected: usize,
     output: String,
     /// Whose modules are loaded: `c` or `klp`.
@@ -269,7 +269,7 @@ struct Results {
     report: String,
     /// For each test: with whose modules, and whether it passed.
     tests: Vec<(String, bool)>,
-    /// Scripts that ended otherwise than with success.
+    /// Scripts that did not succeed.
     failed: Vec<String>,
 }
 
@@ -316,7 +316,7 @@ impl Results {
     }
 }
 
-/// Takes the guest's output apart into lines.
+/// Splits the guest's output into lines.
 struct Lines {
     results: Arc<Mutex<Results>>,
     rest: Vec<u8>,

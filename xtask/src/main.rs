@@ -1,7 +1,7 @@
 //! What the developers of klp run: `cargo xtask demo`, `test`, `soak`, `fuzz`, `fresh`, `diff`, `mutants`, `kselftest`
 //! and `bench`.
 //!
-//! All set up what is missing on the machine first, as `cargo klp doctor --fix` does.
+//! Each first installs what this machine lacks, as `cargo klp doctor --fix` does.
 
 mod bench;
 mod command;
@@ -30,9 +30,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what klp does, on a stock kernel in QEMU.
+    /// Show the examples at work, on a stock kernel in QEMU.
     Demo(demo::Args),
-    /// Run all tests, those on real kernels too.
+    /// Run all tests, including those on real kernels.
     Test(test::Args),
     /// Run what takes too long for every run: all tests on a debug kernel, many cycles, random sequences, fuzzing.
     Soak(soak::Args),
@@ -44,7 +44,7 @@ enum Command {
     Diff(diff::Args),
     /// Run the kernel's own livepatch selftests with modules written with klp.
     Kselftest(kselftest::Args),
-    /// Plant faults in the engine and see whether that comparison finds each.
+    /// Plant faults in the engine, and see whether the comparison of `diff` finds each of them.
     Mutants(mutants::Args),
     /// Measure what a patch costs, beside the same patch in C.
     Bench(bench::Args),

@@ -10,7 +10,7 @@ use crate::command::{cargo, status};
 /// Arguments of `cargo xtask mutants`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Plant only the faults whose description has this, such as S7.
+    /// Plant only the faults whose description contains this text, such as S7.
     #[arg(value_name = "TEXT", default_value = "", hide_default_value = true)]
     faults: String,
 

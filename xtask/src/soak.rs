@@ -16,19 +16,19 @@ use crate::fuzz::{self, Fuzzer};
 /// Arguments of `cargo xtask soak`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The kernels beside the debug kernel: releases or series.
+    /// The kernels besides the debug kernel: releases or series.
     #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
     kernel: Vec<String>,
 
-    /// Leave these kernels out.
+    /// Run on the debug kernel only.
     #[arg(long, conflicts_with = "kernel")]
     debug_kernel_only: bool,
 
-    /// The seed of the random sequences; another one each time by default.
+    /// The seed of the random sequences; by default a new one each time.
     #[arg(long)]
     seed: Option<u32>,
 
-    /// How many random sequences on each kernel.
+    /// The number of random sequences on each kernel.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     sequences: u32,
 
@@ -58,7 +58,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     requirements.extend(KERNELS_OF_WALK.map(|series| Requirement::Kernel(series.into())));
     doctor::ensure(&requirements)?;
 
-    // Small enough to be typed.
+    // Short enough to type.
     let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
     let debug = debug_kernel::get()?;
     let mut steps = vec![Step::walk(seed, args.steps), Step::all_tests(&debug)];

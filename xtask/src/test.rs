@@ -1,5 +1,5 @@
-//! `cargo xtask test`: all tests, then the kernel's own selftests, on a machine that seems to have no kernels of its
-//! own; on request on the debug kernel too.
+//! `cargo xtask test`: all tests, then the kernel's own selftests. The machine's own kernels are hidden from them. On
+//! request, the kernel tests also run on the debug kernel.
 
 use std::process::ExitCode;
 
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    // Packages are installed while all is visible: they may have files in what is hidden.
+    // Packages are installed first: they may contain files in the directories that are hidden later.
     let mut needs = vec![Requirement::Build, Requirement::Run, kselftest::UNPACKER];
     if args.debug_kernel {
         needs.extend(debug_kernel::REQUIREMENTS);
@@ -40,7 +40,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         hide::kernels_of_this_machine()?;
     }
     needs.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
-    // Tests of the command itself are for this series.
+    // The command's own tests use this series.
     needs.push(Requirement::Kernel(cargo_klp::kernel::DEFAULT_SERIES.into()));
     doctor::ensure(&needs)?;
 
@@ -53,7 +53,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs the kernel tests on the debug kernel, but for those that take long: `cargo xtask soak` has them.
+/// Runs the kernel tests on the debug kernel, without those that take long: `cargo xtask soak` runs them.
 fn on_debug_kernel() -> Result<bool> {
     let kernel = debug_kernel::get()?;
     ui::status("Testing", format_args!("{}, whose checkers must find nothing", kernel.name));
