@@ -10,6 +10,7 @@
  */
 #include <linux/kobject.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/sysfs.h>
@@ -30,6 +31,7 @@ struct klp_glue_work {
 	struct klp_glue_work *next;
 	void (*call)(const void *function);
 	const void *function;
+	struct lock_class_key key;
 	struct delayed_work work;
 };
 static_assert(sizeof(struct klp_glue_work) <= 384,
@@ -59,6 +61,8 @@ bool klp_glue_work_schedule(struct klp_glue_work *work, void (*call)(const void 
 	if (!klp_glue_works_stopped) {
 		if (!work->call) {
 			INIT_DELAYED_WORK(&work->work, klp_glue_work_run);
+			/* A class of its own to the lock validator: one work may wait for another. */
+			lockdep_init_map(&work->work.work.lockdep_map, KBUILD_MODNAME, &work->key, 0);
 			work->function = function;
 			work->call = call;
 			work->next = klp_glue_works;

@@ -165,7 +165,7 @@ fn locks_are_used_for_the_first_time_by_several_tasks() {
 /// S17: files are read, and work is scheduled through them, until the patch has stopped both; the module goes at
 /// once, with all that ran there.
 fn files_and_work_are_used_while_their_patch_goes() {
-    let orders = ["now", "later", "again", "cancel"];
+    let orders = ["now", "later", "again", "cancel", "stop"];
     let (next, reached) = (AtomicU64::new(0), AtomicU64::new(0));
     let count = |result: bool| reached.fetch_add(result.into(), Ordering::Relaxed);
     meanwhile(

@@ -92,6 +92,11 @@ static ITSELF: DelayedWork = DelayedWork::new(|| {
     }
 });
 
+/// Waits for another work.
+static STOP: DelayedWork = DelayedWork::new(|| {
+    AGAIN.cancel_sync();
+});
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn work(order: &str) -> Result {
@@ -102,6 +107,7 @@ fn work(order: &str) -> Result {
         "again" => AGAIN.schedule(Duration::ZERO),
         "itself" => ITSELF.schedule(Duration::ZERO),
         "drop" => DIRECTORY.lock().take().is_some(),
+        "stop" => STOP.schedule(Duration::ZERO),
         _ => return Err(ENOENT),
     };
     if as_expected { Ok(()) } else { Err(EBUSY) }
