@@ -28,6 +28,11 @@
 #error "this kernel is built without CONFIG_LIVEPATCH"
 #endif
 
+/* What a command of another version writes: the callbacks of the states would never run. */
+#if (KLP_NR_STATES || KLP_NR_SHADOWS) && !__is_defined(KLP_ENGINE)
+#error "the build does not say that the patch needs the engine: build it with the cargo-klp of its klp-runtime"
+#endif
+
 /* klp_runtime::module::abi::FuncEntry */
 struct klp_glue_func {
 	const char *object;
