@@ -18,8 +18,10 @@ use crate::patch::resolve::{Resolved, ResolvedSymbol};
 pub(super) fn builder<'data>(data: &'data [u8], what: &'static str) -> Result<Builder<'data>> {
     /// More than the kernel can give to a section.
     const LARGEST: u64 = 1 << 20;
-    let builder = Builder::read(data).map_err(Error::elf_build(what))?;
-    let is_odd = |align: u64| align > LARGEST || (align != 0 && !align.is_power_of_two());
+    let mut builder = Builder::read(data).map_err(Error::elf_build(what))?;
+    // 0 and 1 mean the same, but not to the writer.
+    builder.sections.iter_mut().for_each(|section| section.sh_addralign = section.sh_addralign.max(1));
+    let is_odd = |align: u64| align > LARGEST || !align.is_power_of_two();
     if let Some(section) = builder.sections.iter().find(|section| is_odd(section.sh_addralign)) {
         let (name, align) = (String::from_utf8_lossy(&section.name), section.sh_addralign);
         return Err(Error::Request {
@@ -201,7 +203,7 @@ mod tests {
     /// Found by fuzzing: the writer would panic, or pad until memory ends.
     #[test]
     fn alignments_that_no_linker_makes_are_refused() {
-        for (align, is_taken) in [(1, true), (4096, true), (3, false), (1 << 40, false)] {
+        for (align, is_taken) in [(0, true), (1, true), (4096, true), (3, false), (1 << 40, false)] {
             let mut data = module(&[], &[]);
             // The section table is at the end; the alignment is 48 bytes into that of the first section.
             let table = u64::from_le_bytes(data[40..48].try_into().unwrap()) as usize;
