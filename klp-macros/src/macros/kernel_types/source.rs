@@ -34,8 +34,8 @@ impl Source {
     pub(super) fn find() -> Result<Self, String> {
         match env::var_os(names::BTF) {
             Some(none) if none.is_empty() => Err(
-                "the kernel has no BTF on this machine, which would say its types: install its image with \
-                 `cargo klp doctor --fix --kernel RELEASE`"
+                "this machine has no BTF of the kernel, so its types are unknown: install its image with `cargo klp \
+                 doctor --fix --kernel RELEASE`"
                     .into(),
             ),
             Some(file) => Ok(Self { file: file.into(), module: None }),
