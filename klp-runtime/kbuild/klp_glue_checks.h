@@ -43,20 +43,26 @@ static int __init klp_glue_check_tables(void)
 
 #ifdef KLP_NR_SYMBOLS
 /*
- * Its address is the number of symbols that the last step of the build has
- * marked for the kernel to find; 0 without that step. They would be NULL.
+ * The last step of the build marks the symbols that the kernel must find, and
+ * their relocations. The kernel loads a module without the marks as well, such
+ * as one that was linked again: nothing would be found, and nothing relocated.
  */
-extern const char klp_glue_symbols[] __weak;
-
 static int __init klp_glue_check_symbols(void)
 {
-	static const char unfinished[] __initconst = KERN_ERR
-		pr_fmt("refused: the build did not finish the module: %lu of %d symbols are those of a livepatch\n");
-	unsigned long nr_symbols = (unsigned long)klp_glue_symbols;
+	static const char unmarked[] __initconst = KERN_ERR
+		pr_fmt("refused: %u of %d symbols are marked for livepatch: the build did not finish, or it was linked again\n");
+	const struct mod_kallsyms *table = &THIS_MODULE->core_kallsyms;
+	const struct klp_modinfo *info = THIS_MODULE->klp_info;
+	unsigned int i, marked = 0, relocations = 0;
 
-	if (nr_symbols == KLP_NR_SYMBOLS)
+	for (i = 0; i < table->num_symtab; i++)
+		marked += table->symtab[i].st_shndx == SHN_LIVEPATCH;
+	for (i = 0; info && i < info->hdr.e_shnum; i++)
+		relocations += info->sechdrs[i].sh_type == SHT_RELA &&
+			       (info->sechdrs[i].sh_flags & SHF_RELA_LIVEPATCH);
+	if (marked == KLP_NR_SYMBOLS && relocations)
 		return 0;
-	_printk(unfinished, nr_symbols, KLP_NR_SYMBOLS);
+	_printk(unmarked, marked, KLP_NR_SYMBOLS);
 	return -EINVAL;
 }
 #else

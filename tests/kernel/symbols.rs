@@ -90,6 +90,8 @@ fn a_module_that_missed_the_last_step_is_refused() {
     Patch("unfinished").refused(Errno::INVAL);
     assert_eq!(
         log.of_patches(),
-        ["unfinished.refused: the build did not finish the module: 0 of 4 symbols are those of a livepatch"]
+        [
+            "unfinished.refused: 0 of 4 symbols are marked for livepatch: the build did not finish, or it was linked again"
+        ]
     );
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use object::build::Id;
 use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
-use object::elf::{SHF_ALLOC, SHN_ABS, SHN_UNDEF, SHT_RELA, STB_GLOBAL, STT_NOTYPE, SectionFlags};
+use object::elf::{SHF_ALLOC, SHN_UNDEF, SHT_RELA, STB_GLOBAL, SectionFlags};
 use object::{Object, ObjectSection};
 
 use super::linked::builder;
@@ -19,9 +19,6 @@ use crate::host::digest::Digest;
 use crate::kernel::symbols::VMLINUX;
 use crate::patch::inspect::symbols::PREFIX;
 use crate::patch::verify::{self, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
-
-/// The symbol whose value tells the glue how many symbols were marked.
-const MARK: &str = "klp_glue_symbols";
 
 /// Finishes a module that Kbuild has linked as `unfinished`: only a module that passes all checks becomes `ko`.
 pub fn finish_file(unfinished: &Path, ko: &Path) -> Result<()> {
@@ -103,13 +100,6 @@ fn mark_symbols(builder: &mut Builder<'_>) -> BTreeMap<usize, String> {
             objects.insert(symbol.id().index(), object.to_owned());
         }
     }
-    for symbol in &mut builder.symbols {
-        if &*symbol.name == MARK.as_bytes() {
-            symbol.st_shndx = SHN_ABS;
-            symbol.st_value = objects.len() as u64;
-            symbol.set_st_info(STB_GLOBAL, STT_NOTYPE);
-        }
-    }
     objects
 }
 
@@ -177,9 +167,9 @@ fn move_relocations(builder: &mut Builder<'_>, objects: &BTreeMap<usize, String>
 
 #[cfg(test)]
 mod tests {
+    use object::LittleEndian;
     use object::elf::FileHeader64;
     use object::read::elf::{FileHeader, SectionHeader};
-    use object::{LittleEndian, ObjectSymbol as _};
 
     use super::*;
     use crate::patch::verify::faults;
@@ -223,8 +213,6 @@ mod tests {
             ]
         );
         let file = object::File::parse(&*finished).unwrap();
-        let mark = file.symbol_by_name(MARK).unwrap();
-        assert_eq!((mark.address(), mark.is_undefined()), (4, false));
         let left = file.section_by_name(".text").unwrap();
         assert!(left.data().unwrap().starts_with(&[0xe8, 0, 0, 0, 0]));
     }

@@ -14,8 +14,7 @@ use object::{
 
 use super::*;
 
-/// A livepatch module whose code calls `called`, each of them once, and whose init data points to
-/// `in_init`. Its weak symbol `klp_glue_symbols` is for the glue.
+/// A livepatch module whose code calls `called`, each of them once, and whose init data points to `in_init`.
 pub(crate) fn module(called: &[&str], in_init: &[&str]) -> Vec<u8> {
     let mut file = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
     let text = file.add_section(Vec::new(), b".text".to_vec(), SectionKind::Text);
@@ -37,7 +36,6 @@ pub(crate) fn module(called: &[&str], in_init: &[&str]) -> Vec<u8> {
             flags: SymbolFlags::None,
         })
     };
-    undefined(&mut file, "klp_glue_symbols");
     let relocate = |file: &mut Object<'_>, section, offset, symbol, r_type, addend| {
         let flags = RelocationFlags::Elf { r_type };
         file.add_relocation(section, Relocation { offset, symbol, addend, flags }).unwrap();
