@@ -172,8 +172,8 @@ mod tests {
     use object::read::elf::{FileHeader, SectionHeader};
 
     use super::*;
+    use crate::kernel::example::module;
     use crate::patch::verify::faults;
-    use crate::patch::verify::tests::module;
 
     /// The sections of livepatch relocations: name, target section, number.
     fn livepatch_sections(data: &[u8]) -> Vec<(String, String, u64)> {

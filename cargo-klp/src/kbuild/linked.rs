@@ -127,7 +127,7 @@ mod tests {
     use object::{Object as _, ObjectSymbol as _};
 
     use super::*;
-    use crate::patch::verify::tests::module;
+    use crate::kernel::example::module;
 
     fn resolved(skipped: u64) -> Resolved {
         let target = ResolvedSymbol { name: ".klp.sym.vmlinux.f,0".into(), skipped };

@@ -2,6 +2,8 @@
 
 pub mod btf;
 pub mod debug_info;
+#[cfg(test)]
+pub(crate) mod example;
 pub mod image;
 mod installed;
 pub mod symbols;

@@ -31,7 +31,7 @@ pub fn check_tables(path: &Path, file: &object::File<'_>, manifest: &Manifest) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patch::verify::tests::module;
+    use crate::kernel::example::module;
 
     #[test]
     fn a_manifest_may_give_any_size() {

@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn symbols_of_a_damaged_module() {
         use object::build::elf::Builder;
-        let data = crate::patch::verify::tests::module(&["first", "second"], &[]);
+        let data = crate::kernel::example::module(&["first", "second"], &[]);
         let mut builder = Builder::read(&*data).unwrap();
         let text = builder.sections.iter().find(|section| &*section.name == b".text").unwrap().id();
         for symbol in builder.symbols.iter_mut().filter(|symbol| symbol.name.ends_with(b"d")) {

@@ -114,4 +114,4 @@ fn is_alloc(section: &Section) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
