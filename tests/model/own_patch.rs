@@ -1,12 +1,14 @@
 //! A patch of the macros in the model, as its author tests it: its code sees the machine of the
 //! test that runs it, and no other's.
 
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use klp_runtime::abi::DataLayout;
 use klp_runtime::error::{EEXIST, EIO, ENODEV, ENOENT};
 use klp_runtime::prelude::*;
+use klp_runtime::shadow::raw;
 use klp_runtime::sim::{Patch, Sim};
 use klp_runtime::sysfs;
 use klp_runtime::work::{DelayedWork, advance};
@@ -92,7 +94,7 @@ fn start() -> (bool, Result) {
 /// An object of the kernel: only its address counts.
 fn object(memory: &u64) -> &file {
     // SAFETY: An opaque type has no size; the reference is to what is there.
-    unsafe { &*core::ptr::from_ref(memory).cast() }
+    unsafe { &*ptr::from_ref(memory).cast() }
 }
 
 fn booted() -> Sim {
@@ -200,21 +202,62 @@ fn shadow_variables_are_the_machines() {
 }
 
 #[test]
-fn what_sleeps_under_the_lock_is_seen() {
-    let (memory, sim) = (1_u64, booted());
-    let sleepy = || {
+fn a_constructor_runs_where_its_caller_is() {
+    let (memory, sim) = ([1_u64, 2], booted());
+    let (a, b) = (object(&memory[0]), object(&memory[1]));
+    let made_with_others = || {
         KBox::new(0_u8, GFP_KERNEL)?;
-        Ok(Quick { number: 1 })
+        Slow::alloc(b, GFP_KERNEL, || Ok(Slow { number: 1 }))?;
+        Quick::alloc(b, GFP_KERNEL, || Ok(Quick { number: 2 }))?;
+        Ok(Quick { number: 3 })
     };
-    Quick::alloc(object(&memory), GFP_ATOMIC, sleepy).unwrap();
-    assert_eq!(sim.take_faults(), ["an allocation that may sleep was made under the kernel's shadow lock"]);
-    let nested = || {
-        let _ = Slow::alloc(object(&memory), GFP_ATOMIC, || Ok(Slow { number: 1 }));
-        Err(EIO)
+    assert_eq!(Quick::alloc(a, GFP_KERNEL, made_with_others).unwrap().number, 3);
+    assert_eq!((Slow::get(b).unwrap().number, Quick::get(b).unwrap().number), (1, 2));
+    sim.disable(NAME).unwrap();
+    sim.assert_clean();
+}
+
+#[test]
+fn what_a_slower_constructor_made_is_dropped() {
+    let (memory, sim) = (1_u64, booted());
+    let obj = object(&memory);
+    // Between the search and the allocation, as another task could.
+    let overtaken = || {
+        Quick::alloc(obj, GFP_KERNEL, || Ok(Quick { number: 1 }))?;
+        Ok(Quick { number: 2 })
     };
+    assert_eq!(Quick::get_or_alloc(obj, GFP_KERNEL, overtaken).unwrap().number, 1);
+    assert_eq!(sim.take_log(), ["own_patch: quick 2 dropped"]);
     // SAFETY: No reference to the variable is left.
-    unsafe { Quick::free(object(&memory)) };
-    assert!(Quick::alloc(object(&memory), GFP_ATOMIC, nested).is_err());
+    unsafe { Quick::free(obj) };
+    assert_eq!(Quick::alloc(obj, GFP_KERNEL, overtaken).err(), Some(EEXIST));
+    assert_eq!(sim.take_log(), ["own_patch: quick 1 dropped", "own_patch: quick 2 dropped"]);
+    // SAFETY: No reference to the variable is left.
+    unsafe { Quick::free(obj) };
+    sim.fail_alloc(0);
+    assert_eq!(Quick::alloc(obj, GFP_KERNEL, || Ok(Quick { number: 3 })).err(), Some(ENOMEM));
+    assert_eq!(sim.take_log(), ["own_patch: quick 1 dropped", "own_patch: quick 3 dropped"]);
+    sim.disable(NAME).unwrap();
+    sim.assert_clean();
+}
+
+#[test]
+fn what_sleeps_under_the_lock_is_seen() {
+    const ID: raw::Id = raw::Id::new(1).unwrap();
+    let sim = booted();
+    let sleepy = |_| KBox::new(0_u8, GFP_KERNEL).map(drop);
+    // SAFETY: Nobody reads the variable.
+    unsafe { raw::alloc(ptr::null(), ID, 1, GFP_KERNEL, sleepy) }.unwrap();
+    assert_eq!(sim.take_faults(), ["an allocation that may sleep was made under the kernel's shadow lock"]);
+    let nested = |_| {
+        let memory = 1_u64;
+        Quick::alloc(object(&memory), GFP_ATOMIC, || Ok(Quick { number: 1 })).map(|_| ())
+    };
+    // SAFETY: Nobody reads the variables.
+    unsafe {
+        raw::free(ptr::null(), ID, None);
+        assert!(raw::alloc(ptr::null(), ID, 1, GFP_KERNEL, nested).is_err());
+    }
     assert!(sim.take_faults().iter().any(|fault| fault.starts_with("deadlock: ")));
     sim.disable(NAME).unwrap();
     sim.assert_clean();

@@ -57,7 +57,7 @@ struct Reads {
 }
 
 impl Reads {
-    /// A constructor: runs inside the allocation, in atomic context, and may fail.
+    /// A constructor: runs before the variable is allocated, where the caller is, and may fail.
     fn new() -> Result<Self> {
         WchanReads::with_data(|totals| totals.made.fetch_add(1, Relaxed)).ok_or(EAGAIN)?;
         Ok(Self { count: AtomicU64::new(0) })
@@ -65,7 +65,7 @@ impl Reads {
 }
 
 impl Drop for Reads {
-    /// The destructor; it finds no totals when the state itself is gone.
+    /// The destructor, in atomic context; it finds no totals when the state itself is gone.
     fn drop(&mut self) {
         WchanReads::with_data(|totals| totals.freed.fetch_add(1, Relaxed));
     }

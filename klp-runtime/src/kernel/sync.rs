@@ -161,7 +161,7 @@ impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
 /// A value that one processor at a time may use, with interrupts off there: the kernel's `spinlock_t`
 /// around it, by `spin_lock_irqsave`.
 ///
-/// For the same uses as [`Mutex`], and where nothing may sleep: in a constructor of a shadow variable, a
+/// For the same uses as [`Mutex`], and where nothing may sleep: in the `Drop` of a shadow variable, a
 /// timer, an interrupt. Nothing may sleep while it is locked; allocate with `GFP_ATOMIC` there.
 ///
 /// Several spinlocks may be unlocked in any order: interrupts are on again after the last.

@@ -71,8 +71,8 @@ pub unsafe trait Shadow: KlpData {
 
     /// Adds a shadow variable to `obj`, made by `init`.
     ///
-    /// `init` runs in atomic context, under the kernel's shadow lock with
-    /// interrupts off; for a sleepable one it runs before, where the caller is.
+    /// `init` runs first, in the context of the caller and under no lock of the kernel's: it may make other
+    /// shadow variables. Where the variable can't be added after all, what `init` made is dropped there.
     ///
     /// # Errors
     ///
@@ -86,8 +86,8 @@ pub unsafe trait Shadow: KlpData {
 
     /// The shadow variable of `obj`; where it has none, one made by `init` is added.
     ///
-    /// Context of `init` as in [`alloc`](Self::alloc). Of two tasks that call it for one object at the same
-    /// time, both get the same variable.
+    /// `init` runs as in [`alloc`](Self::alloc), only where `obj` has no variable yet. Of two tasks that call this for
+    /// one object at the same time, both get the same variable, and what the slower one's `init` made is dropped.
     ///
     /// # Errors
     ///
@@ -163,8 +163,8 @@ pub unsafe trait Shadow: KlpData {
     /// Frees the shadow variable of `obj`; nothing happens if it has none, or if the patch does not provide the
     /// live state ([S18](crate::lifecycle#s18)).
     ///
-    /// The destructor runs in atomic context under the kernel's shadow lock; a
-    /// sleepable one runs in the caller's, which must be process context.
+    /// The destructor runs in atomic context under the kernel's shadow lock, where it must not sleep, nor make or free
+    /// a shadow variable; a sleepable one runs in the caller's, which must be process context.
     ///
     /// # Safety
     ///
@@ -423,14 +423,15 @@ unsafe fn add_inline<'a, T: Shadow>(
     gfp: Gfp,
     init: impl FnOnce() -> Result<T>,
 ) -> Result<Added<'a, T>> {
-    let make = |data: NonNull<c_void>| {
-        let value = init()?;
+    // Before the kernel takes its shadow lock, under which `init` could make no other variable.
+    let value = init()?;
+    let put = |data: NonNull<c_void>| {
         // SAFETY: The kernel passes storage of the size asked for, aligned to 8 bytes.
         unsafe { data.cast::<T>().write(value) };
         Ok(())
     };
-    // SAFETY: `make` makes a `T`, which is what the store has under this id (the trait's contract).
-    let (data, is_new) = unsafe { raw::add(obj, T::ID, size_of::<T>(), gfp, make) }?;
+    // SAFETY: `put` leaves a `T` there, which is what the store has under this id (the trait's contract).
+    let (data, is_new) = unsafe { raw::add(obj, T::ID, size_of::<T>(), gfp, put) }?;
     // SAFETY: The store has a `T` there, which the caller keeps.
     let variable = unsafe { data.cast().as_ref() };
     Ok(if is_new { Added::New(variable) } else { Added::Existing(variable) })
