@@ -26,7 +26,7 @@ const SCRIPT: &str = include_str!("demo.sh");
 const EXAMPLES: [&str; 4] =
     ["livepatch-cmdline", "livepatch-loglevel-v1", "livepatch-loglevel-v2", "livepatch-task-shadow"];
 
-/// A limit far above the time that it takes.
+/// A limit far above the time that the demo takes.
 const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {

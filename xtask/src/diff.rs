@@ -1,4 +1,4 @@
-//! `cargo xtask diff`: random patches and operations, in the model and on real kernels, compared.
+//! `cargo xtask diff`: compares the model and real kernels on random patches and random operations.
 
 use std::process::ExitCode;
 

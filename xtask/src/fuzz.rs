@@ -22,12 +22,12 @@ pub(crate) struct Args {
     #[arg(value_name = "TARGET", value_parser = TARGETS.map(|(name, _)| name))]
     targets: Vec<String>,
 
-    /// How long each of them runs.
+    /// How long each target runs, in seconds.
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u32,
 }
 
-/// What is needed besides what builds patches.
+/// The requirements besides those of building patches.
 pub(crate) const REQUIREMENTS: [Requirement; 2] = [
     Requirement::Program("g++", "g++", "builds libFuzzer"),
     Requirement::Program("xz", "xz-utils", "packs inputs to start from"),
@@ -36,7 +36,7 @@ pub(crate) const REQUIREMENTS: [Requirement; 2] = [
 /// The release of cargo-fuzz.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// What a run may take: seconds and MiB for an input, and bytes of input.
+/// Limits of a run: seconds and MiB for each input, and bytes of an input.
 const LIMITS: [&str; 3] = ["-timeout=20", "-rss_limit_mb=2048", "-max_len=65536"];
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {

@@ -1,5 +1,5 @@
-//! What the developers of klp run: `cargo xtask demo`, `test`, `soak`, `fuzz`, `fresh`, `diff`, `mutants`, `kselftest`
-//! and `bench`.
+//! The commands for developers of klp: `cargo xtask demo`, `test`, `soak`, `fuzz`, `fresh`, `diff`, `mutants`,
+//! `kselftest` and `bench`.
 //!
 //! Each first installs what this machine lacks, as `cargo klp doctor --fix` does.
 
@@ -21,8 +21,9 @@ use std::process::ExitCode;
 use cargo_klp::commands::ui;
 use clap::{Parser, Subcommand};
 
+/// The commands for developers of klp. Each first installs what this machine lacks.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -30,13 +31,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the examples at work, on a stock kernel in QEMU.
+    /// Show the examples at work on a stock kernel in QEMU.
     Demo(demo::Args),
-    /// Run all tests, including those on real kernels.
+    /// Run all tests, including the tests on real kernels.
     Test(test::Args),
-    /// Run what takes too long for every run: all tests on a debug kernel, many cycles, random sequences, fuzzing.
+    /// Run what takes too long for `test`: all tests on a debug kernel, many cycles, random sequences, fuzzing.
     Soak(soak::Args),
-    /// Give the readers of kernels, modules and their types damaged input.
+    /// Fuzz the readers of kernels, modules and types with damaged input.
     Fuzz(fuzz::Args),
     /// Run the README's commands on a fresh machine: a bare Debian 12 in a directory.
     Fresh(fresh::Args),
@@ -44,7 +45,7 @@ enum Command {
     Diff(diff::Args),
     /// Run the kernel's own livepatch selftests with modules written with klp.
     Kselftest(kselftest::Args),
-    /// Plant faults in the engine, and see whether the comparison of `diff` finds each of them.
+    /// Plant faults in the engine, and report which tests find each of them.
     Mutants(mutants::Args),
     /// Measure what a patch costs, beside the same patch in C.
     Bench(bench::Args),

@@ -1,4 +1,5 @@
-//! `cargo xtask mutants`: faults planted in the engine, each found by the tests of the model and `diff`, or not.
+//! `cargo xtask mutants`: plants faults in the engine, and reports which tests of the model, and whether `diff`, find
+//! each of them.
 
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u32,
 
-    /// How many sequences at the most for each fault; with 0 only the tests of the model are run.
+    /// The largest number of random sequences for each fault; with 0 only the tests of the model run.
     #[arg(long, value_name = "N", default_value_t = 250)]
     sequences: u32,
 

@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: what takes too long for every run. A random walk over builds, all kernel tests on the debug
-//! kernel, a thousand cycles and random sequences on each kernel, minutes of fuzzing.
+//! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: a random walk over builds, all kernel tests on
+//! the debug kernel, a thousand cycles and random sequences on each kernel, minutes of fuzzing.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 120)]
     fuzz_seconds: u32,
 
-    /// How many steps of the random walk over builds of a patch.
+    /// The number of steps of the random walk over builds of a patch.
     #[arg(long, value_name = "N", default_value_t = 500)]
     steps: u32,
 }

@@ -14,10 +14,10 @@ use super::run::{Usage, medians, run};
 use super::sources::{Spec, TEXT};
 use super::workshop::Workshop;
 
-/// Runs of what is quick.
+/// Number of runs of each build that is quick.
 const RUNS: usize = 7;
 
-/// The patch.
+/// The names of the patch, written with klp and in C.
 const OURS: &str = "build_klp";
 const C: &str = "build_c";
 
@@ -67,7 +67,7 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
 
     let source = workshop.crate_dir(OURS).join("src/lib.rs");
     let c_source = c_dir.join(format!("{C}.c"));
-    // By turns, so that what else runs on the machine is the same for both.
+    // In turn, so that both suffer alike from other work on the machine.
     let mut c_runs = Vec::new();
     let ours = medians(RUNS, || {
         edit(&c_source, &spec.c(), c_runs.len())?;
@@ -93,7 +93,8 @@ fn of_runs(runs: &[Usage]) -> Result<Usage> {
     medians(runs.len(), || Ok(*runs.next().expect("as many as there are")))
 }
 
-/// The cache without `core` for any kernel; kernels and the library sources stay, they are got once.
+/// A copy of the cache that lacks `core` for every kernel, but has the kernels and the library sources, which are
+/// downloaded once.
 pub(super) fn empty_cache(directory: &Path) -> Result<std::path::PathBuf> {
     let full = cargo_klp::host::cache::root()?;
     let empty = directory.join("cache");
@@ -108,7 +109,7 @@ pub(super) fn empty_cache(directory: &Path) -> Result<std::path::PathBuf> {
     Ok(empty)
 }
 
-/// Gives a source a text that it did not have: the contents decide what is built, not the times.
+/// Gives a source a text that it never had: the contents of a file decide what is built, not its times.
 fn edit(path: &Path, source: &str, run: usize) -> Result<()> {
     let edited = source.replace(TEXT, &format!("{TEXT} {run}"));
     fs::write(path, edited).map_err(Error::io("write", path))

@@ -1,4 +1,4 @@
-//! Curves as SVG.
+//! Draws charts as SVG.
 
 use std::error::Error as StdError;
 
@@ -6,10 +6,10 @@ use plotters::prelude::*;
 
 use super::measure::{Chart, Curve};
 
-/// The picture's size.
+/// Width and height of a chart, in pixels.
 const SIZE: (u32, u32) = (760, 420);
 
-/// Colours that are told apart without seeing colours, by their lightness.
+/// Colours that differ in lightness too, for readers who cannot tell colours apart.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 90, 160), RGBColor(225, 120, 0), RGBColor(110, 190, 230), RGBColor(120, 60, 20)];
 

@@ -1,8 +1,8 @@
-//! The diff-based way: `kpatch-build` and `klp-build`, beside `cargo klp build` and `make`, for the same
+//! The diff-based tools: `kpatch-build` and `klp-build`, beside `cargo klp build` and `make`, for the same
 //! change of the same kernel.
 //!
-//! Both build the kernel that they patch, from its source. So that it takes minutes rather than hours, that
-//! kernel has next to nothing in it: `diff_based.config`.
+//! Both build the kernel that they patch from its source. `diff_based.config` leaves nearly everything out of
+//! that kernel, so that this takes minutes rather than hours.
 
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
@@ -26,19 +26,20 @@ use crate::kselftest::UNPACKER;
 /// The configuration of the kernels, for `make allnoconfig`.
 const CONFIG: &str = include_str!("diff_based.config");
 
-/// The kernel that kpatch-build patches: one that it supports.
+/// The source package of the kernel that kpatch-build patches: a kernel that it supports.
 const KPATCH_SOURCE: &str = "linux-source-6.12";
 
-/// What depends on the newest source, which has klp-build.
+/// The package that depends on the newest kernel source, which contains klp-build.
 const NEWEST_SOURCE: &str = "linux-source";
 
-/// What is changed: its file, the statement replaced, and what the file shows in its place at first and
-/// after the change was changed.
+/// The file that the change edits.
 const FILE: &str = "fs/proc/cmdline.c";
+/// The statement that the change replaces.
 const STATEMENT: &str = "seq_puts(m, saved_command_line);";
+/// What `/proc/cmdline` shows after the change, and after the change was changed.
 const TEXTS: [&str; 2] = ["this has been live patched", "this has been live patched again"];
 
-/// What is needed beside what building patches needs.
+/// What this part needs besides the tools that build patches.
 pub(crate) const NEEDS: [Requirement; 8] = [
     UNPACKER,
     Requirement::Program("flex", "flex", "builds kernels"),
@@ -46,16 +47,16 @@ pub(crate) const NEEDS: [Requirement; 8] = [
     Requirement::Program("bc", "bc", "builds kernels"),
     Requirement::Program("/usr/include/libelf.h", "libelf-dev", "builds kernels and kpatch"),
     Requirement::Program("/usr/include/xxhash.h", "libxxhash-dev", "builds the kernel's objtool"),
-    Requirement::Program("recountdiff", "patchutils", "klp-build changes diffs with it"),
-    Requirement::Program("gawk", "gawk", "klp-build reads diffs with it"),
+    Requirement::Program("recountdiff", "patchutils", "changes diffs for klp-build"),
+    Requirement::Program("gawk", "gawk", "reads diffs for klp-build"),
 ];
 
-/// kpatch-build of a checkout of kpatch.
+/// Measures kpatch-build from a checkout of kpatch.
 pub(crate) fn kpatch_build(workshop: &Workshop, kpatch: &Path) -> Result<Figures> {
     let kpatch = fs::canonicalize(kpatch).map_err(Error::io("open", kpatch))?;
     run_tool(Command::new("make").arg("-C").arg(kpatch.join("kpatch-build")))?;
     let kernel = Tree::new(workshop, KPATCH_SOURCE, || Apt::stable(&Terminal))?;
-    // It leaves another vmlinux in the tree than the one that would run.
+    // kpatch-build replaces the vmlinux in the tree, so the one that would run is copied before.
     let running = kernel.sibling("vmlinux");
     if !running.exists() || !kernel.source.join("Module.symvers").exists() {
         kernel.build()?;
@@ -63,7 +64,7 @@ pub(crate) fn kpatch_build(workshop: &Workshop, kpatch: &Path) -> Result<Figures
     }
     let [ours, c] = with_headers(workshop, &kernel)?;
 
-    // It gives other flags, so that it builds everything anew, but for what it has built before.
+    // kpatch-build compiles with flags of its own, and reuses only what it has built itself.
     run_tool(&mut kernel.make("clean"))?;
     let cache = kernel.sibling("kpatch");
     let theirs = kernel.steps(&[&kernel.source, &cache], |_, diff, module| {
@@ -77,17 +78,17 @@ pub(crate) fn kpatch_build(workshop: &Workshop, kpatch: &Path) -> Result<Figures
     Ok(figures([ours, c, theirs]))
 }
 
-/// klp-build of the newest kernel.
+/// Measures klp-build on the newest kernel.
 pub(crate) fn klp_build(workshop: &Workshop) -> Result<Figures> {
     let apt = Apt::rust(&Terminal)?;
     let package = apt.depends(NEWEST_SOURCE)?.into_iter().find(|name| name.starts_with(NEWEST_SOURCE));
     let package = package.ok_or_else(|| Error::Missing {
         what: format!("the package that {NEWEST_SOURCE} depends on"),
-        needed_for: "klp-build is in the source of Linux 6.19 and newer".into(),
+        needed_for: "it is the kernel source that has klp-build (Linux 6.19 and newer)".into(),
     })?;
     drop(apt);
     let kernel = Tree::new(workshop, &package, || Apt::rust(&Terminal))?;
-    // What it builds is the kernel itself, with nothing of what was built before.
+    // klp-build builds the kernel itself, and reuses nothing that was built before.
     let theirs = kernel.steps(&[&kernel.source], |step, diff, module| {
         let mut command = Command::new("scripts/livepatch/klp-build");
         command.current_dir(&kernel.source).arg("--keep-tmp").arg("--output").arg(module);
@@ -101,12 +102,12 @@ pub(crate) fn klp_build(workshop: &Workshop) -> Result<Figures> {
     Ok(figures([ours, c, theirs]))
 }
 
-/// A small kernel.
+/// The source tree of a small kernel.
 struct Tree {
     source: PathBuf,
 }
 
-/// What a way of building takes for the change, and after the change was changed.
+/// The figures of one way of building: for the change, and after the change was changed.
 type Steps = [Step; 2];
 
 struct Step {
@@ -114,16 +115,16 @@ struct Step {
     written: Written,
 }
 
-/// Files written since some time.
+/// Counts files that were written after a given time.
 #[derive(Default)]
 struct Written {
     bytes: u64,
-    /// How many are objects of the kernel.
+    /// Number of the kernel's `.o` files among them.
     objects: usize,
 }
 
 impl Tree {
-    /// Gets the source, unless it is here, and configures it.
+    /// Downloads the source unless it is here, and configures it.
     fn new(workshop: &Workshop, package: &str, apt: impl Fn() -> Result<Apt<'static>>) -> Result<Self> {
         let directory = workshop.directory().join("diff-based");
         let source = directory.join(package);
@@ -146,7 +147,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// A file that belongs to it, beside it.
+    /// A path beside the tree, named after the tree.
     fn sibling(&self, kind: &str) -> PathBuf {
         self.source.with_added_extension(kind)
     }
@@ -165,7 +166,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Builds the change as a diff, then as another diff, and looks at what is written below `directories`.
+    /// Builds a patch from the change, then from the changed change, and counts the files written in `directories`.
     fn steps(
         &self,
         directories: &[&Path],
@@ -173,14 +174,14 @@ impl Tree {
     ) -> Result<Steps> {
         let step = |step: usize| {
             let diff = self.diff(TEXTS[step])?;
-            // Both tools make the name of the module of it, and take no dots.
+            // Both tools name the module after this file, and accept no dots.
             let module = self.source.with_file_name("diff_based_diff.ko");
             self.step(directories, &mut build(step, &diff, &module)?, &module)
         };
         Ok([step(0)?, step(1)?])
     }
 
-    /// Runs what is measured, which writes a module.
+    /// Measures a command that writes `module`.
     fn step(&self, directories: &[&Path], command: &mut Command, module: &Path) -> Result<Step> {
         let _ = fs::remove_file(module);
         let started = SystemTime::now();
@@ -210,7 +211,7 @@ impl Tree {
     }
 }
 
-/// The change with klp and in C, for which the kernel's headers are enough.
+/// Measures the change with klp and in C, which need the kernel's headers only.
 fn with_headers(workshop: &Workshop, kernel: &Tree) -> Result<[Steps; 2]> {
     let name = |language| format!("diff_based_{language}");
     let cold =
@@ -246,7 +247,8 @@ fn with_headers(workshop: &Workshop, kernel: &Tree) -> Result<[Steps; 2]> {
 }
 
 impl Written {
-    /// Adds what is below a directory, links not followed; objects count where they are the kernel's.
+    /// Adds the files in a directory and its subdirectories, without following links. `.o` files count as objects if
+    /// they are in the directory `kernel`.
     fn add(&mut self, directory: &Path, kernel: &Path, since: SystemTime) -> Result<()> {
         let is_newer = |metadata: &Metadata| metadata.modified().is_ok_and(|time| time >= since);
         let mut directories = vec![directory.to_owned()];
@@ -259,7 +261,7 @@ impl Written {
                     directories.push(path);
                 } else if metadata.is_file() && is_newer(&metadata) {
                     self.bytes += metadata.len();
-                    // klp-build keeps copies.
+                    // klp-build keeps copies of objects there.
                     let is_copy = path.starts_with(kernel.join("klp-tmp"));
                     let is_object = path.extension().is_some_and(|extension| extension == "o");
                     self.objects += usize::from(is_object && path.starts_with(kernel) && !is_copy);
@@ -270,7 +272,7 @@ impl Written {
     }
 }
 
-/// The figures of: ours, C, the diff-based tool.
+/// The table of three ways of building: klp, C and the diff-based tool.
 fn figures(ways: [Steps; 3]) -> Figures {
     let mut figures = Figures::default();
     for (index, step) in ["the change", "the change changed"].into_iter().enumerate() {
@@ -295,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_newer_counts_and_copies_are_no_objects() {
+    fn newer_files_count_and_copies_are_not_objects() {
         let directory = tempfile::tempdir().unwrap();
         let kernel = directory.path().join("kernel");
         for (file, text) in [

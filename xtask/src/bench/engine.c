@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Runs the engine of two modules' Rust halves, as the kernel gets them, in a process: a patch, and the
- * one that replaces it. callgrind counts what is between start() and stop() and is not in a function of
- * the kernel's, whose part is played here.
+ * Runs the engine of two patches in a process: a patch, and the one that replaces it. Their Rust halves are
+ * linked in as the kernel gets them; this file imitates the kernel. callgrind counts the instructions between
+ * start() and stop() that are not in an imitated function.
  *
- * Arguments: how many of the states take part, and what is counted.
+ * Arguments: the number of states that take part, and the step to count.
  */
 #include <stdint.h>
 #include <stdbool.h>
@@ -28,7 +28,7 @@ struct tables {
 /* klp_runtime::abi::Replace::ALL */
 #define REPLACE 1
 
-/* klp_runtime::module::entry, in each of the two */
+/* klp_runtime::module::entry, in each of the two patches */
 #define SIDE(side)								\
 	extern const char side##__start_klp_states[], side##__stop_klp_states[];	\
 	extern const char side##__start_klp_shadows[];				\
@@ -97,7 +97,7 @@ void *klp_shadow_get_or_alloc(void *object, unsigned long id, size_t size, unsig
 	return data ?: klp_shadow_alloc(object, id, size, gfp, constructor, argument);
 }
 
-/* Without a destructor, which these variables have not. */
+/* Calls no destructor: these variables have none. */
 static void take_out(struct variable **at, void *object, unsigned long id)
 {
 	struct variable *variable;
@@ -153,7 +153,7 @@ void klp_glue_watch(const char *name)
 {
 }
 
-/* Something is refused, which is not expected. */
+/* The engine logs only when it refuses something, which must not happen here. */
 int _printk(const char *format, ...)
 {
 	abort();
@@ -164,7 +164,7 @@ void klp_glue_bug(const char *text, int len)
 	abort();
 }
 
-/* What the compiler calls in place of indirect jumps and returns; the kernel patches them away. */
+/* The compiler calls these in place of indirect jumps and returns; the kernel patches the calls away. */
 #define THUNK(register) \
 	asm(".globl __x86_indirect_thunk_" #register "\n__x86_indirect_thunk_" #register ": jmp *%" #register)
 THUNK(rax); THUNK(rbx); THUNK(rcx); THUNK(rdx); THUNK(rsi); THUNK(rdi); THUNK(rbp); THUNK(r8);

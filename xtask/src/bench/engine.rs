@@ -1,8 +1,8 @@
-//! The engine's own instructions, by the number of states: those of a patch's code, without what the kernel does
+//! Counts the engine's own instructions by the number of states: those of a patch's code, without the kernel's work
 //! for it.
 //!
-//! The Rust halves of two patches are linked into a program, as Kbuild gets them, with an imitation of the
-//! few functions that they call of the kernel. callgrind counts all that runs but these.
+//! `engine.c` imitates the few kernel functions that the engine calls. It is linked with the Rust halves of two
+//! patches, as Kbuild gets them. callgrind counts all instructions outside the imitated functions.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,13 +16,13 @@ use super::sources::Spec;
 use super::transition::STEPS;
 use super::workshop::{Workshop, write_if_changed};
 
-/// The most states; each number is twice the one before.
+/// The largest number of states; each number is twice the one before.
 const MOST: usize = 1024;
 
-/// The kernel's part, and the order of what is done.
+/// The C source of the program: the imitated kernel functions, and the steps.
 const PROGRAM: &str = include_str!("engine.c");
 
-/// How the symbols of the two halves begin in the program.
+/// Prefixes of the symbols of the two Rust halves in the program.
 const SIDES: [&str; 2] = ["first_", "next_"];
 
 pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
@@ -77,7 +77,7 @@ fn build(workshop: &Workshop) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Gives what an object defines a name of its own.
+/// Copies an object, and puts a prefix before the name of each global symbol that it defines.
 fn rename(object: &Path, side: &str, to: &Path) -> Result<()> {
     use object::{Object, ObjectSymbol};
     let data = std::fs::read(object).map_err(Error::io("read", object))?;
@@ -91,7 +91,7 @@ fn rename(object: &Path, side: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Instructions of one step.
+/// Counts the instructions of one step.
 fn count(program: &Path, states: usize, step: &str) -> Result<f64> {
     let out = program.with_file_name("callgrind.out");
     let mut valgrind = Command::new("valgrind");
@@ -104,12 +104,12 @@ fn count(program: &Path, states: usize, step: &str) -> Result<f64> {
     run_tool(&mut valgrind)?;
     let text = std::fs::read_to_string(&out).map_err(Error::io("read", &out))?;
     total(&text).ok_or_else(|| Error::Request {
-        message: format!("{} has no total", out.display()),
-        help: "run the command in it by hand".into(),
+        message: format!("expected a total in {}, found none", out.display()),
+        help: "run the command that the file names by hand".into(),
     })
 }
 
-/// The total of callgrind's figures.
+/// Finds the total in callgrind's output.
 fn total(text: &str) -> Option<f64> {
     let of = |name| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
     of("totals:").or_else(|| of("summary:"))

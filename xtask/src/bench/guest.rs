@@ -1,7 +1,7 @@
-//! The half that runs in the guest: loads modules and reads how many instructions, or how long, that took.
+//! The half that runs in the guest: it loads modules and measures the instructions or the time of each step.
 //!
-//! Where the guest's clocks count instructions, what a thread has spent on the processor is the number of
-//! instructions that ran for it, in the kernel too, and not those that ran while it slept.
+//! Where the guest's clocks count instructions, a thread's processor time is the number of instructions that ran
+//! for it, in the kernel too. Instructions that ran while the thread slept are not included.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use super::workshop::Workshop;
 
-/// Arguments of the hidden command.
+/// Arguments of the hidden command `cargo xtask bench-guest`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The file of the steps, as JSON.
+    /// The file with the steps, as JSON.
     steps: PathBuf,
 }
 
-/// What is done in the guest, in this order. Each step's figure goes to stdout.
+/// One step in the guest. Its figures go to stdout.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Step {
     /// Loads a module.
@@ -35,30 +35,31 @@ pub(crate) enum Step {
     Disable(String),
     /// Unloads a module.
     Unload(String),
-    /// Calls a function of the target module so often; the figure is that of the calls alone.
+    /// Calls a function of the target module this many times, and measures the calls alone.
     Call(String, u32),
 }
 
-/// What the guest's clocks show.
+/// What the guest's clocks count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clock {
-    /// How many instructions ran, a nanosecond each.
+    /// Instructions, a nanosecond each.
     Instructions,
-    /// The time.
+    /// Time.
     Time,
 }
 
-/// What a step took.
+/// The figures of a step.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Spent {
-    /// Nanoseconds of the thread on the processor: its instructions, where clocks count these.
+    /// Processor time of the thread in nanoseconds: its instructions, where clocks count instructions.
     pub(crate) thread: f64,
-    /// Nanoseconds of the guest's time until the transition is over, those included in which others ran or nobody.
+    /// The guest's time in nanoseconds until the transition is over. It includes the time in which the thread did
+    /// not run.
     pub(crate) time: f64,
 }
 
 impl Spent {
-    /// What is measured with this clock.
+    /// The figure that this clock measures.
     pub(crate) fn by(&self, clock: Clock) -> f64 {
         match clock {
             Clock::Instructions => self.thread,
@@ -67,7 +68,7 @@ impl Spent {
     }
 }
 
-/// Boots a kernel with such clocks, and has the steps done there.
+/// Boots the kernel with this clock, and runs the steps in the guest.
 pub(crate) fn run(workshop: &Workshop, steps: &[Step], clock: Clock) -> Result<Vec<Spent>> {
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let steps_text = serde_json::to_string(steps).expect("plain data");
@@ -79,18 +80,19 @@ pub(crate) fn run(workshop: &Workshop, steps: &[Step], clock: Clock) -> Result<V
     let list = workshop.directory().join("steps.json");
     fs::write(&list, steps_text).map_err(Error::io("write", &list))?;
     let command = [this.into_os_string(), "bench-guest".into(), list.into()];
-    let said = vm.output(&command)?;
-    let spent: Vec<Spent> = said.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    if said.code != 0 || spent.len() != steps.len() {
-        let message = format!("the guest's half of the benchmark failed: {}", said.stderr);
-        return Err(Error::Guest { message, log: said.kernel_log });
+    let output = vm.output(&command)?;
+    let spent: Vec<Spent> =
+        output.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    if output.code != 0 || spent.len() != steps.len() {
+        let message = format!("the benchmark failed in the guest: {}", output.stderr);
+        return Err(Error::Guest { message, log: output.kernel_log });
     }
     Ok(spent)
 }
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let text = fs::read_to_string(&args.steps).map_err(Error::io("read", &args.steps))?;
-    let steps: Vec<Step> = serde_json::from_str(&text).expect("the other half has written it");
+    let steps: Vec<Step> = serde_json::from_str(&text).expect("`run` has written it");
     for step in steps {
         let spent = step.run()?;
         println!("{}", serde_json::to_string(&spent).expect("plain data"));
@@ -104,7 +106,7 @@ impl Step {
             Self::Load(ko) => {
                 let file = File::open(ko).map_err(Error::io("open", ko))?;
                 let none = CString::default();
-                // In the page cache, so that reading it costs nothing that depends on the host.
+                // Brings the file into the page cache, so that the host's disk does not count.
                 fs::read(ko).map_err(Error::io("read", ko))?;
                 let load = || {
                     rustix::system::finit_module(&file, &none, 0)
@@ -142,7 +144,7 @@ impl Step {
     }
 }
 
-/// Waits for the end of a patch's transition, which is over already if nothing held it up.
+/// Waits until a patch's transition is over.
 fn settle(name: &str) {
     let transition = format!("/sys/kernel/livepatch/{name}/transition");
     while fs::read_to_string(&transition).is_ok_and(|text| text.trim() != "0") {
@@ -154,7 +156,7 @@ fn name(ko: &Path) -> String {
     ko.file_stem().expect("a module has a name").to_string_lossy().into_owned()
 }
 
-/// What `work` costs, and how long it is until `settle` has waited for what it began.
+/// Measures the processor time of `work`, and the time until `settle` returns.
 fn spend<T>(work: impl FnOnce() -> Result<T>, settle: impl FnOnce()) -> Result<Spent> {
     let now = |clock| {
         let time = clock_gettime(clock);

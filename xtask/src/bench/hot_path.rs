@@ -1,4 +1,5 @@
-//! Instructions of what runs all the time: a redirected function, a shadow variable, a state's data.
+//! Counts the instructions of what runs often: a redirected function, and access to a shadow variable and to a
+//! state's data.
 
 use cargo_klp::error::Result;
 
@@ -7,11 +8,11 @@ use super::measure::{Figures, Goal, Measurement};
 use super::sources::{self, TARGET};
 use super::workshop::Workshop;
 
-/// The functions of the target module that are called, by the ends of their names.
+/// The suffixes of the target module's functions that are called.
 pub(crate) const FUNCTIONS: [&str; 4] = ["plain", "hit", "miss", "data"];
 
-/// What each of them is about, and what it may cost. `Shadow::get` asks first whether the
-/// patch provides the live state (S18).
+/// For each of [`FUNCTIONS`], the name of its row, and the goal as a multiple of C. `Shadow::get` also checks that
+/// the patch provides the live state (S18).
 const GOALS: [(&str, f64); 4] = [
     ("a redirected function", 1.02),
     ("Shadow::get of an object that has one", 1.04),
@@ -19,7 +20,8 @@ const GOALS: [(&str, f64); 4] = [
     ("State::with_data", 1.02),
 ];
 
-/// Calls; the same number again is what is measured, so that what is done once is left out.
+/// Number of calls. The figure is the difference between twice this number of calls and this number, so that it
+/// leaves out work that is done once.
 const CALLS: u32 = 10_000;
 
 pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {

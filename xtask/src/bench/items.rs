@@ -1,4 +1,5 @@
-//! Time of `cargo check` and of the macros in it, by the number of annotated items, in one file and in many.
+//! Measures the time of `cargo check`, and of the macros in it, by the number of annotated items, in one file and in
+//! many.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,15 +14,16 @@ use super::run::{medians, run};
 use super::sources::Spec;
 use super::workshop::{Workshop, write_if_changed};
 
-/// Numbers of annotated items: functions, states and shadow variables.
+/// The numbers of annotated items (functions, states and shadow variables) to measure.
 const NUMBERS: [usize; 4] = [1, 10, 100, 1000];
 
-/// Items in each file, where there are many.
+/// Number of items in each file where there are many files.
 const IN_A_FILE: usize = 10;
 
+/// Number of runs, of which the median counts.
 const RUNS: usize = 5;
 
-/// The compiler's name for the pass that runs the macros.
+/// The compiler pass that runs the macros, by the compiler's name.
 const EXPANSION: &str = "macro_expand_crate";
 
 pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
@@ -65,7 +67,7 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Writes a crate with so many items; its directory.
+/// Writes a crate with `number` items, and returns its directory.
 fn write(workshop: &Workshop, name: &str, number: usize, files: bool) -> Result<PathBuf> {
     if !files {
         return workshop.write_crate(name, &Spec::items(number).rust());
@@ -86,7 +88,7 @@ fn write(workshop: &Workshop, name: &str, number: usize, files: bool) -> Result<
     Ok(directory)
 }
 
-/// cargo for a crate, with a target directory below that of the patches.
+/// A cargo command for a crate, with a target directory of its own in the patches' workspace.
 fn cargo(workshop: &Workshop, subcommand: &[&str], name: &str, target: &str) -> Command {
     let patches = workshop.directory().join("patches");
     let mut command = Command::new("cargo");
@@ -95,10 +97,10 @@ fn cargo(workshop: &Workshop, subcommand: &[&str], name: &str, target: &str) -> 
     command
 }
 
-/// Seconds that the compiler spends on macros.
+/// Measures the seconds that the compiler spends on macros.
 fn expansion(workshop: &Workshop, name: &str, source: &Path) -> Result<f64> {
-    // For the option, which a stable compiler refuses otherwise. The variable makes cargo build some of what the macros
-    // are made of anew: hence the directory.
+    // A stable compiler accepts the option only with RUSTC_BOOTSTRAP. With that variable, cargo builds some of the
+    // macros' dependencies again, hence a target directory of its own.
     let passes = || {
         let mut command = cargo(workshop, &["rustc", "--profile", "check"], name, "target/passes");
         command.args(["--", "-Ztime-passes", "-Ztime-passes-format=json"]).env("RUSTC_BOOTSTRAP", "1");
@@ -110,21 +112,23 @@ fn expansion(workshop: &Workshop, name: &str, source: &Path) -> Result<f64> {
         touch(source)?;
         let text = String::from_utf8_lossy(&run_tool(&mut passes())?.stderr).into_owned();
         let spent = pass(&text, EXPANSION).ok_or_else(|| Error::Request {
-            message: format!("rustc -Ztime-passes does not say how long {EXPANSION} took"),
-            help: "see whether this compiler calls it otherwise".into(),
+            message: format!(
+                "expected the pass {EXPANSION} in the output of rustc -Ztime-passes, found none"
+            ),
+            help: "find out what this compiler calls the pass, and change the name in bench/items.rs".into(),
         })?;
         seconds.push(spent);
     }
     Ok(median(seconds))
 }
 
-/// Makes a file look as if it had been written to.
+/// Sets a file's modification time to now.
 fn touch(path: &Path) -> Result<()> {
     let file = File::options().append(true).open(path).map_err(Error::io("open", path))?;
     file.set_modified(SystemTime::now()).map_err(Error::io("write", path))
 }
 
-/// The time of a pass, as the compiler says it.
+/// Finds the seconds of a pass in the compiler's output.
 fn pass(text: &str, name: &str) -> Option<f64> {
     text.lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line.strip_prefix("time: ")?).ok())
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_items_as_are_wanted() {
+    fn a_source_has_the_number_of_items() {
         for number in NUMBERS {
             let text = Spec::items(number).rust();
             let items = ["#[klp_func(", "#[klp_state(", "#[shadow("].map(|item| text.matches(item).count());

@@ -1,4 +1,4 @@
-//! The machine that figures are from.
+//! Describes the machine that measured the figures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::command::root;
 
-/// What matters for the figures, by name.
+/// Returns the properties of this machine that matter for the figures, by name.
 pub(crate) fn describe(release: &str) -> BTreeMap<String, String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = field(&cpuinfo, "model name").unwrap_or("unknown").to_owned();
@@ -36,7 +36,7 @@ pub(crate) fn describe(release: &str) -> BTreeMap<String, String> {
     .collect()
 }
 
-/// A value of a file with lines `name: value`.
+/// Finds a value in a text of lines `name: value`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.split_once(':').map(|(_, value)| value.trim())

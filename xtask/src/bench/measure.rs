@@ -1,92 +1,92 @@
-//! What is measured: figures, their goals and curves, as the JSON has them.
+//! Figures, their goals and charts, as the JSON contains them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The figures of a run, and the machine that they are from.
+/// The figures of a run, and the machine that measured them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Results {
-    /// What the machine is and has, by name.
+    /// Properties of the machine, by name.
     pub(crate) machine: BTreeMap<String, String>,
-    /// By the name of the part.
+    /// Figures by the name of the part.
     pub(crate) parts: BTreeMap<String, Figures>,
 }
 
 /// The figures of a part.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Figures {
-    /// In the order in which they are shown.
+    /// Rows of the table, in order.
     pub(crate) measurements: Vec<Measurement>,
-    /// What grows with something.
+    /// Charts below the table.
     #[serde(default)]
     pub(crate) charts: Vec<Chart>,
 }
 
-/// One figure: of a patch written with klp, and of the same in C.
+/// One row: the figure of a patch written with klp, and of the same patch in C.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Measurement {
-    /// What was measured.
+    /// The name of the row.
     pub(crate) name: String,
-    /// In what.
+    /// The unit of all figures.
     pub(crate) unit: String,
-    /// Of the patch written with klp.
+    /// The figure of the patch written with klp.
     pub(crate) ours: f64,
-    /// Of the one in C, where there is one.
+    /// The figure of the patch in C, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) c: Option<f64>,
-    /// Of the one that a tool makes of a diff, where that is compared.
+    /// The figure of the patch that a tool makes from a diff, if that is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) diff_based: Option<f64>,
-    /// What it should be, if anything was set.
+    /// The goal, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goal: Option<Goal>,
-    /// Whether it is.
+    /// Whether the goal is met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) met: Option<bool>,
 }
 
-/// The most that a figure should be.
+/// The upper limit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
-    /// As such.
+    /// In the figure's own unit.
     AtMost(f64),
-    /// As a multiple of that of C.
+    /// As a multiple of C's figure.
     TimesC(f64),
-    /// More than that of C.
+    /// As a difference from C's figure.
     AboveC(f64),
 }
 
-/// Curves over one axis.
+/// Curves with the same axes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Chart {
-    /// The name of its file, without the suffix.
+    /// The name of the chart's file, without the suffix.
     pub(crate) file: String,
-    /// What it shows.
+    /// The caption.
     pub(crate) title: String,
-    /// What the axes are of.
+    /// The names of the horizontal and the vertical axis.
     pub(crate) axes: [String; 2],
     /// The curves.
     pub(crate) curves: Vec<Curve>,
 }
 
-/// Points, by their name.
+/// A named sequence of points.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Curve {
-    /// Whose points these are.
+    /// The name in the legend.
     pub(crate) name: String,
     /// The points.
     pub(crate) points: Vec<(f64, f64)>,
 }
 
 impl Measurement {
-    /// A figure without a goal.
+    /// Makes a row without a goal.
     pub(crate) fn new(name: impl Into<String>, unit: &str, ours: f64, c: Option<f64>) -> Self {
         Self { name: name.into(), unit: unit.into(), ours, c, diff_based: None, goal: None, met: None }
     }
 
-    /// The figure with its goal.
+    /// Sets the goal, and whether it is met.
     pub(crate) fn goal(mut self, goal: Goal) -> Self {
         self.met = match (goal, self.c) {
             (Goal::AtMost(most), _) => Some(self.ours <= most),
@@ -98,25 +98,25 @@ impl Measurement {
         self
     }
 
-    /// The figure with that of the diff-based way.
+    /// Sets the figure of the diff-based tool.
     pub(crate) fn diff_based(mut self, figure: f64) -> Self {
         self.diff_based = Some(figure);
         self
     }
 
-    /// How many times that of C it is.
+    /// Our figure divided by C's.
     pub(crate) fn ratio(&self) -> Option<f64> {
         self.c.filter(|c| *c != 0.0).map(|c| self.ours / c)
     }
 }
 
-/// The middle one of several figures.
+/// The median of several figures.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The slope of the line that fits points best.
+/// The slope of the line that fits the points best (least squares).
 pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
     let (x, y) = (mean(|point| point.0), mean(|point| point.1));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_one_is_the_median() {
+    fn the_median_is_the_middle_one() {
         assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
     }
 

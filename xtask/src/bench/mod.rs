@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: what a patch costs when it is written with klp, beside the same patch in C.
+//! `cargo xtask bench`: measures what a patch written with klp costs, beside the same patch in C.
 //!
-//! Each part is a module: it builds what it compares, from sources that [`sources`] writes, and
-//! returns figures. They are shown as a table and kept as JSON in the target directory; `--save` makes
-//! them the repository's own: the JSON, the charts and BENCHMARKS.md, all of which are made of the JSON.
+//! Each part is a module. It builds the modules that it compares from sources that [`sources`] writes, and
+//! returns figures. The command prints them as a table and keeps them as JSON in the target directory.
+//! `--save` writes the JSON into the repository, and from it the charts and BENCHMARKS.md.
 
 mod build;
 mod chart;
@@ -35,63 +35,63 @@ use crate::command::root;
 use measure::{Figures, Results};
 use workshop::Workshop;
 
-/// The figures that the repository has, below its top.
+/// The file with the repository's figures, relative to its top directory.
 pub(crate) const BASELINE: &str = "benchmarks/baseline.json";
 
-/// The other kernel: whose flags are not those of 6.12.
+/// The second kernel, whose compiler flags differ from those of 6.12.
 pub(crate) const OTHER: &str = "6.1";
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Measure only this; may be given several times.
+    /// Measure only this part; may be given several times.
     #[arg(long, value_enum, value_name = "PART")]
     only: Vec<Part>,
 
-    /// A checkout of kpatch, for `--only kpatch-build`.
+    /// The directory of a kpatch checkout, for `--only kpatch-build`.
     #[arg(long, value_name = "DIR", required_if_eq("only", "kpatch-build"))]
     kpatch: Option<PathBuf>,
 
-    /// The kernel: a release or a series.
+    /// The kernel to measure on: a release or a series.
     #[arg(long, value_name = "RELEASE", default_value = "6.12")]
     kernel: String,
 
-    /// Make the figures those of the repository: benchmarks/ and BENCHMARKS.md.
+    /// Write the figures into the repository: benchmarks/ and BENCHMARKS.md.
     #[arg(long)]
     save: bool,
 
-    /// Measure nothing, and write BENCHMARKS.md and the charts from benchmarks/baseline.json.
+    /// Measure nothing: write BENCHMARKS.md and the charts from benchmarks/baseline.json.
     #[arg(long, conflicts_with_all = ["only", "save"])]
     render: bool,
 }
 
-/// What is measured.
+/// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
     /// Time and memory of builds.
     Build,
     /// Bytes of modules.
     Size,
-    /// Instructions of a redirected function, a shadow variable, a state's data.
+    /// Instructions of a redirected function, and of access to a shadow variable and to a state's data.
     HotPath,
-    /// Instructions of enabling, replacing and disabling.
+    /// Instructions of enabling, replacing and disabling a patch.
     Transition,
-    /// The time of the same.
+    /// Time of enabling, replacing and disabling a patch.
     TransitionTime,
-    /// Its instructions on another kernel.
+    /// Instructions of enabling, replacing and disabling a patch on 6.1.
     TransitionOther,
     /// The engine's own instructions.
     Engine,
     /// Time of `cargo check` by the number of items.
     Items,
-    /// The same change by kpatch-build; only where asked for, as it builds a kernel.
+    /// The same change made by kpatch-build; measured only with `--only`, because it builds a kernel.
     KpatchBuild,
-    /// The same change by klp-build; only where asked for, as it builds a kernel.
+    /// The same change made by klp-build; measured only with `--only`, because it builds a kernel.
     KlpBuild,
 }
 
 impl Part {
-    /// All of them, in the page's order.
+    /// All parts, in the page's order.
     pub(crate) const ALL: [Self; 10] = [
         Self::Build,
         Self::Size,
@@ -105,7 +105,7 @@ impl Part {
         Self::KlpBuild,
     ];
 
-    /// Its name in the JSON and on the page.
+    /// The part's name in the JSON and on the page.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Build => "build",
@@ -168,7 +168,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let workshop = Workshop::new(kernel)?;
     let latest = workshop.directory().join("results.json");
     let mut results = read(&latest).unwrap_or_default();
-    // What was never measured here is still the repository's: the diff-based way most of all.
+    // Parts that were never measured here keep the repository's figures: the diff-based tools most of all.
     let baseline = read(&root().join(BASELINE)).unwrap_or_default();
     for (name, figures) in baseline.parts {
         results.parts.entry(name).or_insert(figures);
@@ -201,12 +201,12 @@ fn json(results: &Results) -> String {
 fn read(path: &Path) -> Result<Results> {
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     serde_json::from_str(&text).map_err(|error| Error::Request {
-        message: format!("{} is no result of a benchmark: {error}", path.display()),
-        help: "remove it and measure again".into(),
+        message: format!("{} does not contain results of `cargo xtask bench`: {error}", path.display()),
+        help: "remove the file, then measure again".into(),
     })
 }
 
-/// Writes what is made of the figures.
+/// Writes BENCHMARKS.md and the charts from the figures.
 fn write(root: &Path, results: &Results) -> Result<()> {
     let path = root.join("BENCHMARKS.md");
     fs::write(&path, page::render(results)).map_err(Error::io("write", &path))?;

@@ -1,12 +1,12 @@
-//! BENCHMARKS.md: its text is here in `page.md`, its figures are those of the JSON.
+//! Writes BENCHMARKS.md: the text of `page.md` with the figures of the JSON.
 
 use super::measure::{Figures, Results};
 use super::{Part, table};
 
-/// The page, with `{part}` where figures go.
+/// The page's text, with `{part}` in place of the figures of each part.
 const TEXT: &str = include_str!("page.md");
 
-/// The page with the figures of a run.
+/// Renders the page with the figures of a run.
 pub(crate) fn render(results: &Results) -> String {
     let machine: String =
         results.machine.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
@@ -18,7 +18,7 @@ pub(crate) fn render(results: &Results) -> String {
     page
 }
 
-/// A part's table and charts.
+/// Renders a part's table and charts.
 fn part_of_page(figures: &Figures) -> String {
     let mut text = table::for_page(figures);
     for chart in &figures.charts {

@@ -1,4 +1,4 @@
-//! Programs whose time and memory are measured.
+//! Runs programs and measures their time and memory.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -8,18 +8,22 @@ use cargo_klp::host::tools::not_started;
 
 use super::measure::median;
 
-/// What a program, and those that it ran and waited for, took.
+/// Time and memory of a program, including the programs that it ran and waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// Seconds from start to end.
+    /// Wall time, in seconds.
     pub(crate) wall: f64,
-    /// Seconds of processors, for the program and the kernel.
+    /// Processor time in user and kernel mode, in seconds.
     pub(crate) cpu: f64,
-    /// The most memory that one of the processes had, in MiB.
+    /// The memory of the largest process, in MiB.
     pub(crate) memory: f64,
 }
 
-/// Runs a program to its end; one that fails is an error.
+/// Runs a program to its end.
+///
+/// # Errors
+///
+/// The program cannot be started, or fails.
 pub(crate) fn run(command: &mut Command) -> Result<Usage> {
     let started = Instant::now();
     let directory = tempfile::tempfile().map_err(Error::io("create", "a temporary file"))?;
@@ -34,7 +38,7 @@ pub(crate) fn run(command: &mut Command) -> Result<Usage> {
     if ended != pid || status != 0 {
         return Err(failed(command, said));
     }
-    // SAFETY: The kernel has filled it, and zeroes would do as well.
+    // SAFETY: `wait4` succeeded, so the kernel has filled in the structure; zeroes are valid too.
     let usage = unsafe { usage.assume_init() };
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     Ok(Usage {
@@ -47,15 +51,15 @@ pub(crate) fn run(command: &mut Command) -> Result<Usage> {
 fn failed(command: &Command, mut said: std::fs::File) -> Error {
     use std::io::{Read, Seek};
     let mut text = String::new();
-    // Without what it said, the message is still true.
+    // If its output cannot be read, the message is still true without it.
     let _ = said.rewind().and_then(|()| said.read_to_string(&mut text));
     Error::Request {
-        message: format!("{:?} failed while it was measured:\n{text}", command),
-        help: "run it by hand".into(),
+        message: format!("{command:?} failed while it was measured:\n{text}"),
+        help: "run this command by hand to see why".into(),
     }
 }
 
-/// The medians of several runs, each after `prepare`.
+/// Measures several runs, and returns the median of each figure.
 pub(crate) fn medians(runs: usize, mut once: impl FnMut() -> Result<Usage>) -> Result<Usage> {
     let usages = (0..runs).map(|_| once()).collect::<Result<Vec<_>>>()?;
     let of = |part: fn(&Usage) -> f64| median(usages.iter().map(part).collect());

@@ -1,4 +1,4 @@
-//! Bytes of modules: ours and C.
+//! Compares the bytes of modules: klp's and C's.
 
 use std::fs;
 use std::path::Path;
@@ -12,15 +12,15 @@ use super::measure::{Figures, Goal, Measurement};
 use super::sources::Spec;
 use super::workshop::Workshop;
 
-/// States of the larger patches.
+/// Number of states in the larger patches.
 const MANY: usize = 10;
 
-/// Bytes of a module.
+/// Sizes of a module, in bytes.
 struct Sizes {
     text: f64,
     rodata: f64,
     data: f64,
-    /// As long as the module is loaded.
+    /// Memory that the module has as long as it is loaded.
     core: f64,
     relocations: f64,
     file: f64,
@@ -53,7 +53,7 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
         }
         loaded.push((ours.core, c.core));
     }
-    // Of patches with: a function only, one state, ten, ten with shadow variables.
+    // Loaded bytes of the four patches of `kinds`.
     type Loaded = [f64; 4];
     let state: fn(&Loaded) -> f64 = |[_, one, many, _]| (many - one) / (MANY - 1) as f64;
     let shadow: fn(&Loaded) -> f64 = |[_, _, many, shadows]| (shadows - many) / MANY as f64;
@@ -81,7 +81,7 @@ fn sizes(workshop: &Workshop, ko: &Path) -> Result<Sizes> {
     Ok(Sizes { text, rodata, data, core: text + rodata + data, relocations, file: file.len() as f64 })
 }
 
-/// Bytes of the relocations of what is loaded.
+/// Bytes of the relocations of the sections that are loaded.
 fn relocations(file: &[u8]) -> object::Result<f64> {
     const ENTRY: usize = 24;
     let file = object::File::parse(file)?;

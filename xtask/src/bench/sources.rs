@@ -1,42 +1,42 @@
-//! The sources of the patches that are compared: the same one with klp and in C.
+//! Writes the sources of the patches that are compared, each with klp and in C.
 //!
-//! The C is what the kernel's own documentation shows: states in `klp_patch.states`, whose data a
-//! patch that replaces takes over; callbacks of the object vmlinux that look which states are new.
+//! The C follows the kernel's documentation: states are in `klp_patch.states`, and a patch that replaces takes over
+//! their data; the callbacks of vmlinux find out which states are new.
 
 use std::fmt::Write;
 
-/// What a patch has.
+/// The contents of a patch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spec {
     /// Whether it redirects `cmdline_proc_show` of vmlinux.
     pub(crate) cmdline: bool,
-    /// How many functions of the target module it redirects, from the first on.
+    /// The number of functions of the target module that it redirects, from the first on.
     pub(crate) functions: usize,
-    /// How many states with data it has, their ids counted from 1.
+    /// The number of states with data, whose ids count from 1.
     pub(crate) states: usize,
-    /// Whether each state has a shadow variable, of which it makes one.
+    /// Whether each state has a shadow variable, and makes one.
     pub(crate) shadows: bool,
-    /// Whether it replaces all others.
+    /// Whether it replaces all other patches.
     pub(crate) replace: bool,
 }
 
 /// The module whose functions are redirected.
 pub(crate) const TARGET: &str = "klp_bench_target";
 
-/// What `/proc/cmdline` shows where a patch redirects [`Spec::cmdline`]'s function.
+/// What `/proc/cmdline` shows while a patch redirects the function of [`Spec::cmdline`].
 pub(crate) const TEXT: &str = "this has been live patched";
 
-/// The ids of shadow variables in C: like ours, any numbers.
+/// The first id of shadow variables in C; any number would do.
 const FIRST_SHADOW: u64 = 0x5eed_0000;
 
 impl Spec {
-    /// As many annotated items: functions, states and shadow variables in equal numbers, or nearly so.
+    /// A patch with `number` annotated items: functions, states and shadow variables in nearly equal numbers.
     pub(crate) fn items(number: usize) -> Self {
         let states = number / 3;
         Self { functions: number - 2 * states, states, shadows: states > 0, ..Self::default() }
     }
 
-    /// With klp.
+    /// Writes the patch with klp.
     pub(crate) fn rust(&self) -> String {
         let mut text = format!(
             "#![no_std]\nuse klp_runtime::prelude::*;\n\nlivepatch! {{\n    license: \"GPL\",\n    \
@@ -50,7 +50,7 @@ impl Spec {
         text + &self.rust_items(0)
     }
 
-    /// The items alone, in a file of a patch; their numbers begin with `start`.
+    /// Writes the items alone, for a file of a larger patch; their numbers begin with `start`.
     pub(crate) fn rust_module(&self, start: usize) -> String {
         format!("use klp_runtime::prelude::*;\n{}", self.rust_items(start))
     }
@@ -103,7 +103,7 @@ impl Spec {
         text
     }
 
-    /// In C.
+    /// Writes the patch in C.
     pub(crate) fn c(&self) -> String {
         let mut text = C_START.to_owned();
         if self.cmdline {
@@ -187,9 +187,9 @@ impl Spec {
     }
 }
 
-/// The module whose functions are redirected, and which calls them: a number written to
-/// `/sys/module/klp_bench_target/parameters/NAME` calls the function NAME that often, without
-/// interrupts, and leaves in `ticks` how many instructions that took, as QEMU counts them.
+/// Writes the target module, whose functions are redirected. A number N written to
+/// `/sys/module/klp_bench_target/parameters/NAME` calls the function NAME N times, without interrupts; the parameter
+/// `ticks` then contains the number of instructions, as QEMU counts them.
 pub(crate) fn target(functions: usize) -> String {
     let mut text = C_TARGET.to_owned();
     for name in super::hot_path::FUNCTIONS {
@@ -269,7 +269,7 @@ static void post_unpatch(struct klp_object *obj)
 }
 ";
 
-/// What a patch in C ends with: it enables `patch`.
+/// The end of each patch in C: it enables `patch`.
 pub(crate) const C_END: &str = r#"
 static int __init patch_init(void)
 {

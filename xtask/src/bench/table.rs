@@ -1,13 +1,13 @@
-//! Figures as a table: for a terminal, and for the page.
+//! Shows figures as a table, on a terminal and on the page.
 
 use super::measure::{Figures, Goal, Measurement};
 
 const HEAD: [&str; 7] = ["", "unit", "ours", "C", "ours / C", "goal", "met"];
 
-/// Where a diff-based tool is compared too.
+/// The head of a table that has a diff-based tool too.
 const HEAD_DIFF_BASED: [&str; 6] = ["", "unit", "ours", "C", "diff-based", "diff-based / ours"];
 
-/// The rows of a part's table, with its head.
+/// The head and the rows of a part's table.
 fn rows(figures: &Figures) -> Vec<Vec<String>> {
     let measurements = figures.measurements.iter();
     if measurements.clone().any(|measurement| measurement.diff_based.is_some()) {
@@ -53,7 +53,7 @@ fn row_diff_based(measurement: &Measurement) -> Vec<String> {
     ]
 }
 
-/// A figure with as many digits as say something, and its thousands apart.
+/// Formats a figure with significant digits only, and a comma between thousands.
 fn number(figure: f64) -> String {
     if figure.abs() < 100.0 && figure.fract() != 0.0 {
         return format!("{figure:.2}");
@@ -69,7 +69,7 @@ fn number(figure: f64) -> String {
     if figure < 0.0 { format!("-{text}") } else { text }
 }
 
-/// The table for a terminal.
+/// Formats the table for a terminal.
 pub(crate) fn for_terminal(figures: &Figures) -> String {
     let rows = rows(figures);
     let widths: Vec<usize> = (0..rows[0].len())
@@ -85,7 +85,7 @@ pub(crate) fn for_terminal(figures: &Figures) -> String {
     rows.iter().map(line).collect()
 }
 
-/// The table in Markdown.
+/// Formats the table in Markdown.
 pub(crate) fn for_page(figures: &Figures) -> String {
     let mut text = String::new();
     for (index, row) in rows(figures).iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Instructions and time of enabling, replacing and disabling a patch, by its functions and its states.
+//! Measures instructions and time of enabling, replacing and disabling a patch, by its number of functions and
+//! states.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +10,17 @@ use super::measure::{Chart, Curve, Figures, Goal, Measurement};
 use super::sources::{self, Spec, TARGET};
 use super::workshop::Workshop;
 
-/// Numbers of functions. The last one takes the kernel minutes, and is left out on the other kernel.
+/// Numbers of functions. The kernel takes minutes for the last one, so it is left out on the second kernel.
 const FUNCTIONS: [usize; 4] = [1, 10, 100, 1000];
 
 /// Numbers of states, each with a shadow variable; 500 and 1000 show what doubling does.
 const STATES: [usize; 6] = [0, 1, 10, 100, 500, 1000];
 
-/// What is measured of a patch, with the words of the table.
+/// The steps that are measured, as the table names them.
 pub(crate) const STEPS: [&str; 3] = ["enable", "replace", "disable"];
 
-/// How often all is done in a boot: a thread that runs has some of the kernel's other work done for it now
-/// and then, as much as a small patch is itself. Of time that is little.
+/// Number of rounds in a boot. The kernel does some of its other work on the account of the thread that runs, as
+/// much as a small patch costs. In time, this is little.
 const fn rounds_by(clock: Clock) -> usize {
     match clock {
         Clock::Instructions => 15,
@@ -27,13 +28,13 @@ const fn rounds_by(clock: Clock) -> usize {
     }
 }
 
-/// From this many functions on, what the kernel spends on them is so much that nothing else is seen: once is enough.
+/// From this number of functions on, the kernel's work on them hides all other work: one round is enough.
 const MANY: usize = 100;
 
-/// What each of [`STEPS`] took.
+/// The figure of each of [`STEPS`].
 type Spent = [f64; 3];
 
-/// A patch, and the same one that replaces it: each with klp, and in C.
+/// A patch and a copy of it that replaces it, each with klp and in C.
 struct Case {
     what: &'static str,
     number: usize,
@@ -46,7 +47,7 @@ impl Case {
     }
 }
 
-/// Instructions, with curves.
+/// Counts instructions; returns tables and charts.
 pub(crate) fn instructions(workshop: &Workshop) -> Result<Figures> {
     let (cases, spent) = spend(workshop, &FUNCTIONS, Clock::Instructions)?;
     let mut figures = table(&cases, &spent, "instructions", 1.0);
@@ -82,13 +83,13 @@ pub(crate) fn instructions(workshop: &Workshop) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Instructions on another kernel.
+/// Counts instructions on the second kernel; returns tables only.
 pub(crate) fn instructions_elsewhere(workshop: &Workshop) -> Result<Figures> {
     let (cases, spent) = spend(workshop, &FUNCTIONS[..3], Clock::Instructions)?;
     Ok(table(&cases, &spent, "instructions", 1.0))
 }
 
-/// Time.
+/// Measures time.
 pub(crate) fn time(workshop: &Workshop) -> Result<Figures> {
     let (cases, spent) = spend(workshop, &FUNCTIONS, Clock::Time)?;
     Ok(table(&cases, &spent, "ms", 1e6))
@@ -121,18 +122,18 @@ fn cases(workshop: &Workshop, functions: &[usize]) -> Result<Vec<Case>> {
     by_functions.chain(by_states).map(build).collect()
 }
 
-/// Enables each patch, replaces it and disables what replaced it, in one boot, ours and C by turns: the
-/// least of several rounds.
+/// Enables each patch, replaces it and disables the patch that replaced it, klp's and C's in turn, in one boot.
+/// Returns the least figures of several rounds.
 fn spend(workshop: &Workshop, functions: &[usize], clock: Clock) -> Result<(Vec<Case>, Vec<[Spent; 2]>)> {
     let most = FUNCTIONS[FUNCTIONS.len() - 1];
     let target = workshop.build_c(TARGET, &sources::target(most))?;
     let cases = cases(workshop, functions)?;
     let mut steps = vec![Step::Load(target)];
-    // What is done for the first time in a boot is dearer.
+    // The first cycle in a boot costs more than the following ones.
     for side in 0..2 {
         steps.extend(cycle(&cases[0], side));
     }
-    // For each case and side, where its rounds are.
+    // For each case and side, the index of each round's first step.
     let mut rounds = vec![[const { Vec::new() }; 2]; cases.len()];
     for round in 0..rounds_by(clock) {
         for (case, rounds) in cases.iter().zip(&mut rounds) {
@@ -149,7 +150,7 @@ fn spend(workshop: &Workshop, functions: &[usize], clock: Clock) -> Result<(Vec<
     let each = |rounds: &Vec<usize>| {
         [0, 1, 2].map(|step| {
             let figures = rounds.iter().map(|at| done[at + step].by(clock));
-            // What else is done on the thread's account, or runs on the host, comes on top.
+            // Other work on the thread's account or on the host only adds.
             figures.fold(f64::INFINITY, f64::min)
         })
     };

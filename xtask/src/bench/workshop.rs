@@ -1,4 +1,4 @@
-//! Where what is compared is built: a workspace of patches, and a directory for each module in C.
+//! Builds the modules that are compared: a workspace of patches, and a directory for each module in C.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery};
 use super::sources::{Spec, TARGET};
 use crate::command::{cargo, root};
 
-/// The directory, and the kernel that is built for.
+/// The directory of the modules, and the kernel that they are built for.
 pub(crate) struct Workshop {
     pub(crate) kernel: Kernel,
     directory: PathBuf,
@@ -25,7 +25,7 @@ impl Workshop {
         run_tool(build.stderr(Stdio::inherit()))?;
         let directory = root().join("target/bench");
         fs::create_dir_all(directory.join("patches")).map_err(Error::io("create", &directory))?;
-        // The versions that this repository has.
+        // The same versions of dependencies as in this repository.
         let lock = directory.join("patches/Cargo.lock");
         if !lock.exists() {
             fs::copy(root().join("Cargo.lock"), &lock).map_err(Error::io("write", &lock))?;
@@ -35,14 +35,14 @@ impl Workshop {
         Ok(Self { kernel, directory, command: root().join("target/release/cargo-klp") })
     }
 
-    /// The same for another kernel.
+    /// The same workshop for another kernel.
     pub(crate) fn for_kernel(&self, series: &str) -> Result<Self> {
         let args = KernelQuery::Release(series.into());
         let kernel = args.find(KernelParts::Image)?;
         Ok(Self { kernel, directory: self.directory.clone(), command: self.command.clone() })
     }
 
-    /// What may be removed at any time.
+    /// The workshop's directory, which may be removed at any time.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -84,7 +84,7 @@ impl Workshop {
         Ok(directory)
     }
 
-    /// `cargo klp build` of a crate.
+    /// The command that builds a patch crate.
     pub(crate) fn klp_build(&self, name: &str) -> Command {
         let mut command = Command::new(&self.command);
         command
@@ -95,12 +95,12 @@ impl Workshop {
         command
     }
 
-    /// `make` of a module in C.
+    /// The command that builds a module in C.
     pub(crate) fn make(&self, directory: &Path) -> Command {
         self.make_for(&self.kernel.kdir, directory, "modules")
     }
 
-    /// `make` for any kernel.
+    /// The `make` command for any kernel and target.
     pub(crate) fn make_for(&self, kdir: &Path, directory: &Path, target: &str) -> Command {
         let mut command = Command::new("make");
         command.arg("-C").arg(kdir).arg(format!("M={}", directory.display())).arg(target);
@@ -108,27 +108,27 @@ impl Workshop {
         command
     }
 
-    /// The module of a crate, once it is built.
+    /// The path of a patch crate's module.
     pub(crate) fn ko(&self, name: &str) -> PathBuf {
         let built = self.directory.join("patches/target/klp").join(&self.kernel.release);
         built.join(name).join(format!("{name}.ko"))
     }
 
-    /// Builds a patch, written with klp.
+    /// Writes and builds a patch with klp.
     pub(crate) fn build_ours(&self, name: &str, source: &str) -> Result<PathBuf> {
         self.write_crate(name, source)?;
         run_tool(self.klp_build(name).stderr(Stdio::inherit()))?;
         Ok(self.ko(name))
     }
 
-    /// Builds a module in C.
+    /// Writes and builds a module in C.
     pub(crate) fn build_c(&self, name: &str, source: &str) -> Result<PathBuf> {
         let directory = self.write_c(name, source)?;
         run_tool(&mut self.make(&directory))?;
         Ok(directory.join(format!("{name}.ko")))
     }
 
-    /// Builds a patch in both languages: ours, then C.
+    /// Writes and builds a patch in both languages: with klp, then in C.
     pub(crate) fn build_both(&self, name: &str, spec: &Spec) -> Result<[PathBuf; 2]> {
         let ours = self.build_ours(&format!("{name}_klp"), &spec.rust())?;
         let c = self.build_c(&format!("{name}_c"), &spec.c())?;
@@ -136,7 +136,7 @@ impl Workshop {
     }
 }
 
-/// Writes a file, and makes its directory; one that has this text stays as old as it is.
+/// Writes a file, and makes its directory. A file that has this text already is not written, and keeps its time.
 pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
