@@ -6,6 +6,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::visit::{self, Visit};
 use syn::{Attribute, GenericParam, Ident, Safety, Signature, Token, Visibility};
 
+use crate::args::{self, Arguments, Parsed};
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::span::item_span;
 
@@ -60,6 +61,31 @@ impl Parse for Function {
         input.parse::<TokenStream>()?;
         Ok(Self { attrs, vis, sig, is_declaration })
     }
+}
+
+/// Expands the attribute `macro_name` on a function that replaces another. `table` checks the attribute and emits what
+/// stands beside the function; if it reports an error, a function that rustc accepts is emitted alone.
+pub(crate) fn expand<A: Arguments>(
+    macro_name: &str,
+    args: TokenStream,
+    item: TokenStream,
+    table: impl FnOnce(
+        &mut Diagnostics,
+        &Result<Parsed<A>, Reported>,
+        &Result<Function, Reported>,
+    ) -> Result<TokenStream, Reported>,
+) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let args = args::parse(&mut diagnostics, args);
+    let function = parse(&mut diagnostics, macro_name, &item);
+    let emitted = match (table(&mut diagnostics, &args, &function), &function) {
+        (Ok(table), Ok(function)) => {
+            let item = function.emitted(item);
+            quote!(#item #table)
+        }
+        _ => tolerable(item, &function),
+    };
+    diagnostics.attach(emitted)
 }
 
 /// Parses what the attribute `macro_name` is on.

@@ -7,7 +7,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{Attribute, Ident};
 
-use crate::args::{self, Arguments, Flag, Name, Number, Parsed, Text};
+use crate::args::{Arguments, Flag, Name, Number, Parsed, Text};
 use crate::check::function::{self, Function, check_signature};
 use crate::check::name::{check_object, check_symbol};
 use crate::diagnostics::{Diagnostics, Reported};
@@ -45,17 +45,9 @@ struct Redirect<'a> {
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    let mut diagnostics = Diagnostics::default();
-    let args = args::parse(&mut diagnostics, args);
-    let function = function::parse(&mut diagnostics, "klp_func", &item);
-    let emitted = match check(&mut diagnostics, &args, &function) {
-        Ok(redirect) => {
-            let (item, table) = (redirect.function.emitted(item), emit(&redirect));
-            quote!(#item #table)
-        }
-        Err(Reported { .. }) => function::tolerable(item, &function),
-    };
-    diagnostics.attach(emitted)
+    function::expand("klp_func", args, item, |diagnostics, args, function| {
+        check(diagnostics, args, function).map(|redirect| emit(&redirect))
+    })
 }
 
 fn check<'a>(
@@ -144,6 +136,7 @@ fn call_original(redirect: &Redirect<'_>, original: &Name, cfgs: &[&Attribute]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args;
     use crate::check::name::{MAX_OBJECT, MAX_SYMBOL};
 
     fn messages(args: TokenStream, item: TokenStream) -> Vec<String> {

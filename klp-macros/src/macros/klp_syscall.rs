@@ -6,7 +6,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{FnArg, Meta, ReturnType, Signature};
 
-use crate::args::{self, Arguments, Parsed, Text};
+use crate::args::{Arguments, Parsed, Text};
 use crate::check::function::{self, Function};
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::cfgs;
@@ -52,17 +52,9 @@ struct Syscall<'a> {
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    let mut diagnostics = Diagnostics::default();
-    let args = args::parse(&mut diagnostics, args);
-    let function = function::parse(&mut diagnostics, "klp_syscall", &item);
-    let emitted = match check(&mut diagnostics, &args, &function) {
-        Ok(syscall) => {
-            let (item, table) = (syscall.function.emitted(item), emit(&syscall));
-            quote!(#item #table)
-        }
-        Err(Reported { .. }) => function::tolerable(item, &function),
-    };
-    diagnostics.attach(emitted)
+    function::expand("klp_syscall", args, item, |diagnostics, args, function| {
+        check(diagnostics, args, function).map(|syscall| emit(&syscall))
+    })
 }
 
 fn check<'a>(
