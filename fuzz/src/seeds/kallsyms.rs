@@ -1,17 +1,20 @@
-//! A kernel's table of its symbols, as `scripts/kallsyms.c` writes it.
+//! A kernel's table of its symbols, described by a few numbers.
 
-/// What the table is to have.
+#[path = "../../../cargo-klp/src/kernel/symbols/kallsyms/example.rs"]
+mod example;
+
+/// The contents of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Kallsyms {
-    /// How many symbols.
+    /// The number of symbols.
     pub symbols: u16,
-    /// How long the name of one of them is: more than 127 takes two bytes for the length.
+    /// How much longer one name is than the others: above 127, its length takes two bytes.
     pub long: u16,
-    /// The address that the offsets count from.
+    /// The address that offsets are relative to.
     pub base: u64,
-    /// From one symbol to the next.
+    /// The distance from one symbol to the next.
     pub step: u32,
-    /// Whether the addresses stand before the names, as up to Linux 6.3.
+    /// Whether the offsets come before the names, as up to Linux 6.3.
     pub offsets_first: bool,
 }
 
@@ -22,63 +25,15 @@ impl Default for Kallsyms {
 }
 
 impl Kallsyms {
-    /// The part of an image that has the table.
+    /// Writes the part of an image that contains the table.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
-        let mut image = Image(b"before it".to_vec());
-        let offsets: Vec<u8> = (0..u32::from(self.symbols))
-            .flat_map(|number| (-1 - number.wrapping_mul(self.step).cast_signed()).to_le_bytes())
-            .collect();
-        if self.offsets_first {
-            image.add(&offsets);
-            image.add(&self.base.to_le_bytes());
-        }
-        image.add(&u64::from(self.symbols).to_le_bytes());
-        let (mut names, mut marks) = (Vec::new(), Vec::new());
-        for number in 0..self.symbols {
-            if number % 256 == 0 {
-                marks.extend((names.len() as u32).to_le_bytes());
-            }
-            // The token 1 is all of `klp_`.
-            let mut name = format!("t\u{1}f{number}").into_bytes();
-            if number == 10 {
-                name.resize(usize::from(self.long).max(2), b'x');
-            }
-            if name.len() > 0x7f {
-                names.extend([name.len() as u8 | 0x80, (name.len() >> 7) as u8]);
-            } else {
-                names.push(name.len() as u8);
-            }
-            names.extend(name);
-        }
-        image.add(&names);
-        image.add(&marks);
-        let (mut texts, mut index) = (Vec::new(), Vec::new());
-        for token in 0..=255u8 {
-            index.extend((texts.len() as u16).to_le_bytes());
-            match token {
-                1 => texts.extend(b"klp_"),
-                b' '..=b'~' => texts.push(token),
-                _ => {}
-            }
-            texts.push(0);
-        }
-        image.add(&texts);
-        image.add(&index);
-        if !self.offsets_first {
-            image.add(&offsets);
-            image.add(&self.base.to_le_bytes());
-        }
-        image.0
-    }
-}
-
-struct Image(Vec<u8>);
-
-impl Image {
-    /// Each part starts at a multiple of 8.
-    fn add(&mut self, part: &[u8]) {
-        self.0.resize(self.0.len().next_multiple_of(8), 0);
-        self.0.extend(part);
+        let symbol = |number: u16| {
+            let offset = -1 - u32::from(number).wrapping_mul(self.step).cast_signed();
+            let long = if number == 10 { "x".repeat(self.long.into()) } else { String::new() };
+            (offset.cast_unsigned(), format!("tklp_f{number}{long}"))
+        };
+        let symbols: Vec<_> = (0..self.symbols).map(symbol).collect();
+        example::table(&symbols, self.base, self.offsets_first)
     }
 }
