@@ -120,7 +120,9 @@ extern const char __start_klp_states[], __stop_klp_states[];
 #define KLP_OFFSET(structure, field, bytes)						\
 	static_assert(offsetof(struct structure, field) == (bytes),			\
 		      "klp_layout.h has another offset of " #field " in " #structure);
+#define KLP_ROOM(structure, bytes) enum { structure##_room = (bytes) };
 #include "klp_layout.h"
+#undef KLP_ROOM
 #undef KLP_SIZE
 #undef KLP_OFFSET
 

@@ -65,7 +65,7 @@ struct klp_glue_mutex {
 	struct lock_class_key key;
 	struct mutex mutex;
 };
-static_assert(sizeof(struct klp_glue_mutex) <= 256,
+static_assert(sizeof(struct klp_glue_mutex) <= klp_glue_mutex_room,
 	      "klp_runtime::module::sys::RawMutex is too small for this kernel");
 
 static void klp_glue_mutex_make(struct klp_glue_mutex *mutex)
@@ -105,7 +105,7 @@ struct klp_glue_spinlock {
 	struct lock_class_key key;
 	spinlock_t lock;
 };
-static_assert(sizeof(struct klp_glue_spinlock) <= 256,
+static_assert(sizeof(struct klp_glue_spinlock) <= klp_glue_spinlock_room,
 	      "klp_runtime::module::sys::RawSpinLock is too small for this kernel");
 
 /*

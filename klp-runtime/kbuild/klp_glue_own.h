@@ -34,7 +34,7 @@ struct klp_glue_work {
 	struct lock_class_key key;
 	struct delayed_work work;
 };
-static_assert(sizeof(struct klp_glue_work) <= 384,
+static_assert(sizeof(struct klp_glue_work) <= klp_glue_work_room,
 	      "klp_runtime::module::sys::RawWork is too small for this kernel");
 
 /* All that were ever scheduled; the lock is also that of their making. */

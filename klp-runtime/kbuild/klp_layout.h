@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The structures that Rust and C both write down: each one's size and the offset
- * of each field, in bytes. klp_glue.c asserts them of its structures,
+ * The structures that Rust and C both define: the size of each and the offset of each
+ * field, in bytes. klp_glue.c asserts them of its structures,
  * klp-runtime/src/module/mirror.rs of the Rust half's.
+ *
+ * KLP_ROOM is the size of a type in Rust that has room for a structure of the glue.
  */
+KLP_ROOM(klp_glue_mutex, 256)
+KLP_ROOM(klp_glue_spinlock, 256)
+KLP_ROOM(klp_glue_work, 384)
+
 KLP_SIZE(klp_glue_patch_entry, 32)
 KLP_OFFSET(klp_glue_patch_entry, abi_version, 0)
 KLP_OFFSET(klp_glue_patch_entry, flags, 4)

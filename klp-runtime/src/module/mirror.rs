@@ -1,15 +1,16 @@
-//! Holds the structures that the glue mirrors to `kbuild/klp_layout.h`, where the glue holds its own to it.
+//! Compares the structures that Rust and the glue share with `kbuild/klp_layout.h`, as the glue does.
 
 use core::mem::offset_of;
 
 use crate::abi::{FuncEntry, PatchEntry, ShadowEntry};
 use crate::module::selection::{HookEntry, PatchTables};
+use crate::module::sys::{RawMutex, RawSpinLock, RawWork};
 use crate::native::NativeEntry;
 use crate::object::ObjectEntry;
 
 const HEADER: &str = include_str!("../../kbuild/klp_layout.h");
 
-/// Whether the header has this line, which ends with a number.
+/// Whether the header has a line that starts so and goes on with this number.
 const fn says(start: &str, number: usize) -> bool {
     let (header, start) = (HEADER.as_bytes(), start.as_bytes());
     let mut at = 0;
@@ -32,7 +33,7 @@ const fn says(start: &str, number: usize) -> bool {
     false
 }
 
-/// How many lines the header has that say something.
+/// The number of the header's lines that declare something.
 const fn lines() -> usize {
     let (header, mut at, mut lines) = (HEADER.as_bytes(), 1, 0);
     while at + 4 < header.len() {
@@ -45,9 +46,19 @@ const fn lines() -> usize {
 }
 
 macro_rules! mirrored {
-    ($($structure:ident = $ty:ty { $($field:ident $(= $table:ident . $part:ident)?),* $(,)? })*) => {
+    (
+        [$($inner:ident in $room:ty),*]
+        $($structure:ident = $ty:ty { $($field:ident $(= $table:ident . $part:ident)?),* $(,)? })*
+    ) => {
         const _: () = {
             let mut asserted = 0;
+            $(
+                assert!(
+                    says(concat!("KLP_ROOM(", stringify!($inner), ", "), size_of::<$room>()),
+                    concat!("the room for ", stringify!($inner), " is another one in klp_layout.h")
+                );
+                asserted += 1;
+            )*
             $(
                 assert!(
                     says(concat!("KLP_SIZE(", stringify!($structure), ", "), size_of::<$ty>()),
@@ -76,6 +87,7 @@ macro_rules! mirrored {
 }
 
 mirrored! {
+    [klp_glue_mutex in RawMutex, klp_glue_spinlock in RawSpinLock, klp_glue_work in RawWork]
     klp_glue_patch_entry = PatchEntry { abi_version, flags, replace, series, revision }
     klp_glue_func = FuncEntry { object, symbol, replacement, sympos }
     klp_glue_object = ObjectEntry { name, pre_patch, post_patch, pre_unpatch, post_unpatch }

@@ -191,7 +191,7 @@ mod kernel {
         pub(crate) fn klp_glue_task_is_group_leader(task: *const task_struct) -> bool;
     }
 
-    /// The glue's `struct klp_glue_mutex`, which asserts that it is no larger.
+    /// Room for the glue's `struct klp_glue_mutex`.
     #[repr(C)]
     pub(crate) struct RawMutex(UnsafeCell<[u64; 32]>);
 
@@ -221,7 +221,7 @@ mod kernel {
         }
     }
 
-    /// The glue's `struct klp_glue_spinlock`, which asserts that it is no larger.
+    /// Room for the glue's `struct klp_glue_spinlock`.
     #[repr(C)]
     pub(crate) struct RawSpinLock(UnsafeCell<[u64; 32]>);
 
@@ -250,7 +250,7 @@ mod kernel {
         }
     }
 
-    /// The glue's `struct klp_glue_work`, which asserts that it is no larger.
+    /// Room for the glue's `struct klp_glue_work`.
     #[repr(C)]
     pub(crate) struct RawWork(UnsafeCell<[u64; 48]>);
 
