@@ -1,7 +1,6 @@
-//! The macros of klp: how a patch says what it is made of.
+//! The macros of klp, with which a patch declares what it consists of.
 //!
-//! Patches use them through `klp_runtime::prelude`, where the types that they
-//! name are documented.
+//! Patches use them through `klp_runtime::prelude`. The crate `klp_runtime` documents the types that they name.
 //!
 //! | macro | on | declares |
 //! | --- | --- | --- |
@@ -17,29 +16,29 @@
 //! | [`#[klp_c]`](macro@klp_c) | `#[repr(C)] struct`, `extern "C" fn` | what the C files of the patch see |
 //! | [`#[derive(KlpData)]`](macro@KlpData) | `#[repr(C)] struct` | data that one patch hands to the next |
 //!
-//! Items may stand in any module and any file of the crate, but not in a function or an `impl`. Each
-//! leaves one entry in a table that the linker puts together, and one line in a manifest that takes
-//! another way. The build and the load compare both.
+//! Items may be in any module and any file of the crate, but not in a function or an `impl`. Each
+//! item makes an entry in a table that the linker assembles, and a line in a manifest that does not
+//! depend on the linker. The build and the module itself, when it is loaded, compare the two.
 //!
 //! # What they have in common
 //!
 //! * A number may be any constant expression.
 //! * All errors of an item are reported at once, each at its place, with what to write instead. The item
-//!   itself is kept, so that one mistake hides no other.
-//! * The item's `#[cfg]` holds for everything that belongs to it.
+//!   itself is kept, so that one mistake does not hide another.
+//! * The item's `#[cfg]` applies to everything that the macro makes of it.
 //! * The same function, state or shadow variable twice is an error of `cargo check`, at both places, also
-//!   across files. It has the name of what is wrong: "conflicting implementations of trait
+//!   across files. A trait in the message names the mistake: "conflicting implementations of trait
 //!   `FunctionRedirectedTwice`", `StateIdUsedTwice`, `ShadowVariableDeclaredTwice`.
 //! * "cannot find type `livepatch_is_missing_write_it_at_the_crate_root`" says what to do; so does "the name
 //!   `livepatch_must_not_be_written_twice` is defined multiple times".
-//! * The host checks and tests an item without a kernel: the table of functions has no address there, so
-//!   nothing of the kernel need be linked.
+//! * On the host, an item can be checked and tested without a kernel: the table of functions has no
+//!   addresses there, so nothing of the kernel need be linked.
 //!
 //! # How they are built
 //!
-//! Each macro is a file of `macros`, with its documentation beside it, and a pipeline of stages,
-//! *parse*, *check* and *emit*: `args` fills a struct of arguments with darling, `check` has what
-//! several macros check, `diagnostics` collects the errors, and only `emit` makes tokens.
+//! Each macro is a file of `macros`, with its documentation beside it, and a pipeline of three stages:
+//! *parse*, *check* and *emit*. `args` fills a struct of arguments with darling, `check` has checks that
+//! several macros share, `diagnostics` collects the errors, and only `emit` makes tokens.
 
 mod args;
 mod check;

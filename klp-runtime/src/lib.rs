@@ -1,7 +1,7 @@
-//! Kernel livepatches in Rust: what a patch declares, and what it may call of the kernel.
+//! Kernel livepatches in Rust: what a patch declares, and which services of the kernel it may call.
 //!
-//! A patch is a `no_std` crate. It starts with [`livepatch!`] and `use klp_runtime::prelude::*`, marks its items with
-//! the attributes below, and becomes a module by `cargo klp build`, which loads on a stock kernel with
+//! A patch is a `no_std` crate. It starts with `use klp_runtime::prelude::*` and [`livepatch!`], and marks its items
+//! with the attributes below. `cargo klp build` makes a module from it, which loads on a stock kernel with
 //! `CONFIG_LIVEPATCH=y`.
 //!
 //! ```standalone_crate
@@ -37,19 +37,20 @@
 //! | [`#[shadow]`](macro@shadow), [`Shadow`](shadow::Shadow) | a field that is added to a kernel type |
 //! | [`#[derive(KlpData)]`](macro@KlpData), [`KlpData`](layout::KlpData) | data that one patch hands to the next |
 //! | [`kernel_types!`], [`#[klp_symbols]`](macro@klp_symbols), [`opaque!`] | types of the target kernel; symbols that it does not export; types that the patch sees by reference only |
+//! | [`#[klp_c]`](macro@klp_c) | structs and functions that the patch's C files see |
 //! | [`#[klp_object]`](macro@klp_object), [`Object`](object::Object) | the kernel's own callbacks of vmlinux or of a module |
 //! | [`#[klp_param]`](macro@klp_param), [`Param`](param::Param) | a module parameter |
 //! | [`#[klp_init]`](macro@klp_init), [`#[klp_exit]`](macro@klp_exit), [`PatchSelection`](selection::PatchSelection) | code that runs before the patch is enabled, and before its module is unloaded |
 //!
 //! # What a patch may call
 //!
-//! A small and safe set of the kernel's primitives. The documentation of each item says in which context it may be
-//! used. All of it works in a patch's own tests, too.
+//! A small set of the kernel's services, with a safe interface. The documentation of each item says in which context
+//! it may be used. All of it also works in a patch's own tests.
 //!
 //! | | |
 //! | --- | --- |
-//! | [`sync`] | `Mutex` and `SpinLock`, for statics and for data of states |
-//! | [`work`], [`sysfs`] | work that is done later, and files under `/sys/kernel`; both are stopped with the patch |
+//! | [`sync`] | `Mutex` and `SpinLock`, for statics and for state data |
+//! | [`work`], [`sysfs`] | work that is done later, and files under `/sys/kernel`; the runtime stops both with the patch |
 //! | [`alloc`], [`list`] | `KBox`, allocation flags, and a list that owns its values |
 //! | [`task`], [`time`] | the current task, and the kernel's clock tick |
 //! | [`log`], [`error`] | `pr_info!` and its like, and errno values |
@@ -57,11 +58,10 @@
 //!
 //! # Tests, and the rules
 //!
-//! The same crate builds for the host, where `cargo check`, `cargo doc` and `cargo test` of a patch run. With the
-//! feature `sim` the module `sim` has the kernel's livepatch core there, for tests that load the patch.
+//! This crate also builds for the host, so that `cargo check`, `cargo doc` and `cargo test` work in a patch crate. With
+//! the feature `sim`, the module `sim` is a model of the kernel's livepatch core, for tests that load the patch.
 //!
-//! The rules that the documentation cites, such as [S4](crate::lifecycle#s4), are those of the
-//! [state lifecycle](lifecycle).
+//! The documentation cites the rules of the [state lifecycle](lifecycle) by number, such as [S4](crate::lifecycle#s4).
 #![no_std]
 
 // The macros name this crate by its absolute path, also in its own tests.
@@ -103,11 +103,11 @@ pub use klp_macros::{
 
 /// Whether anything calls the callbacks in the tables: a kernel or the model.
 ///
-/// On the host without the model they are left out, so that what they call of the kernel need not be
-/// linked into a patch crate's own tests.
+/// On the host without the model, the tables leave them out, so that the tests of a patch crate need not link the
+/// kernel functions that the callbacks call.
 const HAS_CALLERS: bool = cfg!(any(target_os = "none", feature = "sim"));
 
-/// A callback as a table has it.
+/// A callback as an entry of a table contains it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __callback {
