@@ -77,4 +77,4 @@ CFLAGS_$(klp-name)_glue.o := -I $(klp-dir) -include $(obj)/$(klp-name)_klp.h -fm
 	-fmacro-prefix-map=$(obj)/=
 
 clean-files := $(klp-name)_rust.o $(klp-name)_rust.id $(klp-name)_rust.warnings $(klp-name)_rust.notes $(klp-name)_glue.c $(klp-name)_klp.h klp_patch.h \
-	.$(klp-name).ko.unfinished $(addprefix .$(klp-name).klp_,record begun previous)
+	.$(klp-name).ko.unfinished $(addprefix .$(klp-name).klp_,record begun previous make)

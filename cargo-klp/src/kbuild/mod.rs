@@ -24,6 +24,7 @@ pub mod rules;
 mod std_hint;
 pub mod symbols;
 mod sysroot;
+mod turn;
 mod undefined;
 pub mod workspace;
 
@@ -128,8 +129,11 @@ fn build_one(
     }
     target.modules.iter().try_for_each(|module| paths::check(module, "move the module"))?;
     target.debug_info.iter().try_for_each(|file| paths::check(file, "move the debug information"))?;
+    fs::create_dir_all(&dir).map_err(|error| Error::Request {
+        message: format!("cannot create `{}`: {error}", dir.display()),
+        help: "set CARGO_TARGET_DIR to a directory that you can write to".into(),
+    })?;
     let _lock = Lock::told(&dir, reporter)?;
-    fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
     rules::write(&dir, &module, &klp_mk)?;
 
     let krate =

@@ -15,7 +15,9 @@ use super::compile::{Product, compile, emitted, members};
 use super::places::Places;
 use super::record::{Change, MadeOf, Place};
 use super::workspace::crate_of;
-use super::{c_header, flags, frames, hook, linked, make, names, objtool, relocations, write_if_changed};
+use super::{
+    c_header, flags, frames, hook, linked, make, names, objtool, relocations, turn, write_if_changed,
+};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
@@ -61,6 +63,7 @@ const ENGINE_ENTRIES: [&str; 6] = [
 pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     let Request { target, kbuild, output, .. } = request;
     let place = Place::of(&request.ko);
+    turn::wait(&place.turn(), &target.kernel.kdir, reporter)?;
     let started = place.start()?;
     let rustflags = flags::rustflags(&target.kernel)?;
     flags::check_kbuild(&target.kernel, &rustflags, &request.kbuild_rustflags)?;

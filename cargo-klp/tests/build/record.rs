@@ -276,6 +276,24 @@ fn builds_at_once_wait_for_each_other() {
     }
 }
 
+/// Plain make waits for another make in the same directory, and says so.
+#[test]
+fn makes_at_once_wait_for_each_other() {
+    let patch = Probe::new(LIVEPATCH);
+    patch.write_kbuild();
+    let said = std::thread::scope(|scope| {
+        let makes = [(); 2].map(|()| scope.spawn(|| result(&mut patch.make(&["modules"]))));
+        makes.map(|make| make.join().unwrap())
+    });
+    assert!(said.iter().all(|(code, _)| *code == 0), "{said:#?}");
+    let waited = said.iter().filter(|(_, said)| said.contains("Waiting for the make with process id"));
+    assert_eq!(waited.count(), 1, "{said:#?}");
+    let ko = patch.0.path().join("makes_at_once_wait_for_each_other.ko");
+    let first = fs::read(&ko).unwrap();
+    patch.make(&["modules"]).output().unwrap();
+    assert!(fs::read(&ko).unwrap() == first);
+}
+
 /// A build that is killed leaves no module, and the next one is right.
 #[test]
 fn a_killed_build_leaves_no_module() {

@@ -84,6 +84,11 @@ impl Place {
         self.dir.join(format!(".{}.klp_previous", self.module))
     }
 
+    /// The file that names the make that builds the module.
+    pub(super) fn turn(&self) -> PathBuf {
+        self.dir.join(format!(".{}.klp_make", self.module))
+    }
+
     /// The digest of the library that the module was made with, if the module exists and nothing but the library can
     /// have changed.
     pub(super) fn library_if_unchanged(&self, krate: &Crate, target: &Target) -> Option<Digest> {
