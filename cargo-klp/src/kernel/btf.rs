@@ -133,19 +133,29 @@ pub fn of_module(module: &symbols::Object<'_>, base: &Types) -> Result<Option<Ty
     base.module(&data).map(Some).map_err(Error::btf(&module.name))
 }
 
-/// The BTF of an ELF file, in the cache; `None` if the file has none.
+/// The file in an entry of the cache that says that the ELF file has no BTF.
+const NONE: &str = "none";
+
+/// The BTF of an ELF file, in the cache; `None` if the ELF file has none.
 fn extracted(kernel: &Kernel, elf: &Path) -> Result<Option<PathBuf>> {
     if !elf.exists() {
         return Ok(None);
     }
     let key = format!("btf/{}-{}", kernel.release, cache::hash(elf));
     let entry = cache::entry(key, |dir| {
-        let file = dir.join("vmlinux");
-        fs::write(&file, section(elf)?).map_err(Error::io("write", &file))
+        let types = section(elf)?;
+        let file = dir.join(if types.is_empty() { NONE } else { "vmlinux" });
+        fs::write(&file, types).map_err(Error::io("write", &file))
     })?;
+    if entry.join(NONE).exists() {
+        return Ok(None);
+    }
     let file = entry.join("vmlinux");
-    let is_empty = fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0);
-    Ok((!is_empty).then_some(file))
+    match fs::metadata(&file) {
+        Ok(found) if found.len() > 0 => Ok(Some(file)),
+        Ok(_) => Err(cache::unusable(&file, "it is empty")),
+        Err(error) => Err(cache::unusable(&file, error)),
+    }
 }
 
 /// The section of an ELF file; empty if the file has none.

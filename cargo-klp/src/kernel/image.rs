@@ -1,7 +1,6 @@
 //! The kernel image in the form that boots fastest.
 
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use object::elf::{ELFMAG, EM_X86_64};
 use super::Kernel;
 use crate::error::{Error, Result};
 use crate::host::cache;
+use crate::host::digest::Digest;
 
 /// The file that QEMU boots: the kernel as the ELF file inside its image, through PVH, or else the image.
 ///
@@ -27,10 +27,8 @@ pub fn boot_image(kernel: &Kernel, image: &Path) -> Result<PathBuf> {
 pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> {
     let data = fs::read(image).map_err(Error::io("read", image))?;
     let Some(payload) = payload(&data).map_err(|what| cache::unusable(image, what))? else { return Ok(None) };
-    // Two packages may have kernels of the same release; the end of the payload distinguishes them.
-    let mut hasher = DefaultHasher::new();
-    payload[payload.len().saturating_sub(64 * 1024)..].hash(&mut hasher);
-    let key = format!("boot/{}-{:016x}", kernel.release, hasher.finish());
+    // Two packages may have kernels of the same release, and an image may be damaged: each has its own entry.
+    let key = format!("boot/{}-{}", kernel.release, Digest::of(payload));
     let entry = cache::entry(key, |dir| {
         let file = dir.join("vmlinux");
         let vmlinux = decompress(payload).map_err(|error| cache::unusable(image, error))?;
