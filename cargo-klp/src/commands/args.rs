@@ -96,8 +96,10 @@ impl DebugInfoArgs {
     }
 }
 
-fn absolute(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    files.iter().map(|path| fs::canonicalize(path).map_err(Error::io("find", path))).collect()
+/// Absolute paths without links. Of a file that does not exist, the check of the files says what is wrong.
+pub(super) fn absolute(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let absolute = |path| fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    files.iter().map(|path| absolute(path).map_err(Error::io("find", path))).collect()
 }
 
 /// The kernel and the modules to build for.

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::args::{PackageArgs, TargetArgs};
+use super::args::{PackageArgs, TargetArgs, absolute};
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result, exit, last_lines};
 use crate::host::processors;
 use crate::kbuild;
+use crate::kernel::symbols::check_modules;
 use crate::kernel::{KernelParts, Target};
 use crate::vm::{Outcome, Vm};
 
@@ -22,10 +23,10 @@ use crate::vm::{Outcome, Vm};
   cargo klp run -- cat /proc/cmdline            a command with the patch loaded
   cargo klp run --kernel 6.1 a.ko b.ko -- sh -c 'rmmod a; dmesg | tail'
 
-The guest sees this machine's files under an overlay in memory: it can run, as root, every program that is
-installed here, and changes nothing here. --share lets it write to a directory.
+The guest sees this machine's files under an overlay in memory: it can run, as root, every program
+that is installed here, and changes nothing here. --share lets it write to a directory.
 
-The exit code is that of the command, or 125 if the kernel or the guest died, or a patch was refused.")]
+The exit code is that of the command, or 125 if the guest died or the kernel refused a patch.")]
 pub struct Args {
     /// Modules to load, in this order, before the modules of packages, which may need their symbols.
     #[arg(value_name = "FILE.ko")]
@@ -105,8 +106,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 
 /// The modules to load: files first, then those of packages. Without either, the crate of this directory is built.
 fn modules(args: &Args, target: &Target) -> Result<Vec<PathBuf>> {
-    let file = |module: &PathBuf| fs::canonicalize(module).map_err(Error::io("open", module));
-    let mut modules = args.modules.iter().map(file).collect::<Result<Vec<_>>>()?;
+    let mut modules = absolute(&args.modules)?;
+    check_modules(&Target { modules: modules.clone(), ..target.clone() })?;
     if modules.is_empty() || !args.packages.packages.is_empty() {
         let known = modules.iter().chain(&target.modules).cloned().collect();
         let target = Target { modules: known, ..target.clone() };
@@ -168,6 +169,8 @@ fn complaints(log: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const LOG: &str = "\
@@ -194,6 +197,33 @@ mod tests {
     #[test]
     fn complaints_since_the_first_load() {
         assert_eq!(complaints(LOG), ["[    2.3] BUG: kernel NULL pointer dereference"]);
+    }
+
+    /// Runs the script with a directory in place of sysfs. Its `insmod` begins a transition, which ends later.
+    #[test]
+    fn the_command_runs_when_the_transition_is_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let insmod = directory.path().join("insmod");
+        let root = directory.path().display();
+        fs::write(
+            &insmod,
+            format!(
+                "#!/bin/sh\nmkdir -p {root}/livepatch/p\ncd {root}/livepatch/p\necho 1 > transition\n\
+                 (sleep 0.5; echo 0 > transition) > {root}/output 2>&1 &\n"
+            ),
+        )
+        .unwrap();
+        fs::set_permissions(&insmod, fs::Permissions::from_mode(0o755)).unwrap();
+        let script = LOAD
+            .replace("/sys/kernel/livepatch", &format!("{root}/livepatch"))
+            .replace("/dev/kmsg", &format!("{root}/kmsg"));
+        let path = format!("{root}:{}", std::env::var("PATH").unwrap());
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", &script, "klp-run", "no_name.ko", "--", "cat"]).env("PATH", path);
+        let started = std::time::Instant::now();
+        let output = command.arg(directory.path().join("livepatch/p/transition")).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "0\n");
+        assert!(started.elapsed() < Duration::from_secs(30), "it waits for something else");
     }
 
     #[test]

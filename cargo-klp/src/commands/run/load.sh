@@ -1,5 +1,5 @@
-# Loads the modules given before `--`, each after the one before has taken effect everywhere, and
-# runs the command after it. What it says in the kernel log is read by `cargo klp run`.
+# Loads the modules given before `--`, each when the transition of the previous one is over, then runs the
+# command after it. `cargo klp run` reads what this script writes to the kernel log.
 
 say() {
     echo "klp-run: $*" > /dev/kmsg
@@ -10,7 +10,7 @@ fail() {
     exit 125
 }
 
-# The tasks that the patch waits for, and where they are.
+# Lists the tasks that the transition waits for, with their stacks.
 blocking() {
     echo "tasks that still run old code:" >&2
     for task in /proc/[0-9]*/task/[0-9]*; do
@@ -22,7 +22,12 @@ blocking() {
     done
 }
 
-# Seconds since the guest has booted, as it counts them.
+# Whether a patch is in transition: the kernel has one transition at a time.
+in_transition() {
+    cat /sys/kernel/livepatch/*/transition 2> /dev/null | grep -q 1
+}
+
+# Seconds since the guest has booted, by its own clock.
 now() {
     cut -d . -f 1 /proc/uptime
 }
@@ -32,10 +37,9 @@ while [ "$1" != -- ]; do
     shift
     say "load $module"
     insmod "$module" || fail "the kernel refused $module"
-    patch=/sys/kernel/livepatch/$(modinfo -F name "$module")
     start=$(now)
     next=5
-    while [ -e "$patch" ] && [ "$(cat "$patch/transition")" != 0 ]; do
+    while in_transition; do
         waited=$(($(now) - start))
         if [ $waited -ge 60 ]; then
             blocking

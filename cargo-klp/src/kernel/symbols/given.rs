@@ -26,7 +26,8 @@ pub(crate) fn check_modules(target: &Target) -> Result<()> {
         let release = release(file).map_err(|what| refuse(what, "give the .ko file that Kbuild made"))?;
         if release != target.kernel.release {
             let what = format!("is for kernel {release}, not for {}", target.kernel.release);
-            return Err(refuse(what, "build it for this kernel"));
+            let help = format!("build it for this kernel, or choose its own with `--kernel {release}`");
+            return Err(refuse(what, &help));
         }
         let name = name(&file.to_string_lossy());
         if let Some(other) = names.insert(name.clone(), file) {
