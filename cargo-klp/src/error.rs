@@ -340,7 +340,8 @@ fn available_list(available: &[String]) -> String {
     format!(" (here: {})", available.join(", "))
 }
 
-fn indented(text: &str) -> String {
+/// A text as an indented block below a message.
+pub fn indented(text: &str) -> String {
     text.lines().map(|line| format!("\n    {line}")).collect()
 }
 

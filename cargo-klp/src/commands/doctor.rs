@@ -320,7 +320,8 @@ fn install(packages: &[&str]) -> Result<()> {
         command
     };
     run_tool(apt_get().args(["-qq", "update"]))?;
-    run_tool(apt_get().args(["-qq", "-y", "--no-install-recommends", "install"]).args(packages))?;
+    run_tool(apt_get().args(["-qq", "-y", "--no-install-recommends", "install"]).args(packages))
+        .map_err(|error| debian::not_downloaded(&list, error))?;
     Ok(())
 }
 

@@ -31,9 +31,9 @@ pub struct Args {
 
 /// Explains a symbol.
 pub fn main(args: &Args) -> Result<ExitCode> {
+    let (object, symbol) = parse(&args.symbol)?;
     let target = args.target.find_with(&args.debug_info, KernelParts::Image)?;
     let symbols = Symbols::of(&target, &Terminal)?;
-    let (object, symbol) = parse(&args.symbol);
     let objects = match args.symbol.contains(':') {
         true => vec![object.to_owned()],
         false => objects(&symbols, symbol)?,

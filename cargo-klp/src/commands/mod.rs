@@ -24,6 +24,9 @@ use clap::{Parser, Subcommand};
 use crate::error::Result;
 use ui::Verbosity;
 
+/// The place of the options that every subcommand has: after its own.
+const LAST: usize = 900;
+
 /// Livepatches for stock kernels, written in Rust.
 ///
 /// A patch is an ordinary crate that uses the macros of klp-runtime. The target kernel's own Kbuild
@@ -45,11 +48,11 @@ Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 something is missing on t
 )]
 struct Cli {
     /// Print warnings and errors only.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = LAST)]
     quiet: bool,
 
     /// Print more, such as the commands that are run.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = LAST)]
     verbose: bool,
 
     #[command(subcommand)]

@@ -7,6 +7,7 @@ use std::env;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,10 @@ use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 
 /// The cache directory; it may not exist yet.
+///
+/// # Errors
+///
+/// There is no home directory, or a file has the name of the cache.
 pub fn root() -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let root = set(klp_format::env::CACHE)
@@ -23,6 +28,12 @@ pub fn root() -> Result<PathBuf> {
             message: "there is no home directory to keep the cache in".into(),
             help: format!("set {} to a directory", klp_format::env::CACHE),
         })?;
+    if root.exists() && !root.is_dir() {
+        return Err(Error::Request {
+            message: format!("the cache `{}` is not a directory", root.display()),
+            help: format!("set {} to a directory", klp_format::env::CACHE),
+        });
+    }
     std::path::absolute(&root).map_err(Error::io("find", root))
 }
 
@@ -44,7 +55,7 @@ pub fn entry(key: impl AsRef<Path>, make: impl FnOnce(&Path) -> Result<()>) -> R
     if partial.exists() {
         fs::remove_dir_all(&partial).map_err(Error::io("remove", &partial))?;
     }
-    fs::create_dir(&partial).map_err(Error::io("create", &partial))?;
+    fs::create_dir(&partial).map_err(not_created(&partial))?;
     let made = make(&partial).and_then(|()| fs::rename(&partial, &path).map_err(Error::io("create", &path)));
     if let Err(error) = made {
         // The first error is the one to report.
@@ -71,6 +82,17 @@ pub(crate) fn unusable(file: &Path, what: impl Display) -> Error {
         Err(_) => "install or build it again".into(),
     };
     Error::Request { message: format!("`{}` can't be used: {what}", file.display()), help }
+}
+
+/// The error for a file or directory that can't be created; in the cache, with what to do.
+fn not_created(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| match root() {
+        Ok(root) if path.starts_with(&root) => Error::Request {
+            message: format!("cannot create `{}`: {source}", path.display()),
+            help: format!("set {} to a directory that you can write to", klp_format::env::CACHE),
+        },
+        _ => Error::Io { what: "create", path: path.into(), source },
+    }
 }
 
 /// A hash that differs for other files, and for other contents of the same file.
@@ -111,8 +133,8 @@ impl Lock {
     fn open(entry: &Path) -> Result<(File, PathBuf)> {
         let path = hidden_sibling(entry, "lock");
         let directory = path.parent().expect("an entry is in a directory");
-        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-        Ok((File::create(&path).map_err(Error::io("create", &path))?, path))
+        fs::create_dir_all(directory).map_err(not_created(directory))?;
+        Ok((File::create(&path).map_err(not_created(&path))?, path))
     }
 }
 

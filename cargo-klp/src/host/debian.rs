@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, indented};
 use crate::host::cache::{self, Lock};
 use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
@@ -72,12 +72,15 @@ impl<'a> Apt<'a> {
             option("APT::Sandbox::User", OsStr::new("root")),
             option("Acquire::Languages", OsStr::new("none")),
             option("Acquire::Retries", OsStr::new("3")),
+            // By default lists that can't be downloaded are a warning, and packages then seem not to exist.
+            option("APT::Update::Error-Mode", OsStr::new("any")),
         ];
         let apt = Self { options: options.into_iter().flatten().collect(), reporter, _lock: lock };
 
         let lists = format!("the package lists of {name}");
         let _progress = reporter.progress("Updating", &lists);
-        run_tool(apt.command("apt-get").args(["-qq", "update"]))?;
+        run_tool(apt.command("apt-get").args(["-qq", "update"]))
+            .map_err(|error| not_downloaded(&lists, error))?;
         Ok(apt)
     }
 
@@ -121,7 +124,8 @@ impl<'a> Apt<'a> {
         let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
         let wanted = version.map_or_else(|| package.to_owned(), |version| format!("{package}={version}"));
         let progress = self.reporter.progress("Downloading", &wanted);
-        run_tool(self.command("apt-get").args(["-qq", "download", &wanted]).current_dir(&directory))?;
+        run_tool(self.command("apt-get").args(["-qq", "download", &wanted]).current_dir(&directory))
+            .map_err(|error| not_downloaded(&format!("the package {wanted}"), error))?;
         let mut debs = fs::read_dir(&directory).map_err(Error::io("read", directory.path()))?;
         let deb = debs
             .next()
@@ -130,6 +134,17 @@ impl<'a> Apt<'a> {
             .path();
         drop(progress);
         work(&deb)
+    }
+}
+
+/// The error for something that apt could not download.
+pub(crate) fn not_downloaded(what: &str, error: Error) -> Error {
+    let Error::Tool { output, .. } = error else { return error };
+    Error::Request {
+        message: format!("can't download {what}:{}", indented(&output)),
+        help:
+            "check this machine's network, and the proxy and mirror in /etc/apt; then run this command again"
+                .into(),
     }
 }
 

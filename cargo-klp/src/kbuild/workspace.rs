@@ -1,5 +1,6 @@
 //! The crates to build, as cargo describes them.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,8 +40,21 @@ pub(crate) fn crate_of(manifest_path: &Path) -> Result<Crate> {
 /// cargo's description of the workspace.
 pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
-    if let Some(path) = manifest_path {
-        command.manifest_path(path);
+    let missing = match manifest_path {
+        Some(path) => {
+            command.manifest_path(path);
+            (!path.exists()).then(|| format!("`{}` does not exist", path.display()))
+        }
+        None => {
+            let directory = env::current_dir().map_err(Error::io("find", "."))?;
+            let is_in_crate = directory.ancestors().any(|directory| directory.join("Cargo.toml").exists());
+            (!is_in_crate).then(|| format!("there is no Cargo.toml in `{}` or above it", directory.display()))
+        }
+    };
+    if let Some(message) = missing {
+        let help = "change to the directory of a patch, or name its Cargo.toml with `--manifest-path`; \
+                    `cargo klp new NAME` creates a patch";
+        return Err(Error::Request { message, help: help.into() });
     }
     let mut command = command.cargo_command();
     let output = run_tool(&mut command)?;

@@ -99,7 +99,8 @@ impl Kernel {
     /// A kernel by its build directory, with its image and modules if the directory belongs to an installed or
     /// cached kernel.
     pub fn from_kdir(kdir: &Path) -> Result<Self> {
-        let kdir = fs::canonicalize(kdir).map_err(Error::io("open", kdir))?;
+        let kdir = fs::canonicalize(kdir)
+            .map_err(|error| Error::NotAKernelDir { path: kdir.into(), why: error.to_string() })?;
         let release = release_of(&kdir)?;
         let kernel = installed_kernels()?.into_iter().find(|kernel| {
             kernel.release == release && fs::canonicalize(&kernel.kdir).is_ok_and(|known| known == kdir)

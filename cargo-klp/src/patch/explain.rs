@@ -66,9 +66,18 @@ pub fn objects(symbols: &Symbols<'_>, symbol: &str) -> Result<Vec<String>> {
 }
 
 /// The object and the symbol of `[OBJECT:]SYMBOL`.
-#[must_use]
-pub fn parse(text: &str) -> (&str, &str) {
-    text.split_once(':').unwrap_or((VMLINUX, text))
+///
+/// # Errors
+///
+/// One of them is empty.
+pub fn parse(text: &str) -> Result<(&str, &str)> {
+    match text.split_once(':').unwrap_or((VMLINUX, text)) {
+        (object, symbol) if object.is_empty() || symbol.is_empty() => Err(Error::Request {
+            message: format!("expected SYMBOL or OBJECT:SYMBOL, found `{text}`"),
+            help: "name a function, such as `cmdline_proc_show` or `nf_tables:nft_do_chain`".into(),
+        }),
+        both => Ok(both),
+    }
 }
 
 /// Explains a name in an object.
@@ -121,14 +130,10 @@ pub(crate) fn absent(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, symbol: &str)
             help: why,
         };
     }
-    let near = info.object.nearest(symbol);
     let elsewhere = symbols.modules_with(symbol).unwrap_or_default();
-    let help = if let [other, ..] = &*elsewhere {
-        format!("{} has it: write `{other}:{symbol}`", elsewhere.join(", "))
-    } else if near.is_empty() {
-        "nothing there has a similar name, and no module has this one".into()
-    } else {
-        format!("the nearest names there are {}; no module has this one", near.join(", "))
+    let help = match &*elsewhere {
+        [] => format!("{}; no module has this one", symbols.similar(&info.object, symbol)),
+        [other, ..] => format!("{} has it: write `{other}:{symbol}`", elsewhere.join(", ")),
     };
     Error::Request {
         message: format!("`{symbol}` does not exist in {object} of {}", symbols.release()),

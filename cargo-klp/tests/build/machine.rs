@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::{LIVEPATCH, Probe, assert_refused, build};
+use super::support::kernel;
+use super::{LIVEPATCH, Probe, assert_refused, build, result};
 
 /// A build directory of a kernel with this configuration.
 fn kdir(config: &str) -> tempfile::TempDir {
@@ -29,6 +32,14 @@ fn a_kernel_that_is_not_here() {
     let patch = Probe::new(LIVEPATCH);
     let command = build(patch.0.path(), &["--kernel", "9.99"]);
     assert_refused(command, 3, &["no kernel 9.99 with headers", "doctor --fix --kernel 9.99"]);
+}
+
+#[test]
+fn a_build_directory_that_is_not_there() {
+    let patch = Probe::new(LIVEPATCH);
+    let command = build(patch.0.path(), &["--kdir", "/nowhere"]);
+    let texts = ["`/nowhere` is not a kernel build directory: No such file", "give the directory that"];
+    assert_refused(command, 1, &texts);
 }
 
 #[test]
@@ -69,6 +80,97 @@ fn a_machine_without_tools() {
         command.env("PATH", programs.path());
         assert_refused(command, 3, &[&format!("the program `{missing}`"), "is missing", "doctor --fix"]);
     }
+}
+
+/// A cache with a kernel 6.12 whose image is a copy, and with everything that was made of the sound image.
+fn cache_with_a_copied_image() -> (tempfile::TempDir, PathBuf) {
+    let cache = tempfile::tempdir().unwrap();
+    let real = cargo_klp::host::cache::root().unwrap();
+    let kernel = kernel("6.12");
+    let release = kernel.release.as_str();
+    let root = cache.path().join("kernels").join(release).join("root");
+    fs::create_dir_all(root.join("boot")).unwrap();
+    for part in ["lib", "usr"] {
+        symlink(real.join("kernels").join(release).join("root").join(part), root.join(part)).unwrap();
+    }
+    symlink(real.join("boot"), cache.path().join("boot")).unwrap();
+    let image = root.join(format!("boot/vmlinuz-{release}"));
+    fs::copy(kernel.image.unwrap(), &image).unwrap();
+    (cache, image)
+}
+
+fn doctor(cache: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-klp"));
+    command.args(["doctor", "--fix", "--kernel", "6.12"]).env("KLP_CACHE", cache);
+    command
+}
+
+fn types(cache: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-klp"));
+    command.args(["types", "dummy", "--kernel", "6.12"]).env("KLP_CACHE", cache);
+    command
+}
+
+/// What was made of a file is not taken for another file: not even if its start and its end are the same.
+#[test]
+fn an_image_that_is_damaged() {
+    let (cache, image) = cache_with_a_copied_image();
+    assert_eq!(result(&mut types(cache.path())).0, 0);
+    let mut data = fs::read(&image).unwrap();
+    let middle = data.len() / 2;
+    data[middle..middle + 1000].fill(0);
+    fs::write(&image, data).unwrap();
+    let texts = [&format!("`{}` can't be used", image.display()), "doctor --fix --kernel 6.12"];
+    assert_refused(types(cache.path()), 1, &texts.map(AsRef::as_ref));
+}
+
+/// A file of the cache that lost its contents is not taken for a kernel without types.
+#[test]
+fn a_file_of_types_that_is_empty() {
+    let (cache, _) = cache_with_a_copied_image();
+    assert_eq!(result(&mut types(cache.path())).0, 0);
+    for entry in fs::read_dir(cache.path().join("btf")).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.join("vmlinux").exists() {
+            fs::write(entry.join("vmlinux"), "").unwrap();
+        }
+    }
+    assert_refused(types(cache.path()), 1, &["vmlinux` can't be used: it is empty", "`rm -r "]);
+}
+
+#[test]
+fn a_cache_that_is_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let texts = ["the cache `", "` is not a directory", "set KLP_CACHE to a directory"];
+    assert_refused(types(file.path()), 1, &texts);
+}
+
+#[test]
+fn directories_that_can_not_be_made() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let patch = Probe::new(LIVEPATCH);
+    let mut command = patch.build();
+    command.env("CARGO_TARGET_DIR", file.path().join("target"));
+    assert_refused(
+        command,
+        1,
+        &["cannot create `", "set CARGO_TARGET_DIR to a directory that you can write to"],
+    );
+    let texts = ["cannot create `/proc/klp/", "set KLP_CACHE to a directory that you can write to"];
+    assert_refused(doctor("/proc/klp".as_ref()), 1, &texts);
+}
+
+#[test]
+fn a_machine_without_a_network() {
+    let (programs, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let apt_get = programs.path().join("apt-get");
+    fs::write(&apt_get, "#!/bin/sh\necho 'E: Failed to fetch' \"$*\" >&2\nexit 100\n").unwrap();
+    fs::set_permissions(&apt_get, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = doctor(cache.path());
+    let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
+    command.env("PATH", path);
+    // With this option, apt fails where lists can't be downloaded.
+    let texts = ["can't download the package lists of", "E: Failed to fetch", "APT::Update::Error-Mode=any"];
+    assert_refused(command, 1, &texts);
 }
 
 #[test]

@@ -31,7 +31,10 @@ fn a_crate_that_is_no_patch() {
 #[test]
 fn a_directory_without_a_crate() {
     let directory = tempfile::tempdir().unwrap();
-    assert_refused(build(directory.path(), &["--kernel", "6.12"]), 1, &["could not find `Cargo.toml`"]);
+    let texts = ["there is no Cargo.toml in", "`cargo klp new NAME` creates a patch"];
+    assert_refused(build(directory.path(), &["--kernel", "6.12"]), 1, &texts);
+    let command = build(directory.path(), &["--kernel", "6.12", "--manifest-path", "x/Cargo.toml"]);
+    assert_refused(command, 1, &["`x/Cargo.toml` does not exist", "`--manifest-path`"]);
 }
 
 #[test]

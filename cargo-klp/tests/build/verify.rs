@@ -103,6 +103,28 @@ fn what_plain_make_refused_it_refuses_again() {
     }
 }
 
+/// A name that nothing defines: no variable of Kbuild's makes it pass.
+#[test]
+fn an_undefined_symbol_is_refused_again() {
+    let patch = Probe::new(&format!(
+        "{LIVEPATCH}
+unsafe extern \"C\" {{ fn no_such_function() -> c_int; }}
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ unsafe {{ no_such_function() }} }}
+"
+    ));
+    patch.write_kbuild();
+    for _ in 0..2 {
+        let mut by_command = patch.build();
+        by_command.env("KBUILD_MODPOST_WARN", "1");
+        assert_refused(by_command, 1, &["no_such_function"]);
+        assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
+        let (code, said) = result(patch.make(&["modules"]).env("KBUILD_MODPOST_WARN", "1"));
+        assert!(code != 0 && said.contains("no_such_function"), "{said}");
+        assert!(!patch.0.path().join("an_undefined_symbol_is_refused_again.ko").exists());
+    }
+}
+
 /// What no kernel has, said where it stands in the source.
 #[test]
 fn relocations_that_no_kernel_applies() {

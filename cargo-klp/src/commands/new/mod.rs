@@ -25,9 +25,9 @@ pub struct Args {
     /// The directory to create; its last component is the patch's name.
     path: PathBuf,
 
-    /// The klp-runtime that the patch is built with.
+    /// The directory of the klp-runtime that the patch is built with.
     ///
-    /// By default the one that this cargo-klp was built with.
+    /// By default the one beside the sources of this cargo-klp.
     #[arg(long, value_name = "DIR")]
     runtime: Option<PathBuf>,
 
@@ -58,13 +58,9 @@ const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
 /// Makes the crate and says what to do next.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let crate_dir = std::path::absolute(&args.path).map_err(Error::io("find", &args.path))?;
+    let name = Name::of_dir(&crate_dir)?;
     let replacement = args.func.as_ref().map(|func| replacement(args, func)).transpose()?;
-    let patch = Patch {
-        name: Name::of_dir(&crate_dir)?,
-        author: author(),
-        runtime: runtime(args.runtime.as_deref())?,
-        replacement,
-    };
+    let patch = Patch { name, author: author(), runtime: runtime(args.runtime.as_deref())?, replacement };
     create(&crate_dir, &patch)?;
     keep_alias(&crate_dir)?;
     let does = match &patch.replacement {
@@ -85,8 +81,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 
 /// The replacement for the function in the arguments.
 fn replacement(args: &Args, func: &str) -> Result<Replacement> {
+    let (object, symbol) = explain::parse(func)?;
     let target = args.target.find(KernelParts::Image)?;
-    let (object, symbol) = explain::parse(func);
     func::replacement(&Symbols::of(&target, &Terminal)?, object, symbol, args.sympos)
 }
 
@@ -114,8 +110,12 @@ fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
     for (path, text) in patch.files() {
         let path = crate_dir.join(path);
         let directory = path.parent().expect("a file is in a directory");
-        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
-        fs::write(&path, text).map_err(Error::io("write", &path))?;
+        fs::create_dir_all(directory).and_then(|()| fs::write(&path, text)).map_err(|error| {
+            Error::Request {
+                message: format!("cannot create `{}`: {error}", path.display()),
+                help: "choose a directory that you can write to: `cargo klp new DIRECTORY/NAME`".into(),
+            }
+        })?;
     }
     Ok(())
 }

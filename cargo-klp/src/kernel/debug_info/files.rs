@@ -49,7 +49,7 @@ pub fn check_given(targets: &[Target], reporter: &dyn Reporter) -> Result<()> {
 
 /// The reason why a file does not belong to a target, if it does not.
 fn mismatch(file: &Path, target: &Target, reporter: &dyn Reporter) -> Result<Option<String>> {
-    let data = ReadCache::new(fs::File::open(file).map_err(Error::io("open", file))?);
+    let data = ReadCache::new(fs::File::open(file).map_err(|error| unreadable(file, error))?);
     let (id, has_debug_info) = describe(&data)?;
     if !has_debug_info {
         return Err(unreadable(file, "it has no debug information (DWARF)"));

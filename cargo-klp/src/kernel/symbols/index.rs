@@ -9,6 +9,7 @@ use std::thread;
 
 use super::Symbol;
 use super::module::{self, Module};
+use super::nearest::nearest;
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::host::{cache, processors, sorted};
@@ -44,6 +45,13 @@ impl Index {
         let line = sorted::starting_with(&self.0, name).next().unwrap_or_default();
         let (found, modules) = line.split_once(' ').unwrap_or_default();
         modules.split(' ').filter(move |module| found == name && !module.is_empty())
+    }
+
+    /// The names that resemble this one, each after a module that defines it: `nf_tables:nft_do_chain`.
+    pub(super) fn nearest(&self, name: &str) -> Vec<String> {
+        let names = self.0.lines().filter_map(|line| Some(line.split_once(' ')?.0));
+        let with_module = |near: &str| Some(format!("{}:{near}", self.modules(near).next()?));
+        nearest(name, names).into_iter().filter_map(with_module).collect()
     }
 }
 
@@ -115,6 +123,7 @@ mod tests {
         let modules = |name| index.modules(name).collect::<Vec<_>>();
         assert_eq!(modules("a"), ["x", "y"]);
         assert_eq!(modules("ab"), ["z"]);
+        assert_eq!(index.nearest("aa"), ["x:a", "z:ab"]);
         for absent in ["", "b", "b.isra", "c"] {
             assert_eq!(modules(absent), Vec::<&str>::new(), "{absent}");
         }

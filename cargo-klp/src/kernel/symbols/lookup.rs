@@ -63,12 +63,7 @@ impl LookupError {
                 if let Some(elsewhere) = symbols.elsewhere(of, name) {
                     return format!("`{name}` does not exist in {of}; {elsewhere}");
                 }
-                let nearest = object.nearest(name);
-                let hint = match nearest.as_slice() {
-                    [] => "nothing there has a similar name".to_owned(),
-                    names => format!("the nearest names there are {}", names.join(", ")),
-                };
-                format!("`{name}` does not exist in {of}: {hint}")
+                format!("`{name}` does not exist in {of}: {}", symbols.similar(object, name))
             }
             Self::Ambiguous(candidates) => format!(
                 "`{name}` is not unique in {of}: write {write} with the position of the one you mean:{}",

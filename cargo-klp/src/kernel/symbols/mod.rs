@@ -122,6 +122,20 @@ impl<'a> Symbols<'a> {
         Ok(found)
     }
 
+    /// The names that resemble one that an object lacks, as a part of a message.
+    #[must_use]
+    pub fn similar(&self, object: &Object<'_>, name: &str) -> String {
+        let near = object.nearest(name);
+        if !near.is_empty() {
+            return format!("the nearest names there are {}", near.join(", "));
+        }
+        let index = || Index::open(&self.target.kernel, self.reporter).ok()?;
+        match index().filter(|_| object.name == VMLINUX).map(|index| index.nearest(name)).as_deref() {
+            None | Some([]) => "nothing there has a similar name".into(),
+            Some(near) => format!("the nearest names in modules are {}", near.join(", ")),
+        }
+    }
+
     /// Advice for a name that an object lacks but other objects have.
     #[must_use]
     pub fn elsewhere(&self, object: &str, name: &str) -> Option<String> {

@@ -4,7 +4,7 @@
 const MOST_SHOWN: usize = 5;
 
 /// The names with a similar spelling, the most similar first, without the name itself.
-pub(super) fn nearest(name: &str, others: impl IntoIterator<Item = String>) -> Vec<String> {
+pub(super) fn nearest<T: AsRef<str> + Ord>(name: &str, others: impl IntoIterator<Item = T>) -> Vec<T> {
     let distance = |other: &str| {
         let first = |name: &str| name.trim_start_matches('_').chars().next();
         let is_similar =
@@ -12,8 +12,8 @@ pub(super) fn nearest(name: &str, others: impl IntoIterator<Item = String>) -> V
         let distance = is_similar.then(|| strsim::levenshtein(name, other))?;
         (distance <= 1 + name.len() / 6).then_some(distance)
     };
-    let mut near: Vec<(usize, String)> =
-        others.into_iter().filter_map(|other| Some((distance(&other)?, other))).collect();
+    let mut near: Vec<(usize, T)> =
+        others.into_iter().filter_map(|other| Some((distance(other.as_ref())?, other))).collect();
     near.sort();
     near.dedup();
     near.into_iter().map(|(_, other)| other).take(MOST_SHOWN).collect()
@@ -25,8 +25,7 @@ mod tests {
 
     #[test]
     fn the_likeliest_comes_first() {
-        let names =
-            ["nf_tables", "nf_table_x", "nft_tables", "nf_table", "snd_tables", "xfs"].map(String::from);
+        let names = ["nf_tables", "nf_table_x", "nft_tables", "nf_table", "snd_tables", "xfs"];
         assert_eq!(nearest("nf_table", names), ["nf_tables", "nf_table_x", "nft_tables"]);
     }
 }

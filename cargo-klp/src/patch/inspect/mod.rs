@@ -112,7 +112,7 @@ fn patch(path: &Path, file: &object::File<'_>, modinfo: &Modinfo) -> Result<(Lan
 /// The unpacked file.
 fn read(path: &Path) -> Result<Vec<u8>> {
     let data = fs::read(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => Error::Request {
+        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory => Error::Request {
             message: format!("there is no file `{}`", path.display()),
             help: "give the path of a .ko file: `cargo klp build` prints the path of each module".into(),
         },
