@@ -249,7 +249,7 @@ unsafe extern \"C\" { pub fn nf_tables_getchain(); }
     // Where symbols are differs from build to build of the kernel.
     let said = said.join("\n");
     // Said only where there is no debug information, which may be at hand.
-    let said = said.replace("; where the compiler inlined it into its callers, patch those", "");
+    let said = said.replace("; if the compiler inlined it into its callers, patch those", "");
     let without =
         said.split("` at 0x").map(|part| part.split_once(", between").map_or(part, |(_, rest)| rest));
     insta::assert_snapshot!(without.collect::<Vec<_>>().join("` between"));

@@ -54,6 +54,21 @@ fn a_patch_that_the_kernel_refuses() {
     assert!(stderr.contains(reason), "{stderr}");
 }
 
+/// What can be seen before the guest boots.
+#[test]
+fn arguments_that_are_no_modules() {
+    for (arguments, code, said) in [
+        (&["cat", "/proc/cmdline"][..], 1, "write `--` before the guest's command"),
+        (&["no.ko"], 1, "no.ko` can't be read: No such file or directory"),
+        (&["-p", "livepatch-cmdlime"], 1, "there is no package `livepatch-cmdlime`"),
+    ] {
+        let output = klp(&[&["run", "--kernel", "6.12"], arguments].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(said) && !stderr.contains("Booting"), "{stderr}");
+    }
+}
+
 #[test]
 fn a_guest_that_takes_too_long() {
     let output =

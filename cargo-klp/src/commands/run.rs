@@ -106,6 +106,12 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 
 /// The modules to load: files first, then those of packages. Without either, the crate of this directory is built.
 fn modules(args: &Args, target: &Target) -> Result<Vec<PathBuf>> {
+    if let Some(word) = args.modules.iter().find(|file| !file.to_string_lossy().contains(".ko")) {
+        return Err(Error::Request {
+            message: format!("`{}` is not the name of a .ko file", word.display()),
+            help: "write `--` before the guest's command: `cargo klp run -- cat /proc/cmdline`".into(),
+        });
+    }
     let mut modules = absolute(&args.modules)?;
     check_modules(&Target { modules: modules.clone(), ..target.clone() })?;
     if modules.is_empty() || !args.packages.packages.is_empty() {

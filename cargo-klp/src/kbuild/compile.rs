@@ -12,7 +12,7 @@ use object::{Object, ObjectSymbol};
 use super::flags::{self, TARGET};
 use super::std_hint::StdHint;
 use super::sysroot::sysroot;
-use super::workspace::{Crate, crate_of};
+use super::workspace::{Crate, crate_of, create_in_target};
 use crate::error::{Error, Result};
 use crate::host::cache::Lock;
 use crate::host::digest::Digest;
@@ -107,6 +107,7 @@ pub(super) fn compile(
     reporter: &dyn Reporter,
 ) -> Result<Vec<u8>> {
     let directory = krate.target_directory.join(product.directory);
+    create_in_target(&directory)?;
     // Other builds hold this lock only while cargo runs, so the wait is not worth a message.
     let _lock = Lock::beside(&directory.join("libraries"))?;
     let mut encoded =

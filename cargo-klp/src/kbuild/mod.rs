@@ -47,7 +47,7 @@ use crate::patch::tables::check_tables;
 use compile::library_digest;
 pub(crate) use compile::manifest_for;
 use record::{Change, Place};
-use workspace::{Crate, PackageQuery, metadata, select_packages};
+use workspace::{Crate, PackageQuery, create_in_target, metadata, select_packages};
 
 /// A module that was built.
 #[derive(Clone, Debug, Serialize)]
@@ -129,10 +129,7 @@ fn build_one(
     }
     target.modules.iter().try_for_each(|module| paths::check(module, "move the module"))?;
     target.debug_info.iter().try_for_each(|file| paths::check(file, "move the debug information"))?;
-    fs::create_dir_all(&dir).map_err(|error| Error::Request {
-        message: format!("cannot create `{}`: {error}", dir.display()),
-        help: "set CARGO_TARGET_DIR to a directory that you can write to".into(),
-    })?;
+    create_in_target(&dir)?;
     let _lock = Lock::told(&dir, reporter)?;
     rules::write(&dir, &module, &klp_mk)?;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, indented};
 use crate::host::tools::run_tool;
 
 /// A query for patch crates.
@@ -57,10 +57,26 @@ pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
         return Err(Error::Request { message, help: help.into() });
     }
     let mut command = command.cargo_command();
-    let output = run_tool(&mut command)?;
+    let output = run_tool(&mut command).map_err(|error| match error {
+        Error::Tool { output, .. } if output.contains("failed to download") => Error::Request {
+            message: format!("cargo can't download what the patch depends on:{}", indented(&output)),
+            help: "check this machine's network; with CARGO_NET_OFFLINE=true, cargo takes what it has \
+                   downloaded before"
+                .into(),
+        },
+        other => other,
+    })?;
     MetadataCommand::parse(String::from_utf8_lossy(&output.stdout)).map_err(|source| Error::Request {
         message: format!("cargo's description of the workspace can't be read: {source}"),
         help: "use the toolchain that the patch is built with".into(),
+    })
+}
+
+/// Creates a directory in the target directory.
+pub(super) fn create_in_target(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).map_err(|error| Error::Request {
+        message: format!("cannot create `{}`: {error}", directory.display()),
+        help: "set CARGO_TARGET_DIR to a directory that you can write to".into(),
     })
 }
 

@@ -148,13 +148,14 @@ fn a_cache_that_is_a_file() {
 fn directories_that_can_not_be_made() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let patch = Probe::new(LIVEPATCH);
-    let mut command = patch.build();
-    command.env("CARGO_TARGET_DIR", file.path().join("target"));
-    assert_refused(
-        command,
-        1,
-        &["cannot create `", "set CARGO_TARGET_DIR to a directory that you can write to"],
-    );
+    let check = Command::new(env!("CARGO_BIN_EXE_cargo-klp"));
+    let texts = ["cannot create `", "set CARGO_TARGET_DIR to a directory that you can write to"];
+    for (mut command, arguments) in [(patch.build(), [].as_slice()), (check, &["check", "--kernel", "6.12"])]
+    {
+        command.args(arguments).current_dir(patch.0.path());
+        command.env("CARGO_TARGET_DIR", file.path().join("target"));
+        assert_refused(command, 1, &texts);
+    }
     let texts = ["cannot create `/proc/klp/", "set KLP_CACHE to a directory that you can write to"];
     assert_refused(doctor("/proc/klp".as_ref()), 1, &texts);
 }

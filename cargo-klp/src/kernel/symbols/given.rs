@@ -23,7 +23,8 @@ pub(crate) fn check_modules(target: &Target) -> Result<()> {
             message: format!("the module `{}` {what}", file.display()),
             help: help.into(),
         };
-        let release = release(file).map_err(|what| refuse(what, "give the .ko file that Kbuild made"))?;
+        let release = release(file)
+            .map_err(|what| refuse(what, "give the .ko file that Kbuild or `cargo klp build` made"))?;
         if release != target.kernel.release {
             let what = format!("is for kernel {release}, not for {}", target.kernel.release);
             let help = format!("build it for this kernel, or choose its own with `--kernel {release}`");

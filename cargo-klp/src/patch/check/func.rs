@@ -126,7 +126,7 @@ fn lookup(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, func: &Func) -> Result<S
         }
         let message = error.message(symbols, &info.object, name, "");
         match (&info.debug_info, symbols.elsewhere(object, name)) {
-            (None, None) => format!("{message}; where the compiler inlined it into its callers, patch those"),
+            (None, None) => format!("{message}; if the compiler inlined it into its callers, patch those"),
             _ => message,
         }
     })
