@@ -176,7 +176,7 @@ fn one_source_for_two_kernels() {
              /// # Safety
              /// The task is there.
              pub unsafe fn read(task: *const task_struct) -> (c_int, *mut list_head, u64, pid_type) {{
-                 // SAFETY: As above.
+                 // SAFETY: The caller has the task.
                  unsafe {{ ((*task).pid, (*task).tasks.next, (*task).sched_reset_on_fork(), PIDTYPE_SID) }}
              }}"
         )
@@ -227,9 +227,9 @@ fn bit_fields() {
     assert_eq!((header.ihl(), header.version(), header.tos), (5, 4, 7));
     assert_eq!(cred::default().uid.val, 0);
 }";
-    let folder = patch("any-order", items);
+    let directory = patch("any-order", items);
     let mut cargo = Command::new("cargo");
-    cargo.arg("test").arg("--lib").current_dir(&folder).env("RUSTFLAGS", "").env(env::BTF, &file);
+    cargo.arg("test").arg("--lib").current_dir(&directory).env("RUSTFLAGS", "").env(env::BTF, &file);
     cargo.env("CARGO_TARGET_DIR", target_directory());
     assert_success(&cargo.output().unwrap());
 }
@@ -243,7 +243,7 @@ fn a_field_that_is_missing() {
 /// The task is there.
 #[must_use]
 pub unsafe fn pid(task: *const task_struct) -> c_int {
-    // SAFETY: As above.
+    // SAFETY: The caller has the task.
     unsafe { (*task).pid }
 }";
     let said = said(&check("missing-field", items, Some(&file)));
@@ -323,7 +323,7 @@ fn types_of_a_module() {
              /// # Safety
              /// The chain is there.
              pub unsafe fn next(context: *const nft_ctx) -> *mut list_head {{
-                 // SAFETY: As above.
+                 // SAFETY: The caller has the chain.
                  unsafe {{ nft_chain_del((*context).chain); (*(*context).chain).list.next }}
              }}",
             size = layout.size

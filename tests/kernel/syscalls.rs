@@ -28,7 +28,7 @@ fn native(number: i64, arguments: [u64; 6]) -> i64 {
 /// Makes a system call of 32-bit programs, by the instruction that they use: it has their table in any program.
 fn compat(number: i64, arguments: [u64; 6]) -> i32 {
     let result: i64;
-    // SAFETY: As above; what the compiler may not give away is put back.
+    // SAFETY: None of the calls below touches memory; the registers that the compiler may not give away are restored.
     unsafe {
         asm!(
             "push rbx",

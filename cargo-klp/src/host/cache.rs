@@ -148,8 +148,8 @@ mod tests {
     use super::*;
 
     /// An absolute key takes the place of the cache directory, so that tests need not set variables.
-    fn key(folder: &tempfile::TempDir) -> PathBuf {
-        folder.path().join("kind/name")
+    fn key(directory: &tempfile::TempDir) -> PathBuf {
+        directory.path().join("kind/name")
     }
 
     #[test]
@@ -166,44 +166,45 @@ mod tests {
 
     #[test]
     fn an_entry_is_made_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let first =
-            entry(key(&folder), |dir| fs::write(dir.join("file"), "made").map_err(Error::io("write", dir)));
-        let second = entry(key(&folder), |_| panic!("made twice"));
+        let directory = tempfile::tempdir().unwrap();
+        let first = entry(key(&directory), |dir| {
+            fs::write(dir.join("file"), "made").map_err(Error::io("write", dir))
+        });
+        let second = entry(key(&directory), |_| panic!("made twice"));
         assert_eq!(first.unwrap(), second.unwrap());
-        assert_eq!(fs::read_to_string(key(&folder).join("file")).unwrap(), "made");
+        assert_eq!(fs::read_to_string(key(&directory).join("file")).unwrap(), "made");
     }
 
     #[test]
     fn a_failure_leaves_no_entry() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let fail = |dir: &Path| {
             fs::write(dir.join("file"), "half").unwrap();
             Err(Error::Request { message: "no".into(), help: "no".into() })
         };
-        entry(key(&folder), fail).unwrap_err();
-        assert!(!key(&folder).exists());
-        assert!(!hidden_sibling(&key(&folder), "partial").exists());
+        entry(key(&directory), fail).unwrap_err();
+        assert!(!key(&directory).exists());
+        assert!(!hidden_sibling(&key(&directory), "partial").exists());
     }
 
     #[test]
     fn what_a_killed_process_left_is_not_used() {
-        let folder = tempfile::tempdir().unwrap();
-        let partial = hidden_sibling(&key(&folder), "partial");
+        let directory = tempfile::tempdir().unwrap();
+        let partial = hidden_sibling(&key(&directory), "partial");
         fs::create_dir_all(&partial).unwrap();
         fs::write(partial.join("half"), "").unwrap();
-        let made = entry(key(&folder), |_| Ok(())).unwrap();
+        let made = entry(key(&directory), |_| Ok(())).unwrap();
         assert!(!made.join("half").exists());
     }
 
     #[test]
     fn one_of_many_makes_it() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let made = std::sync::atomic::AtomicU8::new(0);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    entry(key(&folder), |_| {
+                    entry(key(&directory), |_| {
                         made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                         Ok(())
                     })

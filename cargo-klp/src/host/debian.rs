@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use crate::error::{Error, Result, indented};
 use crate::host::cache::{self, Lock};
 use crate::host::report::Reporter;
-use crate::host::tools::run_tool;
+use crate::host::tools::{find_program, run_tool};
 
 const ARCHIVE: &str = "http://deb.debian.org/debian";
 const SECURITY: &str = "http://deb.debian.org/debian-security";
@@ -45,6 +45,12 @@ impl<'a> Apt<'a> {
 
     /// Writes the configuration and brings the package lists up to date.
     fn open(name: &str, sources: &str, reporter: &'a dyn Reporter) -> Result<Self> {
+        if find_program("apt-get").is_none() {
+            return Err(Error::Request {
+                message: "klp downloads kernels and Rust's sources with apt, which this machine lacks".into(),
+                help: "use Debian, or name a build directory of your own kernel with `--kdir`".into(),
+            });
+        }
         let root = cache::root()?.join("apt").join(name);
         let lock = Lock::beside(&root)?;
         let directory = |name: &str| {

@@ -59,7 +59,7 @@ fn console_level() -> c_int {
 }
 
 fn set_console_level(level: c_int) {
-    // SAFETY: As above; any int is a valid level.
+    // SAFETY: An aligned int that the kernel itself writes without a lock; any value is a valid level.
     unsafe { (&raw mut console_printk).cast::<c_int>().write_volatile(level) }
 }
 

@@ -203,7 +203,7 @@ fn emit(layout: &Layout<'_>) -> TokenStream {
         // SAFETY: Each field is `Send`, as `KlpData` or as `Fingerprint::opaque`
         // asks. Said here so that a field which is not is one error, at the field.
         unsafe impl ::core::marker::Send for #name {}
-        // SAFETY: As above.
+        // SAFETY: Each field is `Sync`, as `KlpData` or as `Fingerprint::opaque` asks.
         unsafe impl ::core::marker::Sync for #name {}
         // rustc would list the structs of the patch where another type lacks the trait.
         #[diagnostic::do_not_recommend]
@@ -242,9 +242,9 @@ fn placeholder(input: &DeriveInput) -> TokenStream {
     quote! {
         // SAFETY: Errors were reported: this does not compile.
         unsafe impl ::core::marker::Send for #name {}
-        // SAFETY: As above.
+        // SAFETY: Errors were reported: this does not compile.
         unsafe impl ::core::marker::Sync for #name {}
-        // SAFETY: As above.
+        // SAFETY: Errors were reported: this does not compile.
         unsafe impl ::klp_runtime::__private::KlpData for #name {
             const FINGERPRINT: u64 = 0;
         }

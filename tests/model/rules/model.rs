@@ -39,7 +39,7 @@ fn the_model_sees_what_refers_to_an_unloaded_module() {
     let newest = unsafe { std::mem::replace(&mut (*registry).newest, stale) };
     assert_eq!(sim.rmmod("b"), Err(ENOENT));
     assert_eq!(sim.take_faults(), ["a patch on the list is not loaded"]);
-    // SAFETY: As above.
+    // SAFETY: `a` is still enabled, so the list is there.
     unsafe { (*registry).newest = newest };
     end(&sim, "a");
 }

@@ -1,4 +1,4 @@
-//! A licence that the kernel does not take.
+//! A license that the kernel does not take.
 
 use klp_runtime::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A licence that is like none.
+//! A license that is like none.
 
 use klp_runtime::prelude::*;
 

@@ -22,7 +22,7 @@ pub fn console_loglevel() -> c_int {
 
 /// Sets the log level of the console.
 pub fn set_console_loglevel(level: c_int) {
-    // SAFETY: As above; any int is a valid level.
+    // SAFETY: An aligned int that the kernel itself writes without a lock; any value is a valid level.
     unsafe { (&raw mut console_printk).cast::<c_int>().write_volatile(level) }
 }
 

@@ -158,7 +158,7 @@ fn test() -> Result {
     for (object, made) in objects.iter().zip(&made) {
         expect(get(object.address(), INTS), made.1, object.int_field())?;
     }
-    // SAFETY: As above.
+    // SAFETY: Nobody else uses these variables.
     unsafe { raw::free_all(INTS, None) };
     pr_info!("klp_shadow_free_all(id={:#x}, dtor=PTR{})", INTS.get(), number(ptr::null()));
     for object in &objects {

@@ -44,7 +44,7 @@ impl Object for Vmlinux {
         callback_info!("pre_unpatch_callback", object);
         let Some(state) = ConsoleLoglevel::get() else { return };
         pr_info!("restore_console_loglevel: restoring console_loglevel");
-        // SAFETY: As above.
+        // SAFETY: The data of the state is the int that `pre_patch` allocated.
         set_console_loglevel(unsafe { *state.data().cast::<c_int>() });
     }
 
@@ -52,7 +52,7 @@ impl Object for Vmlinux {
         callback_info!("post_unpatch_callback", object);
         let Some(state) = ConsoleLoglevel::get() else { return };
         pr_info!("free_loglevel_state: freeing space for the stored console_loglevel");
-        // SAFETY: As above; nobody uses it any more.
+        // SAFETY: `pre_patch` made it with `KBox`, and nobody uses it any more.
         drop(unsafe { KBox::<c_int>::from_raw(state.data().cast()) });
     }
 }

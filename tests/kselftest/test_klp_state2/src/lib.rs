@@ -58,7 +58,7 @@ impl Object for Vmlinux {
         }
         let Some(state) = ConsoleLoglevel::get() else { return };
         pr_info!("restore_console_loglevel: restoring console_loglevel");
-        // SAFETY: As above.
+        // SAFETY: The data of the state is the int that `pre_patch` allocated, here or in the old livepatch.
         set_console_loglevel(unsafe { *state.data().cast::<c_int>() });
     }
 
@@ -70,7 +70,7 @@ impl Object for Vmlinux {
         }
         let Some(state) = ConsoleLoglevel::get() else { return };
         pr_info!("free_loglevel_state: freeing space for the stored console_loglevel");
-        // SAFETY: As above; nobody uses it any more.
+        // SAFETY: `pre_patch` made it with `KBox`, and nobody uses it any more.
         drop(unsafe { KBox::<c_int>::from_raw(state.data().cast()) });
     }
 }

@@ -26,7 +26,7 @@ unsafe extern "C" fn destroy(obj: *mut c_void, data: *mut c_void) {
 }
 
 fn add(obj: *const c_void, id: Id, number: u64) -> Result<u64> {
-    // SAFETY: As above.
+    // SAFETY: Each variable of this file holds a number.
     unsafe {
         let data = raw::alloc(obj, id, size_of::<u64>(), GFP_KERNEL, |data| {
             pr_info!("zeroed: {}", data.cast::<u64>().read() == 0);
@@ -42,7 +42,7 @@ pub(crate) fn exercise() -> Result {
         pr_info!("added {}", add(obj, id, number)?);
     }
     pr_info!("a second one: {:?}", add(A, ONE, 0).err());
-    // SAFETY: As above.
+    // SAFETY: Each variable of this file holds a number, and nobody else uses it.
     unsafe {
         let found = raw::get_or_alloc(A, TWO, size_of::<u64>(), GFP_ATOMIC, |_| Err(ENODEV))?;
         pr_info!("found {}", found.cast::<u64>().read());

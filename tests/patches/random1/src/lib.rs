@@ -254,7 +254,7 @@ opaque! {
 /// Called by the module, for one of its things, which are 64 bytes apart from the start of a page.
 #[klp_func(symbol = "klp_test_describe", object = "klp_test_target")]
 unsafe extern "C" fn klp_test_describe(thing: *mut klp_test_thing) -> c_int {
-    // SAFETY: By contract.
+    // SAFETY: The module passes one of its things.
     describe(unsafe { &*thing })
 }
 

@@ -54,7 +54,7 @@ macro_rules! marked_things {
         /// Called by the module, for one of its things.
         #[klp_func(symbol = "klp_test_describe", object = "klp_test_target")]
         unsafe extern "C" fn describe(thing: *mut klp_test_thing) -> c_int {
-            // SAFETY: By contract.
+            // SAFETY: The module passes one of its things.
             let thing = unsafe { &*thing };
             looks(thing).unwrap_or_else(Error::to_errno)
         }
