@@ -25,6 +25,26 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub const RUNTIME_TYPES: [&str; 8] =
     ["device", "file", "inode", "module", "net_device", "seq_file", "sk_buff", "task_struct"];
 
+/// The kernel types that functions of the runtime take, and what `klp_runtime::types` calls them: a declaration of one
+/// implements `klp_runtime::types::Is`.
+pub(crate) const TAKEN_TYPES: [(&str, &str); 15] = [
+    ("atomic64_t", "atomic64_t"),
+    ("atomic_t", "atomic_t"),
+    ("device", "device"),
+    ("hlist_head", "hlist_head"),
+    ("hlist_node", "hlist_node"),
+    ("kref", "kref"),
+    ("list_head", "list_head"),
+    ("mutex", "mutex"),
+    ("net_device", "net_device"),
+    ("refcount_struct", "refcount_struct"),
+    ("sock", "sock"),
+    ("spinlock", "spinlock"),
+    ("static_key", "static_key"),
+    ("static_key_false", "static_key"),
+    ("static_key_true", "static_key"),
+];
+
 /// The types of a kernel, or of a module on top of those of its kernel.
 pub struct Types {
     btf: Btf,

@@ -7,7 +7,7 @@ use btf_rs::{BtfType, Type};
 
 use crate::layout::{Field, Layout};
 use crate::walk::{DEPTH, endless};
-use crate::{Prototype, Result, Types, identifier};
+use crate::{Prototype, Result, TAKEN_TYPES, Types, identifier};
 
 /// Writes Rust for the requested items, and in the end the declarations that they need.
 pub struct Writer<'a> {
@@ -84,11 +84,12 @@ impl<'a> Writer<'a> {
         if !opaque.is_empty() {
             let path = if self.ffi.is_empty() { "" } else { "::klp_runtime::" };
             let _ = writeln!(text, "{path}opaque! {{");
-            for name in opaque {
+            for name in &opaque {
                 let _ =
                     writeln!(text, "    /// `{name}` of the kernel.\n    pub struct {};", identifier(name));
             }
             text.push_str("}\n");
+            opaque.iter().for_each(|name| text.push_str(&self.taken(name, &identifier(name), "")));
         }
         for (name, integer) in &self.enums {
             let _ = write!(
@@ -355,6 +356,7 @@ impl<'a> Writer<'a> {
         part: Option<Vec<Field>>,
         attributes: &str,
     ) -> Result<String> {
+        let own = name.clone();
         // Two types may share a name, if parts of the kernel differ.
         let is_taken = self.names.iter().any(|(other, taken)| *other != bare && *taken == name);
         if is_taken || self.known.contains_key(&name) {
@@ -405,7 +407,14 @@ impl<'a> Writer<'a> {
         }
         if !is_union {
             text.push_str(&zeroed(&ident, attributes));
+            if !self.ffi.is_empty() {
+                let _ = writeln!(
+                    text,
+                    "{attributes}\nunsafe impl ::klp_runtime::alloc::Zeroable for {ident} {{}}"
+                );
+            }
         }
+        text.push_str(&self.taken(&own, &ident, attributes));
         let _ = write!(
             text,
             "{attributes}\nconst _: () = {{\n    assert!(::core::mem::size_of::<{ident}>() == {size});\n"
@@ -416,6 +425,18 @@ impl<'a> Writer<'a> {
         text.push_str("};\n");
         self.declarations.push_str(&text);
         Ok(ident)
+    }
+
+    /// What says that a type declared here is the kernel's, where functions of the runtime take that.
+    fn taken(&self, name: &str, ident: &str, attributes: &str) -> String {
+        match TAKEN_TYPES.iter().find(|(taken, _)| *taken == name) {
+            // Source that an author is to have names nothing of the runtime.
+            Some((_, known)) if !self.ffi.is_empty() => format!(
+                "\n{attributes}\n\
+                 unsafe impl ::klp_runtime::types::Is<::klp_runtime::types::{known}> for {ident} {{}}\n"
+            ),
+            _ => String::new(),
+        }
     }
 
     /// A field in a structure with an alignment: as bytes if its type can't be at that offset.

@@ -433,6 +433,7 @@ module_init(klp_glue_init);
 #include "klp_glue_locks.h"
 #include "klp_glue_watch.h"
 #include "klp_glue_helpers.h"
+#include "klp_glue_wrappers.h"
 
 #ifdef KLP_USES_klp_glue_gfp
 const unsigned int klp_glue_gfp[] = {

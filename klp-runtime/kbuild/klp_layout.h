@@ -9,6 +9,7 @@
 KLP_ROOM(klp_glue_mutex, 256)
 KLP_ROOM(klp_glue_spinlock, 256)
 KLP_ROOM(klp_glue_work, 384)
+KLP_ROOM(klp_glue_ratelimit, 256)
 
 KLP_SIZE(klp_glue_patch_entry, 32)
 KLP_OFFSET(klp_glue_patch_entry, abi_version, 0)

@@ -69,3 +69,7 @@ pub const fn func_key(object: &str, symbol: &str, sympos: u64) -> u64 {
     let sympos = if sympos == 0 { 1 } else { sympos };
     Fingerprint::new("func").text(object).text(symbol).number(sympos).finish::<()>()
 }
+
+/// `container_of!`: compiles where the pointer is to what the field is.
+#[inline(always)]
+pub fn assert_same_target<T>(_pointer: *const T, _field: *const T) {}

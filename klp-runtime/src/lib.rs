@@ -44,17 +44,31 @@
 //!
 //! # What a patch may call
 //!
-//! A small set of the kernel's services, with a safe interface. The documentation of each item says in which context
-//! it may be used. All of it also works in a patch's own tests.
+//! Two small sets of the kernel's services. The documentation of each item says in which context it may be used. All of
+//! it also works in a patch's own tests. Names are those of the kernel's own Rust where it has the same thing, else
+//! those of C.
+//!
+//! For what the patch owns, with a safe interface:
 //!
 //! | | |
 //! | --- | --- |
 //! | [`sync`] | `Mutex` and `SpinLock`, for statics and for state data |
 //! | [`work`], [`sysfs`] | work that is done later, and files under `/sys/kernel`; the runtime stops both with the patch |
-//! | [`alloc`], [`list`] | `KBox`, allocation flags, and a list that owns its values |
+//! | [`alloc`], [`list`] | `KBox`, `KVBox` and slices of zeros, allocation flags, and a list that owns its values |
 //! | [`task`], [`time`] | the current task, and the kernel's clock tick |
-//! | [`log`], [`error`] | `pr_info!` and its like, and errno values |
+//! | [`log`], [`bug`], [`error`] | `pr_info!` and its like, `warn_on!`, errno values, also in place of pointers |
+//! | [`uaccess`] | memory of processes |
 //! | [`shadow::raw`] | shadow variables as the kernel's own API has them |
+//!
+//! For the structures of the kernel, by raw pointers to what [`kernel_types!`] declares, at C's cost:
+//!
+//! | | |
+//! | --- | --- |
+//! | [`sync::kernel`], [`sync::rcu`] | guards of spinlocks, mutexes, sockets and the read side of RCU |
+//! | [`sync`] | [`read_once`](sync::read_once), [`write_once`](sync::write_once), [`atomic`](sync::atomic), [`Refcount`](sync::Refcount) |
+//! | [`interop::list`], [`container_of!`] | lists and chains, plain and under RCU |
+//! | [`bits`], [`byteorder`], [`jump_label`] | bits in flags and bitmaps, integers of headers, static keys |
+//! | [`log`] | `dev_info!`, `netdev_info!` and their like |
 //!
 //! # Tests, and the rules
 //!
@@ -87,7 +101,10 @@ pub mod engine;
 #[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "only the model looks at what happened"))]
 mod host;
 
-pub use kernel::{alloc, error, list, log, sync, sysfs, task, time, work};
+pub use kernel::{
+    alloc, bits, bug, byteorder, error, interop, jump_label, list, log, sync, sysfs, task, time, uaccess,
+    work,
+};
 #[doc(hidden)]
 pub use module::abi;
 pub use module::selection;

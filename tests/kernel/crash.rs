@@ -9,7 +9,7 @@ use crate::guest::{Log, Patch, is_complaint, wait};
 use crate::sleeper::Sleeper;
 
 // The module that a transition was forced off stays loaded.
-crate::tests![a_transition_is_forced, l24_forced, a_panic_is_a_bug_with_its_location];
+crate::tests![a_transition_is_forced, l24_forced, a_warning_and_a_panic_have_their_location];
 
 /// S21: what a patch that was forced off says.
 const STAYS: &str = "forced: what its states had stays in memory";
@@ -74,13 +74,20 @@ fn l24_forced() {
     assert!(!lines.iter().any(|line| is_complaint(line)), "{lines:#?}");
 }
 
-fn a_panic_is_a_bug_with_its_location() {
+fn a_warning_and_a_panic_have_their_location() {
     let mut log = Log::new();
     Patch("panics").enable();
     let reader = Command::new("cat").arg("/proc/version").output().unwrap();
     assert_eq!(reader.status.code(), None, "the reader is killed");
     let lines = log.lines();
     let said = |what: &str| lines.iter().any(|line| line.contains(what));
+    let warned = |line: &&String| line.ends_with(": !m.is_null()");
+    let warnings: Vec<_> = lines.iter().filter(warned).collect();
+    assert!(
+        warnings.len() == 1 && warnings[0].starts_with("klp_test_panics: tests/patches/panics/src/lib.rs:"),
+        "{lines:#?}"
+    );
+    assert!(said("klp_glue_warn"), "{lines:#?}");
     assert!(said("klp_test_panics: panicked at tests/patches/panics/src/lib.rs:"), "{lines:#?}");
     assert!(said(": a patch panicked at run time"), "{lines:#?}");
     assert!(said("kernel BUG at"), "{lines:#?}");

@@ -39,6 +39,7 @@ mod strangers;
 mod symbols;
 mod syscalls;
 mod versions;
+mod vocabulary;
 
 use std::process::ExitCode;
 
@@ -89,6 +90,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             chosen::tests(),
             symbols::tests(),
             bindings::tests(),
+            vocabulary::tests(),
             original::tests(),
             c_bodies::tests(),
             diff::tests(),

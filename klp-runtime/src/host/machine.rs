@@ -62,6 +62,8 @@ pub(crate) struct Machine {
     watched: Cell<bool>,
     /// How many spinlocks this thread holds.
     pub(crate) spinlocks: Cell<u32>,
+    /// How many read sides of RCU it is in.
+    pub(crate) read_sides: Cell<u32>,
     /// How many allocations succeed before one fails.
     pub(crate) until_failure: Cell<Option<usize>>,
     log: RefCell<Vec<String>>,
@@ -87,6 +89,7 @@ impl Machine {
             #[cfg(feature = "sim")]
             watched: Cell::new(false),
             spinlocks: Cell::new(0),
+            read_sides: Cell::new(0),
             until_failure: Cell::new(None),
             log: RefCell::default(),
             faults: RefCell::default(),
@@ -146,14 +149,20 @@ impl Machine {
 
     /// Whether the code that runs must not sleep.
     pub(crate) fn is_atomic(&self) -> bool {
-        self.locked.get() || self.spinlocks.get() > 0
+        self.locked.get() || self.spinlocks.get() > 0 || self.read_sides.get() > 0
     }
 
     pub(crate) fn kmalloc(&self, size: usize, gfp: RawGfp) -> *mut c_void {
         let may_sleep = gfp != GFP_ATOMIC.raw() && gfp != GFP_NOWAIT.raw();
         if may_sleep && self.is_atomic() {
-            let lock = if self.locked.get() { "the kernel's shadow lock" } else { "a spinlock" };
-            self.fault(format!("an allocation that may sleep was made under {lock}"));
+            let place = if self.locked.get() {
+                "under the kernel's shadow lock"
+            } else if self.spinlocks.get() > 0 {
+                "under a spinlock"
+            } else {
+                "in a read side of RCU"
+            };
+            self.fault(format!("an allocation that may sleep was made {place}"));
         }
         if let Some(left) = self.until_failure.get() {
             self.until_failure.set(left.checked_sub(1));

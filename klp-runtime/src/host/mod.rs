@@ -5,6 +5,7 @@
 //! not meet. The model ([`crate::sim`]) puts its machine in place of the
 //! thread's while it runs.
 
+mod lists;
 mod locks;
 mod machine;
 mod memory;
@@ -14,6 +15,7 @@ mod store;
 mod sysfs;
 mod task;
 mod work;
+pub(crate) mod wrappers;
 
 use core::cell::RefCell;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};

@@ -1,12 +1,14 @@
 //! Memory from the kernel's allocator.
 
+use core::ffi::c_void;
 use core::fmt;
+use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use crate::error::{ENOMEM, Result};
-use crate::module::sys;
+use crate::module::{sys, wrappers};
 
 /// Allocation flags: what an allocation may do to get its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,18 +33,128 @@ impl Gfp {
     }
 }
 
-/// An owned value in memory from `kmalloc`.
+/// Where memory is from, and so where it goes back to.
+pub trait Allocator: sealed::Allocator {}
+
+mod sealed {
+    use core::ffi::c_void;
+
+    use crate::module::sys::RawGfp;
+
+    /// As the public one.
+    pub trait Allocator {
+        /// Zeroed memory, aligned to 8 bytes; null where there is none. The size is not 0.
+        fn alloc(size: usize, gfp: RawGfp) -> *mut c_void;
+
+        /// Gives memory back.
+        ///
+        /// # Safety
+        ///
+        /// It is from [`alloc`](Self::alloc), and nobody uses it any more.
+        unsafe fn free(memory: *mut c_void);
+    }
+}
+
+macro_rules! allocators {
+    ($($(#[$docs:meta])* $name:ident = $alloc:path, $free:path;)*) => {$(
+        $(#[$docs])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl Allocator for $name {}
+
+        impl sealed::Allocator for $name {
+            #[inline(always)]
+            fn alloc(size: usize, gfp: sys::RawGfp) -> *mut c_void {
+                // SAFETY: A plain allocation.
+                unsafe { $alloc(size, gfp) }
+            }
+
+            #[inline(always)]
+            unsafe fn free(memory: *mut c_void) {
+                // SAFETY: The caller has the memory from this allocator, and gives it up.
+                unsafe { $free(memory) }
+            }
+        }
+    )*};
+}
+
+allocators! {
+    /// `kmalloc`: memory in one physical piece. A few pages at most are likely to be found.
+    Kmalloc = sys::klp_glue_kmalloc, sys::kfree;
+    /// `kvmalloc`: by pages where `kmalloc` finds no such piece. Process context only, with flags that may sleep.
+    KVmalloc = wrappers::klp_glue_kvmalloc, wrappers::kvfree;
+}
+
+/// An owned value in memory of its own: a [`KBox`] or a [`KVBox`].
 ///
-/// The value's alignment may be 8 bytes at most. It is one pointer to C and to other patches.
+/// The value's alignment may be 8 bytes at most. It is one pointer to C and to other patches; a slice is two.
 #[repr(transparent)]
-pub struct KBox<T>(NonNull<T>);
+pub struct Box<T: ?Sized, A: Allocator>(NonNull<T>, PhantomData<A>);
 
-// SAFETY: A `KBox` owns its value.
-unsafe impl<T: Send> Send for KBox<T> {}
-// SAFETY: A reference to a `KBox` gives a reference to its value, and nothing else.
-unsafe impl<T: Sync> Sync for KBox<T> {}
+/// An owned value in memory from `kmalloc`.
+pub type KBox<T> = Box<T, Kmalloc>;
 
-impl<T> KBox<T> {
+/// An owned value in memory from `kvmalloc`: for what may be large.
+///
+/// ```
+/// use klp_runtime::alloc::KVBox;
+/// use klp_runtime::prelude::*;
+///
+/// let mut table = KVBox::<[u64]>::zeroed(100_000, GFP_KERNEL)?;
+/// table[7] = 1;
+/// assert_eq!(table.iter().sum::<u64>(), 1);
+/// # Ok::<(), Error>(())
+/// ```
+pub type KVBox<T> = Box<T, KVmalloc>;
+
+// SAFETY: A box owns its value.
+unsafe impl<T: Send + ?Sized, A: Allocator> Send for Box<T, A> {}
+// SAFETY: A reference to a box gives a reference to its value, and nothing else.
+unsafe impl<T: Sync + ?Sized, A: Allocator> Sync for Box<T, A> {}
+
+/// A type of which all bytes may be 0: integers, raw pointers, arrays of them, and structures from `kernel_types!`.
+///
+/// # Safety
+///
+/// Memory of zeros is a value of the type.
+#[diagnostic::on_unimplemented(
+    message = "zeros may be no value of `{Self}`",
+    note = "write `unsafe impl klp_runtime::alloc::Zeroable for {Self} {{}}` where they are one"
+)]
+pub unsafe trait Zeroable {}
+
+macro_rules! zeroable {
+    ($($ty:ty),*) => {$(
+        // SAFETY: An integer or `bool`.
+        unsafe impl Zeroable for $ty {}
+    )*};
+}
+
+zeroable!(bool, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
+
+// SAFETY: The null pointer.
+unsafe impl<T> Zeroable for *const T {}
+// SAFETY: The null pointer.
+unsafe impl<T> Zeroable for *mut T {}
+// SAFETY: Each element may be 0.
+unsafe impl<T: Zeroable, const N: usize> Zeroable for [T; N] {}
+
+impl<T: Zeroable, A: Allocator> Box<[T], A> {
+    /// So many values, all of them 0 (`kcalloc`, `kvcalloc`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, also where their size is more than there are addresses.
+    pub fn zeroed(len: usize, gfp: Gfp) -> Result<Self> {
+        const { assert!(align_of::<T>() <= 8, "the allocator aligns to 8 bytes: a box can't hold this type") }
+        let size = len.checked_mul(size_of::<T>()).ok_or(ENOMEM)?;
+        let first = NonNull::new(A::alloc(size.max(1), gfp.raw()).cast::<T>()).ok_or(ENOMEM)?;
+        Ok(Self(NonNull::slice_from_raw_parts(first, len), PhantomData))
+    }
+}
+
+impl<T, A: Allocator> Box<T, A> {
     /// Moves `value` to memory of its own.
     ///
     /// # Errors
@@ -51,12 +163,11 @@ impl<T> KBox<T> {
     pub fn new(value: T, gfp: Gfp) -> Result<Self> {
         const { assert!(align_of::<T>() <= 8, "kmalloc aligns to 8 bytes: a `KBox` can't hold this type") }
         // `kmalloc(0)` returns a pointer that may not be written to, and nothing will be.
-        // SAFETY: A plain allocation.
-        let memory = unsafe { sys::klp_glue_kmalloc(size_of::<T>().max(1), gfp.raw()) };
+        let memory = A::alloc(size_of::<T>().max(1), gfp.raw());
         let memory = NonNull::new(memory.cast::<T>()).ok_or(ENOMEM)?;
         // SAFETY: The memory is ours, large enough and aligned (asserted above).
         unsafe { memory.write(value) };
-        Ok(Self(memory))
+        Ok(Self(memory, PhantomData))
     }
 
     /// Takes the value out, and frees its memory.
@@ -66,11 +177,13 @@ impl<T> KBox<T> {
         // SAFETY: The value and its memory are ours, and the box is not used again.
         unsafe {
             let value = boxed.0.read();
-            sys::kfree(boxed.0.as_ptr().cast());
+            A::free(boxed.0.as_ptr().cast());
             value
         }
     }
+}
 
+impl<T: ?Sized, A: Allocator> Box<T, A> {
     /// Gives the value up: whoever has the pointer frees it with [`from_raw`](Self::from_raw).
     #[must_use]
     pub fn into_raw(self) -> *mut T {
@@ -81,25 +194,25 @@ impl<T> KBox<T> {
     ///
     /// # Safety
     ///
-    /// `pointer` is from `into_raw` and is given back once.
+    /// `pointer` is from `into_raw`, or from the same allocator of C, and is given back once.
     #[must_use]
     pub unsafe fn from_raw(pointer: *mut T) -> Self {
-        // SAFETY: `into_raw` gives no null pointer.
-        Self(unsafe { NonNull::new_unchecked(pointer) })
+        // SAFETY: Neither gives a null pointer.
+        Self(unsafe { NonNull::new_unchecked(pointer) }, PhantomData)
     }
 }
 
-impl<T> Drop for KBox<T> {
+impl<T: ?Sized, A: Allocator> Drop for Box<T, A> {
     fn drop(&mut self) {
         // SAFETY: The value and its memory are ours.
         unsafe {
             self.0.drop_in_place();
-            sys::kfree(self.0.as_ptr().cast());
+            A::free(self.0.as_ptr().cast());
         }
     }
 }
 
-impl<T> Deref for KBox<T> {
+impl<T: ?Sized, A: Allocator> Deref for Box<T, A> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -108,14 +221,14 @@ impl<T> Deref for KBox<T> {
     }
 }
 
-impl<T> DerefMut for KBox<T> {
+impl<T: ?Sized, A: Allocator> DerefMut for Box<T, A> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: The value is ours and initialised.
         unsafe { self.0.as_mut() }
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for KBox<T> {
+impl<T: fmt::Debug + ?Sized, A: Allocator> fmt::Debug for Box<T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }

@@ -22,6 +22,12 @@ impl Error {
     pub const fn to_errno(self) -> c_int {
         self.0
     }
+
+    /// The errno as a function of C returns it in place of a pointer (`ERR_PTR`).
+    #[must_use]
+    pub const fn to_ptr<T>(self) -> *mut T {
+        core::ptr::without_provenance_mut(self.0 as usize)
+    }
 }
 
 /// `Ok` for 0 and above, the error for a negative errno.
@@ -31,6 +37,26 @@ impl Error {
 /// What the errno says.
 pub const fn to_result(errno: c_int) -> Result<c_int> {
     if errno < 0 { Err(Error::from_errno(errno)) } else { Ok(errno) }
+}
+
+/// `Ok` for a pointer, which may be null, the error for an errno in its place (`IS_ERR`, `PTR_ERR`).
+///
+/// ```
+/// use core::ptr;
+/// use klp_runtime::error::from_err_ptr;
+/// use klp_runtime::prelude::*;
+///
+/// assert_eq!(from_err_ptr(ENOENT.to_ptr::<u8>()), Err(ENOENT));
+/// assert_eq!(from_err_ptr(ptr::null_mut::<u8>()), Ok(ptr::null_mut()));
+/// ```
+///
+/// # Errors
+///
+/// What the errno says.
+#[inline]
+pub fn from_err_ptr<T>(pointer: *mut T) -> Result<*mut T> {
+    let address = pointer.addr().cast_signed();
+    if (-(MAX_ERRNO as isize)..0).contains(&address) { Err(Error(address as c_int)) } else { Ok(pointer) }
 }
 
 /// The highest errno, as `include/linux/err.h` has it.

@@ -5,6 +5,7 @@ use core::mem::offset_of;
 use crate::abi::{FuncEntry, PatchEntry, ShadowEntry};
 use crate::module::selection::{HookEntry, PatchTables};
 use crate::module::sys::{RawMutex, RawSpinLock, RawWork};
+use crate::module::wrappers::RawRatelimit;
 use crate::native::NativeEntry;
 use crate::object::ObjectEntry;
 
@@ -87,7 +88,10 @@ macro_rules! mirrored {
 }
 
 mirrored! {
-    [klp_glue_mutex in RawMutex, klp_glue_spinlock in RawSpinLock, klp_glue_work in RawWork]
+    [
+        klp_glue_mutex in RawMutex, klp_glue_spinlock in RawSpinLock, klp_glue_work in RawWork,
+        klp_glue_ratelimit in RawRatelimit
+    ]
     klp_glue_patch_entry = PatchEntry { abi_version, flags, replace, series, revision }
     klp_glue_func = FuncEntry { object, symbol, replacement, sympos }
     klp_glue_object = ObjectEntry { name, pre_patch, post_patch, pre_unpatch, post_unpatch }

@@ -15,3 +15,4 @@ pub(crate) mod sys_kernel;
 pub(crate) mod table_copies;
 #[cfg(not(target_os = "none"))]
 pub mod tables;
+pub(crate) mod wrappers;

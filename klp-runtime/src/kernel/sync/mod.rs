@@ -1,5 +1,8 @@
 //! Locks, and how to count without one.
 //!
+//! [`Mutex`] and [`SpinLock`] are for what the patch has itself. The locks in the kernel's structures are taken by
+//! [`kernel`], its RCU read side by [`rcu`].
+//!
 //! # Counters
 //!
 //! What counts calls needs no lock: an atomic of `core`, relaxed, is one instruction.
@@ -55,6 +58,14 @@
 //! }
 //! # fn main() {}
 //! ```
+
+mod access;
+pub mod kernel;
+pub mod rcu;
+mod refcount;
+
+pub use access::{atomic, atomic64, read_once, write_once};
+pub use refcount::Refcount;
 
 use core::cell::UnsafeCell;
 use core::fmt;

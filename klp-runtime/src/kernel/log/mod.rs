@@ -1,9 +1,25 @@
 //! The kernel log.
+//!
+//! | | |
+//! | --- | --- |
+//! | `pr_info!("…", …)` and its like | a line with the module's name in front |
+//! | `pr_info_once!`, `pr_info_ratelimited!` | the same, once or not too often from one place |
+//! | `dev_info!(device, "…", …)`, `netdev_info!` | a line with the device's name in front |
+//! | [`do_once_lite!`](crate::do_once_lite), [`net_ratelimit`] | what is behind these, for other uses |
+//!
+//! The levels are emerg, alert, crit, err, warn, notice, info and debug (`dbg` for devices).
+
+mod device;
+mod limited;
 
 use core::ffi::{CStr, c_int};
 use core::fmt::{self, Write};
 
 use crate::module::sys;
+
+#[doc(hidden)]
+pub use device::{print_device, print_net_device};
+pub use limited::{OnceLite, Ratelimit, net_ratelimit};
 
 /// The level of a message, as in `include/linux/kern_levels.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,13 +88,25 @@ impl Write for Line {
 /// Prints one line; behind the `pr_…` macros. Any context.
 #[doc(hidden)]
 pub fn print(level: Level, prefix: &CStr, message: fmt::Arguments<'_>) {
-    if let Some(text) = message.as_str() {
-        return printk(level, prefix, text.as_bytes());
-    }
-    let mut line = Line { text: [0; LONGEST], len: 0 };
-    // Only a `Display` of the patch's own can fail: what came before it is printed.
-    let _ = line.write_fmt(message);
-    printk(level, prefix, line.text.get(..line.len).unwrap_or(&line.text));
+    with_text(message, |text, len| {
+        // SAFETY: The arguments are what the format asks for: a string, a length and as many bytes.
+        unsafe { sys::_printk(level.format().as_ptr(), prefix.as_ptr(), len, text) };
+    });
+}
+
+/// Hands on the text of a message, as its first byte and how many there are.
+fn with_text(message: fmt::Arguments<'_>, print: impl FnOnce(*const u8, c_int)) {
+    let mut line;
+    let text = match message.as_str() {
+        Some(text) => text.as_bytes(),
+        None => {
+            line = Line { text: [0; LONGEST], len: 0 };
+            // Only a `Display` of the patch's own can fail: what came before it is printed.
+            let _ = line.write_fmt(message);
+            line.text.get(..line.len).unwrap_or(&line.text)
+        }
+    };
+    print(text.as_ptr(), c_int::try_from(text.len()).unwrap_or(c_int::MAX));
 }
 
 /// Prints one line at level emerg, with the module's name in front, and ends the task with a BUG.
@@ -91,26 +119,35 @@ pub(crate) fn bug(message: fmt::Arguments<'_>) {
     unsafe { sys::klp_glue_bug(line.text.as_ptr(), line.len as c_int) }
 }
 
-fn printk(level: Level, prefix: &CStr, text: &[u8]) {
-    let len = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
-    // SAFETY: The arguments are what the format asks for: a string, a length
-    // and as many bytes.
-    unsafe { sys::_printk(level.format().as_ptr(), prefix.as_ptr(), len, text.as_ptr()) };
+/// The text as C has it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __c_text {
+    ($($parts:tt)*) => {
+        const {
+            match ::core::ffi::CStr::from_bytes_with_nul(::core::concat!($($parts)*, "\0").as_bytes()) {
+                Ok(text) => text,
+                Err(_) => ::core::panic!("the text has a NUL"),
+            }
+        }
+    };
 }
 
-/// The prefix of the crate that a macro is used in: its module's name.
+/// The name of the module that a macro is used in.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log_name {
+    () => {
+        $crate::__c_text!(::core::env!("CARGO_CRATE_NAME"))
+    };
+}
+
+/// What stands in front of its messages.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log_prefix {
     () => {
-        const {
-            match ::core::ffi::CStr::from_bytes_with_nul(
-                ::core::concat!(::core::env!("CARGO_CRATE_NAME"), ": \0").as_bytes(),
-            ) {
-                Ok(prefix) => prefix,
-                Err(_) => ::core::panic!("a crate's name has no NUL"),
-            }
-        }
+        $crate::__c_text!(::core::env!("CARGO_CRATE_NAME"), ": ")
     };
 }
 

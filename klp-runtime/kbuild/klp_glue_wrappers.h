@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The part of klp_glue.c behind klp_runtime::{alloc, bug, interop, log, sync, uaccess}: what is a macro
+ * or inline in C, and differs by release and configuration. Only what the Rust half
+ * of this patch uses.
+ */
+#include <linux/bug.h>
+#include <linux/jump_label.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/ratelimit.h>
+#include <linux/rculist.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/uaccess.h>
+
+/* Called directly, and often: no place for ftrace, none for an indirect call. */
+#ifdef __noendbr
+#define klp_glue_wrapper	notrace __noendbr
+#else
+#define klp_glue_wrapper	notrace
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_spin_lock
+klp_glue_wrapper void klp_glue_kernel_spin_lock(spinlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_spin_lock(spinlock_t *lock)
+{
+	spin_lock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_spin_trylock
+klp_glue_wrapper bool klp_glue_kernel_spin_trylock(spinlock_t *lock);
+klp_glue_wrapper bool klp_glue_kernel_spin_trylock(spinlock_t *lock)
+{
+	return spin_trylock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_spin_unlock
+klp_glue_wrapper void klp_glue_kernel_spin_unlock(spinlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_spin_unlock(spinlock_t *lock)
+{
+	spin_unlock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_spin_lock_bh
+klp_glue_wrapper void klp_glue_kernel_spin_lock_bh(spinlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_spin_lock_bh(spinlock_t *lock)
+{
+	spin_lock_bh(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_spin_unlock_bh
+klp_glue_wrapper void klp_glue_kernel_spin_unlock_bh(spinlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_spin_unlock_bh(spinlock_t *lock)
+{
+	spin_unlock_bh(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_spin_lock_irqsave
+klp_glue_wrapper unsigned long klp_glue_kernel_spin_lock_irqsave(spinlock_t *lock);
+klp_glue_wrapper unsigned long klp_glue_kernel_spin_lock_irqsave(spinlock_t *lock)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(lock, flags);
+	return flags;
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_spin_unlock_irqrestore
+klp_glue_wrapper void klp_glue_kernel_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags);
+klp_glue_wrapper void klp_glue_kernel_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
+{
+	spin_unlock_irqrestore(lock, flags);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_mutex_lock
+klp_glue_wrapper void klp_glue_kernel_mutex_lock(struct mutex *lock);
+klp_glue_wrapper void klp_glue_kernel_mutex_lock(struct mutex *lock)
+{
+	mutex_lock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_mutex_trylock
+klp_glue_wrapper bool klp_glue_kernel_mutex_trylock(struct mutex *lock);
+klp_glue_wrapper bool klp_glue_kernel_mutex_trylock(struct mutex *lock)
+{
+	return mutex_trylock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_mutex_unlock
+klp_glue_wrapper void klp_glue_kernel_mutex_unlock(struct mutex *lock);
+klp_glue_wrapper void klp_glue_kernel_mutex_unlock(struct mutex *lock)
+{
+	mutex_unlock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_rcu_read_lock
+klp_glue_wrapper void klp_glue_rcu_read_lock(void);
+klp_glue_wrapper void klp_glue_rcu_read_lock(void)
+{
+	rcu_read_lock();
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_rcu_read_unlock
+klp_glue_wrapper void klp_glue_rcu_read_unlock(void);
+klp_glue_wrapper void klp_glue_rcu_read_unlock(void)
+{
+	rcu_read_unlock();
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_synchronize_rcu
+void klp_glue_synchronize_rcu(void);
+void klp_glue_synchronize_rcu(void)
+{
+	synchronize_rcu();
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_ratelimit
+
+/* klp_runtime::module::wrappers::RawRatelimit: zeroed before it is used. */
+struct klp_glue_ratelimit {
+	bool is_made;
+	struct ratelimit_state state;
+};
+static_assert(sizeof(struct klp_glue_ratelimit) <= klp_glue_ratelimit_room,
+	      "klp_runtime::module::wrappers::RawRatelimit is too small for this kernel");
+
+static DEFINE_RAW_SPINLOCK(klp_glue_ratelimit_lock);
+
+bool klp_glue_ratelimit(struct klp_glue_ratelimit *limit, const char *name);
+bool klp_glue_ratelimit(struct klp_glue_ratelimit *limit, const char *name)
+{
+	unsigned long flags;
+
+	if (!smp_load_acquire(&limit->is_made)) {
+		raw_spin_lock_irqsave(&klp_glue_ratelimit_lock, flags);
+		if (!limit->is_made)
+			ratelimit_default_init(&limit->state);
+		smp_store_release(&limit->is_made, true);
+		raw_spin_unlock_irqrestore(&klp_glue_ratelimit_lock, flags);
+	}
+	return ___ratelimit(&limit->state, name);
+}
+
+#endif
+
+#ifdef KLP_USES_klp_glue_list_add
+klp_glue_wrapper void klp_glue_list_add(struct list_head *new, struct list_head *head);
+klp_glue_wrapper void klp_glue_list_add(struct list_head *new, struct list_head *head)
+{
+	list_add(new, head);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_list_add_tail
+klp_glue_wrapper void klp_glue_list_add_tail(struct list_head *new, struct list_head *head);
+klp_glue_wrapper void klp_glue_list_add_tail(struct list_head *new, struct list_head *head)
+{
+	list_add_tail(new, head);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_list_add_rcu
+klp_glue_wrapper void klp_glue_list_add_rcu(struct list_head *new, struct list_head *head);
+klp_glue_wrapper void klp_glue_list_add_rcu(struct list_head *new, struct list_head *head)
+{
+	list_add_rcu(new, head);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_list_add_tail_rcu
+klp_glue_wrapper void klp_glue_list_add_tail_rcu(struct list_head *new, struct list_head *head);
+klp_glue_wrapper void klp_glue_list_add_tail_rcu(struct list_head *new, struct list_head *head)
+{
+	list_add_tail_rcu(new, head);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_hlist_add_head
+klp_glue_wrapper void klp_glue_hlist_add_head(struct hlist_node *new, struct hlist_head *head);
+klp_glue_wrapper void klp_glue_hlist_add_head(struct hlist_node *new, struct hlist_head *head)
+{
+	hlist_add_head(new, head);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_hlist_add_head_rcu
+klp_glue_wrapper void klp_glue_hlist_add_head_rcu(struct hlist_node *new, struct hlist_head *head);
+klp_glue_wrapper void klp_glue_hlist_add_head_rcu(struct hlist_node *new, struct hlist_head *head)
+{
+	hlist_add_head_rcu(new, head);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_list_del
+klp_glue_wrapper void klp_glue_list_del(struct list_head *entry);
+klp_glue_wrapper void klp_glue_list_del(struct list_head *entry)
+{
+	list_del(entry);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_list_del_init
+klp_glue_wrapper void klp_glue_list_del_init(struct list_head *entry);
+klp_glue_wrapper void klp_glue_list_del_init(struct list_head *entry)
+{
+	list_del_init(entry);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_list_del_rcu
+klp_glue_wrapper void klp_glue_list_del_rcu(struct list_head *entry);
+klp_glue_wrapper void klp_glue_list_del_rcu(struct list_head *entry)
+{
+	list_del_rcu(entry);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_hlist_del
+klp_glue_wrapper void klp_glue_hlist_del(struct hlist_node *entry);
+klp_glue_wrapper void klp_glue_hlist_del(struct hlist_node *entry)
+{
+	hlist_del(entry);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_hlist_del_init
+klp_glue_wrapper void klp_glue_hlist_del_init(struct hlist_node *entry);
+klp_glue_wrapper void klp_glue_hlist_del_init(struct hlist_node *entry)
+{
+	hlist_del_init(entry);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_hlist_del_rcu
+klp_glue_wrapper void klp_glue_hlist_del_rcu(struct hlist_node *entry);
+klp_glue_wrapper void klp_glue_hlist_del_rcu(struct hlist_node *entry)
+{
+	hlist_del_rcu(entry);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_warn
+void klp_glue_warn(const char *place, const char *condition);
+void klp_glue_warn(const char *place, const char *condition)
+{
+	WARN(1, "%s: %s: %s\n", KBUILD_MODNAME, place, condition);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kvmalloc
+void *klp_glue_kvmalloc(size_t size, unsigned int gfp);
+void *klp_glue_kvmalloc(size_t size, unsigned int gfp)
+{
+	return kvzalloc(size, (__force gfp_t)gfp);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_copy_from_user
+klp_glue_wrapper unsigned long klp_glue_copy_from_user(void *to, const void __user *from, unsigned long len);
+klp_glue_wrapper unsigned long klp_glue_copy_from_user(void *to, const void __user *from, unsigned long len)
+{
+	return copy_from_user(to, from, len);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_copy_to_user
+klp_glue_wrapper unsigned long klp_glue_copy_to_user(void __user *to, const void *from, unsigned long len);
+klp_glue_wrapper unsigned long klp_glue_copy_to_user(void __user *to, const void *from, unsigned long len)
+{
+	return copy_to_user(to, from, len);
+}
+#endif
+
+/* What klp_runtime knows of these by itself. */
+static_assert(sizeof(struct list_head) == 16 && offsetof(struct list_head, next) == 0);
+static_assert(sizeof(struct hlist_head) == 8 && sizeof(struct hlist_node) == 16 &&
+	      offsetof(struct hlist_node, next) == 0);
+static_assert(sizeof(atomic_t) == 4 && sizeof(atomic64_t) == 8);
+static_assert(sizeof(refcount_t) == 4 && sizeof(struct kref) == 4);
+static_assert(offsetof(struct static_key, enabled) == 0 && sizeof_field(struct static_key, enabled) == 4);

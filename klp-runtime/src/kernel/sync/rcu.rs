@@ -1,0 +1,115 @@
+//! RCU: reading what others replace at the same time.
+//!
+//! | in C | here |
+//! | --- | --- |
+//! | `rcu_read_lock`, `rcu_read_unlock` | [`read_lock`], drop the guard |
+//! | `rcu_dereference` | [`Guard::dereference`] |
+//! | `rcu_dereference_protected`, `rtnl_dereference` | read the field: its writers are locked out |
+//! | `rcu_assign_pointer` | [`assign_pointer`] |
+//! | `synchronize_rcu` | [`synchronize_rcu`] |
+//!
+//! ```
+//! # #[cfg(any())] mod with_a_kernel {
+//! use klp_runtime::prelude::*;
+//! use klp_runtime::sync::rcu;
+//!
+//! kernel_types! {
+//!     struct task_struct { real_parent, tgid }
+//! }
+//!
+//! unsafe fn parent(task: *const task_struct) -> c_int {
+//!     let rcu = rcu::read_lock();
+//!     // SAFETY: The caller keeps the task; its parent is freed by RCU.
+//!     unsafe { (*rcu.dereference(&raw const (*task).real_parent).cast::<task_struct>()).tgid }
+//! }
+//! # }
+//! ```
+
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use crate::module::wrappers;
+
+/// The read side of RCU: what this code reads by [`dereference`](Self::dereference) is not freed before the guard is
+/// dropped.
+#[must_use = "the read side ends when the guard is dropped"]
+#[derive(Debug)]
+pub struct Guard {
+    /// The kernel's rule: the task that began it ends it.
+    stays_in_its_task: PhantomData<*mut ()>,
+}
+
+/// Begins a read side (`rcu_read_lock`). Any context. Until the guard is dropped, nothing may sleep. Read sides may be
+/// nested.
+#[inline(always)]
+pub fn read_lock() -> Guard {
+    wrappers::klp_glue_rcu_read_lock();
+    Guard { stays_in_its_task: PhantomData }
+}
+
+impl Guard {
+    /// Reads a pointer that others replace (`rcu_dereference`). What it points to is initialised, and stays until the
+    /// guard is dropped.
+    ///
+    /// # Safety
+    ///
+    /// `place` is in memory and holds a pointer, written by `rcu_assign_pointer` or its like.
+    #[inline(always)]
+    pub unsafe fn dereference<P: Pointer>(&self, place: *const P) -> P {
+        // SAFETY: The caller has such a place. The reads through the pointer depend on this one, which processors keep.
+        unsafe { place.read_volatile() }
+    }
+}
+
+impl Drop for Guard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: `read_lock` has begun it in this task.
+        unsafe { wrappers::klp_glue_rcu_read_unlock() }
+    }
+}
+
+/// A raw pointer, to what is changed through it or not.
+pub trait Pointer: Copy + sealed::Pointer {}
+
+mod sealed {
+    /// As the public one.
+    pub trait Pointer {
+        /// The address, to be written.
+        fn address(self) -> *mut ();
+    }
+}
+
+impl<T> Pointer for *const T {}
+impl<T> Pointer for *mut T {}
+
+impl<T> sealed::Pointer for *const T {
+    fn address(self) -> *mut () {
+        self.cast_mut().cast()
+    }
+}
+
+impl<T> sealed::Pointer for *mut T {
+    fn address(self) -> *mut () {
+        self.cast()
+    }
+}
+
+/// Replaces a pointer that others read at the same time (`rcu_assign_pointer`): who reads the new one reads what was
+/// written to its target before. Any context.
+///
+/// # Safety
+///
+/// `place` is in memory, aligned, and nobody else writes to it. What the old pointer points to stays until no read
+/// side that may have begun before is left: [`synchronize_rcu`].
+#[inline(always)]
+pub unsafe fn assign_pointer<P: Pointer>(place: *mut P, pointer: P) {
+    // SAFETY: The caller has the place, which holds a pointer.
+    unsafe { AtomicPtr::from_ptr(place.cast::<*mut ()>()) }.store(pointer.address(), Ordering::Release);
+}
+
+/// Waits until each read side that had begun when it was called has ended. Sleeps, for many milliseconds: process
+/// context only, in no read side.
+pub fn synchronize_rcu() {
+    wrappers::klp_glue_synchronize_rcu();
+}

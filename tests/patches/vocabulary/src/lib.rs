@@ -1,0 +1,180 @@
+//! What works on the kernel's own structures, each once, while a process reads `/proc/version`.
+#![no_std]
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use klp_runtime::alloc::KVBox;
+use klp_runtime::interop::list::{init_list_head, list_add, list_add_tail, list_del, list_empty};
+use klp_runtime::jump_label::static_key_enabled;
+use klp_runtime::prelude::*;
+use klp_runtime::sync::kernel::{
+    lock_sock, mutex_trylock, spin_lock, spin_lock_bh, spin_lock_irqsave, spin_trylock,
+};
+use klp_runtime::sync::{Refcount, atomic, rcu};
+use klp_runtime::uaccess::{UserPtr, UserSlice};
+use klp_test_support::test_patch;
+
+test_patch!(replace: false);
+
+kernel_types! {
+    struct seq_file { lock, file }
+    struct file { f_inode }
+    struct inode { i_lock, i_count }
+    struct task_struct { mm }
+    struct mm_struct { arg_start }
+    struct net { ns, dev_base_head, dev_index_head, loopback_dev }
+    struct net_device { dev_list, index_hlist, ifindex, dev }
+    struct device { kobj }
+    struct kobject { kref }
+    struct socket { sk }
+    struct hlist_head;
+    struct static_key_true;
+    fn seq_printf;
+    fn filp_open;
+    fn sock_create_kern;
+    fn sock_release;
+}
+
+unsafe extern "C" {
+    static mut init_net: net;
+    static init_on_alloc: static_key_true;
+}
+
+/// Is false, and says so, where something is not as it must be.
+macro_rules! check {
+    ($($condition:expr),* $(,)?) => {$(
+        if !$condition {
+            pr_err!("not so: {}", stringify!($condition));
+        }
+    )*};
+}
+
+/// Locks of a file that is being read.
+///
+/// # Safety
+///
+/// It is this task that reads it.
+unsafe fn locks(m: *mut seq_file) {
+    // SAFETY: The file keeps its inode; who reads it holds the mutex of its position in the file.
+    unsafe {
+        check!(mutex_trylock(&raw mut (*m).lock).is_none());
+        let inode = (*(*m).file).f_inode;
+        let lock = &raw mut (*inode).i_lock;
+        let held = spin_lock(lock);
+        check!(spin_trylock(lock).is_none());
+        drop(held);
+        drop(spin_lock_bh(lock));
+        drop(spin_lock_irqsave(lock));
+        check!(spin_trylock(lock).is_some(), atomic(&raw mut (*inode).i_count).load(Relaxed) > 0);
+    }
+}
+
+/// A socket is locked and given back.
+fn socket() -> Result {
+    const AF_INET: c_int = 2;
+    const SOCK_DGRAM: c_int = 2;
+    let mut socket = core::ptr::null_mut::<socket>();
+    // SAFETY: The initial namespace stays; the socket is this function's.
+    unsafe {
+        to_result(sock_create_kern(&raw mut init_net, AF_INET, SOCK_DGRAM, 0, &raw mut socket))?;
+        drop(lock_sock((*socket).sk));
+        drop(lock_sock((*socket).sk));
+        sock_release(socket);
+    }
+    Ok(())
+}
+
+/// The loopback device, by the list of devices and by the table of their numbers.
+fn devices() {
+    let read = rcu::read_lock();
+    // SAFETY: The initial namespace and its loopback device stay; others of its devices are freed by RCU.
+    unsafe {
+        let net = &raw mut init_net;
+        let loopback = read_once(&raw const (*net).loopback_dev);
+        let listed = clist_create!(&raw mut (*net).dev_base_head, net_device, dev_list);
+        check!(!listed.is_empty(), listed.iter_rcu(&read).any(|device| device == loopback));
+        let bucket = (*net).dev_index_head.add((*loopback).ifindex as usize & 255);
+        let chain = chlist_create!(bucket, net_device, index_hlist);
+        check!(chain.iter_rcu(&read).any(|device| device == loopback));
+        let device = &raw mut (*loopback).dev;
+        check!(container_of!(device, net_device, dev) == loopback);
+
+        let count = Refcount::from_kref(&raw mut (*device).kobj.kref);
+        let before = count.read();
+        count.inc();
+        check!(count.inc_not_zero(), count.read() >= before + 2, !count.dec_and_test());
+        count.dec();
+        check!(Refcount::from_raw(&raw mut (*net).ns.count).read() > 0);
+        netdev_info!(loopback, "is device {}", (*loopback).ifindex);
+        dev_info!(device, "is {}", "known");
+    }
+}
+
+/// A list of the patch's own.
+fn lists() {
+    let mut heads =
+        [klp_runtime::types::list_head { next: core::ptr::null_mut(), prev: core::ptr::null_mut() }; 3];
+    let [head, one, two] = heads.each_mut().map(|head| &raw mut *head);
+    // SAFETY: All three are here, and are not used again.
+    unsafe {
+        init_list_head(head);
+        list_add(two, head);
+        list_add_tail(one, head);
+        check!((*head).next == two, (*two).next == one);
+        list_del(two);
+        list_del(one);
+        check!(list_empty(head));
+    }
+}
+
+fn memory() -> Result {
+    let mut table = KVBox::<[u64]>::zeroed(1 << 20, GFP_KERNEL)?;
+    check!(table.iter().all(|entry| *entry == 0));
+    table[7] = 1;
+    check!(KBox::<[u16]>::zeroed(100, GFP_ATOMIC)?.len() == 100);
+    // SAFETY: The path is a string.
+    let opened = unsafe { filp_open(c"/proc/nothing of this name".as_ptr(), 0, 0) };
+    check!(from_err_ptr(opened) == Err(ENOENT));
+    Ok(())
+}
+
+/// The first letters of what the process is called by its arguments.
+fn arguments() -> Result<[u8; 4]> {
+    let current = klp_runtime::task::current();
+    let this = (&raw const *current).cast::<task_struct>();
+    // SAFETY: The task runs this, and has memory.
+    let start = unsafe { (*(*this).mm).arg_start } as usize;
+    let (mut reader, mut writer) = UserSlice::new(UserPtr::from_addr(start), 4).reader_writer();
+    let letters = reader.read::<[u8; 4]>()?;
+    check!(reader.read::<u8>() == Err(EFAULT));
+    writer.write(&letters)?;
+    let kernel = UserPtr::from_ptr(&raw mut init_net);
+    check!(UserSlice::new(kernel, 4).reader().read::<u32>() == Err(EFAULT));
+    Ok(letters)
+}
+
+/// # Safety
+///
+/// Called by the kernel with the file that is being read.
+#[klp_func(symbol = "version_proc_show")]
+unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_int {
+    // SAFETY: This task reads the file.
+    unsafe { locks(m) };
+    devices();
+    lists();
+    for error in [socket(), memory()].into_iter().filter_map(Result::err) {
+        pr_err!("failed with {error}");
+    }
+    for number in 0..12 {
+        pr_info_once!("once {number}");
+        pr_info_ratelimited!("limited {number}");
+    }
+    // SAFETY: The kernel's own key.
+    check!(unsafe { static_key_enabled(&raw const init_on_alloc) });
+    match arguments() {
+        // SAFETY: `m` is the file that the kernel reads; the format takes a length and as many letters.
+        Ok(letters) => unsafe { seq_printf(m, c"%.*s\n".as_ptr(), letters.len() as c_int, letters.as_ptr()) },
+        Err(error) => return error.to_errno(),
+    }
+    0
+}
