@@ -42,6 +42,12 @@ impl Types {
         self.declaration(id, declared, elided)
     }
 
+    /// What C calls the type with a name; `None` where there is none.
+    pub fn c_name(&self, name: &str) -> Option<String> {
+        let id = self.find(name).ok()??;
+        self.c_declaration(id, "").ok()
+    }
+
     /// The definition of a structure, union or enumeration for a compiler, with room where BTF has a gap, so that each
     /// member has the offset that it has in the kernel; `None` for other types.
     ///

@@ -9,7 +9,7 @@ mod walk;
 
 use std::path::Path;
 
-use btf_rs::{Backend, Btf, BtfType, Func, FuncProto, Type};
+use btf_rs::{Backend, Btf, BtfType, FuncProto, Type};
 use klp_format::{Class, ClassKind};
 
 pub use btf_rs::Error;
@@ -72,6 +72,11 @@ impl Types {
     /// Opens a file that contains BTF and nothing else. Only the parts that are needed are read.
     pub fn open(file: &Path) -> Result<Self> {
         Ok(Self::new(Btf::from_file_with_backend(file, Backend::Mmap)?))
+    }
+
+    /// Reads BTF that continues no other.
+    pub fn of_bytes(data: &[u8]) -> Result<Self> {
+        Ok(Self::new(Btf::from_bytes(data)?))
     }
 
     /// The types of a module, whose BTF continues that of its kernel.
@@ -183,25 +188,41 @@ impl Types {
         }
     }
 
+    /// The type of a variable.
+    pub fn variable(&self, name: &str) -> Result<Option<u32>> {
+        for id in self.btf.resolve_ids_by_name(name)? {
+            if let Type::Var(variable) = self.get(id)? {
+                return Ok(variable.get_type_id());
+            }
+        }
+        Ok(None)
+    }
+
+    /// The prototype of the function that a pointer points to, under this name; `None` for other types.
+    pub fn pointed_prototype(&self, id: u32, name: &str) -> Result<Option<Prototype>> {
+        let Type::Ptr(pointer) = self.get(self.bare(id)?)? else { return Ok(None) };
+        match self.get(self.bare(pointer.get_type_id().unwrap_or(0))?)? {
+            Type::FuncProto(found) => self.prototype_of(name, &found).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     fn prototype(&self, name: &str, found: &Type) -> Result<Option<Prototype>> {
         let Type::Func(function) = found else { return Ok(None) };
-        let FuncProto { parameters, .. } = &match self.target(function)? {
-            Type::FuncProto(prototype) => prototype,
-            _ => return Ok(None),
-        };
+        match self.target(function)? {
+            Type::FuncProto(found) => self.prototype_of(name, &found).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn prototype_of(&self, name: &str, found: &FuncProto) -> Result<Prototype> {
+        let FuncProto { parameters, .. } = found;
         let is_variadic = parameters.last().is_some_and(btf_rs::Parameter::is_variadic);
         let fixed = parameters.iter().filter(|parameter| !parameter.is_variadic());
         let parameters = fixed
             .map(|parameter| Ok((self.text(parameter)?, parameter.get_type_id().unwrap_or(0))))
             .collect::<Result<_>>()?;
-        Ok(Some(Prototype { name: name.into(), returns: self.returns(function)?, parameters, is_variadic }))
-    }
-
-    fn returns(&self, function: &Func) -> Result<u32> {
-        Ok(match self.target(function)? {
-            Type::FuncProto(prototype) => prototype.return_type_id(),
-            _ => 0,
-        })
+        Ok(Prototype { name: name.into(), returns: found.return_type_id(), parameters, is_variadic })
     }
 
     /// The type that a type refers to.

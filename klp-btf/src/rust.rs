@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use btf_rs::{BtfType, Type};
+use btf_rs::{BtfType, Error, Type};
 
 use crate::layout::{Field, Layout};
 use crate::walk::{DEPTH, endless};
 use crate::{Prototype, Result, TAKEN_TYPES, Types, identifier};
+
+/// The start of the names that types without a name get.
+const ANONYMOUS: &str = "anonymous_";
 
 /// Writes Rust for the requested items, and in the end the declarations that they need.
 pub struct Writer<'a> {
@@ -73,6 +76,38 @@ impl<'a> Writer<'a> {
             constants: BTreeSet::new(),
             declarations: String::new(),
         }
+    }
+
+    /// Writes something whose types are those of other BTF, such as a compiler's, where types of the same name are the
+    /// same: what it needs is declared as this writer's BTF has it.
+    pub fn with_types<T>(
+        &mut self,
+        types: &Types,
+        write: impl FnOnce(&mut Writer<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut other = Writer::new(types, self.ffi, [], "");
+        other.known.clone_from(&self.known);
+        let written = write(&mut other)?;
+        self.opaque.extend(other.opaque);
+        self.enums.extend(other.enums);
+        for name in other.names.values().filter(|name| !name.starts_with(ANONYMOUS)) {
+            let id = self
+                .types
+                .find(name)?
+                .ok_or_else(|| Error::Format(format!("there is no `{name}`, which is passed by value")))?;
+            self.value(id)?;
+        }
+        Ok(written)
+    }
+
+    /// Declares a structure or union that is only used by reference; `false` where there is none of this name.
+    pub fn reference(&mut self, name: &str) -> Result<bool> {
+        let Some(id) = self.types.find(name)? else { return Ok(false) };
+        let is_aggregate = self.types.layout(id)?.is_some();
+        if is_aggregate && !self.known.contains_key(name) {
+            self.opaque.insert(name.into());
+        }
+        Ok(is_aggregate)
     }
 
     /// The declarations of all types that were named.
@@ -270,7 +305,7 @@ impl<'a> Writer<'a> {
             return Ok(declared);
         }
         let name = match self.types.called(id)? {
-            name if name.is_empty() => format!("anonymous_{bare}"),
+            name if name.is_empty() => format!("{ANONYMOUS}{bare}"),
             name => name,
         };
         self.declare(bare, name, None, "")

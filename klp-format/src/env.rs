@@ -5,8 +5,8 @@
 /// `cargo klp` sets it for rustc, `kernel_types!` reads it.
 pub const BTF: &str = "KLP_BTF";
 
-/// The command that finds the types of a module, to which the module's name is added: words with
-/// [`COMMAND_SEPARATOR`] between them.
+/// The command that finds the types of a module, to which the module's name is added, or that answers a request
+/// about headers: words with [`COMMAND_SEPARATOR`] between them.
 ///
 /// `cargo klp` sets it for rustc, `kernel_types!` runs it.
 pub const TYPES: &str = "KLP_TYPES";

@@ -1,8 +1,8 @@
 //! What the macros, the runtime and the command of klp agree on.
 //!
 //! Whatever two of them must spell the same way is defined here, once: the lines of a patch's
-//! [`manifest`], reserved ids, and the names of link sections and environment variables. A patch
-//! is linked with this crate, so outside of [`manifest`] it has constants only.
+//! [`manifest`], questions about the kernel's [`headers`], reserved ids, and the names of link sections and
+//! environment variables. A patch is linked with this crate, so outside of these two it has constants only.
 #![no_std]
 
 #[cfg(feature = "manifest")]
@@ -10,6 +10,8 @@ extern crate alloc;
 
 mod class;
 pub mod env;
+#[cfg(feature = "manifest")]
+pub mod headers;
 #[cfg(feature = "manifest")]
 pub mod manifest;
 mod param;

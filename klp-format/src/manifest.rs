@@ -58,6 +58,10 @@ pub enum Line<N = u64> {
     CFunc(CFunc),
     /// `#[klp_c]` on a struct of the kernel.
     CType(CType),
+    /// `inline fn` and `macro fn` of `kernel_types!`.
+    Wrapper(Wrapper),
+    /// What `kernel_types!` has learnt from headers.
+    Headers(Headers),
 }
 
 /// The patch as a whole.
@@ -358,4 +362,26 @@ pub struct Binding {
     pub object: String,
     /// The file of that BTF.
     pub btf: String,
+}
+
+/// A function of C that calls an inline function or a macro of the kernel's headers for Rust.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Wrapper {
+    /// Its symbol.
+    pub symbol: String,
+    /// The headers that it needs.
+    pub headers: Vec<String>,
+    /// The function in C.
+    pub text: String,
+    /// Where its item stands in the source, `file:line:column`.
+    pub place: Option<String>,
+}
+
+/// What one `kernel_types!` has learnt from the kernel's headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Headers {
+    /// The directory of the cache with the answer of the command.
+    pub answer: String,
 }

@@ -20,6 +20,7 @@ mod diff;
 mod failslab;
 mod faults;
 mod guest;
+mod headers;
 mod host;
 mod lifecycle;
 mod memory;
@@ -90,6 +91,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             chosen::tests(),
             symbols::tests(),
             bindings::tests(),
+            headers::tests(),
             vocabulary::tests(),
             original::tests(),
             c_bodies::tests(),

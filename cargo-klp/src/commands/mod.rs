@@ -76,7 +76,7 @@ enum Command {
     Inspect(inspect::Args),
     /// Show where a kernel's symbol is, its prototype, whether it can be patched, and where it is inlined.
     Explain(explain::Args),
-    /// Put the types of a module into the cache, from within `kernel_types!`.
+    /// Put what `kernel_types!` asks for into the cache, from within the macro.
     #[command(hide = true)]
     Types(types::Args),
     /// Make the Rust half of a module, from within Kbuild.

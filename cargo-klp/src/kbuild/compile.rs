@@ -10,6 +10,7 @@ use klp_format::env;
 use object::{Object, ObjectSymbol};
 
 use super::flags::{self, TARGET};
+use super::headers;
 use super::std_hint::StdHint;
 use super::sysroot::sysroot;
 use super::workspace::{Crate, crate_of, create_in_target};
@@ -110,6 +111,7 @@ pub(super) fn compile(
     create_in_target(&directory)?;
     // Other builds hold this lock only while cargo runs, so the wait is not worth a message.
     let _lock = Lock::beside(&directory.join("libraries"))?;
+    headers::forget_outdated(&target.kernel)?;
     let mut encoded =
         vec!["--sysroot".to_owned(), sysroot(rustflags, reporter)?.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);

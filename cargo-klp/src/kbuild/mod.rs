@@ -9,6 +9,7 @@ pub mod finish;
 mod flags;
 mod frames;
 mod glue_header;
+pub mod headers;
 mod hook;
 mod jobs;
 pub mod linked;

@@ -16,7 +16,7 @@ use super::places::Places;
 use super::record::{Change, MadeOf, Place};
 use super::workspace::crate_of;
 use super::{
-    c_header, flags, frames, hook, linked, make, names, objtool, relocations, turn, write_if_changed,
+    c_header, flags, frames, headers, hook, linked, make, names, objtool, relocations, turn, write_if_changed,
 };
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
@@ -86,7 +86,10 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
             help: "write `livepatch! { license: \"GPL\", … }` at the crate's root".into(),
         });
     }
-    place.begin(started, &MadeOf { krate: &krate, target, kbuild, manifest: &manifest, library: digest })?;
+    let read = headers::files(&manifest);
+    let made_of =
+        MadeOf { krate: &krate, target, kbuild, manifest: &manifest, headers: read, library: digest };
+    place.begin(started, &made_of)?;
     let outcome = check::check(&manifest, target, reporter)?.into_error(&target.kernel.release)?;
     let notes: Vec<String> = outcome.unchecked.iter().chain(&outcome.notes).cloned().collect();
     if !make::is_of_build() {
@@ -107,6 +110,8 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     warnings.iter().for_each(|warning| reporter.warning(warning));
     write_lines(&output.with_extension(WARNINGS), &warnings)?;
     write_lines(&output.with_extension(NOTES), &notes)?;
+    headers::link(&linked, &manifest, place.module(), &target.kernel)?;
+    let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
     let mut words = request.objtool.iter().flat_map(|objtool| objtool.split_whitespace());
     if let Some(program) = words.next() {
         objtool::run(Command::new(program).args(words).arg(&linked))?;

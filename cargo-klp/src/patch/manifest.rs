@@ -5,8 +5,8 @@
 
 use klp_format::Table;
 use klp_format::manifest::{
-    self, Binding, CFunc, CStruct, CType, Func, Hook, Line, MODULE_SECTION, Native, Object, Param, Patch,
-    SECTION, Shadow, State, Symbol,
+    self, Binding, CFunc, CStruct, CType, Func, Headers, Hook, Line, MODULE_SECTION, Native, Object, Param,
+    Patch, SECTION, Shadow, State, Symbol, Wrapper,
 };
 use object::{Object as _, ObjectSection};
 use serde::Serialize;
@@ -46,6 +46,12 @@ pub struct Manifest {
     /// The structures of the kernel that C files see.
     #[serde(skip)]
     pub c_types: Vec<CType>,
+    /// The functions of C that call inline functions and macros of the kernel's headers.
+    #[serde(skip)]
+    pub wrappers: Vec<Wrapper>,
+    /// What was learnt from the kernel's headers.
+    #[serde(skip)]
+    pub headers: Vec<Headers>,
 }
 
 /// The number of entries that one of a patch's tables must have.
@@ -140,6 +146,8 @@ impl Manifest {
                 Line::CStruct(structure) => self.c_structs.push(structure),
                 Line::CFunc(function) => self.c_funcs.push(function),
                 Line::CType(structure) => self.c_types.push(structure),
+                Line::Wrapper(wrapper) => self.wrappers.push(wrapper),
+                Line::Headers(headers) => self.headers.push(headers),
             }
         }
         Ok(())

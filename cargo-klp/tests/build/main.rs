@@ -6,6 +6,7 @@
 mod support;
 
 mod c_files;
+mod headers;
 mod kernels;
 mod machine;
 mod modules;

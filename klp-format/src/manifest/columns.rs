@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::text::Text;
 use super::{
-    Binding, CField, CFunc, CStruct, CType, Func, Hook, Native, Object, Param, Passed, Patch, Shadow, State,
-    Symbol,
+    Binding, CField, CFunc, CStruct, CType, Func, Headers, Hook, Native, Object, Param, Passed, Patch,
+    Shadow, State, Symbol, Wrapper,
 };
 use crate::{Class, ParamKind};
 
@@ -179,5 +179,20 @@ impl<N> Columns<N> for CType {
         visitor.text("object", &mut self.object)?;
         visitor.text("name", &mut self.name)?;
         visitor.text("place", &mut self.place)
+    }
+}
+
+impl<N> Columns<N> for Wrapper {
+    fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        visitor.text("symbol", &mut self.symbol)?;
+        visitor.text("headers", &mut self.headers)?;
+        visitor.text("text", &mut self.text)?;
+        visitor.text("place", &mut self.place)
+    }
+}
+
+impl<N> Columns<N> for Headers {
+    fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        visitor.text("answer", &mut self.answer)
     }
 }

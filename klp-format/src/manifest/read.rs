@@ -52,6 +52,8 @@ pub fn read(line: &str) -> Result<Line, BadLine> {
         "c_struct" => reader.line().map(Line::CStruct),
         "c_func" => reader.line().map(Line::CFunc),
         "c_type" => reader.line().map(Line::CType),
+        "wrapper" => reader.line().map(Line::Wrapper),
+        "headers" => reader.line().map(Line::Headers),
         _ => Err(format!("unknown kind of line `{kind}`")),
     };
     read.map_err(|fault| BadLine { line: line.to_owned(), fault })

@@ -93,6 +93,13 @@ fn lines() -> Vec<Line> {
         }),
         Line::CFunc(CFunc { name: "looks".into(), declaration: "int looks(void)".into() }),
         Line::CType(CType { object: "xfs".into(), name: "xfs_mru".into(), place: Some("a.rs:2:1".into()) }),
+        Line::Wrapper(Wrapper {
+            symbol: "s".into(),
+            headers: names(&["net/sock.h", "linux/list.h"]),
+            text: "int s(void) { return 1; }".into(),
+            place: Some("a.rs:3:1".into()),
+        }),
+        Line::Headers(Headers { answer: "/cache".into() }),
     ]
 }
 

@@ -35,6 +35,8 @@ pub fn write<N: Default>(line: Line<N>) -> Vec<Column<N>> {
         Line::CStruct(mut line) => writer.line("c_struct", &mut line),
         Line::CFunc(mut line) => writer.line("c_func", &mut line),
         Line::CType(mut line) => writer.line("c_type", &mut line),
+        Line::Wrapper(mut line) => writer.line("wrapper", &mut line),
+        Line::Headers(mut line) => writer.line("headers", &mut line),
     }
     writer.0
 }

@@ -6,12 +6,10 @@ use klp_format::manifest::{CField, CFunc, CStruct, CType, Line};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
-use syn::{
-    Attribute, Fields, FnArg, GenericArgument, GenericParam, ItemStruct, Pat, PathArguments,
-    PointerMutability, ReturnType, Safety, Signature, Type,
-};
+use syn::{Attribute, Fields, FnArg, GenericParam, ItemStruct, Pat, ReturnType, Safety, Signature, Type};
 
 use crate::args::{self, Arguments, Parsed, Text};
+use crate::check::c_type::{a_struct, c_type, declared};
 use crate::check::function::{self, Function};
 use crate::check::name::check_object;
 use crate::diagnostics::{Diagnostics, Reported};
@@ -129,7 +127,7 @@ fn check_struct(
             Type::Array(array) => (&*array.elem, array.len.to_token_stream()),
             ty => (ty, quote!(0)),
         };
-        let Ok(c_type) = c_type(diagnostics, ty) else { continue };
+        let Ok(c_type) = c_type(diagnostics, ty, &a_struct) else { continue };
         let offset = quote!(::core::mem::offset_of!(#name, #ident));
         fields.push(CField { name: ident.unraw().to_string(), c_type, len, offset });
     }
@@ -177,7 +175,7 @@ fn check_function(diagnostics: &mut Diagnostics, function: &Function) -> Result<
             diagnostics.error(input, "C has no methods: write a function, outside of `impl` and `trait`");
             continue;
         };
-        let Ok(ty) = c_type(diagnostics, &parameter.ty) else { continue };
+        let Ok(ty) = c_type(diagnostics, &parameter.ty, &a_struct) else { continue };
         parameters.push(match &*parameter.pat {
             Pat::Ident(name) => declared(&ty, &name.ident.unraw().to_string()),
             _ => ty,
@@ -186,117 +184,11 @@ fn check_function(diagnostics: &mut Diagnostics, function: &Function) -> Result<
     let returned = match output {
         ReturnType::Default => "void".to_owned(),
         ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)) => "void".to_owned(),
-        ReturnType::Type(_, ty) => c_type(diagnostics, ty).unwrap_or_default(),
+        ReturnType::Type(_, ty) => c_type(diagnostics, ty, &a_struct).unwrap_or_default(),
     };
     diagnostics.check()?;
     let parameters = if parameters.is_empty() { "void".to_owned() } else { parameters.join(", ") };
     Ok(declared(&returned, &format!("{}({parameters})", ident.unraw())))
-}
-
-/// A declaration: the star of a pointer stands at the name.
-fn declared(ty: &str, name: &str) -> String {
-    let space = if ty.ends_with('*') { "" } else { " " };
-    format!("{ty}{space}{name}")
-}
-
-/// Types that are Rust's alone, or that no code of the kernel has.
-const ONLY_RUST: [&str; 6] = ["str", "char", "i128", "u128", "f32", "f64"];
-
-/// What C calls a type.
-fn c_type(diagnostics: &mut Diagnostics, ty: &Type) -> Result<String, Reported> {
-    let pointer = |diagnostics: &mut Diagnostics, to: &Type, is_const: bool| {
-        let to = c_type(diagnostics, to)?;
-        let qualifier = if is_const && !to.ends_with('*') { "const " } else { "" };
-        Ok(format!("{qualifier}{}", declared(&to, "*")))
-    };
-    match ty {
-        Type::Group(group) => return c_type(diagnostics, &group.elem),
-        Type::Paren(paren) => return c_type(diagnostics, &paren.elem),
-        Type::Ptr(to) => {
-            return pointer(diagnostics, &to.elem, !matches!(to.mutability, PointerMutability::Mut(_)));
-        }
-        // What is behind it may have atomics, which C writes through a plain pointer.
-        Type::Reference(to) => return pointer(diagnostics, &to.elem, false),
-        Type::Path(path) if path.qself.is_none() => {
-            let Some(last) = path.path.segments.last() else { return Err(unknown(diagnostics, ty)) };
-            let name = last.ident.unraw().to_string();
-            let PathArguments::AngleBracketed(arguments) = &last.arguments else {
-                return if ONLY_RUST.contains(&&*name) {
-                    Err(unknown(diagnostics, ty))
-                } else {
-                    Ok(c_name(&name))
-                };
-            };
-            let argument = arguments.args.iter().find_map(|argument| match argument {
-                GenericArgument::Type(ty) => Some(ty),
-                _ => None,
-            });
-            match (&*name, argument) {
-                ("NonNull" | "AtomicPtr" | "ShadowRef", Some(to)) => return pointer(diagnostics, to, false),
-                ("Option", Some(inner)) if is_never_null(inner) => {
-                    return c_type(diagnostics, inner);
-                }
-                _ => {}
-            }
-        }
-        _ => {}
-    }
-    Err(unknown(diagnostics, ty))
-}
-
-fn unknown(diagnostics: &mut Diagnostics, ty: &Type) -> Reported {
-    diagnostics.error(
-        ty,
-        "C has no such type: write an integer, `bool`, an atomic one, a pointer, `Option<&T>`, a struct of the kernel \
-         or one with `#[klp_c]`; in a struct also an array of these",
-    )
-}
-
-/// Whether `None` of a type's `Option` is the null pointer.
-fn is_never_null(ty: &Type) -> bool {
-    match ty {
-        Type::Reference(_) => true,
-        Type::Path(path) => {
-            let last = path.path.segments.last();
-            last.is_some_and(|last| last.ident == "NonNull" || last.ident == "ShadowRef")
-        }
-        _ => false,
-    }
-}
-
-/// What C calls a type of this name: a struct of the kernel or of the patch, if nothing else.
-fn c_name(name: &str) -> String {
-    let name = match name {
-        "usize" => "size_t",
-        "isize" => "ssize_t",
-        "i8" | "AtomicI8" => "s8",
-        "i16" | "AtomicI16" => "s16",
-        "i32" => "s32",
-        "i64" => "s64",
-        "u8" | "AtomicU8" => "u8",
-        "u16" | "AtomicU16" => "u16",
-        "u32" => "u32",
-        "u64" => "u64",
-        "bool" | "AtomicBool" => "bool",
-        "AtomicI32" | "AtomicU32" => "atomic_t",
-        "AtomicI64" | "AtomicU64" => "atomic64_t",
-        "AtomicIsize" | "AtomicUsize" => "atomic_long_t",
-        "c_void" => "void",
-        "c_char" => "char",
-        "c_schar" => "signed char",
-        "c_uchar" => "unsigned char",
-        "c_short" => "short",
-        "c_ushort" => "unsigned short",
-        "c_int" => "int",
-        "c_uint" => "unsigned int",
-        "c_long" => "long",
-        "c_ulong" => "unsigned long",
-        "c_longlong" => "long long",
-        "c_ulonglong" => "unsigned long long",
-        other if other.ends_with("_t") => other,
-        other => return format!("struct {other}"),
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]

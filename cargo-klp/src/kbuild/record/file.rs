@@ -20,8 +20,8 @@ pub(super) struct Stat {
 
 /// A file, a directory (as the names in it), or the fact that neither exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) path: PathBuf,
+pub(in crate::kbuild) struct Entry {
+    pub(in crate::kbuild) path: PathBuf,
     pub(super) digest: Digest,
     /// `None` if there is no such file.
     pub(super) stat: Option<Stat>,
@@ -43,7 +43,7 @@ impl Stat {
 
 impl Entry {
     /// The present state of a file. The file is not read if `known` has an entry with the same stat.
-    pub(super) fn of(path: PathBuf, known: impl FnOnce(&Path) -> Option<Self>) -> Self {
+    pub(in crate::kbuild) fn of(path: PathBuf, known: impl FnOnce(&Path) -> Option<Self>) -> Self {
         let stat = Stat::of(&path);
         let digest = match known(&path) {
             Some(known) if known.stat == stat => known.digest,
@@ -53,12 +53,12 @@ impl Entry {
     }
 
     /// Whether the file is unchanged since it was recorded.
-    pub(super) fn is_current(&self) -> bool {
+    pub(in crate::kbuild) fn is_current(&self) -> bool {
         Stat::of(&self.path) == self.stat || digest(&self.path) == self.digest
     }
 
     /// The entry as a line of a record.
-    pub(super) fn line(&self) -> String {
+    pub(in crate::kbuild) fn line(&self) -> String {
         let stat = self.stat.map_or_else(
             || "-".to_owned(),
             |Stat { inode, size, modified, changed }| format!("{inode}/{size}/{modified}/{changed}"),
@@ -67,7 +67,7 @@ impl Entry {
     }
 
     /// Reads a line of a record.
-    pub(super) fn parse(line: &str) -> Option<Self> {
+    pub(in crate::kbuild) fn parse(line: &str) -> Option<Self> {
         let mut parts = line.splitn(3, '\t');
         let (digest, stat, path) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
         let stat = match stat {

@@ -10,7 +10,7 @@ use crate::host::digest::Digest;
 use crate::host::tools::find_program;
 use crate::kbuild::workspace::Crate;
 use crate::kernel::debug_info::stamp;
-use crate::kernel::{Target, symbols};
+use crate::kernel::{Kernel, Target, symbols};
 use crate::patch::manifest::Manifest;
 
 /// The variable with the digest of the environment of `cargo klp build`; make changes its own environment.
@@ -109,13 +109,7 @@ pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Resu
     let mut files: BTreeSet<PathBuf> = modules.iter().chain(debug_info).cloned().chain([this]).collect();
     files.extend(files_in(kbuild));
     files.extend(PROGRAMS.iter().filter_map(|program| find_program(program)));
-    for base in [Some(kernel.kdir.clone()), common(&kernel.kdir)].into_iter().flatten() {
-        for directory in KERNEL_DIRECTORIES {
-            let directory = base.join(directory);
-            files.extend(files_in(&directory));
-            files.insert(directory);
-        }
-    }
+    files.extend(kernel_files(kernel));
     files.extend(kernel.packed_image());
     files.insert(stamp(&kernel.release)?);
     files.extend(kernel.modules_dir().iter().flat_map(|modules| files_in(modules)));
@@ -127,6 +121,19 @@ pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Resu
         files.extend(symbols::module_file(target, object));
     }
     Ok(files)
+}
+
+/// The files of a kernel's build directory that Kbuild reads or runs.
+pub(in crate::kbuild) fn kernel_files(kernel: &Kernel) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for base in [Some(kernel.kdir.clone()), common(&kernel.kdir)].into_iter().flatten() {
+        for directory in KERNEL_DIRECTORIES {
+            let directory = base.join(directory);
+            files.extend(files_in(&directory));
+            files.insert(directory);
+        }
+    }
+    files
 }
 
 /// The files that Kbuild's own records name for what it compiled in `dir`: headers and compilers. `None` if Kbuild

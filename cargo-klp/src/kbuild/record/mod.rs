@@ -20,8 +20,9 @@ use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::kernel::Target;
 use crate::patch::manifest::Manifest;
-use file::{Entry, Stat};
-pub(super) use inputs::{ENVIRONMENT, environment};
+pub(super) use file::Entry;
+use file::Stat;
+pub(super) use inputs::{ENVIRONMENT, environment, kernel_files};
 
 /// The first line of a record. A record with another first line is ignored.
 const VERSION: &str = "klp record 1";
@@ -148,11 +149,11 @@ impl Place {
 
     /// Notes what the module is made of, as far as this is known before Kbuild compiles anything.
     pub(super) fn begin(&self, started: Started, made_of: &MadeOf<'_>) -> Result<()> {
-        let MadeOf { krate, target, kbuild, manifest, library } = made_of;
+        let MadeOf { krate, target, kbuild, manifest, headers, library } = made_of;
         let circumstances = inputs::circumstances(krate, target);
         let mut text =
             format!("{VERSION}\n{circumstances} {library} {} {}\n", started.0, target.kernel.kdir.display());
-        for file in inputs::files(target, kbuild, manifest)? {
+        for file in inputs::files(target, kbuild, manifest)?.union(headers) {
             text.push_str(&format!("{}\n", file.display()));
         }
         let path = self.begun();
@@ -214,6 +215,8 @@ pub(super) struct MadeOf<'a> {
     pub(super) kbuild: &'a Path,
     /// The manifest that the macros emitted.
     pub(super) manifest: &'a Manifest,
+    /// What its macros have read of the kernel's headers.
+    pub(super) headers: BTreeSet<PathBuf>,
     /// The digest of the library that cargo made from the crate.
     pub(super) library: Digest,
 }

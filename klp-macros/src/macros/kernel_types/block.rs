@@ -4,7 +4,7 @@ use proc_macro2::Ident;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, Token, braced};
+use syn::{Attribute, Expr, LitStr, Signature, Token, Type, braced};
 
 use crate::args::Text;
 
@@ -15,7 +15,15 @@ const OBJECT: &str = "object";
 pub(super) struct Block {
     /// The module whose types are meant.
     pub(super) object: Option<Text>,
+    /// The headers, in their order.
+    pub(super) headers: Vec<Header>,
     pub(super) items: Vec<Item>,
+}
+
+/// `use "net/sock.h";`.
+pub(super) struct Header {
+    pub(super) attrs: Vec<Attribute>,
+    pub(super) path: LitStr,
 }
 
 /// One item.
@@ -25,21 +33,32 @@ pub(super) struct Item {
     pub(super) name: Ident,
 }
 
+impl Item {
+    /// Whether its meaning is written in C beside it, so that it may need no header.
+    pub(super) fn is_written_in_c(&self) -> bool {
+        matches!(self.kind, Kind::Constant(_, Some(_)) | Kind::Macro(_, Some(_)))
+    }
+}
+
 pub(super) enum Kind {
     /// A structure or union: some of its fields, or all.
     Structure(Option<Vec<Ident>>),
     /// An enumeration with its constants.
     Enum,
-    /// One constant of an enumeration.
-    Constant,
+    /// One constant of an enumeration or a header, with its type and its expression in C where they are written.
+    Constant(Option<Box<Type>>, Option<Text>),
     /// A function that is called.
     Function,
+    /// An inline function of a header.
+    Inline,
+    /// A function that evaluates a macro of a header, with the expression in C where that is written.
+    Macro(Box<Signature>, Option<Text>),
 }
 
 impl Parse for Block {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let object = if is_object(input) { Some(object(input)?) } else { None };
-        let mut items = Vec::new();
+        let (mut headers, mut items) = (Vec::new(), Vec::new());
         while !input.is_empty() {
             if is_object(input) {
                 return Err(input.error(
@@ -47,9 +66,14 @@ impl Parse for Block {
                      in a block of their own",
                 ));
             }
-            items.push(input.parse()?);
+            let attrs = input.call(Attribute::parse_outer)?;
+            if input.peek(Token![use]) {
+                headers.push(header(input, attrs)?);
+            } else {
+                items.push(item(input, attrs)?);
+            }
         }
-        Ok(Self { object, items })
+        Ok(Self { object, headers, items })
     }
 }
 
@@ -81,36 +105,94 @@ fn field(input: ParseStream<'_>) -> syn::Result<Ident> {
     input.call(Ident::parse_any)
 }
 
-impl Parse for Item {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let attrs = input.call(Attribute::parse_outer)?;
-        let lookahead = input.lookahead1();
-        let is_structure = lookahead.peek(Token![struct]) || lookahead.peek(Token![union]);
-        let kind = if is_structure {
-            Kind::Structure(None)
-        } else if lookahead.peek(Token![enum]) {
-            Kind::Enum
-        } else if lookahead.peek(Token![const]) {
-            Kind::Constant
-        } else if lookahead.peek(Token![fn]) {
-            Kind::Function
-        } else {
-            return Err(input.error(
-                "write `struct name { field, … }`, `struct name;` for all its fields, `union …`, `enum name;`, \
-                 `const NAME;` or `fn name;`",
-            ));
-        };
-        input.call(Ident::parse_any)?;
-        let name = input.call(Ident::parse_any)?;
-        let kind = if is_structure && input.peek(syn::token::Brace) {
+/// `use "net/sock.h";`, behind its attributes.
+fn header(input: ParseStream<'_>, attrs: Vec<Attribute>) -> syn::Result<Header> {
+    input.parse::<Token![use]>()?;
+    if !input.peek(LitStr) {
+        return Err(
+            input.error("expected a header of the kernel, as `#include` has it: write `use \"net/sock.h\";`")
+        );
+    }
+    let path: LitStr = input.parse()?;
+    input.parse::<Token![;]>()?;
+    Ok(Header { attrs, path })
+}
+
+/// An item, behind its attributes.
+fn item(input: ParseStream<'_>, attrs: Vec<Attribute>) -> syn::Result<Item> {
+    let kind = if input.peek(Token![macro]) {
+        return macro_function(input, attrs);
+    } else if input.peek(Token![struct]) || input.peek(Token![union]) {
+        Kind::Structure(None)
+    } else if input.peek(Token![enum]) {
+        Kind::Enum
+    } else if input.peek(Token![const]) {
+        Kind::Constant(None, None)
+    } else if input.peek(Token![fn]) {
+        Kind::Function
+    } else if is_inline(input) {
+        input.parse::<Ident>()?;
+        Kind::Inline
+    } else {
+        return Err(input.error(
+            "write `struct name { field, … }`, `struct name;` for all its fields, `union …`, `enum name;`, \
+             `const NAME;` or `fn name;`; of a header, behind `use \"….h\";`, also `inline fn name;` or \
+             `macro fn name(…) -> …;`",
+        ));
+    };
+    input.call(Ident::parse_any)?;
+    let name = input.call(Ident::parse_any)?;
+    let kind = match kind {
+        Kind::Structure(_) if input.peek(syn::token::Brace) => {
             let content;
             braced!(content in input);
             let fields = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, field)?;
-            Kind::Structure(Some(fields.into_iter().collect()))
-        } else {
-            input.parse::<Token![;]>()?;
-            kind
-        };
-        Ok(Self { attrs, kind, name })
+            return Ok(Item { attrs, kind: Kind::Structure(Some(fields.into_iter().collect())), name });
+        }
+        Kind::Constant(..) => {
+            let ty = if input.peek(Token![:]) {
+                input.parse::<Token![:]>()?;
+                Some(Box::new(input.parse()?))
+            } else {
+                None
+            };
+            Kind::Constant(ty, expression(input)?)
+        }
+        Kind::Function | Kind::Inline if input.peek(syn::token::Paren) => {
+            let (what, has) = match kind {
+                Kind::Inline => ("inline fn", "the header"),
+                _ => ("fn", "the kernel's BTF"),
+            };
+            return Err(
+                input.error(format!("{has} has the parameters and the result: write `{what} {name};`"))
+            );
+        }
+        kind => kind,
+    };
+    input.parse::<Token![;]>()?;
+    Ok(Item { attrs, kind, name })
+}
+
+fn is_inline(input: ParseStream<'_>) -> bool {
+    let next: Option<Ident> = input.fork().parse().ok();
+    next.is_some_and(|next| next == "inline") && input.peek2(Token![fn])
+}
+
+/// `macro fn name(…) -> …;`, or with `= "…"` before the semicolon.
+fn macro_function(input: ParseStream<'_>, attrs: Vec<Attribute>) -> syn::Result<Item> {
+    input.parse::<Token![macro]>()?;
+    let signature: Signature = input.parse()?;
+    let expression = expression(input)?;
+    input.parse::<Token![;]>()?;
+    Ok(Item { attrs, name: signature.ident.clone(), kind: Kind::Macro(Box::new(signature), expression) })
+}
+
+/// `= "an expression in C"`, if it is there.
+fn expression(input: ParseStream<'_>) -> syn::Result<Option<Text>> {
+    if !input.peek(Token![=]) {
+        return Ok(None);
     }
+    input.parse::<Token![=]>()?;
+    let value: Expr = input.parse()?;
+    Text::from_expr(&value).map(Some).map_err(Into::into)
 }

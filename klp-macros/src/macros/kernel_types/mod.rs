@@ -1,6 +1,7 @@
 //! `kernel_types!`.
 
 mod block;
+mod headers;
 mod source;
 
 use std::collections::BTreeSet;
@@ -18,7 +19,8 @@ use crate::args::Text;
 use crate::check::name::check_object;
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 use crate::emit::{self, cfgs};
-use block::{Block, Item, Kind};
+use block::{Block, Header, Item, Kind};
+use headers::Answer;
 use source::Source;
 
 /// What goes before `c_int` and its like.
@@ -31,7 +33,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 }
 
 fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenStream, Reported> {
-    let Block { object, items: wanted } =
+    let Block { object, headers, items: wanted } =
         Block::parse.parse2(input).map_err(|error| diagnostics.push(error))?;
     if let Some(object) = &object {
         check_object(diagnostics, object);
@@ -47,13 +49,16 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
     let types = own.as_ref().unwrap_or(&kernel);
     let is_wanted = |name: &&str| wanted.iter().any(|item| item.name == *name);
     let elsewhere = RUNTIME_TYPES.into_iter().filter(|name| !is_wanted(name));
+    let answer = ask(diagnostics, &headers, &wanted, types, &source)?;
     let mut bindings = Bindings {
         kernel: &kernel,
         types,
         source: &source,
         module: module.as_ref(),
+        has_headers: !headers.is_empty(),
+        answer: answer.as_ref(),
         writer: Writer::new(types, FFI, elsewhere, "::klp_runtime::types::"),
-        functions: TokenStream::new(),
+        others: TokenStream::new(),
         diagnostics,
     };
     // Before anything is declared, so that the order of items does not matter: structures of which fields are
@@ -61,11 +66,12 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
     for item in &wanted {
         bindings.at(item, |bindings| bindings.reserve(item));
     }
-    let is_enum = |item: &&Item| matches!(item.kind, Kind::Enum);
-    for item in wanted.iter().filter(is_enum).chain(wanted.iter().filter(|item| !is_enum(item))) {
-        bindings.at(item, |bindings| bindings.add(item));
+    let numbered = || wanted.iter().enumerate();
+    let is_enum = |(_, item): &(usize, &Item)| matches!(item.kind, Kind::Enum);
+    for (number, item) in numbered().filter(is_enum).chain(numbered().filter(|item| !is_enum(item))) {
+        bindings.at(item, |bindings| bindings.add(number, item));
     }
-    let Bindings { writer, functions, .. } = bindings;
+    let Bindings { writer, others, .. } = bindings;
     let text = writer.finish();
     let declared: TokenStream = text.parse().map_err(|_| {
         diagnostics.error_at(proc_macro2::Span::call_site(), "this kernel's types make no Rust: report them")
@@ -101,15 +107,42 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
             #file
         }
     });
+    let of_headers = answer.as_ref().map(Answer::dependency);
     let btf = env::BTF;
     Ok(quote! {
         // Another kernel makes other types.
         const _: ::core::option::Option<&str> = ::core::option_env!(#btf);
         #of_module
+        #of_headers
         #declared
-        #functions
+        #others
         #(#lines)*
     })
+}
+
+/// What the command says of the items that headers have; `None` where no item is one.
+fn ask(
+    diagnostics: &mut Diagnostics,
+    headers: &[Header],
+    wanted: &[Item],
+    types: &Types,
+    source: &Source,
+) -> Result<Option<Answer>, Reported> {
+    let mut questions = Vec::new();
+    for (number, item) in wanted.iter().enumerate() {
+        if headers.is_empty() && !item.is_written_in_c() {
+            continue;
+        }
+        let reported = diagnostics.len();
+        if let Ok(Some(question)) = headers::question(diagnostics, item, types) {
+            questions.push((number, question));
+        }
+        diagnostics.only_with(reported, &cfgs(&item.attrs));
+    }
+    if questions.is_empty() {
+        return Ok(None);
+    }
+    Answer::of(diagnostics, source, headers, questions).map(Some)
 }
 
 /// The tokens with those names that the author wrote at the author's place.
@@ -138,8 +171,11 @@ struct Bindings<'a> {
     types: &'a Types,
     source: &'a Source,
     module: Option<&'a Text>,
+    has_headers: bool,
+    answer: Option<&'a Answer>,
     writer: Writer<'a>,
-    functions: TokenStream,
+    /// What the writer does not declare.
+    others: TokenStream,
     diagnostics: &'a mut Diagnostics,
 }
 
@@ -173,9 +209,14 @@ impl Bindings<'_> {
         Ok(id)
     }
 
-    fn add(&mut self, wanted: &Item) -> Result<(), Reported> {
+    fn add(&mut self, number: usize, wanted: &Item) -> Result<(), Reported> {
         let ident = &wanted.name;
         let name = ident.unraw().to_string();
+        if let Some(answer) = self.answer.filter(|answer| answer.is_about(number)) {
+            let declared = answer.declare(self.diagnostics, number, wanted, &mut self.writer)?;
+            self.others.extend(declared);
+            return Ok(());
+        }
         match &wanted.kind {
             Kind::Structure(None) => {
                 let id = self.structure(ident, &name)?;
@@ -197,10 +238,17 @@ impl Bindings<'_> {
                     return Err(self.diagnostics.error(ident, message));
                 }
             }
-            Kind::Constant => {
+            // What is wrong with it was said when it was asked for, unless no header is named.
+            Kind::Inline | Kind::Macro(..) if self.has_headers => {}
+            Kind::Inline | Kind::Macro(..) => {
+                let message =
+                    "name the header that has it, as the first line of the block: `use \"net/sock.h\";`";
+                return Err(self.diagnostics.error(ident, message));
+            }
+            Kind::Constant(..) => {
                 let Some((id, value)) = self.btf(ident, self.types.enumerator(&name))? else {
                     let message = format!(
-                        "{} has no enumeration with `{name}`: macros of C are in no BTF, write their value",
+                        "{} has no enumeration with `{name}`: for a macro, name its header, `use \"linux/jiffies.h\";`",
                         self.source.name()
                     );
                     return Err(self.diagnostics.error(ident, message));
@@ -214,7 +262,7 @@ impl Bindings<'_> {
                 let item: TokenStream = self.btf(ident, declared)?.parse().unwrap_or_default();
                 let item = located(item, &[ident]);
                 let docs = format!("`{name}` of the kernel.");
-                self.functions.extend(quote! {
+                self.others.extend(quote! {
                     #(#attrs)*
                     #[allow(improper_ctypes)]
                     unsafe extern "C" {
@@ -262,7 +310,10 @@ impl Bindings<'_> {
             Ok(found) if !found.is_empty() => {
                 ", but vmlinux has one: write `#[klp_symbols(object = \"vmlinux\")]`".into()
             }
-            _ => self.hint_at_modules(),
+            _ => format!(
+                "; for an inline function, write `use \"its/header.h\"; inline fn {name};`{}",
+                self.hint_at_modules()
+            ),
         };
         let message = format!("{} has no prototype of `{name}` in its BTF{hint}", self.source.name());
         Err(self.diagnostics.error(ident, message))
@@ -272,7 +323,7 @@ impl Bindings<'_> {
     fn hint_at_modules(&self) -> String {
         match self.module {
             Some(_) => String::new(),
-            None => ": for what a module has, start the block with `object = \"the_module\";`".into(),
+            None => "; for what a module has, start the block with `object = \"the_module\";`".into(),
         }
     }
 

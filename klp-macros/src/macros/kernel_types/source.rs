@@ -2,11 +2,13 @@
 
 use std::env;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use klp_btf::Types;
-use klp_format::env as names;
+use klp_format::{env as names, headers};
 
 /// The file of BTF in a module's directory of the cache.
 const BTF: &str = "btf";
@@ -57,7 +59,9 @@ impl Source {
             Self { file: directory.with_file_name("vmlinux"), module: Some(module) }
         };
         if let Ok(command) = env::var(names::TYPES) {
-            return asked(command.split(names::COMMAND_SEPARATOR), name).map(in_directory);
+            return asked(command.split(names::COMMAND_SEPARATOR), name, "")
+                .map(in_directory)
+                .map_err(|why| or_absent(why, name));
         }
         // Here is no build: what is at hand will do, else `cargo-klp` is asked, if it is installed.
         let running = self.file.with_file_name(name);
@@ -68,7 +72,28 @@ impl Source {
             return Ok(in_directory(directory));
         }
         let release = release(&self.file).ok_or_else(|| absent(name))?;
-        asked(["cargo-klp", "klp", "types", "--kernel", &release], name).map(in_directory)
+        asked(["cargo-klp", "klp", "types", "--kernel", &release], name, "")
+            .map(in_directory)
+            .map_err(|why| or_absent(why, name))
+    }
+
+    /// The directory of the cache with the answer to a request about the kernel's headers, or why there is none.
+    pub(super) fn ask(&self, request: &str) -> Result<PathBuf, String> {
+        let argument = headers::ARGUMENT;
+        if let Ok(command) = env::var(names::TYPES) {
+            return asked(command.split(names::COMMAND_SEPARATOR), argument, request);
+        }
+        let unknown = || {
+            let kernel = self.kernel();
+            format!("what the headers of {kernel} have is not known here yet: `cargo klp check` gets it")
+        };
+        let release = release(&self.file).ok_or_else(unknown)?;
+        let known = self.file.ancestors().nth(3).and_then(|cache| known_answer(cache, &release, request));
+        match known {
+            Some(answer) => Ok(answer),
+            None => asked(["cargo-klp", "klp", "types", "--kernel", &release], argument, request),
+        }
+        .map_err(|why| if why.is_empty() { unknown() } else { why })
     }
 
     /// Opens the kernel's types, and those of the module on top of them.
@@ -115,17 +140,46 @@ fn absent(name: &str) -> String {
     format!("the types of `{name}` are not known here yet: `cargo klp check` gets them")
 }
 
-/// The directory of the cache that `cargo klp` names.
-fn asked<'a>(command: impl IntoIterator<Item = &'a str>, name: &str) -> Result<PathBuf, String> {
+/// Why a module's types are not known: what the command said, if there is one.
+fn or_absent(why: String, name: &str) -> String {
+    if why.is_empty() { absent(name) } else { why }
+}
+
+/// The directory of the cache that `cargo klp` names for an argument, with this on its stdin. An error without text
+/// says that there is no such command.
+fn asked<'a>(
+    command: impl IntoIterator<Item = &'a str>,
+    argument: &str,
+    stdin: &str,
+) -> Result<PathBuf, String> {
     let mut words = command.into_iter();
-    let output = Command::new(words.next().unwrap_or_default()).args(words).arg(name).output();
-    let output = output.map_err(|_| absent(name))?;
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).arg(argument).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|_| String::new())?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // A command that does not read it says why.
+        let _ = pipe.write_all(stdin.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
     let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() {
         return Ok(text(&output.stdout).into());
     }
     let said = text(&output.stderr);
     Err(said.strip_prefix("error: ").unwrap_or(&said).to_owned())
+}
+
+/// The answer that the cache has to a request about headers of a release.
+fn known_answer(cache: &Path, release: &str, request: &str) -> Option<PathBuf> {
+    let kernels = fs::read_dir(cache.join(headers::DIRECTORY)).ok()?.flatten().map(|entry| entry.path());
+    let same = kernels.filter(|kernel| without_hash(kernel).as_deref() == Some(release));
+    let answers = same.map(|kernel| kernel.join(headers::key(request)));
+    answers.filter(|answer| answer.join(headers::ANSWER).is_file()).max_by_key(|answer| modified(answer))
+}
+
+/// When a directory was written.
+fn modified(directory: &Path) -> Option<SystemTime> {
+    fs::metadata(directory).and_then(|found| found.modified()).ok()
 }
 
 /// The directory of a module of a kernel: the newest one of the release in the cache.
@@ -138,8 +192,9 @@ fn cached(kernel: &Path, name: &str) -> Option<PathBuf> {
     let release = without_hash(own)?;
     let same = entries_of(own.parent()?).filter(|other| without_hash(other).as_ref() == Some(&release));
     let modules = same.flat_map(|other| entries_of(&other).collect::<Vec<_>>());
-    let modified = |directory: &PathBuf| fs::metadata(directory).and_then(|found| found.modified()).ok();
-    modules.filter(|directory| without_hash(directory).as_deref() == Some(name)).max_by_key(modified)
+    modules
+        .filter(|directory| without_hash(directory).as_deref() == Some(name))
+        .max_by_key(|directory| modified(directory))
 }
 
 /// The release of a file that `cargo klp` has made.

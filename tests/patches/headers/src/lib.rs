@@ -1,0 +1,70 @@
+//! Uses inline functions, macros and constants of the kernel's headers, which differ from kernel to kernel.
+#![no_std]
+
+use klp_runtime::prelude::*;
+use klp_test_support::test_patch;
+
+test_patch!(replace: false);
+
+kernel_types! {
+    use "linux/jiffies.h";
+    use "linux/list.h";
+    use "linux/sched/signal.h";
+    use "linux/slab.h";
+    use "linux/spinlock.h";
+
+    struct list_head;
+    fn seq_printf;
+    fn kfree;
+    inline fn list_empty;
+    inline fn list_add;
+    inline fn jiffies_to_msecs;
+    // A macro from 6.10 on, as memory is accounted; a function before.
+    macro fn kmalloc(size: usize, flags: c_uint) -> *mut c_void;
+    macro fn lock_and_unlock() = "({ DEFINE_SPINLOCK(lock); spin_lock(&lock); spin_unlock(&lock); })";
+    macro fn current_name() -> *mut c_char = "current->comm";
+    const HZ;
+    const PAGE_SIZE: usize;
+    const TEN_SECONDS: c_ulong = "10 * HZ";
+    const ALLOCATION: c_uint = "GFP_KERNEL | __GFP_ZERO";
+    const SMALLEST: c_int = "-MAX_ERRNO";
+}
+
+const _: () = assert!(PAGE_SIZE == 4096 && TEN_SECONDS == 10 * HZ as c_ulong);
+
+/// In place of `fs/proc/version.c`: what the headers have.
+///
+/// # Safety
+///
+/// Called by the kernel with the file that is being read.
+#[klp_func(symbol = "version_proc_show")]
+unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_int {
+    let mut head = list_head { next: core::ptr::null_mut(), prev: core::ptr::null_mut() };
+    let head = &raw mut head;
+    // SAFETY: The list is this function's own, in memory that is freed before it returns.
+    unsafe {
+        (*head).next = head;
+        (*head).prev = head;
+        let entry = kmalloc(size_of::<list_head>(), ALLOCATION).cast::<list_head>();
+        if entry.is_null() {
+            return ENOMEM.to_errno();
+        }
+        let before = list_empty(head);
+        list_add(entry, head);
+        let after = list_empty(head);
+        lock_and_unlock();
+        let milliseconds = jiffies_to_msecs(TEN_SECONDS);
+        seq_printf(
+            m,
+            c"%d %d %d %u %d %s\n".as_ptr(),
+            before,
+            after,
+            HZ as c_int,
+            milliseconds,
+            SMALLEST,
+            current_name(),
+        );
+        kfree(entry.cast());
+    }
+    0
+}
