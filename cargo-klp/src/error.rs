@@ -199,6 +199,15 @@ pub enum Error {
         faults: Vec<String>,
     },
 
+    /// A fix can't become a patch.
+    #[error("`{}` can't become a patch as it is{}", diff.display(), indented(&faults.join("\n")))]
+    NotPatchable {
+        /// The diff.
+        diff: PathBuf,
+        /// The reasons, each with its place in the diff and what to do instead.
+        faults: Vec<String>,
+    },
+
     /// The types (BTF) of a kernel or a module could not be read.
     #[error("cannot read the types (BTF) of {of}: {source}")]
     Btf {
@@ -303,6 +312,7 @@ impl Error {
             | Self::ElfBuild { .. }
             | Self::Symbols { .. }
             | Self::Unfit { .. }
+            | Self::NotPatchable { .. }
             | Self::Btf { .. }
             | Self::Compile { .. }
             | Self::NotBuilt { .. }

@@ -157,7 +157,7 @@ fn functions_at_random(series: &str, seed: u64) {
     let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
     let mut items = String::new();
     for function in &functions {
-        let replaced = Function { object: VMLINUX, symbol: &function.name, sympos: 0 };
+        let replaced = Function { object: VMLINUX, symbol: &function.name, sympos: 0, is_c: false };
         items.push_str(&replaced.item(types, &mut writer, function).unwrap());
     }
     let directory = tempfile::tempdir().unwrap();

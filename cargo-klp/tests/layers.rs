@@ -14,8 +14,9 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, File, Item, ItemUse, Macro, UseTree};
 
 /// The layers, from the top; each with those that it may use.
-const LAYERS: [(&str, &[&str]); 7] = [
-    ("commands", &["kbuild", "vm", "patch", "kernel", "host", "error"]),
+const LAYERS: [(&str, &[&str]); 8] = [
+    ("commands", &["fix", "kbuild", "vm", "patch", "kernel", "host", "error"]),
+    ("fix", &["patch", "kernel", "host", "error"]),
     ("kbuild", &["vm", "patch", "kernel", "host", "error"]),
     ("vm", &["kernel", "host", "error"]),
     ("patch", &["kernel", "host", "error"]),

@@ -14,7 +14,7 @@ use crate::host::tools::{find_program, run_tool};
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::symbols::{Symbols, VMLINUX};
 
-use crate::kernel::{self, DEFAULT_SERIES, KernelParts, KernelQuery, Target, btf, debug_info};
+use crate::kernel::{self, DEFAULT_SERIES, KernelParts, KernelQuery, Target, btf, debug_info, source};
 use crate::vm;
 
 /// Arguments of `cargo klp doctor`.
@@ -25,6 +25,7 @@ use crate::vm;
   cargo klp doctor --fix --kernel 6.1           with the newest 6.1 kernel
   cargo klp doctor --fix --kernel 6.12.117+deb12-amd64
   cargo klp doctor --fix --debug-info           with debug information (downloads 1 GB)
+  cargo klp doctor --fix --source               with the source, for `new --diff` (downloads 150 MB)
 
 Tools are installed with apt-get, which needs root. Kernels and the Rust sources go into the cache
 (KLP_CACHE, or ~/.cache/klp): /boot, /lib/modules and the toolchain are not changed.
@@ -45,6 +46,12 @@ pub struct Args {
     #[arg(long)]
     pub debug_info: bool,
 
+    /// Also look for the kernels' source, which `cargo klp new --diff` reads.
+    ///
+    /// --fix downloads it from Debian: 150 MB for each kernel, 1.5 GB unpacked.
+    #[arg(long)]
+    pub source: bool,
+
     /// The format of the table.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub message_format: MessageFormat,
@@ -61,6 +68,8 @@ pub enum Requirement {
     Kernel(String),
     /// Know where the functions of a kernel are inlined.
     DebugInfo(String),
+    /// Have the source of a kernel.
+    Source(String),
     /// Call a program: its name, the package that has it, and the reason.
     Program(&'static str, &'static str, &'static str),
     /// Read a file: its path, the package that has it, and the reason.
@@ -73,6 +82,9 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     requirements.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
     if args.debug_info {
         requirements.extend(args.kernel.iter().cloned().map(Requirement::DebugInfo));
+    }
+    if args.source {
+        requirements.extend(args.kernel.iter().cloned().map(Requirement::Source));
     }
     let fixed = if args.fix { ensure(&requirements) } else { Ok(()) };
     let checks = check(&requirements);
@@ -119,6 +131,7 @@ enum Fix {
     RustSrc,
     Kernel(String),
     DebugInfo(String),
+    Source(String),
     /// Tell the user to change something that only the user can change.
     User(&'static str),
 }
@@ -147,6 +160,7 @@ fn check(requirements: &[Requirement]) -> Vec<Check> {
         match requirement {
             Requirement::Kernel(wanted) => checks.extend(kernel_checks(wanted)),
             Requirement::DebugInfo(wanted) => checks.push(debug_info_check(wanted)),
+            Requirement::Source(wanted) => checks.push(source_check(wanted)),
             Requirement::Program(name, package, needed_for) => checks.push(Check {
                 group: "program",
                 name: (*name).into(),
@@ -256,6 +270,17 @@ fn debug_info_check(wanted: &str) -> Check {
     }
 }
 
+fn source_check(wanted: &str) -> Check {
+    let found = || source::find(&KernelQuery::Release(wanted.into()).find(KernelParts::Headers)?);
+    Check {
+        group: "kernel",
+        name: format!("{wanted}, source"),
+        needed_for: "`cargo klp new --diff` makes patches of it",
+        found: found().ok().flatten().map(shown),
+        fix: Fix::Source(wanted.into()),
+    }
+}
+
 fn shown(path: PathBuf) -> String {
     path.display().to_string()
 }
@@ -292,6 +317,11 @@ fn fix(checks: &[Check]) -> Result<()> {
                 // A missing kernel has been downloaded by now, so this includes its debug information.
                 let kernel = KernelQuery::Release(wanted.clone()).find(KernelParts::Image)?;
                 debug_info::fetch(&kernel.into(), &Terminal)?;
+            }
+            Fix::Source(wanted) => {
+                let kernel = KernelQuery::Release(wanted.clone()).find(KernelParts::Headers)?;
+                let source = source::fetch(&kernel, &Terminal)?;
+                ui::status("Unpacked", source.display());
             }
             Fix::Apt(_) | Fix::User(_) => {}
         }
@@ -341,14 +371,18 @@ fn complaint(checks: &[Check]) -> Option<Error> {
             let mut kernels: Vec<_> = missing
                 .iter()
                 .filter_map(|check| match &check.fix {
-                    Fix::Kernel(wanted) | Fix::DebugInfo(wanted) => Some(format!(" --kernel {wanted}")),
+                    Fix::Kernel(wanted) | Fix::DebugInfo(wanted) | Fix::Source(wanted) => {
+                        Some(format!(" --kernel {wanted}"))
+                    }
                     _ => None,
                 })
                 .collect();
             kernels.dedup();
             let is_debug_info = |check: &&Check| matches!(check.fix, Fix::DebugInfo(_));
             let debug_info = if missing.iter().any(is_debug_info) { " --debug-info" } else { "" };
-            format!("run `cargo klp doctor --fix{debug_info}{}`", kernels.concat())
+            let is_source = |check: &&Check| matches!(check.fix, Fix::Source(_));
+            let source = if missing.iter().any(is_source) { " --source" } else { "" };
+            format!("run `cargo klp doctor --fix{debug_info}{source}{}`", kernels.concat())
         }),
     })
 }

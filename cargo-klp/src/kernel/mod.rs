@@ -6,6 +6,7 @@ pub mod debug_info;
 pub(crate) mod example;
 pub mod image;
 mod installed;
+pub mod source;
 pub mod symbols;
 mod target;
 

@@ -1,5 +1,6 @@
 //! `cargo klp new`: writes a patch crate that builds as it is.
 
+mod diff;
 pub mod func;
 mod name;
 
@@ -20,7 +21,7 @@ use crate::patch::explain;
 
 /// Arguments of `cargo klp new`.
 #[derive(Debug, clap::Args)]
-#[command(mut_args(needs_func))]
+#[command(mut_args(needs_func), group = clap::ArgGroup::new("start").args(["func", "diff"]))]
 pub struct Args {
     /// The directory to create; its last component is the patch's name.
     path: PathBuf,
@@ -41,15 +42,27 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, requires = "func")]
     sympos: u64,
 
-    /// The kernel and modules that give the prototype.
+    /// The fix to make the patch from: a diff of the kernel's source.
+    ///
+    /// The patch then has the functions that the diff changes as C, with what they need of the source.
+    #[arg(long, value_name = "PATCH", conflicts_with_all = ["func", "sympos"])]
+    diff: Option<PathBuf>,
+
+    /// The source that the kernel was built from.
+    ///
+    /// By default that of Debian's package, which `cargo klp doctor --fix --source` fetches.
+    #[arg(long, value_name = "DIR", requires = "diff")]
+    source: Option<PathBuf>,
+
+    /// The kernel and modules that give the prototype, or that the fix is for.
     #[command(flatten)]
     target: TargetArgs,
 }
 
-/// Only a function needs a kernel.
+/// Only a function or a fix needs a kernel.
 fn needs_func(arg: clap::Arg) -> clap::Arg {
     let is_target = ["kernel", "kdir", "module_files", "unknown_modules"].iter().any(|id| arg.get_id() == id);
-    if is_target { arg.requires("func") } else { arg }
+    if is_target { arg.requires("start") } else { arg }
 }
 
 /// The runtime beside the sources that this program was built from: klp is not on crates.io yet.
@@ -59,7 +72,11 @@ const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
 pub fn main(args: &Args) -> Result<ExitCode> {
     let crate_dir = std::path::absolute(&args.path).map_err(Error::io("find", &args.path))?;
     let name = Name::of_dir(&crate_dir)?;
-    let replacement = args.func.as_ref().map(|func| replacement(args, func)).transpose()?;
+    let replacement = match (&args.func, &args.diff) {
+        (Some(func), _) => Some(replacement(args, func)?),
+        (None, Some(diff)) => Some(diff::replacement(args, diff)?),
+        (None, None) => None,
+    };
     let patch = Patch { name, author: author(), runtime: runtime(args.runtime.as_deref())?, replacement };
     create(&crate_dir, &patch)?;
     keep_alias(&crate_dir)?;
@@ -69,8 +86,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     };
     ui::status("Created", format!("livepatch `{}`: it {does}", patch.name.package()));
     let (dir, module, command) = (args.path.display(), patch.name.module(), patch.try_it());
-    let write =
-        if patch.replacement.is_some() { "edit src/lib.rs                       # its body\n  " } else { "" };
+    let write = if args.func.is_some() { "edit src/lib.rs                       # its body\n  " } else { "" };
     ui::note(format!(
         "next:\n  cd {dir}\n  {write}cargo klp build                       # {module}.ko\n  \
          {:<38}# on a real kernel, in QEMU",
@@ -107,7 +123,9 @@ fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
             help: "choose another name, or an empty directory".into(),
         });
     }
-    for (path, text) in patch.files() {
+    let more = patch.replacement.iter().flat_map(|replacement| &replacement.files);
+    let more = more.map(|(path, text)| (Path::new("src").join(path), text.clone()));
+    for (path, text) in patch.files().into_iter().map(|(path, text)| (path.into(), text)).chain(more) {
         let path = crate_dir.join(path);
         let directory = path.parent().expect("a file is in a directory");
         fs::create_dir_all(directory).and_then(|()| fs::write(&path, text)).map_err(|error| {
@@ -150,11 +168,12 @@ impl Patch {
     }
 
     fn lib(&self) -> String {
-        let Some(Replacement { symbol, text }) = &self.replacement else {
+        let Some(Replacement { symbol, text, imports, .. }) = &self.replacement else {
             return self.fill(include_str!("template/lib.rs.in"));
         };
         self.fill(include_str!("template/func.rs.in"))
             .replace("{{symbol}}", symbol)
+            .replace("{{imports}}", imports)
             .replace("{{items}}", text)
     }
 
@@ -226,7 +245,8 @@ mod tests {
 
     #[test]
     fn nothing_is_left_to_fill_in() {
-        let replacement = Replacement { symbol: "f".into(), text: "fn f() {}\n".into() };
+        let replacement =
+            Replacement { symbol: "f".into(), text: "fn f() {}\n".into(), ..Replacement::default() };
         let func = Patch { replacement: Some(replacement), ..patch() };
         for (path, text) in patch().files().into_iter().chain(func.files()) {
             assert!(!text.contains("{{"), "{path}: {text}");

@@ -1,0 +1,138 @@
+//! Headers that a unit includes and that modules do not find in the kernel's build directory: those beside it in the
+//! source, and those that the fix changes. The patch has copies, which are included by their paths.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The directory of the copies, beside the C files.
+pub const DIRECTORY: &str = "include";
+
+/// The headers that a patch must have itself, relative to the root of the source.
+#[derive(Debug, Default)]
+pub struct Headers {
+    /// The files.
+    pub files: BTreeSet<PathBuf>,
+    /// Where the unit's command looks for others than those beside the file that includes them.
+    directories: Vec<PathBuf>,
+}
+
+impl Headers {
+    /// Those among the files that the preprocessor has read for a unit in this tree.
+    pub fn of(
+        preprocessed: &str,
+        root: &Path,
+        unit: &Path,
+        directories: Vec<PathBuf>,
+        changed: &BTreeSet<PathBuf>,
+    ) -> Self {
+        let mut files = BTreeSet::new();
+        for line in preprocessed.lines().filter(|line| line.starts_with("# ")) {
+            let name = line.split('"').nth(1).unwrap_or_default();
+            if let Ok(file) = Path::new(name).strip_prefix(root)
+                && file != unit
+            {
+                let file = normal(file);
+                if !is_public(&file) || changed.contains(&file) {
+                    files.insert(file);
+                }
+            }
+        }
+        Self { files, directories }
+    }
+
+    /// The text of a file of the source, for its place in the patch: `at`, relative to the directory of the C files.
+    pub fn adapt(&self, file: &Path, at: &Path, text: &str) -> String {
+        let mut adapted = String::with_capacity(text.len());
+        for line in text.split_inclusive('\n') {
+            match self.adapted(file, at, line) {
+                Some(line) => adapted.push_str(&line),
+                None => adapted.push_str(line),
+            }
+        }
+        adapted
+    }
+
+    /// A line that includes one of the headers.
+    fn adapted(&self, file: &Path, at: &Path, line: &str) -> Option<String> {
+        let directive = line.trim_start().strip_prefix('#')?.trim_start();
+        let name = directive.strip_prefix("include")?.trim_start();
+        let close = match name.chars().next()? {
+            '"' => '"',
+            '<' => '>',
+            _ => return None,
+        };
+        let (name, rest) = name[1..].split_once(close)?;
+        let own = file.parent().filter(|_| close == '"');
+        let searched = own.into_iter().chain(self.directories.iter().map(PathBuf::as_path));
+        let found =
+            searched.map(|directory| normal(&directory.join(name))).find(|path| self.files.contains(path))?;
+        let path = relative(&place(&found), at.parent().unwrap_or("".as_ref()));
+        Some(format!("#include \"{}\"{rest}", path.display()))
+    }
+
+    /// The headers that the kernel has, but not as the fix has them: they must come before the kernel's.
+    pub fn first(&self) -> impl Iterator<Item = PathBuf> {
+        self.files.iter().filter(|file| is_public(file)).map(|file| place(file))
+    }
+}
+
+/// Where the patch has the copy of a header, relative to the directory of the C files.
+pub fn place(header: &Path) -> PathBuf {
+    Path::new(DIRECTORY).join(header)
+}
+
+/// Whether modules find it in the kernel's build directory.
+pub fn is_public(header: &Path) -> bool {
+    ["include", "arch/x86/include"].iter().any(|directory| header.starts_with(directory))
+}
+
+/// A path as seen from a directory.
+fn relative(path: &Path, from: &Path) -> PathBuf {
+    let (path_parts, from_parts): (Vec<_>, Vec<_>) =
+        (path.components().collect(), from.components().collect());
+    let common = path_parts.iter().zip(&from_parts).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n(Path::new(".."), from_parts.len() - common);
+    up.map(Path::to_path_buf).chain(path_parts[common..].iter().map(PathBuf::from)).collect()
+}
+
+/// A path without `.` and `..`.
+pub fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                normal.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_headers_are_included_where_the_copies_are() {
+        let preprocessed = "# 1 \"/s/fs/x/a.c\"\n# 1 \"/s/include/linux/fs.h\" 1\n# 1 \"/s/fs/x/a.h\" 1\n\
+                            # 2 \"/s/fs/x/../lib/b.h\" 1\n# 1 \"./include/generated/c.h\" 1\n# 1 \"/s/include/linux/d.h\" 1\n";
+        let changed = BTreeSet::from(["include/linux/d.h".into()]);
+        let headers =
+            Headers::of(preprocessed, "/s".as_ref(), "fs/x/a.c".as_ref(), vec!["fs/lib".into()], &changed);
+        let files: Vec<_> = headers.files.iter().map(|file| file.to_str().unwrap()).collect();
+        assert_eq!(files, ["fs/lib/b.h", "fs/x/a.h", "include/linux/d.h"]);
+        let unit = "#include <linux/fs.h>\n#include \"a.h\"\n# include <b.h> /* c */\n#include MACRO\n";
+        assert_eq!(
+            headers.adapt("fs/x/a.c".as_ref(), "a.c".as_ref(), unit),
+            "#include <linux/fs.h>\n#include \"include/fs/x/a.h\"\n#include \"include/fs/lib/b.h\" /* c */\n#include MACRO\n"
+        );
+        let header = "#include \"../lib/b.h\"\n#include \"b.h\"\n#include \"other.h\"\n";
+        assert_eq!(
+            headers.adapt("fs/x/a.h".as_ref(), &place("fs/x/a.h".as_ref()), header),
+            "#include \"../lib/b.h\"\n#include \"../lib/b.h\"\n#include \"other.h\"\n"
+        );
+        assert_eq!(headers.first().collect::<Vec<_>>(), [Path::new("include/include/linux/d.h")]);
+    }
+}

@@ -1,0 +1,367 @@
+//! From a fix to a patch: a diff of the kernel's source becomes the functions to replace and the C that they need.
+//!
+//! Each unit that the diff concerns is compiled as the kernel's build compiles it, as it was and with the fix. The first
+//! object must be the kernel's (`placement`); the difference of the two says what to replace (`compare`). What the
+//! replacements need is cut out of the source (`c`): what has a symbol in the kernel is declared, the rest copied. What
+//! can't be patched so is refused, with its place in the diff.
+
+mod c;
+mod compare;
+mod diff;
+mod headers;
+mod object;
+mod part;
+mod placement;
+mod tree;
+mod types;
+mod unit;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::host::report::Reporter;
+use crate::kernel::symbols::Symbols;
+use diff::FileDiff;
+use part::Part;
+use tree::Tree;
+use unit::Unit;
+
+/// The units that include a changed header are compiled, up to this number.
+const MOST_USERS: usize = 40;
+
+/// What of the kernel's tree no kernel is made of.
+const NOT_KERNEL: [&str; 8] =
+    ["Documentation", "tools/testing", "samples", "MAINTAINERS", "CREDITS", "tools/perf", "rust", ".mailmap"];
+
+/// What a patch is made from.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The name of the diff, for messages.
+    pub name: &'a Path,
+    /// The diff.
+    pub diff: &'a str,
+    /// The source that the kernel was built from.
+    pub source: &'a Path,
+}
+
+/// The parts of a patch.
+#[derive(Debug, Default)]
+pub struct Fix {
+    /// The functions that it replaces; the body of each is the C function of that name.
+    pub functions: Vec<Function>,
+    /// The C files and headers, relative to the directory of the crate's sources.
+    pub files: BTreeMap<PathBuf, String>,
+    /// Symbols that C names otherwise than the kernel, because their names are not unique there.
+    pub symbols: Vec<NamedSymbol>,
+    /// Namespaces of symbols that it uses.
+    pub namespaces: BTreeSet<String>,
+    /// What the author must know.
+    pub notes: Vec<String>,
+}
+
+/// A function that is replaced.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Function {
+    /// vmlinux, or a module.
+    pub object: String,
+    /// The function.
+    pub symbol: String,
+    /// Its position among the functions of that name, 0 where it is the only one.
+    pub sympos: u64,
+}
+
+/// A symbol that needs a name of its own in the patch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedSymbol {
+    /// The name in the patch.
+    pub name: String,
+    /// The object that has it.
+    pub object: String,
+    /// The name there.
+    pub symbol: String,
+    /// Its position among the symbols of that name.
+    pub sympos: u64,
+    /// Whether it is a function.
+    pub is_code: bool,
+}
+
+/// Reasons why a fix can't become a patch, each with its place in the diff.
+#[derive(Debug, Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn add(&mut self, place: &str, what: impl AsRef<str>) {
+        self.0.push(format!("{place}: {}", what.as_ref()));
+    }
+}
+
+/// What all units of a fix have in common.
+#[derive(Debug)]
+struct Context<'a> {
+    request: &'a Request<'a>,
+    symbols: &'a Symbols<'a>,
+    tree: Tree,
+    files: Vec<FileDiff>,
+    /// The changed files as they are in the fixed source.
+    fixed: BTreeMap<PathBuf, String>,
+}
+
+impl Context<'_> {
+    /// The place in the diff that changes lines of a file, or else the file.
+    fn place(&self, file: &Path, lines: (usize, usize)) -> String {
+        let name = self.request.name.display();
+        let changed = self.files.iter().find(|changed| changed.path == file);
+        let line = changed.and_then(|changed| {
+            changed.place(self.fixed.get(file)?, &(lines.0..=lines.1)).or_else(|| changed.first_line())
+        });
+        match line {
+            Some(line) => format!("{name}:{line}"),
+            None => format!("{name}: {}", file.display()),
+        }
+    }
+}
+
+/// Makes the parts of a patch from a fix.
+///
+/// # Errors
+///
+/// The diff does not apply, the source is not the kernel's, or the fix can't be patched.
+pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Reporter) -> Result<Fix> {
+    let mut fix = Fix::default();
+    let mut files = diff::parse(request.name, request.diff)?;
+    files.retain(|file| {
+        let is_left_out = NOT_KERNEL.iter().any(|other| file.path.starts_with(other));
+        if is_left_out {
+            fix.notes
+                .push(format!("`{}` of the diff is not a part of the kernel's code", file.path.display()));
+        }
+        !is_left_out
+    });
+    let mut faults = Faults::default();
+    for file in &files {
+        let extension = file.path.extension().and_then(|extension| extension.to_str());
+        let is_known = match extension {
+            Some("c") => !file.is_new,
+            Some("h") => true,
+            _ => false,
+        };
+        if !is_known {
+            let what = "only changes of existing C files and of headers become a patch: a new C file's code belongs \
+                        into a C file of the patch, by hand";
+            faults.add(&request.name.display().to_string(), format!("`{}`: {what}", file.path.display()));
+        } else if !file.is_new && !request.source.join(&file.path).is_file() {
+            faults.add(
+                &request.name.display().to_string(),
+                format!(
+                    "the source has no file `{}`: adapt the diff to {}",
+                    file.path.display(),
+                    symbols.release()
+                ),
+            );
+        }
+    }
+    refuse_if(request, faults)?;
+
+    let paths: BTreeSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    let kdir = &symbols.target().kernel.kdir;
+    let tree = Tree::new(request.source, kdir, paths.iter().map(PathBuf::as_path))?;
+    let mut originals = BTreeMap::new();
+    let mut fixed = BTreeMap::new();
+    for file in &files {
+        let original = if file.is_new { String::new() } else { read(&request.source.join(&file.path))? };
+        fixed.insert(file.path.clone(), file.apply(&original)?);
+        originals.insert(file.path.clone(), original);
+    }
+    let context = Context { request, symbols, tree, files, fixed };
+
+    let units = units(&context, &mut fix)?;
+    let mut parts = Vec::new();
+    {
+        let _progress = reporter.progress("Compiling", "the units of the fix as they are");
+        for unit in units {
+            parts.push(Part::before(&context, unit)?);
+        }
+    }
+    let _progress = reporter.progress("Compiling", "the units with the fix");
+    for (path, fixed) in &context.fixed {
+        context.tree.write(path, &diff::numbered_as(&originals[path], fixed))?;
+    }
+    for part in &mut parts {
+        part.compile_fixed(&context)?;
+    }
+    for (path, fixed) in &context.fixed {
+        context.tree.write(path, fixed)?;
+    }
+    parts.retain(Part::is_changed);
+    if parts.is_empty() {
+        return Err(Error::Request {
+            message: format!(
+                "`{}` changes nothing in the code of {}",
+                request.name.display(),
+                symbols.release()
+            ),
+            help: "the fix may be for another configuration, or change comments only".into(),
+        });
+    }
+    write_patch(&context, &parts, &mut fix)?;
+    Ok(fix)
+}
+
+/// The units that the diff concerns: its C files, and those that include its headers.
+fn units(context: &Context<'_>, fix: &mut Fix) -> Result<Vec<Unit>> {
+    let (mut files, mut headers) = (BTreeSet::new(), Vec::new());
+    for file in &context.files {
+        match file.path.extension().is_some_and(|extension| extension == "c") {
+            true => drop(files.insert(file.path.clone())),
+            false if file.is_new => {}
+            false => headers.push(&file.path),
+        }
+    }
+    let own = files.len();
+    for header in headers {
+        let users = users(context.request.source, header)?;
+        if users.len() > MOST_USERS {
+            // The units of the diff itself show what the header changes for them; the others are not looked at.
+            fix.notes.push(format!(
+                "`{}` is included by {} C files: only those that the diff changes were compared; where the header changes \
+                 an inline function, `cargo klp explain` says with debug information what else has a copy of it",
+                header.display(),
+                users.len()
+            ));
+        } else {
+            files.extend(users);
+        }
+    }
+    if own == 0 && files.is_empty() {
+        return Err(Error::Request {
+            message: format!("`{}` changes headers that too many C files include", context.request.name.display()),
+            help: "patch the functions into which its inline functions were inlined: `cargo klp explain` lists them with \
+                   debug information, `cargo klp new NAME --func F` starts from each"
+                .into(),
+        });
+    }
+    let (mut units, mut not_built) = (Vec::new(), Vec::new());
+    for file in files {
+        match Unit::of(&context.tree, &file) {
+            Ok(unit) => units.push(unit),
+            Err(error) if context.fixed.contains_key(&file) => not_built.push(error),
+            Err(_) => {}
+        }
+    }
+    match not_built.pop() {
+        Some(error) if units.is_empty() => return Err(error),
+        Some(error) => fix.notes.push(error.to_string()),
+        None => {}
+    }
+    Ok(units)
+}
+
+/// The C files that include a header, by its name: the last part of the path that they write.
+fn users(source: &Path, header: &Path) -> Result<BTreeSet<PathBuf>> {
+    let name = header.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let root = match headers::is_public(header) {
+        true => source.to_owned(),
+        // Private headers are used in their directory and below, or beside it.
+        false => source.join(header.parent().and_then(Path::parent).unwrap_or("".as_ref())),
+    };
+    let (mut users, mut next) = (BTreeSet::new(), vec![root]);
+    while let Some(directory) = next.pop() {
+        for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))?.flatten() {
+            let path = entry.path();
+            let kind = entry.file_type().map_err(Error::io("read", &path))?;
+            if kind.is_dir() {
+                next.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "c") {
+                let text = fs::read(&path).map_err(Error::io("read", &path))?;
+                let text = String::from_utf8_lossy(&text);
+                let includes = |line: &str| {
+                    line.trim_start().starts_with('#')
+                        && line.contains("include")
+                        && line.split(['"', '<', '>', '/']).any(|part| part == name)
+                };
+                if text.lines().any(includes)
+                    && let Ok(path) = path.strip_prefix(source)
+                {
+                    users.insert(path.to_owned());
+                }
+            }
+        }
+    }
+    Ok(users)
+}
+
+/// Cuts what the patch needs out of the fixed source.
+fn write_patch(context: &Context<'_>, parts: &[Part], fix: &mut Fix) -> Result<()> {
+    let mut faults = Faults::default();
+    let mut replaced = Vec::new();
+    for part in parts {
+        replaced.push(part.replaced(context, &mut faults)?);
+    }
+    refuse_if(context.request, faults)?;
+
+    let changed: BTreeSet<PathBuf> = context.fixed.keys().cloned().collect();
+    let (mut faults, mut copies) = (Faults::default(), Vec::new());
+    // What one unit's replacements need of another's that the fix has made new.
+    let mut needed: BTreeSet<String> = BTreeSet::new();
+    loop {
+        copies.clear();
+        for (part, replaced) in parts.iter().zip(&replaced) {
+            copies.push(part.copy(context, replaced, &needed, &changed)?);
+        }
+        let defined: BTreeSet<&String> = copies
+            .iter()
+            .flat_map(|copy| copy.object.definitions.iter().map(|definition| &definition.name))
+            .collect();
+        let missing = copies.iter().flat_map(|copy| &copy.object.undefined).filter(|name| {
+            !defined.contains(name) && parts.iter().any(|part| part.has_new(name)) && !needed.contains(*name)
+        });
+        let missing: BTreeSet<String> = missing.cloned().collect();
+        if missing.is_empty() {
+            break;
+        }
+        needed.extend(missing);
+    }
+    let defined: BTreeSet<String> = copies
+        .iter()
+        .flat_map(|copy| copy.object.definitions.iter().map(|definition| definition.name.clone()))
+        .collect();
+    for (part, copy) in parts.iter().zip(&copies) {
+        part.check(context, copy, &defined, fix, &mut faults)?;
+    }
+    refuse_if(context.request, faults)?;
+
+    for ((part, copy), replaced) in parts.iter().zip(copies).zip(replaced) {
+        for symbol in replaced {
+            let object = part.unit.object.clone();
+            let sympos = part.sympos(context, &symbol)?;
+            fix.functions.push(Function { object, symbol, sympos });
+        }
+        fix.notes.extend(copy.notes);
+        fix.files.insert(copy.file, copy.text);
+        for header in &copy.headers.files {
+            let text = read(&context.tree.source().join(header))?;
+            let place = headers::place(header);
+            fix.files.insert(place.clone(), copy.headers.adapt(header, &place, &text));
+        }
+    }
+    fix.functions.sort();
+    fix.functions.dedup();
+    fix.symbols.sort();
+    fix.symbols.dedup();
+    Ok(())
+}
+
+fn refuse_if(request: &Request<'_>, faults: Faults) -> Result<()> {
+    match faults.0.is_empty() {
+        true => Ok(()),
+        false => Err(Error::NotPatchable { diff: request.name.to_owned(), faults: faults.0 }),
+    }
+}
+
+/// The text of a file of the source, a few of which are not UTF-8.
+fn read(path: &Path) -> Result<String> {
+    let text = fs::read(path).map_err(Error::io("read", path))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
