@@ -263,7 +263,9 @@ fn shadows() {
     assert!(pid.destroy.is_none());
 
     let file = find("of a file");
-    assert_eq!((file.id, file.state, text(file.of)), (BASE, BASE, "file"));
+    assert_eq!((file.id, file.state, text(file.of)), (OfFile::ID, BASE, "file"));
+    assert_eq!(file.id >> 62, 3, "no C patch has such an id");
+    assert_ne!(file.id, pid.id);
     assert_eq!((text(file.object), pid.object.is_null()), ("nf_tables", true));
     assert_ne!(file.flags, 0);
     assert!(file.destroy.is_some());
@@ -310,25 +312,25 @@ fn manifest() {
     let sizes = sizes.map(|size| size.to_string()).join("\t");
     let patch = format!("patch\t1\t1\t{ABI_VERSION}\t-\t0\t{sizes}");
     let pid = format!("shadow\t{}\t7\tNewPid\ttask_struct\t0\t-\t@", NewPid::ID);
-    assert_eq!(
-        lines,
-        [
-            "func\tnf_tables\tnft_do_chain\t2\t-\t@\t@\t118",
-            "func\tvmlinux\tcmdline_proc_show\t0\t-\t@\t@\t1129\t@\t2160\t@\t2160",
-            "func\tvmlinux\tother\t0\t-\t@\t@\t118",
-            "hook\texit",
-            "hook\tinit",
-            "native\t40\t3",
-            "object\tnf_tables\tpre_patch,post_unpatch",
-            "object\tvmlinux\t-",
-            "param\tlimit\t3\t0\t420\tHow many there may be",
-            "param\tpids\t4\t16\t0\t",
-            &patch,
-            &pid,
-            "shadow\t40\t40\tof a file\tfile\t1\tnf_tables\t@",
-            "state\t40\t5\tof a file\t0\t-",
-            "state\t41\t2\ta {quiet} \"öne\" \\\t1\t-",
-            "state\t7\t3\tLevel\t0\tpre_patch,pre_unpatch,migrate",
-        ]
-    );
+    let file = format!("shadow\t{}\t40\tof a file\tfile\t1\tnf_tables\t@", OfFile::ID);
+    let mut expected = [
+        "func\tnf_tables\tnft_do_chain\t2\t-\t@\t@\t118",
+        "func\tvmlinux\tcmdline_proc_show\t0\t-\t@\t@\t1129\t@\t2160\t@\t2160",
+        "func\tvmlinux\tother\t0\t-\t@\t@\t118",
+        "hook\texit",
+        "hook\tinit",
+        "native\t40\t3",
+        "object\tnf_tables\tpre_patch,post_unpatch",
+        "object\tvmlinux\t-",
+        "param\tlimit\t3\t0\t420\tHow many there may be",
+        "param\tpids\t4\t16\t0\t",
+        &patch,
+        &pid,
+        &file,
+        "state\t40\t5\tof a file\t0\t-",
+        "state\t41\t2\ta {quiet} \"öne\" \\\t1\t-",
+        "state\t7\t3\tLevel\t0\tpre_patch,pre_unpatch,migrate",
+    ];
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
 }

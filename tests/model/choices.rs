@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ptr;
 
 use klp_runtime::prelude::*;
+use klp_runtime::shadow::raw;
 use klp_runtime::sim::{Patch, Sim, State as MadeUp};
 
 livepatch! {
@@ -181,6 +182,7 @@ fn all_takes_part_unless_it_is_left_out() {
 fn what_is_left_out_is_as_if_it_were_not_there() {
     let (sim, _guard) = loaded(FIRST | SECOND | TARGET, false, 0).unwrap();
     assert_eq!(sim.take_calls(), ["choices.post_patch vmlinux"]);
+    assert!(!sim.is_live(1) && !sim.is_live(2), "a variable takes its own state with it");
     sim.load_target("target").unwrap();
     assert_eq!(sim.take_calls(), [""; 0]);
     sim.disable("choices").unwrap();
@@ -220,6 +222,23 @@ fn s18_shadow_variables_are_reached_while_the_state_is_provided() {
     sim.disable("before").unwrap();
     sim.rmmod("choices").unwrap();
     sim.rmmod("before").unwrap();
+    sim.assert_clean();
+}
+
+#[test]
+fn the_number_of_a_state_is_free_for_shadow_variables_of_c_patches() {
+    const THEIRS: raw::Id = raw::Id::new(2).unwrap();
+    let (sim, _guard) = loaded(0, false, 0).unwrap();
+    // SAFETY: Nobody reads the variable.
+    unsafe { raw::alloc(OBJECT.cast(), THEIRS, 1, GFP_KERNEL, |_| Ok(())) }.unwrap();
+    assert_eq!((has_variables(), add_variables()), ([false; 2], [Ok(()); 2]));
+    sim.disable("choices").unwrap();
+    sim.disable("before").unwrap();
+    sim.rmmod("choices").unwrap();
+    sim.rmmod("before").unwrap();
+    assert!(raw::get(OBJECT.cast(), THEIRS).is_some());
+    // SAFETY: Nobody uses the variable.
+    unsafe { raw::free(OBJECT.cast(), THEIRS, None) };
     sim.assert_clean();
 }
 

@@ -248,21 +248,20 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
     };
     let as_shadow = quote!(<#ty as ::klp_runtime::shadow::Shadow>);
 
-    let (id, state, slot) = match owner {
+    let (state, owns_state, slot) = match owner {
         Owner::State(state) => {
             let as_state = quote_spanned!(state.span()=> <#state as ::klp_runtime::state::State>);
-            let id = quote!(::klp_runtime::__private::derived_id(#as_state::ID, #name));
-            (id, quote!(#as_state::ID), quote!(#as_state::SLOT))
+            (quote!(#as_state::ID), false, quote!(#as_state::SLOT))
         }
-        Owner::Own { id, .. } => (quote!(#id), quote!(Self::ID), own_slot()),
+        Owner::Own { id, .. } => (quote!(#id), true, own_slot()),
     };
     let entry_tokens = entry(Table::Shadows, &quote!(::klp_runtime::__private::ShadowEntry::of::<#ty>()));
     let alignment = alignment(ty, "a shadow variable", ty);
-    let own_id = quote!(#as_shadow::ID);
+    let (own_id, state_id) = (quote!(#as_shadow::ID), quote!(#as_shadow::STATE));
     let (uniqueness, own_state) = match owner {
         Owner::State(_) => (unique("ShadowVariableDeclaredTwice", &own_id, named), TokenStream::new()),
         Owner::Own { id, version } => {
-            (unique("StateIdUsedTwice", &own_id, id), implicit_state(&cfgs, name, &as_shadow, version, id))
+            (unique("StateIdUsedTwice", &state_id, id), implicit_state(&cfgs, name, &as_shadow, version, id))
         }
     };
     let hidden = hidden(
@@ -273,8 +272,9 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
             // The layout is in the fingerprint.
             unsafe impl ::klp_runtime::shadow::Shadow for #ty {
                 type Of = #of;
-                const ID: u64 = #id;
+                const ID: u64 = ::klp_runtime::__private::derived_id(Self::STATE, #name);
                 const STATE: u64 = #state;
+                const OWNS_STATE: bool = #owns_state;
                 const NAME: &'static ::core::ffi::CStr = #name_literal;
                 const OF: &'static ::core::ffi::CStr = #of_literal;
                 #[allow(clippy::undocumented_unsafe_blocks)]
@@ -289,7 +289,7 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
     );
     let line = manifest::Shadow {
         id: own_id,
-        state: quote!(#as_shadow::STATE),
+        state: state_id,
         name: name.clone(),
         of: of_name,
         sleepable: *sleepable,
@@ -316,7 +316,7 @@ fn implicit_state(
     version: &TokenStream,
     at: &Number,
 ) -> TokenStream {
-    let id = quote!(#as_shadow::ID);
+    let id = quote!(#as_shadow::STATE);
     let literal = c_string(name);
     let entry = entry(
         Table::States,

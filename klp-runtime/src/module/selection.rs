@@ -181,7 +181,7 @@ impl PatchSelection<'_> {
     ///
     /// `ENOENT` if it was left out before.
     pub fn omit_shadow<T: Shadow>(&mut self) -> Result {
-        if T::STATE == T::ID {
+        if T::OWNS_STATE {
             return self.omit_state_id(T::STATE);
         }
         found(self.tables.shadows.retain(|shadow| shadow.id != T::ID))

@@ -40,10 +40,13 @@ use crate::module::sys;
 pub unsafe trait Shadow: KlpData {
     /// The kernel's type of the objects.
     type Of;
-    /// The id in the kernel's shadow store.
+    /// The id in the kernel's shadow store. It has both top bits, so that no patch written in C happens to use it: to
+    /// share a variable with one, use [`raw`].
     const ID: u64;
     /// Id of the state that the variable lives as long as.
     const STATE: u64;
+    /// Whether the state is the variable's own (`id = …`).
+    const OWNS_STATE: bool;
     /// The type's name.
     const NAME: &'static CStr;
     /// The name of [`Of`](Self::Of).
@@ -253,7 +256,7 @@ impl<T: fmt::Debug> fmt::Debug for ShadowRef<'_, T> {
 #[doc(hidden)]
 #[must_use]
 pub const fn derived_id(state: u64, name: &str) -> u64 {
-    // The two top bits keep clear of the ids that patches write and of the runtime's own.
+    // The two top bits keep clear of the ids that patches write, also those in C, and of the runtime's own.
     let hash = Fingerprint::new("shadow").number(state).text(name).finish::<()>();
     hash | FIRST_RESERVED_ID | (FIRST_RESERVED_ID >> 1)
 }

@@ -51,7 +51,7 @@ use crate::module::sys;
 pub struct Id(u64);
 
 impl Id {
-    /// None for the ids that are the runtime's own: 1 << 63 and above.
+    /// None for the ids that are the runtime's own, also for [`Shadow`](super::Shadow) types: 1 << 63 and above.
     ///
     /// In a constant, `Id::new(0x1234).unwrap()` is checked when it is compiled.
     #[must_use]
@@ -91,7 +91,7 @@ pub fn get(obj: *const c_void, id: Id) -> Option<NonNull<c_void>> {
 /// # Safety
 ///
 /// Whoever uses variable `id` of `obj`, also in other patches, takes its data for what `init` leaves
-/// there; no [`Shadow`](super::Shadow) type has the id.
+/// there.
 pub unsafe fn alloc(
     obj: *const c_void,
     id: Id,
@@ -133,8 +133,7 @@ pub unsafe fn get_or_alloc(
 ///
 /// # Safety
 ///
-/// Nobody uses the variable any more, `destroy` is fit for what is in it, and no
-/// [`Shadow`](super::Shadow) type has the id.
+/// Nobody uses the variable any more, and `destroy` is fit for what is in it.
 pub unsafe fn free(obj: *const c_void, id: Id, destroy: Option<Destructor>) {
     // SAFETY: The caller says that the destructor is fit for what is in the variable.
     unsafe { sys::klp_shadow_free(obj.cast_mut(), id.0, destroy) }
