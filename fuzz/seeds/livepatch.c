@@ -85,7 +85,7 @@ struct func_entry {
 	unsigned long sympos;
 };
 const char manifest[] SECTION(".note.klp_manifest") =
-	"patch\t0\t1\t3\tseed\t1\t32\t1\t1\t1\t1\t1\0"
+	"patch\tfix\t0\t1\t3\tseed\t1\t32\t1\t1\t1\t1\t1\0"
 	"func\tvmlinux\treplaced\t0\t-\tseed.c:1\0"
 	"symbol\tvmlinux\treplaced\t0\toriginal\treplaced\tplaceholder\0"
 	"param\tlevel\t3\t0\t420\tHow much";

@@ -68,6 +68,9 @@ pub enum Line<N = u64> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Patch<N = u64> {
+    /// The crate that has `livepatch!`.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub krate: String,
     /// Which other patches it replaces: 0 for none, 1 for all. There is room for sets of patches.
     pub replace: N,
     /// Whether it is enabled when it is loaded.

@@ -310,7 +310,7 @@ fn manifest() {
         size_of::<HookEntry>(),
     ];
     let sizes = sizes.map(|size| size.to_string()).join("\t");
-    let patch = format!("patch\t1\t1\t{ABI_VERSION}\t-\t0\t{sizes}");
+    let patch = format!("patch\ttables\t1\t1\t{ABI_VERSION}\t-\t0\t{sizes}");
     let pid = format!("shadow\t{}\t7\tNewPid\ttask_struct\t0\t-\t@", NewPid::ID);
     let file = format!("shadow\t{}\t40\tof a file\tfile\t1\tnf_tables\t@", OfFile::ID);
     let mut expected = [

@@ -121,7 +121,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// A line that is not one of a manifest, or the second `patch` line.
+    /// A line that is not one of a manifest, or the second crate with `livepatch!`.
     pub fn add(&mut self, section: &[u8]) -> Result<()> {
         let refuse = |what: String| Error::Request {
             message: format!("the patch's manifest can't be read: {what}"),
@@ -130,10 +130,7 @@ impl Manifest {
         let text = String::from_utf8_lossy(section);
         for line in text.split('\0').filter(|line| !line.is_empty()) {
             match manifest::read(line).map_err(|error| refuse(error.to_string()))? {
-                Line::Patch(_) if self.patch.is_some() => {
-                    return Err(refuse("it has two `patch` lines".into()));
-                }
-                Line::Patch(patch) => self.patch = Some(patch),
+                Line::Patch(patch) => self.add_patch(patch)?,
                 Line::Func(func) => self.funcs.push(func),
                 Line::State(state) => self.states.push(state),
                 Line::Shadow(shadow) => self.shadows.push(shadow),
@@ -151,6 +148,23 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// Sets the patch.
+    fn add_patch(&mut self, patch: Patch) -> Result<()> {
+        let krate = patch.krate.clone();
+        match self.patch.replace(patch) {
+            None => Ok(()),
+            Some(first) => Err(Error::Request {
+                message: format!(
+                    "two crates of this module have `livepatch!`: `{}` and `{krate}`",
+                    first.krate
+                ),
+                help:
+                    "a module is one patch: remove `livepatch!` from the crate that the other one depends on"
+                        .into(),
+            }),
+        }
     }
 
     /// Whether the patch may need the state engine: it has states, shadow variables or a series, or it replaces
@@ -176,7 +190,7 @@ mod tests {
     #[test]
     fn lines_are_counted_by_table() {
         let manifest = manifest(
-            b"patch\t1\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\t-\t-\0\
+            b"patch\tfix\t1\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\t-\t-\0\
               state\t7\t2\tLevel\t1\tpre_patch,post_unpatch\0state\t8\t1\tPlain\t0\t-\0\
               shadow\t9\t7\tCounter\ttask_struct\t0\t-\t-\0object\tnf_tables\tpre_patch\0native\t1\t3\0\
               hook\texit\0param\ttries\t3\t0\t420\tHow often\0symbol\txfs\tf\t2\tfunction\tf\tp\0\
@@ -193,8 +207,8 @@ mod tests {
         for (section, reason) in [
             (&b"func\tvmlinux\0"[..], "column `symbol` of `func` is missing"),
             (
-                b"patch\t0\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1\0patch\t0\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1\0",
-                "it has two `patch` lines",
+                b"patch\tfix\t0\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1\0patch\tlib\t0\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1\0",
+                "two crates of this module have `livepatch!`: `fix` and `lib`",
             ),
         ] {
             let error = Manifest::default().add(section).unwrap_err();
@@ -205,13 +219,13 @@ mod tests {
     #[test]
     fn a_patch_of_functions_needs_no_engine() {
         let mut manifest =
-            manifest(b"patch\t0\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tf\t0\t-\t-\0");
+            manifest(b"patch\tfix\t0\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tf\t0\t-\t-\0");
         assert!(!manifest.needs_engine());
         manifest.add(b"hook\texit\0").unwrap();
         assert!(!manifest.needs_engine());
         manifest.add(b"hook\tinit\0").unwrap();
         assert!(manifest.needs_engine());
-        let series = self::manifest(b"patch\t0\t1\t1\tfixes\t2\t32\t104\t72\t40\t16\t16\0");
+        let series = self::manifest(b"patch\tfix\t0\t1\t1\tfixes\t2\t32\t104\t72\t40\t16\t16\0");
         assert!(series.needs_engine());
     }
 }

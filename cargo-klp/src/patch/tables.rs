@@ -40,7 +40,7 @@ mod tests {
         let mut manifest = Manifest::default();
         let max = u64::MAX;
         let lines = format!(
-            "patch\t0\t1\t1\t-\t0\t{max}\t1\t1\t1\t1\t1\0func\tvmlinux\tf\t0\t-\t-\0func\tvmlinux\tg\t0\t-\t-\0"
+            "patch\tfix\t0\t1\t1\t-\t0\t{max}\t1\t1\t1\t1\t1\0func\tvmlinux\tf\t0\t-\t-\0func\tvmlinux\tg\t0\t-\t-\0"
         );
         manifest.add(lines.as_bytes()).unwrap();
         let error = check_tables("x.ko".as_ref(), &file, &manifest).unwrap_err();

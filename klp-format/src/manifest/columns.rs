@@ -48,6 +48,7 @@ pub(super) trait Columns<N> {
 
 impl<N> Columns<N> for Patch<N> {
     fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        visitor.text("crate", &mut self.krate)?;
         visitor.number_of("replace", &mut self.replace, "0 or 1", |number| number <= 1)?;
         visitor.text("enable", &mut self.enable)?;
         visitor.word("abi_version", &mut self.abi_version)?;

@@ -23,6 +23,7 @@ fn lines() -> Vec<Line> {
     let int = Class::new(ClassKind::Signed, 4).encode();
     vec![
         Line::Patch(Patch {
+            krate: "fix".into(),
             replace: 1,
             enable: true,
             abi_version: 2,
@@ -140,11 +141,11 @@ fn a_bad_line_says_what_is_wrong() {
             "expected a number of 32 bits in column `version` of `state`, found `4294967296`",
         ),
         (
-            "patch\t2\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1",
+            "patch\tfix\t2\t1\t1\t-\t0\t1\t1\t1\t1\t1\t1",
             "expected 0 or 1 in column `replace` of `patch`, found `2`",
         ),
         (
-            "patch\t1\tx\t1\t-\t0\t1\t1\t1\t1\t1\t1",
+            "patch\tfix\t1\tx\t1\t-\t0\t1\t1\t1\t1\t1\t1",
             "expected 0 or 1 in column `enable` of `patch`, found `x`",
         ),
         (

@@ -39,7 +39,12 @@ pub(crate) fn host_section(table: Table) -> String {
 
 /// A name for the linker that is this crate's own on the host.
 pub(crate) fn host_symbol(name: &str) -> String {
-    format!("{name}_of_{}", std::env::var("CARGO_CRATE_NAME").unwrap_or_default())
+    format!("{name}_of_{}", crate_name())
+}
+
+/// The name of the crate that is compiled, as cargo gives it.
+pub(crate) fn crate_name() -> String {
+    std::env::var("CARGO_CRATE_NAME").unwrap_or_default()
 }
 
 /// One entry of a table: a static in its link section.

@@ -13,7 +13,8 @@ use syn::{Expr, Ident, Meta, MetaNameValue, Token, token};
 use crate::args::{self, Arguments, Number, Parsed, Switch, Text, Texts};
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 use crate::emit::{
-    self, c_string, entry, entry_type, hidden, host_section, host_symbol, modinfo, modinfo_number, patch_type,
+    self, c_string, crate_name, entry, entry_type, hidden, host_section, host_symbol, modinfo,
+    modinfo_number, patch_type,
 };
 
 /// What the kernel's `license_is_gpl_compatible` accepts.
@@ -266,6 +267,7 @@ fn emit(patch: &Patch<'_>) -> TokenStream {
         quote!(::core::mem::size_of::<#entry>())
     });
     let line = manifest::Patch {
+        krate: crate_name(),
         replace,
         enable,
         abi_version: quote!(::klp_runtime::__private::ABI_VERSION),
@@ -304,7 +306,7 @@ fn host_tables() -> TokenStream {
         }
     }
     lines.push(".popsection".to_owned());
-    let name = c_string(&std::env::var("CARGO_CRATE_NAME").unwrap_or_default());
+    let name = c_string(&crate_name());
     quote! {
         #[cfg(not(target_os = "none"))]
         ::klp_runtime::__private::global_asm!(#(#lines),*);
