@@ -1,6 +1,7 @@
 //! The kernel's own fault injection, which the debug kernel has: the nth allocation of a task fails.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::guest;
@@ -20,16 +21,17 @@ fn each_allocation_of_a_load_fails() {
 }
 
 fn fail_each() {
-    assert!(Path::new(NTH).exists(), "the kernel has no fault injection");
+    let allocations = Allocations::new();
     // Those that may sleep fail too, and none is told of in the log.
     for (setting, value) in [("ignore-gfp-wait", "N"), ("verbose", "0")] {
         fs::write(Path::new(SETTINGS).join(setting), value).unwrap();
     }
     TARGET.insert().unwrap();
     MARKS.enable();
+    let next = MARKS_REPLACES.open();
     let (mut refused, mut enabled) = (0, 0);
     for nth in 1.. {
-        let (result, is_over) = failing(nth, || MARKS_REPLACES.insert());
+        let (result, is_over) = allocations.failing(nth, || guest::load(&next, c""));
         match result {
             Ok(()) => {
                 enabled += 1;
@@ -56,11 +58,23 @@ fn fail_each() {
     assert!(refused > 10, "{refused} {enabled}");
 }
 
-/// Does something while the `nth` allocation of this task fails; its result, and whether there were fewer.
-fn failing<T>(nth: u32, work: impl FnOnce() -> T) -> (T, bool) {
-    fs::write(NTH, nth.to_string()).unwrap();
-    let result = work();
-    let left = fs::read_to_string(NTH).unwrap();
-    fs::write(NTH, "0").unwrap();
-    (result, left.trim() != "0")
+/// The allocations of this task. The file that counts them down is open: to open one is to allocate.
+struct Allocations(fs::File);
+
+impl Allocations {
+    fn new() -> Self {
+        let file = fs::File::options().read(true).write(true).open(NTH);
+        Self(file.expect("the kernel has fault injection"))
+    }
+
+    /// Does something while the `nth` allocation fails; its result, and whether there were fewer.
+    fn failing<T>(&self, nth: u32, work: impl FnOnce() -> T) -> (T, bool) {
+        let nth = nth.to_string();
+        let mut left = [0];
+        self.0.write_all_at(nth.as_bytes(), 0).unwrap();
+        let result = work();
+        self.0.read_exact_at(&mut left, 0).unwrap();
+        self.0.write_all_at(b"0", 0).unwrap();
+        (result, left != *b"0")
+    }
 }

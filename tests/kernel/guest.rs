@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io::{ErrorKind, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic;
 use std::path::{Path, PathBuf};
@@ -195,7 +196,14 @@ impl Patch {
 
     /// Loads the module with parameters.
     pub(crate) fn insert_with(self, parameters: &CStr) -> Result<(), Errno> {
-        load(&self.file(), parameters)
+        load(&self.open(), parameters)
+    }
+
+    /// Opens the module's file.
+    pub(crate) fn open(self) -> OwnedFd {
+        let ko = self.file();
+        rustix::fs::open(&ko, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .unwrap_or_else(|error| panic!("{}: {error}", ko.display()))
     }
 
     /// Loads the module and waits until its transition is over.
@@ -285,10 +293,8 @@ pub(crate) fn is_6_1() -> bool {
 }
 
 /// Loads a module file.
-fn load(ko: &Path, parameters: &CStr) -> Result<(), Errno> {
-    let file = rustix::fs::open(ko, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .unwrap_or_else(|error| panic!("{}: {error}", ko.display()));
-    rustix::system::finit_module(&file, parameters, 0)
+pub(crate) fn load(ko: &OwnedFd, parameters: &CStr) -> Result<(), Errno> {
+    rustix::system::finit_module(ko, parameters, 0)
 }
 
 /// Tries to unload a module.
