@@ -48,7 +48,10 @@ while read -r tag directory; do
 done < /klp/shares
 cp /klp/command /root/run/klp-command
 hostname klp
-ifconfig lo up
+# A small kernel may lack the Internet protocols.
+if [ -e /proc/sys/net/ipv4 ]; then
+    ifconfig lo up
+fi
 
 # The ports appear some time after their controller.
 appear() {
