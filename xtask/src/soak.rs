@@ -45,8 +45,6 @@ pub(crate) struct Args {
 const KERNELS_OF_WALK: [&str; 2] = ["6.12", "6.1"];
 /// The test of random sequences.
 pub(crate) const SEQUENCES: &str = "random_sequences_agree_with_the_model";
-/// The test in which a patch is loaded once for each allocation that loading it makes.
-pub(crate) const ALLOCATIONS: &str = "each_allocation_of_a_load_fails";
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let kernels: &[String] = if args.debug_kernel_only { &[] } else { &args.kernel };

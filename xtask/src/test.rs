@@ -1,5 +1,5 @@
 //! `cargo xtask test`: all tests, then the kernel's own selftests. The machine's own kernels are hidden from them. On
-//! request, the kernel tests also run on the debug kernel.
+//! request, the kernel tests that find most on the debug kernel also run there.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,6 @@ use cargo_klp::commands::ui;
 use cargo_klp::error::Result;
 
 use crate::command::{cargo, status};
-use crate::soak::{ALLOCATIONS, SEQUENCES};
 use crate::{debug_kernel, hide, kselftest};
 
 /// Arguments of `cargo xtask test`.
@@ -22,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_hide: bool,
 
-    /// Also run the kernel tests on the debug kernel, which is built from source once.
+    /// Also run the tests that find most on the debug kernel, which is built from source once.
     #[arg(long)]
     debug_kernel: bool,
 }
@@ -53,9 +52,10 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs the kernel tests on the debug kernel, without those that take long: `cargo xtask soak` runs them.
+/// Runs the tests on two processors and those of the checkers, which find most in little time: `cargo xtask soak`
+/// runs all.
 fn on_debug_kernel() -> Result<bool> {
     let kernel = debug_kernel::get()?;
     ui::status("Testing", format_args!("{}, whose checkers must find nothing", kernel.name));
-    Ok(status(kernel.tests().args(["--skip", SEQUENCES, "--skip", ALLOCATIONS]))?.success())
+    Ok(status(kernel.tests().env("KLP_TEST_BOOTS", "parallel,checkers"))?.success())
 }
