@@ -65,7 +65,7 @@ fn key(version: &str) -> Result<PathBuf> {
 
 /// Builds it into an entry of the cache.
 fn build(version: &str, entry: &Path) -> Result<()> {
-    ui::note("the debug kernel is built once, which takes some 12 minutes of processor time");
+    ui::note("the debug kernel is built once, which takes several minutes of processor time");
     let start = Instant::now();
     let tree = entry.join("tree");
     unpack(version, entry, &tree)?;
