@@ -79,6 +79,7 @@ fn shadow_variables_are_freed_once() {
             "shadows.a constructor that fails: Some(ENODEV), none there: true",
             "shadows.a sleepable one: Some(EBUSY), none there: true",
             "shadows.get_or_alloc found sleepy 2",
+            "shadows.dropped lone 8: Some(EDEADLK)",
             "shadows.dropped plain 3",
             "shadows.dropped sleepy 3",
             "shadows.freed: true true",
@@ -92,7 +93,7 @@ fn shadow_variables_are_freed_once() {
     assert_eq!(
         freed,
         [
-            "shadows.dropped lone 9",
+            "shadows.dropped lone 9: Some(EDEADLK)",
             "shadows.dropped plain 1",
             "shadows.dropped plain 2",
             "shadows.dropped sleepy 1",

@@ -82,6 +82,20 @@ impl Drop for Slow {
     }
 }
 
+/// One whose destructor tries to make another.
+#[shadow(state = Counting, of = file)]
+#[repr(C)]
+struct Careless {}
+
+impl Drop for Careless {
+    fn drop(&mut self) {
+        let other = ptr::without_provenance(0x1000);
+        // SAFETY: The address is never followed, and no reference is kept.
+        let made = unsafe { Slow::alloc_at(other, GFP_ATOMIC, || Ok(Slow { number: 1 })) };
+        pr_info!("careless: {:?}", made.err());
+    }
+}
+
 static REPORT: DelayedWork = DelayedWork::new(|| pr_info!("reports"));
 
 /// Starts what runs on its own.
@@ -237,6 +251,21 @@ fn what_a_slower_constructor_made_is_dropped() {
     sim.fail_alloc(0);
     assert_eq!(Quick::alloc(obj, GFP_KERNEL, || Ok(Quick { number: 3 })).err(), Some(ENOMEM));
     assert_eq!(sim.take_log(), ["own_patch: quick 1 dropped", "own_patch: quick 3 dropped"]);
+    sim.disable(NAME).unwrap();
+    sim.assert_clean();
+}
+
+#[test]
+fn a_destructor_under_the_lock_makes_no_variable() {
+    let (memory, sim) = (1_u64, booted());
+    let obj = object(&memory);
+    Careless::alloc(obj, GFP_KERNEL, || Ok(Careless {})).unwrap();
+    // SAFETY: No reference to the variable is left.
+    unsafe { Careless::free(obj) };
+    assert_eq!(sim.take_log(), ["own_patch: careless: Some(EDEADLK)"]);
+    // What is dropped elsewhere may make one.
+    drop(Careless {});
+    assert_eq!(sim.take_log(), ["own_patch: careless: None"]);
     sim.disable(NAME).unwrap();
     sim.assert_clean();
 }

@@ -57,6 +57,8 @@ pub(crate) struct Machine {
     pub(crate) pending: Cell<*mut SleepableBox>,
     /// Whether the kernel's shadow lock is held.
     locked: Cell<bool>,
+    /// See `sys::set_destroying`.
+    pub(crate) destroying: Cell<bool>,
     /// Whether a callback runs that the engine watches.
     #[cfg(feature = "sim")]
     watched: Cell<bool>,
@@ -86,6 +88,7 @@ impl Machine {
             directories: RefCell::default(),
             pending: Cell::new(ptr::null_mut()),
             locked: Cell::new(false),
+            destroying: Cell::new(false),
             #[cfg(feature = "sim")]
             watched: Cell::new(false),
             spinlocks: Cell::new(0),

@@ -96,6 +96,14 @@ impl Pending {
 
 pub(crate) static PENDING: Pending = Pending;
 
+pub(crate) fn set_destroying(destroying: bool) {
+    machine().destroying.set(destroying);
+}
+
+pub(crate) fn is_destroying() -> bool {
+    machine().destroying.get()
+}
+
 /// # Safety
 ///
 /// As the kernel's or the glue's `klp_glue_kmalloc`.

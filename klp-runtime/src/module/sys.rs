@@ -145,6 +145,23 @@ mod kernel {
     /// The boxes whose destructor is to run once the kernel's shadow lock is dropped.
     pub(crate) static PENDING: Pending = Pending(UnsafeCell::new(core::ptr::null_mut()));
 
+    /// The task that is in a destructor of this patch under the kernel's shadow lock, which one at a time holds; null for
+    /// none.
+    static DESTROYING: AtomicPtr<task_struct> = AtomicPtr::new(core::ptr::null_mut());
+
+    /// Says whether this task is in a destructor under the kernel's shadow lock.
+    pub(crate) fn set_destroying(destroying: bool) {
+        let task = if destroying { klp_glue_current() } else { core::ptr::null_mut() };
+        DESTROYING.store(task, Ordering::Relaxed);
+    }
+
+    /// Whether this task is in a destructor under the kernel's shadow lock: no interrupt comes there, so that what runs
+    /// is the destructor.
+    pub(crate) fn is_destroying() -> bool {
+        let task = DESTROYING.load(Ordering::Relaxed);
+        !task.is_null() && task == klp_glue_current()
+    }
+
     /// The value of one of the flags in `crate::alloc`, in their order.
     #[inline]
     pub(crate) fn gfp(kind: u8) -> RawGfp {

@@ -11,7 +11,7 @@ use core::ptr::{self, NonNull};
 
 use crate::abi::{DataLayout, DataSlot, FIRST_RESERVED_ID, SHADOW_SLEEPABLE, ShadowEntry, SleepableBox};
 use crate::alloc::Gfp;
-use crate::error::{EEXIST, ENODEV, ENOMEM, Result};
+use crate::error::{EDEADLK, EEXIST, ENODEV, ENOMEM, Result};
 use crate::layout::{Fingerprint, KlpData};
 use crate::module::sys;
 
@@ -80,7 +80,8 @@ pub unsafe trait Shadow: KlpData {
     /// # Errors
     ///
     /// `EEXIST` if `obj` has one already, also where another task was faster; `ENODEV` where the patch does not
-    /// provide the live state ([S18](crate::lifecycle#s18)); `ENOMEM`; or the error that `init` returned.
+    /// provide the live state ([S18](crate::lifecycle#s18)); `EDEADLK` in the `Drop` of a variable that is not
+    /// sleepable; `ENOMEM`; or the error that `init` returned.
     /// After an error `obj` has no new shadow variable.
     fn alloc(obj: &Self::Of, gfp: Gfp, init: impl FnOnce() -> Result<Self>) -> Result<ShadowRef<'_, Self>> {
         // SAFETY: The object is borrowed for as long as the variable is, and the reference stays in this call.
@@ -94,8 +95,8 @@ pub unsafe trait Shadow: KlpData {
     ///
     /// # Errors
     ///
-    /// `ENODEV` where the patch does not provide the live state ([S18](crate::lifecycle#s18)); `ENOMEM`; or the
-    /// error that `init` returned.
+    /// `ENODEV` where the patch does not provide the live state ([S18](crate::lifecycle#s18)); `EDEADLK` where a variable
+    /// had to be made in the `Drop` of one that is not sleepable; `ENOMEM`; or the error that `init` returned.
     fn get_or_alloc(
         obj: &Self::Of,
         gfp: Gfp,
@@ -166,13 +167,13 @@ pub unsafe trait Shadow: KlpData {
     /// Frees the shadow variable of `obj`; nothing happens if it has none, or if the patch does not provide the
     /// live state ([S18](crate::lifecycle#s18)).
     ///
-    /// The destructor runs in atomic context under the kernel's shadow lock, where it must not sleep, nor make or free
-    /// a shadow variable; a sleepable one runs in the caller's, which must be process context.
+    /// The destructor runs in atomic context under the kernel's shadow lock, where no shadow variable can be made or
+    /// freed; a sleepable one runs in the caller's, which must be process context.
     ///
     /// # Safety
     ///
-    /// No reference to the variable is used any more, and no other call frees
-    /// the same one at the same time.
+    /// No reference to the variable is used any more, no other call frees the same one at the same time, and the
+    /// call is not in the `Drop` of a variable that is not sleepable.
     unsafe fn free(obj: *const Self::Of) {
         if !is_provided::<Self>() {
             return;
@@ -364,9 +365,15 @@ const fn destructor<T: Shadow>() -> Option<crate::abi::ShadowDestructor> {
     /// # Safety
     ///
     /// `data` is a `T` that nobody uses any more.
-    unsafe extern "C" fn drop_one<T>(_obj: *mut c_void, data: *mut c_void) {
+    unsafe extern "C" fn drop_one<T: Shadow>(_obj: *mut c_void, data: *mut c_void) {
+        if !T::SLEEPABLE {
+            sys::set_destroying(true);
+        }
         // SAFETY: The kernel calls it once, for a variable of this type.
-        unsafe { data.cast::<T>().drop_in_place() }
+        unsafe { data.cast::<T>().drop_in_place() };
+        if !T::SLEEPABLE {
+            sys::set_destroying(false);
+        }
     }
     if needs_drop::<T>() { Some(drop_one::<T>) } else { None }
 }
@@ -410,6 +417,9 @@ unsafe fn add<'a, T: Shadow>(
     // SAFETY: The caller keeps the variable.
     if let Some(existing) = unsafe { find(obj) } {
         return Ok(Added::Existing(existing));
+    }
+    if sys::is_destroying() {
+        return Err(EDEADLK);
     }
     let obj = obj.cast_mut().cast();
     // SAFETY: Null or a `T` of the store, which the caller keeps.

@@ -32,7 +32,8 @@ struct Lone {
 
 impl Drop for Lone {
     fn drop(&mut self) {
-        pr_info!("dropped lone {}", self.number);
+        let other = Plain::alloc(&OBJECTS[3], GFP_ATOMIC, || Ok(Plain { number: 4 }));
+        pr_info!("dropped lone {}: {:?}", self.number, other.err());
     }
 }
 
@@ -55,8 +56,10 @@ fn exercise() -> Result {
     let existing = Sleepy::get_or_alloc(b, GFP_ATOMIC, || Ok(Sleepy { number: 100 }))?;
     pr_info!("get_or_alloc found sleepy {}", existing.number);
 
+    Lone::alloc(b, GFP_KERNEL, || Ok(Lone { number: 8 }))?;
     // SAFETY: No reference to these is used below.
     unsafe {
+        Lone::free(b);
         Plain::free(c);
         Sleepy::free(c);
         Plain::free(d);
