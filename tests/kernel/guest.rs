@@ -129,9 +129,10 @@ fn watched(test: fn()) -> Vec<String> {
     })
 }
 
-/// Whether a line of the log means that something is wrong with the kernel.
+/// Whether a line of the log means that something is wrong with the kernel. What kmemleak finds is read
+/// from its own file, after a test that leaks on purpose too.
 pub(crate) fn is_complaint(line: &str) -> bool {
-    const SIGNS: [&str; 16] = [
+    const SIGNS: [&str; 15] = [
         "WARNING:",
         "BUG:",
         // Of slub_debug, without a colon.
@@ -147,7 +148,6 @@ pub(crate) fn is_complaint(line: &str) -> bool {
         "list_del corruption",
         "UBSAN:",
         "ODEBUG:",
-        "suspected memory leaks",
         // A checker that gives up.
         "leak detector disabled",
         "lockdep is turned off",
