@@ -8,6 +8,7 @@
 //! The columns of each line are listed once, in `columns`, for writing and for reading.
 
 mod columns;
+mod note;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use core::fmt;
 
 use crate::{Class, ParamKind, Table};
 
+pub use note::note;
 pub use read::{BadLine, read};
 pub use write::{Column, write};
 
@@ -28,6 +30,16 @@ pub const SECTION: &str = "klp_manifest";
 
 /// The section of the lines in a linked object and in a module: modpost lets few names be not loaded.
 pub const MODULE_SECTION: &str = ".note.klp_manifest";
+
+/// The section of the lines that stay in memory as long as the module, as one ELF note: `klp` reads them in
+/// `/sys/module/NAME/notes`, and a debugger in a dump.
+pub const NOTE_SECTION: &str = ".note.klp";
+
+/// The owner of that note.
+pub const NOTE_OWNER: &str = "klp";
+
+/// The type of that note.
+pub const NOTE_KIND: u32 = 1;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +74,8 @@ pub enum Line<N = u64> {
     Wrapper(Wrapper),
     /// What `kernel_types!` has learnt from headers.
     Headers(Headers),
+    /// The build's word on the kernel: only in the note that stays in memory.
+    Kernel(Kernel),
 }
 
 /// The patch as a whole.
@@ -387,4 +401,11 @@ pub struct Wrapper {
 pub struct Headers {
     /// The directory of the cache with the answer of the command.
     pub answer: String,
+}
+
+/// The kernel that a module is built for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// The build ID of its image, in hexadecimal.
+    pub build_id: String,
 }

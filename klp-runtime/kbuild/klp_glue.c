@@ -10,9 +10,10 @@
  * KLP_NR_… as the macros counted the entries of each table and the symbols
  * that are not exported, the sizes of those entries that only Rust knows,
  * KLP_ENGINE where the patch may need the engine, KLP_SERIES where it belongs
- * to a series, KLP_PARAMS for its parameters, and KLP_USES_… for each function of the last part of this file
- * that the Rust half calls.
+ * to a series, KLP_PARAMS for its parameters, KLP_NOTE for tools, and KLP_USES_…
+ * for each function of the last part of this file that the Rust half calls.
  */
+#include <linux/elfnote.h>
 #include <linux/kernel.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
@@ -128,6 +129,9 @@ extern const char __start_klp_states[], __stop_klp_states[];
 
 #include "klp_glue_checks.h"
 #include "klp_glue_own.h"
+
+/* What /sys/module/NAME/notes/.note.klp shows as long as the module is loaded. */
+KLP_NOTE;
 
 static struct klp_patch klp_glue_patch = { .mod = THIS_MODULE };
 

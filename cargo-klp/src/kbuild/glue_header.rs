@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use klp_format::Table;
-use klp_format::manifest::Param;
+use klp_format::manifest::{self, Kernel, Line, NOTE_KIND, NOTE_OWNER, Param, State};
 use object::{Object, ObjectSymbol};
 
 use super::hook;
@@ -17,20 +17,40 @@ use crate::patch::verify::SYMBOL_PREFIX;
 
 /// The start of the header for the glue. A header from another version, for another kernel or with other debug
 /// information is rewritten.
-///
-/// # Errors
-///
-/// Those of reading the kernel's image.
-pub(super) fn start(target: &Target, reporter: &dyn Reporter) -> Result<String> {
+pub(super) fn start(target: &Target, build_id: Option<&str>) -> String {
     let (version, release) = (env!("CARGO_PKG_VERSION"), &target.kernel.release);
     let with = target.debug_info.iter().map(|file| format!(", checked with {}", file.display()));
     let without = target.unknown_modules.iter().map(|module| format!(", without {module}"));
     let checked = with.chain(without).collect::<String>();
     let mut start = format!("/* Written by cargo-klp {version} for {release}{checked}. */\n");
-    if let Some(bytes) = build_id(target, reporter)? {
-        writeln!(start, "#define KLP_BUILD_ID {bytes}").expect("a string takes everything");
+    if let Some(id) = build_id {
+        let bytes: Vec<_> =
+            id.as_bytes().chunks(2).map(|byte| format!("0x{}", String::from_utf8_lossy(byte))).collect();
+        writeln!(start, "#define KLP_BUILD_ID {}", bytes.join(", ")).expect("a string takes everything");
     }
-    Ok(start)
+    start
+}
+
+/// The note that stays in memory as long as the module: what a tool must know of a patch that is loaded and that
+/// the kernel does not show.
+pub(super) fn note(manifest: &Manifest, build_id: Option<&str>) -> String {
+    let patch = manifest.patch.iter().cloned().map(Line::Patch);
+    let states =
+        manifest.states.iter().map(|state| Line::State(State { callbacks: Vec::new(), ..state.clone() }));
+    let natives = manifest.natives.iter().cloned().map(Line::Native);
+    let kernel = build_id.map(|id| Line::Kernel(Kernel { build_id: id.to_owned() }));
+    let text = manifest::note(patch.chain(states).chain(natives).chain(kernel));
+    format!("#define KLP_NOTE ELFNOTE32(\"{NOTE_OWNER}\", {NOTE_KIND}, \"{}\")\n", in_c(&text))
+}
+
+/// A text between the quotes of a C string.
+fn in_c(text: &str) -> String {
+    let letter = |byte: u8| match byte {
+        b'"' | b'\\' | b'?' => format!("\\{}", char::from(byte)),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    };
+    text.bytes().map(letter).collect()
 }
 
 /// What the glue must know of the patch, of what its Rust half calls, and of the symbols in all parts.
@@ -78,15 +98,16 @@ fn livepatch_symbols(part: &object::File<'_>) -> BTreeSet<String> {
     names.filter(|name| name.starts_with(SYMBOL_PREFIX)).collect()
 }
 
-/// The build ID of the kernel's image as an array in C; `None` if there is no image, or the image has no build ID.
-fn build_id(target: &Target, reporter: &dyn Reporter) -> Result<Option<String>> {
+/// The build ID of the kernel's image, in hexadecimal; `None` if there is no image, or the image has no build ID.
+///
+/// # Errors
+///
+/// Those of reading the kernel's image.
+pub(super) fn build_id(target: &Target, reporter: &dyn Reporter) -> Result<Option<String>> {
     if target.kernel.image.is_none() {
         return Ok(None);
     }
-    let Some(id) = Symbols::of(target, reporter)?.object(VMLINUX)?.build_id()? else { return Ok(None) };
-    let bytes: Vec<_> =
-        id.as_bytes().chunks(2).map(|byte| format!("0x{}", String::from_utf8_lossy(byte))).collect();
-    Ok(Some(bytes.join(", ")))
+    Symbols::of(target, reporter)?.object(VMLINUX)?.build_id()
 }
 
 /// The line that declares a module parameter to the glue.
@@ -102,4 +123,21 @@ fn declaration(param: &Param) -> String {
         text.push_str(&format!(" KLP_PARAM_DESC({name}, \"{quoted}\")"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_is_a_string_in_c() {
+        let mut manifest = Manifest::default();
+        let lines = "patch\t1\t1\t1\tnet\t3\t1\t1\t1\t1\t1\t1\0state\t7\t2\tA \"é\" \\ ??/\t0\tpre_patch\0";
+        manifest.add(lines.as_bytes()).unwrap();
+        assert_eq!(
+            note(&manifest, Some("12ab")),
+            "#define KLP_NOTE ELFNOTE32(\"klp\", 1, \"patch\\0111\\0111\\0111\\011net\\0113\\0111\\0111\\0111\\0111\
+             \\0111\\0111\\000state\\0117\\0112\\011A \\\"\\303\\251\\\" \\\\ \\?\\?/\\0110\\011-\\000kernel\\01112ab\\000\")\n"
+        );
+    }
 }

@@ -22,7 +22,7 @@ use crate::host::tools::run_tool;
 use crate::kernel::Target;
 use crate::kernel::debug_info::Lines;
 use crate::kernel::symbols::{Object as KernelObject, Symbols, VMLINUX};
-use crate::patch::inspect::modinfo::Modinfo;
+use crate::patch::inspect::modinfo;
 use crate::patch::manifest::Manifest;
 use crate::patch::resolve::{named_in_c, resolve};
 
@@ -101,7 +101,10 @@ pub fn find(request: &Request, reporter: &dyn Reporter) -> Result<()> {
         return Err(Error::Symbols { release: release.clone(), faults });
     }
     let parts = adapted.iter().map(|data| parse(data)).collect::<Result<Vec<_>>>()?;
-    let header = glue_header::start(&request.target, reporter)? + &glue_header::of(&manifest, &rust, &parts);
+    let kernel = glue_header::build_id(&request.target, reporter)?;
+    let header = glue_header::start(&request.target, kernel.as_deref())
+        + &glue_header::of(&manifest, &rust, &parts)
+        + &glue_header::note(&manifest, kernel.as_deref());
     if !adapted.is_empty() {
         link(&adapted, &request.c_output)?;
     }
@@ -142,7 +145,7 @@ fn definitions<'a>(part: &'a File<'_>) -> impl Iterator<Item = &'a str> {
 
 /// The symbol namespaces that an object imports: `livepatch!` says so, and C's `MODULE_IMPORT_NS`.
 fn imports(part: &File<'_>) -> Result<Vec<String>> {
-    Ok(Modinfo::read(part)?.all("import_ns").map(str::to_owned).collect())
+    Ok(modinfo::read(part)?.all("import_ns").map(str::to_owned).collect())
 }
 
 /// What is wrong with the body of a replacement whose body is C.

@@ -145,6 +145,8 @@ impl Manifest {
                 Line::CType(structure) => self.c_types.push(structure),
                 Line::Wrapper(wrapper) => self.wrappers.push(wrapper),
                 Line::Headers(headers) => self.headers.push(headers),
+                // The build writes it, into the note that stays in memory.
+                Line::Kernel(_) => return Err(refuse("it has a `kernel` line".into())),
             }
         }
         Ok(())

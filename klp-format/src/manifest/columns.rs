@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::text::Text;
 use super::{
-    Binding, CField, CFunc, CStruct, CType, Func, Headers, Hook, Native, Object, Param, Passed, Patch,
-    Shadow, State, Symbol, Wrapper,
+    Binding, CField, CFunc, CStruct, CType, Func, Headers, Hook, Kernel, Native, Object, Param, Passed,
+    Patch, Shadow, State, Symbol, Wrapper,
 };
 use crate::{Class, ParamKind};
 
@@ -195,5 +195,11 @@ impl<N> Columns<N> for Wrapper {
 impl<N> Columns<N> for Headers {
     fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
         visitor.text("answer", &mut self.answer)
+    }
+}
+
+impl<N> Columns<N> for Kernel {
+    fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        visitor.text("build_id", &mut self.build_id)
     }
 }

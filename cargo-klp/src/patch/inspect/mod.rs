@@ -14,6 +14,7 @@ use std::io;
 use std::path::Path;
 
 use klp_format::Table;
+use klp_module::{Modinfo, SIGNATURE_MARK};
 use object::{Object, ObjectKind};
 
 use crate::error::{Error, Result};
@@ -22,11 +23,7 @@ use crate::patch::tables::start;
 use crate::patch::verify;
 pub(crate) use image::name_in_source;
 use layout::Layout;
-use modinfo::Modinfo;
 use report::{Language, Patch, Report};
-
-/// The marker that scripts/sign-file appends.
-const SIGNATURE_MARK: &[u8] = b"~Module signature appended~\n";
 
 /// Reads a livepatch module.
 ///
@@ -44,7 +41,7 @@ pub fn inspect(path: &Path) -> Result<Report> {
 /// As [`inspect`].
 pub fn report(path: &Path, data: &[u8]) -> Result<Report> {
     let file = parse(path, data)?;
-    let modinfo = Modinfo::read(&file)?;
+    let modinfo = modinfo::read(&file)?;
     if !modinfo.has("livepatch") && Manifest::read(&file)?.patch.is_none_or(|patch| patch.enable) {
         return Err(not_a_livepatch(path, &modinfo));
     }
@@ -71,7 +68,7 @@ pub fn report(path: &Path, data: &[u8]) -> Result<Report> {
         signed: data.ends_with(SIGNATURE_MARK),
         patch,
         unknown,
-        parameters: modinfo.parameters(),
+        parameters: modinfo::parameters(&modinfo),
         symbols: symbols::read(&file),
         memory: memory::read(&file),
         faults: verify::faults(data)?,

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use object::{Object, ObjectSection, ObjectSymbol};
+use klp_module::Modinfo;
+use object::{Object, ObjectSymbol};
 
 use super::report::Parameter;
 use super::symbols;
@@ -12,93 +13,53 @@ use crate::error::{Error, Result};
 const GPL_COMPATIBLE: [&str; 6] =
     ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
 
-/// The `key=value` strings of a module, in order.
-#[derive(Debug, Default)]
-pub struct Modinfo {
-    entries: Vec<(String, String)>,
-    sections: usize,
+/// The `.modinfo` of a module; empty if it has none.
+pub fn read(file: &object::File<'_>) -> Result<Modinfo> {
+    Modinfo::read(file).map_err(Error::elf("read .modinfo"))
 }
 
-impl Modinfo {
-    /// Reads those of a module; empty if it has none.
-    pub fn read(file: &object::File<'_>) -> Result<Self> {
-        let mut modinfo = Self::default();
-        for section in file.sections().filter(|section| section.name() == Ok(".modinfo")) {
-            modinfo.add(section.data().map_err(Error::elf("read .modinfo"))?);
+/// The module's parameters, sorted by name.
+pub fn parameters(modinfo: &Modinfo) -> Vec<Parameter> {
+    let pairs = |key| modinfo.all(key).filter_map(|value| value.split_once(':'));
+    let of = |key, name: &str| pairs(key).find(|(n, _)| *n == name).map(|(_, value)| value.to_owned());
+    let mut names: Vec<&str> = pairs("parmtype").chain(pairs("parm")).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.dedup();
+    let parameter = |name: &str| Parameter {
+        name: name.into(),
+        kind: of("parmtype", name),
+        description: of("parm", name),
+    };
+    names.into_iter().map(parameter).collect()
+}
+
+/// The reasons why the kernel would refuse the module, or not take it for the module `name` of `release`, or, if
+/// it must be `enabled`, for a livepatch.
+fn faults(modinfo: &Modinfo, name: &str, release: &str, enabled: bool) -> Vec<String> {
+    let mut faults = Vec::new();
+    if modinfo.sections() != 1 {
+        faults.push(format!("it has {} .modinfo sections but must have one", modinfo.sections()));
+    }
+    if enabled && !modinfo.has("livepatch") {
+        faults.push("its .modinfo lacks livepatch=Y".into());
+    }
+    match modinfo.get("license") {
+        None => faults.push("its .modinfo lacks a license".into()),
+        Some(license) if !GPL_COMPATIBLE.contains(&license) => {
+            faults.push(format!("the kernel does not take the license {license:?} for GPL-compatible"));
         }
-        Ok(modinfo)
+        Some(_) => {}
     }
-
-    fn add(&mut self, section: &[u8]) {
-        let text = String::from_utf8_lossy(section);
-        let entries = text.split('\0').filter_map(|entry| entry.split_once('='));
-        self.entries.extend(entries.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        self.sections += 1;
+    match modinfo.release() {
+        Some(found) if found == release => {}
+        found => faults
+            .push(format!("its vermagic is for kernel {}, not for {release}", found.unwrap_or("(none)"))),
     }
-
-    /// All values of a key.
-    pub fn all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
-        self.entries.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    match modinfo.get("name") {
+        Some(found) if found == name => {}
+        found => faults.push(format!("its name is {}, not {name}", found.unwrap_or("(none)"))),
     }
-
-    /// The value of a key; the first one, as in the kernel.
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.all(key).next()
-    }
-
-    /// Whether the key has the value `Y`.
-    pub fn has(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| value.starts_with(['Y', 'y', '1']))
-    }
-
-    /// The release that the module is built for.
-    pub fn release(&self) -> Option<&str> {
-        self.get("vermagic")?.split_whitespace().next()
-    }
-
-    /// The module's parameters, sorted by name.
-    pub fn parameters(&self) -> Vec<Parameter> {
-        let pairs = |key| self.all(key).filter_map(|value| value.split_once(':'));
-        let of = |key, name: &str| pairs(key).find(|(n, _)| *n == name).map(|(_, value)| value.to_owned());
-        let mut names: Vec<&str> = pairs("parmtype").chain(pairs("parm")).map(|(name, _)| name).collect();
-        names.sort_unstable();
-        names.dedup();
-        let parameter = |name: &str| Parameter {
-            name: name.into(),
-            kind: of("parmtype", name),
-            description: of("parm", name),
-        };
-        names.into_iter().map(parameter).collect()
-    }
-
-    /// The reasons why the kernel would refuse the module, or not take it for the module `name` of `release`, or, if
-    /// it must be `enabled`, for a livepatch.
-    fn faults(&self, name: &str, release: &str, enabled: bool) -> Vec<String> {
-        let mut faults = Vec::new();
-        if self.sections != 1 {
-            faults.push(format!("it has {} .modinfo sections but must have one", self.sections));
-        }
-        if enabled && !self.has("livepatch") {
-            faults.push("its .modinfo lacks livepatch=Y".into());
-        }
-        match self.get("license") {
-            None => faults.push("its .modinfo lacks a license".into()),
-            Some(license) if !GPL_COMPATIBLE.contains(&license) => {
-                faults.push(format!("the kernel does not take the license {license:?} for GPL-compatible"));
-            }
-            Some(_) => {}
-        }
-        match self.release() {
-            Some(found) if found == release => {}
-            found => faults
-                .push(format!("its vermagic is for kernel {}, not for {release}", found.unwrap_or("(none)"))),
-        }
-        match self.get("name") {
-            Some(found) if found == name => {}
-            found => faults.push(format!("its name is {}, not {name}", found.unwrap_or("(none)"))),
-        }
-        faults
-    }
+    faults
 }
 
 /// Checks that the kernel `release` will take a finished module for the livepatch `name`.
@@ -107,7 +68,7 @@ impl Modinfo {
 ///
 /// Lists everything that is wrong with it.
 pub fn check(path: &Path, file: &object::File<'_>, name: &str, release: &str, enabled: bool) -> Result<()> {
-    let mut faults = Modinfo::read(file)?.faults(name, release, enabled);
+    let mut faults = self::faults(&read(file)?, name, release, enabled);
     let lost = symbols::read(file).livepatch.into_iter().filter(|symbol| !symbol.resolved);
     faults.extend(lost.map(|symbol| {
         format!("`{}` of {} is not marked for livepatch and would be NULL", symbol.symbol, symbol.object)
@@ -135,19 +96,9 @@ mod tests {
                         vermagic=6.12.1 SMP preempt \0";
 
     #[test]
-    fn values_are_found() {
-        let modinfo = modinfo(GOOD);
-        assert_eq!(modinfo.all("author").collect::<Vec<_>>(), ["A", "B"]);
-        assert_eq!(modinfo.release(), Some("6.12.1"));
-        assert!(modinfo.has("livepatch"));
-        assert!(!modinfo.has("intree"));
-    }
-
-    #[test]
     fn parameters_have_types_and_descriptions() {
         let modinfo = modinfo("parmtype=b:int\0parm=a:Says: what\0parmtype=a:charp\0");
-        let described: Vec<_> = modinfo
-            .parameters()
+        let described: Vec<_> = parameters(&modinfo)
             .into_iter()
             .map(|parameter| (parameter.name, parameter.kind, parameter.description))
             .collect();
@@ -160,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_good_module_has_no_faults() {
-        assert_eq!(modinfo(GOOD).faults("fix_x", "6.12.1", true), [""; 0]);
+        assert_eq!(faults(&modinfo(GOOD), "fix_x", "6.12.1", true), [""; 0]);
     }
 
     #[test]
@@ -172,14 +123,14 @@ mod tests {
             (GOOD.replace("6.12.1 ", "6.12.10 "), "6.12.10"),
             (GOOD.replace("fix_x", "fix_y"), "fix_y"),
         ] {
-            let faults = modinfo(&text).faults("fix_x", "6.12.1", true);
+            let faults = faults(&modinfo(&text), "fix_x", "6.12.1", true);
             assert_eq!(faults.len(), 1, "{faults:?}");
             assert!(faults[0].contains(fault), "{faults:?}");
         }
         let mut two = modinfo(GOOD);
         two.add(b"extra=1\0");
-        assert!(two.faults("fix_x", "6.12.1", true)[0].contains("2 .modinfo sections"));
-        assert_eq!(Modinfo::default().faults("fix_x", "6.12.1", true).len(), 5);
-        assert_eq!(Modinfo::default().faults("fix_x", "6.12.1", false).len(), 4);
+        assert!(faults(&two, "fix_x", "6.12.1", true)[0].contains("2 .modinfo sections"));
+        assert_eq!(faults(&Modinfo::default(), "fix_x", "6.12.1", true).len(), 5);
+        assert_eq!(faults(&Modinfo::default(), "fix_x", "6.12.1", false).len(), 4);
     }
 }

@@ -1,0 +1,138 @@
+//! `klp status`: all patches, and whether all is as it should be.
+
+use std::fmt::Write;
+
+use crate::error::{Exit, Result};
+use crate::machine::Machine;
+use crate::report::{PatchReport, Phase, Report, State};
+use crate::show;
+use crate::sysfs::Object;
+
+/// Arguments of `klp status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the state of all patches.
+///
+/// # Errors
+///
+/// Those of reading sysfs and procfs.
+pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
+    let report = Report::read(machine)?;
+    if args.json {
+        show::json(machine, &report);
+    } else {
+        show::text(machine, &text(&report));
+    }
+    Ok(report.exit())
+}
+
+/// The report, for people.
+fn text(report: &Report) -> String {
+    let mut text = Text(String::new());
+    for patch in &report.patches {
+        text.patch(patch);
+    }
+    for leftover in &report.leftovers {
+        let why = if leftover.held {
+            "its transition was forced, or one of its states is held"
+        } else {
+            "nothing uses it: `klp unload` removes it"
+        };
+        text.line(&format!("{}: disabled, and still in memory: {why}", leftover.name));
+    }
+    if report.patches.is_empty() {
+        let before = if report.tainted { "; there was one since it was started" } else { "" };
+        text.line(&format!("no livepatch is enabled on {}{before}", report.kernel));
+    }
+    text.0
+}
+
+struct Text(String);
+
+impl Text {
+    /// What modules and tasks say of themselves may have any characters.
+    fn line(&mut self, line: &str) {
+        self.0.extend(line.trim_end().chars().map(|letter| if letter.is_control() { ' ' } else { letter }));
+        self.0.push('\n');
+    }
+
+    fn row(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            self.line(&format!("  {key:10}  {value}"));
+        }
+    }
+
+    fn patch(&mut self, patch: &PatchReport) {
+        let phase = match patch.phase {
+            Phase::Enabling => "being enabled: some tasks run new code, some old",
+            Phase::Enabled => "in effect",
+            Phase::Disabling => "being disabled: some tasks run new code, some old",
+            Phase::Stuck => {
+                "STUCK: the task that loaded it has died in it; load no module, start the machine again with `reboot -ff`"
+            }
+        };
+        self.line(&format!("{}: {phase}", patch.name));
+        self.row("since", patch.since.as_deref().unwrap_or_default());
+        self.row("version", patch.version.as_deref().unwrap_or_default());
+        let series = patch.series.as_ref();
+        self.row(
+            "series",
+            &series.map(|s| format!("{}, revision {}", s.name, s.revision)).unwrap_or_default(),
+        );
+        self.row("build ID", patch.build_id.as_deref().unwrap_or_default());
+        let replaces = match patch.replace {
+            Some(true) => "all other patches",
+            Some(false) => "no other patch",
+            None => "unknown: this kernel does not show it",
+        };
+        self.row("replaces", replaces);
+        self.row(
+            "forced",
+            if patch.forced { "its transition was forced: tasks may still run old code" } else { "" },
+        );
+        for (number, state) in patch.states.iter().enumerate() {
+            self.row(if number == 0 { "states" } else { "" }, &state_row(state, &patch.name));
+        }
+        for (number, object) in patch.objects.iter().filter(|object| !object.functions.is_empty()).enumerate()
+        {
+            self.row(if number == 0 { "redirects" } else { "" }, &object_row(object));
+        }
+        if patch.phase != Phase::Enabled && patch.phase != Phase::Stuck {
+            let enabling = patch.phase == Phase::Enabling;
+            for line in show::blockers(&patch.name, enabling, &patch.blockers).lines() {
+                self.line(&format!("  {line}"));
+            }
+        }
+    }
+}
+
+fn state_row(state: &State, patch: &str) -> String {
+    let mut row = match &state.name {
+        Some(name) => format!("{name} (id {}), version {}", state.id, state.version),
+        None => format!("the kernel's state {}, version {}", state.id, state.version),
+    };
+    if state.block_disable {
+        row.push_str(", block_disable");
+    }
+    let others: Vec<&str> =
+        state.providers.iter().map(String::as_str).filter(|provider| *provider != patch).collect();
+    if !others.is_empty() {
+        write!(row, ", also of {}", others.join(", ")).expect("a string takes everything");
+    }
+    row
+}
+
+fn object_row(object: &Object) -> String {
+    let functions = object.functions.iter().map(|function| match function.sympos {
+        0 => function.name.clone(),
+        sympos => format!("{} ({sympos})", function.name),
+    });
+    let functions: Vec<_> = functions.collect();
+    let waits = if object.patched == Some(false) { " (not loaded: not redirected yet)" } else { "" };
+    format!("{}{waits}: {}", object.name, functions.join(", "))
+}

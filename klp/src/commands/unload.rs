@@ -1,0 +1,52 @@
+//! `klp unload`: disables a patch, and removes its module once no task runs its code.
+
+use crate::commands::{PatienceArgs, load};
+use crate::error::{Error, Exit, Result};
+use crate::loaded::Loaded;
+use crate::machine::Machine;
+use crate::sysfs::{self, Patch};
+use crate::{stuck, transition};
+
+/// Arguments of `klp unload`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The patch, by the name of its module.
+    #[arg(value_name = "NAME")]
+    patch: String,
+
+    #[command(flatten)]
+    patience: PatienceArgs,
+}
+
+/// Unloads a patch.
+///
+/// # Errors
+///
+/// There is none of this name, or another transition is running.
+pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
+    let name = &args.patch;
+    stuck::check(machine)?;
+    let Some(patch) = Patch::find(machine, name)? else {
+        if !Loaded::livepatches(machine)?.iter().any(|module| module.name == *name) {
+            return Err(Error::Request {
+                message: format!("no livepatch {name} is loaded"),
+                help: "`klp status` shows all patches".into(),
+            });
+        }
+        load::remove(machine, name)?;
+        return Ok(Exit::Done);
+    };
+    if let Some(other) = Patch::in_transition(machine)?
+        && (other.name != *name || patch.enabled)
+    {
+        return Err(Error::Busy { patch: other.name });
+    }
+    if patch.enabled {
+        sysfs::set_enabled(machine, name, false)?;
+    }
+    let exit = transition::finish(machine, name, false, args.patience.into())?;
+    if exit == Exit::Done {
+        load::remove(machine, name)?;
+    }
+    Ok(exit)
+}

@@ -1,0 +1,137 @@
+//! The machine that a command works on: files below one root, and the few system calls that are no file.
+//!
+//! Tests have a machine of their own: a directory in place of the root, and a kernel that they write themselves.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// A machine.
+pub trait Machine {
+    /// The directory that has `sys` and `proc`.
+    fn root(&self) -> &Path;
+
+    /// Loads a module; returns when its init function has returned. This task dies with it if it oopses.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's answer.
+    fn insert(&self, module: &File, parameters: &CStr) -> Result<(), Errno>;
+
+    /// Unloads a module, unless something uses it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's answer.
+    fn remove(&self, module: &str) -> Result<(), Errno>;
+
+    /// The time since some moment; it never goes back.
+    fn elapsed(&self) -> Duration;
+
+    /// The time of day.
+    fn now(&self) -> SystemTime;
+
+    /// Waits, for less time if the user wants the command to end.
+    fn pause(&self, time: Duration);
+
+    /// Whether the user wants the command to end.
+    fn is_interrupted(&self) -> bool;
+
+    /// Prints a part of the result.
+    fn print(&self, text: &str);
+
+    /// Says how the work goes on, or what is wrong.
+    fn say(&self, text: &str);
+
+    /// Asks the user for a line; empty where nobody answers.
+    fn ask(&self, prompt: &str) -> String;
+
+    /// A path of the machine, given from its root.
+    fn path(&self, path: &str) -> PathBuf {
+        self.root().join(path)
+    }
+}
+
+/// The machine that the command runs on.
+#[derive(Debug)]
+pub struct ThisMachine {
+    root: PathBuf,
+    start: Instant,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl ThisMachine {
+    /// From now on, a signal to end (INT, TERM) lets the command say how things stand before it ends.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // Without it, the signal ends the command at once.
+            let _ = signal_hook::flag::register(signal, Arc::clone(&interrupted));
+        }
+        Self { root: root.into(), start: Instant::now(), interrupted }
+    }
+}
+
+impl Machine for ThisMachine {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn insert(&self, module: &File, parameters: &CStr) -> Result<(), Errno> {
+        rustix::system::finit_module(module, parameters, 0)
+    }
+
+    fn remove(&self, module: &str) -> Result<(), Errno> {
+        let name = CString::new(module).map_err(|_| Errno::INVAL)?;
+        rustix::system::delete_module(&name, OFlags::NONBLOCK.bits().cast_signed())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn pause(&self, time: Duration) {
+        // A signal wakes no `thread::sleep`.
+        const STEP: Duration = Duration::from_millis(50);
+        let end = self.start.elapsed() + time;
+        while !self.is_interrupted()
+            && let Some(left) = end.checked_sub(self.start.elapsed())
+            && !left.is_zero()
+        {
+            std::thread::sleep(left.min(STEP));
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    fn print(&self, text: &str) {
+        // A reader that has gone away needs no more of it.
+        let _ = writeln!(io::stdout(), "{text}");
+    }
+
+    fn say(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    fn ask(&self, prompt: &str) -> String {
+        let _ = write!(io::stderr(), "{prompt}");
+        let mut line = String::new();
+        let _ = io::stdin().lock().read_line(&mut line);
+        line
+    }
+}

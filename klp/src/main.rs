@@ -1,0 +1,7 @@
+//! The `klp` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    klp::main()
+}

@@ -1,0 +1,89 @@
+//! What `klp status` shows.
+
+use super::fake::{Fake, c_patch};
+use super::ko::Ours;
+use crate::error::Exit;
+use crate::machine::Machine;
+
+#[test]
+fn a_machine_without_patches() {
+    let fake = Fake::new();
+    assert_eq!(fake.klp(["status"]), Exit::Done);
+    assert_eq!(fake.printed(), "no livepatch is enabled on 6.12.1-test\n");
+}
+
+#[test]
+fn a_patch_of_ours_tells_what_it_is() {
+    let fake = Fake::new();
+    let states = vec![(1, "Level", 2, 1)];
+    fake.load(
+        "net_2",
+        &Ours { series: Some(("net", 2)), replace: true, states, ..Ours::new("net_2") }.build(9),
+    );
+    fake.load("other", &Ours { states: vec![(1, "Level", 2, 0)], ..Ours::new("other") }.build(8));
+    assert_eq!(fake.klp(["status"]), Exit::Done);
+    assert_eq!(
+        fake.printed(),
+        "net_2: in effect\n  \
+           since       2023-11-14T22:13:20Z\n  \
+           version     1.2\n  \
+           series      net, revision 2\n  \
+           build ID    09\n  \
+           replaces    all other patches\n  \
+           states      Level (id 1), version 2, block_disable, also of other\n  \
+           redirects   absent (not loaded: not redirected yet): f (2)\n              \
+                       vmlinux: fifo_open\n\
+         other: in effect\n  \
+           since       2023-11-14T22:13:20Z\n  \
+           version     1.2\n  \
+           build ID    08\n  \
+           replaces    no other patch\n  \
+           states      Level (id 1), version 2, also of net_2\n  \
+           redirects   absent (not loaded: not redirected yet): f (2)\n              \
+                       vmlinux: fifo_open\n"
+    );
+}
+
+#[test]
+fn a_patch_in_c_has_what_the_kernel_shows() {
+    let fake = Fake::new();
+    fake.load("fix", &c_patch("fix"));
+    assert_eq!(fake.klp(["status", "--json"]), Exit::Done);
+    let report: serde_json::Value = serde_json::from_str(&fake.printed()).unwrap();
+    assert_eq!(report["settled"], true);
+    assert_eq!(report["tainted"], true);
+    let patch = &report["patches"][0];
+    assert_eq!(patch["name"], "fix");
+    assert_eq!(patch["phase"], "enabled");
+    assert_eq!(patch["is_klp"], false);
+    assert_eq!(patch["replace"], serde_json::Value::Null);
+    assert_eq!(patch["objects"][1]["functions"][0]["name"], "fifo_open");
+    assert_eq!(patch["taint"], "OEK");
+    // A later kernel shows more.
+    fake.write("sys/kernel/livepatch/fix/replace", "1\n");
+    fake.write("sys/kernel/livepatch/fix/stack_order", "1\n");
+    assert_eq!(fake.klp(["status", "--json"]), Exit::Done);
+    let report: serde_json::Value = serde_json::from_str(&fake.printed()).unwrap();
+    assert_eq!(
+        (&report["patches"][0]["replace"], &report["patches"][0]["stack_order"]),
+        (&true.into(), &1.into())
+    );
+}
+
+#[test]
+fn modules_of_patches_that_are_disabled_are_shown() {
+    let fake = Fake::new();
+    fake.load("fix", &c_patch("fix"));
+    std::fs::remove_dir_all(fake.path("sys/kernel/livepatch/fix")).unwrap();
+    assert_eq!(fake.klp(["status"]), Exit::Done);
+    assert!(fake.printed().contains("fix: disabled, and still in memory: its transition was forced"));
+    assert_eq!(fake.klp(["unload", "fix"]), Exit::Done);
+    assert!(fake.said().contains("the module fix stays in memory"), "{}", fake.said());
+    fake.write("sys/module/fix/refcnt", "0\n");
+    assert_eq!(fake.klp(["status"]), Exit::Done);
+    assert!(fake.printed().contains("nothing uses it"));
+    assert_eq!(fake.klp(["unload", "fix"]), Exit::Done);
+    assert!(!fake.is_loaded("fix"));
+    assert_eq!(fake.klp(["status"]), Exit::Done);
+    assert!(fake.printed().contains("there was one since it was started"));
+}

@@ -1,0 +1,182 @@
+//! Waits for transitions, says what holds them up, and takes them back.
+
+use std::time::Duration;
+
+use crate::error::{Error, Exit, Result};
+use crate::machine::Machine;
+use crate::sysfs::{self, Patch};
+use crate::tasks::{self, Blocker};
+use crate::{log, show, stuck};
+
+/// How long a transition takes where nothing holds it up: the kernel tries again each second.
+const USUAL: Duration = Duration::from_secs(4);
+
+/// How often the blockers are shown again.
+const AGAIN: Duration = Duration::from_secs(15);
+
+/// How often the kernel is asked.
+const STEP: Duration = Duration::from_millis(100);
+
+/// What to do with a transition that stalls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnStall {
+    /// Take it back.
+    Reverse,
+    /// Leave it running.
+    Leave,
+}
+
+/// How long to wait for a transition, and what to do then.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// The time.
+    pub wait: Duration,
+    /// What to do.
+    pub on_stall: OnStall,
+}
+
+/// How waiting ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// The transition is over.
+    Over,
+    /// Somebody else has turned it round, and that is over.
+    TurnedRound,
+    /// The time is.
+    Stalled,
+    /// The user wants the command to end.
+    Interrupted,
+}
+
+/// Waits until the patch `name`, which is being enabled or disabled as `target` says, is there.
+///
+/// # Errors
+///
+/// Those of reading and writing sysfs.
+pub fn finish(machine: &dyn Machine, name: &str, target: bool, patience: Patience) -> Result<Exit> {
+    let start = machine.elapsed();
+    let verb = if target { "enabled" } else { "disabled" };
+    match wait(machine, name, target, patience.wait)? {
+        Wait::Over => {
+            let took = machine.elapsed().saturating_sub(start).as_secs_f64();
+            show::progress(machine, &format!("{name}: {verb}, in {took:.1} s"));
+            log::write(machine, &format!("{name}: {verb}"));
+            Ok(Exit::Done)
+        }
+        Wait::Stalled if patience.on_stall == OnStall::Reverse => {
+            take_back(machine, name, target, patience.wait)
+        }
+        Wait::Stalled | Wait::Interrupted => Ok(left_running(machine, name, target)),
+        Wait::TurnedRound => {
+            show::warning(
+                machine,
+                &format!("{name} is not {verb}: somebody else has turned its transition round"),
+            );
+            Ok(Exit::Reversed)
+        }
+    }
+}
+
+/// Turns a transition round that stalls, and waits until all is as before.
+fn take_back(machine: &dyn Machine, name: &str, target: bool, time: Duration) -> Result<Exit> {
+    let verb = if target { "enabled" } else { "disabled" };
+    show::progress(
+        machine,
+        &format!("{name}: not {verb} within {}: taking it back", humantime::format_duration(time)),
+    );
+    match sysfs::set_enabled(machine, name, !target) {
+        Ok(()) => {}
+        // It ended at the last moment.
+        Err(_) if direction(machine, name)? == Direction::Settled(target) => return Ok(Exit::Done),
+        Err(error) => return Err(error),
+    }
+    match wait(machine, name, !target, time)? {
+        Wait::Over => {
+            show::progress(machine, &format!("{name}: taken back; all is as before"));
+            log::write(machine, &format!("{name}: not {verb} in time, and taken back"));
+            Ok(Exit::Reversed)
+        }
+        Wait::TurnedRound => {
+            show::warning(
+                machine,
+                &format!("{name} is {verb} after all: somebody else has turned its transition round"),
+            );
+            Ok(Exit::Done)
+        }
+        Wait::Stalled | Wait::Interrupted => Ok(left_running(machine, name, !target)),
+    }
+}
+
+/// Says that a transition goes on.
+fn left_running(machine: &dyn Machine, name: &str, target: bool) -> Exit {
+    let doing = if target { "being enabled" } else { "being disabled" };
+    show::warning(
+        machine,
+        &format!(
+            "{name} is still {doing}: some tasks run new code, some old, and no other patch can be enabled or disabled"
+        ),
+    );
+    show::help(machine, "`klp blockers` shows what holds it up; `klp reverse` turns it round");
+    log::write(machine, &format!("{name}: still {doing}"));
+    Exit::InTransition
+}
+
+/// Waits until a transition is over, and shows what holds it up.
+fn wait(machine: &dyn Machine, name: &str, target: bool, time: Duration) -> Result<Wait> {
+    let start = machine.elapsed();
+    let mut next = USUAL;
+    let mut shown: Vec<Blocker> = Vec::new();
+    loop {
+        match direction(machine, name)? {
+            Direction::Settled(enabled) if enabled == target => return Ok(Wait::Over),
+            Direction::Settled(_) => return Ok(Wait::TurnedRound),
+            Direction::InTransition => {}
+        }
+        let waited = machine.elapsed().saturating_sub(start);
+        if machine.is_interrupted() {
+            return Ok(Wait::Interrupted);
+        }
+        let is_stalled = waited >= time;
+        if (waited >= next || is_stalled)
+            && let Some(patch) = Patch::find(machine, name)?
+        {
+            next = waited + AGAIN;
+            if stuck::is_stuck(machine, &patch)? {
+                return Err(Error::Stuck { patch: name.into() });
+            }
+            let blockers = tasks::blockers(machine, &patch)?;
+            if blockers != shown {
+                show::progress(
+                    machine,
+                    &format!("{name}: after {:.0} s, in transition", waited.as_secs_f64()),
+                );
+                show::progress(machine, &show::blockers(&patch.name, patch.enabled, &blockers));
+                shown = blockers;
+            }
+        }
+        if is_stalled {
+            return Ok(Wait::Stalled);
+        }
+        machine.pause(STEP);
+    }
+}
+
+/// Where a patch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    /// It is enabled or disabled, and no task is under way.
+    Settled(bool),
+    /// Tasks are under way.
+    InTransition,
+}
+
+/// The kernel forgets a patch once it is disabled.
+fn direction(machine: &dyn Machine, name: &str) -> Result<Direction> {
+    Ok(match Patch::find(machine, name)? {
+        Some(patch) if patch.transition => Direction::InTransition,
+        // Between the end of its transition and the removal of its directory.
+        Some(patch) if !patch.enabled => Direction::InTransition,
+        Some(_) => Direction::Settled(true),
+        None => Direction::Settled(false),
+    })
+}
