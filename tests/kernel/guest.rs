@@ -180,7 +180,8 @@ impl Patch {
         if self.0.starts_with("livepatch_") { self.0.into() } else { format!("klp_test_{}", self.0) }
     }
 
-    fn file(self) -> PathBuf {
+    /// The module's file.
+    pub(crate) fn file(self) -> PathBuf {
         let directory = PathBuf::from(std::env::var_os(MODULES).unwrap());
         directory.join(self.module()).join(self.module()).with_extension("ko")
     }

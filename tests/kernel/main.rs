@@ -39,6 +39,7 @@ mod soak;
 mod strangers;
 mod symbols;
 mod syscalls;
+mod tool;
 mod versions;
 mod vocabulary;
 
@@ -95,6 +96,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
             vocabulary::tests(),
             original::tests(),
             c_bodies::tests(),
+            tool::tests(),
             diff::tests(),
         ]
         .concat(),

@@ -131,13 +131,18 @@ mod tests {
 
     #[test]
     fn the_note_is_a_string_in_c() {
-        let mut manifest = Manifest::default();
-        let lines = "patch\t1\t1\t1\tnet\t3\t1\t1\t1\t1\t1\t1\0state\t7\t2\tA \"é\" \\ ??/\t0\tpre_patch\0";
-        manifest.add(lines.as_bytes()).unwrap();
+        let state = State {
+            id: 7,
+            version: 2,
+            name: "A \"é\" \\ ??/".into(),
+            flags: 0,
+            callbacks: vec!["pre_patch".into()],
+        };
+        let manifest = Manifest { states: vec![state], ..Manifest::default() };
         assert_eq!(
             note(&manifest, Some("12ab")),
-            "#define KLP_NOTE ELFNOTE32(\"klp\", 1, \"patch\\0111\\0111\\0111\\011net\\0113\\0111\\0111\\0111\\0111\
-             \\0111\\0111\\000state\\0117\\0112\\011A \\\"\\303\\251\\\" \\\\ \\?\\?/\\0110\\011-\\000kernel\\01112ab\\000\")\n"
+            "#define KLP_NOTE ELFNOTE32(\"klp\", 1, \"state\\0117\\0112\\011A \\\"\\303\\251\\\" \\\\ \\?\\?/\\0110\\011-\\000\
+             kernel\\01112ab\\000\")\n"
         );
     }
 }

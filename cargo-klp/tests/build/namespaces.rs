@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cargo_klp::patch::inspect::modinfo::Modinfo;
+use klp_module::Modinfo;
 
 use super::{Probe, assert_refused};
 

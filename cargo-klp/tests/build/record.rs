@@ -241,8 +241,7 @@ impl State for Counted {{
     let id = |data: &[u8]| object::File::parse(data).unwrap().build_id().unwrap().unwrap().to_vec();
     assert_ne!(id(&first), id(&second));
     let srcversion = |data: &[u8]| {
-        let modinfo =
-            cargo_klp::patch::inspect::modinfo::Modinfo::read(&object::File::parse(data).unwrap()).unwrap();
+        let modinfo = klp_module::Modinfo::read(&object::File::parse(data).unwrap()).unwrap();
         modinfo.get("srcversion").unwrap().to_owned()
     };
     assert_ne!(srcversion(&first), srcversion(&second));

@@ -68,18 +68,18 @@ fn faults(modinfo: &Modinfo, name: &str, release: &str, enabled: bool) -> Vec<St
 ///
 /// Lists everything that is wrong with it.
 pub fn check(path: &Path, file: &object::File<'_>, name: &str, release: &str, enabled: bool) -> Result<()> {
-    let mut faults = self::faults(&read(file)?, name, release, enabled);
+    let mut found = faults(&read(file)?, name, release, enabled);
     let lost = symbols::read(file).livepatch.into_iter().filter(|symbol| !symbol.resolved);
-    faults.extend(lost.map(|symbol| {
+    found.extend(lost.map(|symbol| {
         format!("`{}` of {} is not marked for livepatch and would be NULL", symbol.symbol, symbol.object)
     }));
     if file.symbol_by_name("__this_module").is_none_or(|symbol| symbol.is_undefined()) {
-        faults.push("it has no __this_module, so it is not a finished module".into());
+        found.push("it has no __this_module, so it is not a finished module".into());
     }
-    if faults.is_empty() {
+    if found.is_empty() {
         return Ok(());
     }
-    Err(Error::Unloadable { path: path.into(), faults })
+    Err(Error::Unloadable { path: path.into(), faults: found })
 }
 
 #[cfg(test)]
