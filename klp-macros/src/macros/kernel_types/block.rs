@@ -181,6 +181,11 @@ fn is_inline(input: ParseStream<'_>) -> bool {
 /// `macro fn name(…) -> …;`, or with `= "…"` before the semicolon.
 fn macro_function(input: ParseStream<'_>, attrs: Vec<Attribute>) -> syn::Result<Item> {
     input.parse::<Token![macro]>()?;
+    if !input.peek(Token![fn]) || !input.peek3(syn::token::Paren) {
+        return Err(input.error(
+            "a macro has no types: write `macro fn name(a: type, …) -> type;` with those of its arguments and its result",
+        ));
+    }
     let signature: Signature = input.parse()?;
     let expression = expression(input)?;
     input.parse::<Token![;]>()?;
