@@ -230,24 +230,20 @@ impl<'a> Closure<'a> {
                     _ => whole,
                 }
             }
-            Role::Replacement => {
-                let body = without(&whole, &["static", "inline", "__always_inline"]);
-                match body.find('{') {
-                    Some(at) if group.items.len() == 1 => {
-                        format!(
-                            "{};\n\n{body}",
-                            without(whole[..whole.find('{').unwrap_or(at)].trim_end(), &OF_DEFINITIONS)
-                        )
-                    }
-                    _ => body,
+            Role::Replacement => match (&*group.items, whole.find('{')) {
+                ([item], Some(at)) => {
+                    let definition = ["static", "inline", "__always_inline"];
+                    let head = without(&head(item, whole[..at].trim_end()), &definition);
+                    format!("{};\n\n{head}\n{}", without(&head, &OF_DEFINITIONS), &whole[at..])
                 }
-            }
+                _ => without(&whole, &["static"]),
+            },
             Role::Declaration => {
                 let declare = |item: &&Item<'_>| match item.kind {
                     Kind::Function => {
                         let head = match whole.find('{') {
                             Some(at) if group.items.len() == 1 => {
-                                without(whole[..at].trim_end(), &OF_DEFINITIONS)
+                                without(&head(item, whole[..at].trim_end()), &OF_DEFINITIONS)
                             }
                             _ => without(&joined(item.head()), &OF_DEFINITIONS),
                         };
@@ -262,6 +258,13 @@ impl<'a> Closure<'a> {
             }
         }
     }
+}
+
+/// What comes before the body of a function: as it is written, unless a macro there makes it `static`.
+fn head(item: &Item<'_>, written: &str) -> String {
+    let is_said = written.split(|c| !super::token::is_part(c)).any(|word| word == "static");
+    let is_static = item.head().iter().any(|token| token.text == "static");
+    if is_said == is_static { written.to_owned() } else { joined(item.head()) }
 }
 
 /// A declaration of one name with the name that the linker is to look for.
@@ -376,6 +379,17 @@ mod tests {
             "int twice(int a) asm(\"klp_twice\");\nstatic int copied(void);\nint f(void);\nint f(void)\n{\n\treturn twice(1) + copied();\n}\n\
              extern int twice(int a) asm(\"klp_twice\");\nstatic int copied(void)\n{\n\treturn f();\n}"
         );
+    }
+
+    #[test]
+    fn a_macro_that_says_static_is_seen_through() {
+        let tokens = tokens("static __attribute__((noinline)) int f(void) { }");
+        let items = items(&tokens);
+        assert_eq!(
+            head(&items[0], "STATIC int f(void)"),
+            "static __attribute__ ( ( noinline ) ) int f ( void )"
+        );
+        assert_eq!(head(&items[0], "static noinline int f(void)"), "static noinline int f(void)");
     }
 
     #[test]
