@@ -37,7 +37,9 @@ pub fn check(machine: &dyn Machine, patch: &ModuleFile, allow_downgrade: bool) -
         });
     }
     stuck::check(machine)?;
-    let mut reasons = kernel_reasons(machine, patch)?;
+    let mut reasons = build_reasons(machine, patch)?;
+    let is_of_another_build = !reasons.is_empty();
+    reasons.extend(machine_reasons(machine, patch)?);
     let enabled = Patch::find(machine, &patch.name)?.is_some_and(|patch| patch.enabled && !patch.transition);
     if let Some(loaded) = Loaded::find(machine, &patch.name)? {
         if enabled && patch.build_id.is_some() && loaded.build_id == patch.build_id {
@@ -66,7 +68,10 @@ pub fn check(machine: &dyn Machine, patch: &ModuleFile, allow_downgrade: bool) -
         Some(_) if reasons.iter().any(|reason| reason.starts_with(DOWNGRADE)) => {
             "`--allow-downgrade` replaces the higher revision all the same: its fixes are lost".into()
         }
-        _ => format!("build it for this machine: `cargo klp build --kernel {}`", release(machine)?),
+        _ if is_of_another_build => {
+            format!("build it for this machine: `cargo klp build --kernel {}`", release(machine)?)
+        }
+        _ => "`klp status` shows the patches that are enabled, with their states and versions".into(),
     };
     Err(Error::Unfit { name: patch.name.clone(), reasons, help })
 }
@@ -92,8 +97,8 @@ pub fn release(machine: &dyn Machine) -> Result<String> {
     Ok(text(&machine.path("proc/sys/kernel/osrelease"))?.unwrap_or_default())
 }
 
-/// What of the kernel does not fit the patch.
-fn kernel_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<String>> {
+/// What the patch is built for, where that is not the kernel that runs.
+fn build_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<String>> {
     let mut reasons = Vec::new();
     let release = release(machine)?;
     match &patch.release {
@@ -112,13 +117,22 @@ fn kernel_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<Strin
             "it is built for another build of this kernel: expected build ID {wanted}, found {running}"
         ));
     }
+    Ok(reasons)
+}
+
+/// What this machine asks of every module, and the patch lacks.
+fn machine_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<String>> {
+    let mut reasons = Vec::new();
     if !patch.is_signed
         && let Some(why) = signature_is_enforced(machine)?
     {
-        reasons.push(format!("it is not signed, and the kernel loads signed modules only ({why})"));
+        reasons.push(format!("it is not signed, and the kernel loads signed modules only ({why}): sign it with a key that the kernel trusts"));
     }
     if flag(&machine.path("proc/sys/kernel/modules_disabled"))? == Some(true) {
-        reasons.push("the kernel loads no module any more (kernel.modules_disabled=1)".into());
+        reasons.push(
+            "the kernel loads no module any more (kernel.modules_disabled=1): only a reboot allows it again"
+                .into(),
+        );
     }
     for module in &patch.depends {
         if Loaded::find(machine, module)?.is_none() && !machine.path("sys/module").join(module).is_dir() {

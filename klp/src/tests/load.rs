@@ -106,6 +106,11 @@ fn states_are_held_against_those_of_enabled_patches() {
         &with("refused", true, &[(1, "Other", 2, 0)]),
         "state Other (id 1) has the id of state Level of live",
     );
+    assert!(
+        fake.said().contains("`klp status` shows") && !fake.said().contains("cargo klp build"),
+        "{}",
+        fake.said()
+    );
     refused(
         &fake,
         &with("refused", true, &[(1, "Level", 1, 0)]),
