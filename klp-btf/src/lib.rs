@@ -4,7 +4,9 @@
 mod c;
 mod layout;
 mod names;
+mod qualities;
 mod rust;
+mod rust_text;
 mod walk;
 
 use std::path::Path;
