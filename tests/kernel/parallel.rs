@@ -206,6 +206,8 @@ fn meanwhile(tasks: usize, again: impl Fn() + Sync, work: impl FnOnce()) {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Acquire) {
                     again();
+                    // Where all processors are busy for good, each transition takes the kernel minutes under emulation.
+                    thread::sleep(Duration::from_millis(1));
                 }
             });
         }
