@@ -40,7 +40,15 @@ pub(crate) fn kernels_of_this_machine() -> Result<()> {
     }
     hide(&hidden).map_err(|error| Error::Request {
         message: format!("cannot hide {} from the tests: {error}", HIDDEN.join(", ")),
-        help: "run it as root, or let the tests see the kernels of this machine with `--no-hide`".into(),
+        help: match error {
+            // The root directory is no mount point.
+            Errno::INVAL => {
+                "where this is a chroot, mount its directory on itself first (`mount --bind ROOT ROOT`), or let the \
+                 tests see the kernels of this machine with `--no-hide`"
+            }
+            _ => "run it as root, or let the tests see the kernels of this machine with `--no-hide`",
+        }
+        .into(),
     })?;
     for directory in hidden {
         match fs::read_dir(directory).map(|mut entries| entries.next()) {
