@@ -201,6 +201,7 @@ fn items_in_any_order() {
     struct iphdr { ihl, version, tos }
     struct inode { i_lock }
     struct raw_spinlock {}
+    struct pipe_inode_info { bufs }
     #[cfg(any())] fn no_such_function;
     #[cfg(any())] struct no_such_type { field }
     #[cfg(any())] struct cred { no_such_field }
@@ -226,6 +227,12 @@ fn bit_fields() {
     assert_eq!((sock.sk_no_check_tx(), sock.sk_no_check_rx(), sock.sk_err), (0, 1, 1));
     assert_eq!((header.ihl(), header.version(), header.tos), (5, 4, 7));
     assert_eq!(cred::default().uid.val, 0);
+}
+
+#[test]
+fn a_pointer_to_a_type_without_fields_moves() {
+    let bufs: *mut pipe_buffer = pipe_inode_info::default().bufs;
+    assert_eq!((bufs.wrapping_add(2).addr(), align_of::<pipe_buffer>()), (80, 8));
 }";
     let directory = patch("any-order", items);
     let mut cargo = Command::new("cargo");

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use btf_rs::{BtfType, Error, Type};
 
 use crate::layout::{Field, Layout};
-use crate::rust_text::{bit_field, constant, zeroed};
+use crate::rust_text::{bit_field, constant, hidden, zeroed};
 use crate::{Prototype, Result, TAKEN_TYPES, Types, identifier};
 
 /// The start of the names that types without a name get.
@@ -19,8 +19,8 @@ pub struct Writer<'a> {
     ffi: &'static str,
     /// Types that are declared elsewhere, with their paths.
     known: BTreeMap<String, String>,
-    /// Types that are only used by reference.
-    opaque: BTreeSet<String>,
+    /// Types that are only used by reference, with their rooms.
+    opaque: BTreeMap<String, Option<Room>>,
     /// Enumerations, with their integer types.
     enums: BTreeMap<String, &'static str>,
     /// The names of the types that are declared.
@@ -39,6 +39,13 @@ pub struct Signature {
     pub parameters: Vec<(String, String)>,
     /// The return type, if any.
     pub returns: Option<String>,
+}
+
+/// The memory that a type takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) size: u64,
+    pub(crate) align: u64,
 }
 
 /// The fields of a structure that an author wants.
@@ -69,7 +76,7 @@ impl<'a> Writer<'a> {
             types,
             ffi,
             known: known.into_iter().map(|name| (name.to_owned(), format!("{path}{name}"))).collect(),
-            opaque: BTreeSet::new(),
+            opaque: BTreeMap::new(),
             enums: BTreeMap::new(),
             names: BTreeMap::new(),
             parts: BTreeMap::new(),
@@ -88,7 +95,9 @@ impl<'a> Writer<'a> {
         let mut other = Writer::new(types, self.ffi, [], "");
         other.known.clone_from(&self.known);
         let written = write(&mut other)?;
-        self.opaque.extend(other.opaque);
+        for (name, room) in other.opaque {
+            self.refer(name, room);
+        }
         self.enums.extend(other.enums);
         for name in other.names.values().filter(|name| !name.starts_with(ANONYMOUS)) {
             let id = self
@@ -105,9 +114,22 @@ impl<'a> Writer<'a> {
         let Some(id) = self.types.find(name)? else { return Ok(false) };
         let is_aggregate = self.types.layout(id)?.is_some();
         if is_aggregate && !self.known.contains_key(name) {
-            self.opaque.insert(name.into());
+            let room = self.room(id)?;
+            self.refer(name.into(), room);
         }
         Ok(is_aggregate)
+    }
+
+    /// Notes that a type is used by reference, and its room where that is known.
+    fn refer(&mut self, name: String, room: Option<Room>) {
+        let known = self.opaque.entry(name).or_default();
+        *known = known.or(room);
+    }
+
+    /// The room of a structure or union, `None` where this BTF only knows that there is such a type.
+    fn room(&self, id: u32) -> Result<Option<Room>> {
+        let Some(Layout { size, .. }) = self.types.layout(id)? else { return Ok(None) };
+        Ok(Some(Room { size, align: self.types.align(id)? }))
     }
 
     /// The declarations of all types that were named.
@@ -115,16 +137,18 @@ impl<'a> Writer<'a> {
     pub fn finish(self) -> String {
         let mut text = String::new();
         let is_declared = |name: &String| self.names.values().any(|declared| declared == name);
-        let opaque: Vec<_> = self.opaque.iter().filter(|name| !is_declared(name)).collect();
-        if !opaque.is_empty() {
-            let path = if self.ffi.is_empty() { "" } else { "::klp_runtime::" };
-            let _ = writeln!(text, "{path}opaque! {{");
-            for name in &opaque {
-                let _ =
-                    writeln!(text, "    /// `{name}` of the kernel.\n    pub struct {};", identifier(name));
-            }
-            text.push_str("}\n");
-            opaque.iter().for_each(|name| text.push_str(&self.taken(name, &identifier(name), "")));
+        for (name, room) in self.opaque.iter().filter(|(name, _)| !is_declared(name)) {
+            let ident = identifier(name);
+            text.push_str(&match room {
+                Some(room) if !self.ffi.is_empty() => hidden(name, &ident, *room),
+                _ => {
+                    let path = if self.ffi.is_empty() { "" } else { "::klp_runtime::" };
+                    format!(
+                        "{path}opaque! {{\n    /// `{name}` of the kernel.\n    pub struct {ident};\n}}\n"
+                    )
+                }
+            });
+            text.push_str(&self.taken(name, &ident, ""));
         }
         for (name, integer) in &self.enums {
             let _ = write!(
@@ -156,11 +180,11 @@ impl<'a> Writer<'a> {
             items.extend(names.map(|name| format!("struct {};", identifier(&name))));
             self.declarations.clear();
         }
-        for name in std::mem::take(&mut self.opaque) {
+        for (name, room) in std::mem::take(&mut self.opaque) {
             if is_aggregate(&name)? {
                 items.push(format!("struct {} {{}}", identifier(&name)));
             } else {
-                self.opaque.insert(name);
+                self.opaque.insert(name, room);
             }
         }
         items.extend(
@@ -278,7 +302,12 @@ impl<'a> Writer<'a> {
                     match self.known.get(&name) {
                         Some(path) => path.clone(),
                         None => {
-                            self.opaque.insert(name.clone());
+                            // What one file of the kernel only declares, another one may define.
+                            let room = match types.find(&name)? {
+                                Some(defined) if matches!(found, Type::Fwd(_)) => self.room(defined)?,
+                                _ => self.room(target)?,
+                            };
+                            self.refer(name.clone(), room);
                             identifier(&name)
                         }
                     }

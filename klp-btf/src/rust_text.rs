@@ -2,12 +2,29 @@
 
 use crate::identifier;
 use crate::layout::Field;
+use crate::rust::Room;
 
 /// A constant of the kernel.
 pub(crate) fn constant(name: &str, ty: &str, value: i128) -> String {
     format!(
         "\n/// `{name}` of the kernel.\n#[allow(dead_code, non_upper_case_globals)]\npub const {}: {ty} = {value};\n",
         identifier(name)
+    )
+}
+
+/// A type that is only used by reference: it shows no field, but has its size, so that a pointer to it moves as C's does.
+pub(crate) fn hidden(name: &str, ident: &str, Room { size, align }: Room) -> String {
+    format!(
+        "
+/// `{name}` of the kernel.
+#[repr(C, align({align}))]
+#[allow(non_camel_case_types)]
+pub struct {ident} {{
+    // Not `Send`, `Sync` or `Unpin`, and its contents change behind references.
+    marker: ::core::marker::PhantomData<(*mut u8, ::core::marker::PhantomPinned)>,
+    contents: ::core::cell::UnsafeCell<[u8; {size}]>,
+}}
+"
     )
 }
 
