@@ -14,6 +14,11 @@ pub const TYPES: &str = "KLP_TYPES";
 /// What separates the words of [`TYPES`]; cargo separates encoded flags the same way.
 pub const COMMAND_SEPARATOR: char = '\x1f';
 
+/// The package of the patch that is compiled, of which all other packages are libraries.
+///
+/// `cargo klp` sets it for rustc, the macros read it.
+pub const PATCH: &str = "KLP_PATCH";
+
 /// The directory of the cache, in place of the user's own.
 ///
 /// A user sets it, `cargo klp` and `kernel_types!` read it.

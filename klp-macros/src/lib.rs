@@ -29,8 +29,10 @@
 //! * The same function, state or shadow variable twice is an error of `cargo check`, at both places, also
 //!   across files. A trait in the message names the mistake: "conflicting implementations of trait
 //!   `FunctionRedirectedTwice`", `StateIdUsedTwice`, `ShadowVariableDeclaredTwice`.
-//! * "cannot find type `livepatch_is_missing_write_it_at_the_crate_root`" says what to do; so does "the name
+//! * "cannot find type `livepatch_is_missing_write_it_if_this_crate_is_the_patch`" says what to do; so does "the name
 //!   `livepatch_must_not_be_written_twice` is defined multiple times".
+//! * A module is one patch: items belong in the crate that has `livepatch!`. A library of it can offer a
+//!   `macro_rules!` that declares them there.
 //! * On the host, an item can be checked and tested without a kernel: the table of functions has no
 //!   addresses there, so nothing of the kernel need be linked.
 //!

@@ -144,6 +144,7 @@ pub(super) fn compile(
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
         .envs(product.environment.iter().copied())
+        .env(env::PATCH, krate.package.name.as_str())
         .env(format!("CARGO_PROFILE_{}_DEBUG", product.profile.to_uppercase()), product.debug)
         // cargo must not see Kbuild's job server and variables.
         .env_remove("MAKEFLAGS")

@@ -57,17 +57,21 @@ fn assert_refused(mut command: Command, code: i32, texts: &[&str]) {
     }
 }
 
+/// The runtime as a dependency.
+fn runtime() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../klp-runtime");
+    format!("klp-runtime = {{ path = {path:?} }}\n")
+}
+
 /// A crate with this source. Its name is that of the test: they share a target directory.
 struct Probe(tempfile::TempDir);
 
 impl Probe {
     fn new(source: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../klp-runtime");
-        let name = name_of_this_test();
+        let (name, runtime) = (name_of_this_test(), runtime());
         let manifest = format!(
-            "[package]\nname = \"{name}\"\nedition = \"2024\"\n[workspace]\n\
-             [dependencies]\nklp-runtime = {{ path = {runtime:?} }}\n"
+            "[package]\nname = \"{name}\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n{runtime}"
         );
         fs::write(directory.path().join("Cargo.toml"), manifest).unwrap();
         fs::create_dir(directory.path().join("src")).unwrap();
@@ -77,6 +81,22 @@ impl Probe {
 
     fn build(&self) -> Command {
         build(self.0.path(), &["--kernel", "6.12"])
+    }
+
+    /// A library that the patch is made of, too; its source file.
+    fn add_library(&self, source: &str) -> PathBuf {
+        let (name, runtime) = (format!("{}_library", name_of_this_test()), runtime());
+        let directory = self.0.path().join("library");
+        fs::create_dir_all(directory.join("src")).unwrap();
+        let package = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n[dependencies]\n{runtime}");
+        fs::write(directory.join("Cargo.toml"), package).unwrap();
+        let manifest = self.0.path().join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(manifest, text + &format!("{name} = {{ path = \"library\" }}\n")).unwrap();
+        fs::write(self.0.path().join("src/lib.rs"), format!("{LIVEPATCH}use {name} as _;\n")).unwrap();
+        let file = directory.join("src/lib.rs");
+        fs::write(&file, source).unwrap();
+        file
     }
 
     /// A Kbuild as `cargo klp new` writes it.

@@ -1,11 +1,38 @@
 //! Mistakes in the patch's own code.
 
+use std::fs;
+
 use super::{LIVEPATCH, Probe, assert_refused, result};
 
 #[test]
 fn a_patch_without_livepatch() {
     let patch = Probe::new("#![no_std]\nuse klp_runtime as _;\n");
     assert_refused(patch.build(), 1, &["has no `livepatch!`", "write `livepatch! {"]);
+}
+
+/// A module is one patch, whatever libraries it is made of.
+#[test]
+fn a_library_that_is_a_patch() {
+    let patch = Probe::new(LIVEPATCH);
+    let library = patch.add_library(
+        "#![no_std]
+use klp_runtime::prelude::*;
+struct Shared;
+#[klp_state(id = 1, version = 1)]
+impl State for Shared {}
+",
+    );
+    assert_refused(
+        patch.build(),
+        1,
+        &["`a_library_that_is_a_patch_library` is a library of the patch `a_library_that_is_a_patch`", "4 |"],
+    );
+    fs::write(library, LIVEPATCH).unwrap();
+    assert_refused(
+        patch.build(),
+        1,
+        &["two crates of this module have `livepatch!`: `a_library_that_is_a_patch", "remove `livepatch!`"],
+    );
 }
 
 #[test]

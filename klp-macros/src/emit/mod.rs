@@ -7,23 +7,37 @@ pub(crate) mod symbol;
 
 use std::ffi::CString;
 
-use klp_format::Table;
+use klp_format::{Table, env};
 use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Attribute;
 
 pub(crate) use lines::{manifest, modinfo, modinfo_number};
 
-/// The type that `livepatch!` declares and everything else refers to as
-/// `crate::…`.
+/// The type that `livepatch!` declares and everything else refers to.
 ///
-/// Its name is part of an error message: "cannot find type `…` in the crate
-/// root" is what an author reads who forgot `livepatch!` or put it in a module.
-const PATCH_TYPE: &str = "livepatch_is_missing_write_it_at_the_crate_root";
+/// Its name is part of an error message: "cannot find type `…` in the crate root" is what an author reads who forgot
+/// `livepatch!`, put it in a module, or declares in a library what belongs in the patch.
+const PATCH_TYPE: &str = "livepatch_is_missing_write_it_if_this_crate_is_the_patch";
 
-/// [`PATCH_TYPE`].
+/// [`PATCH_TYPE`], where it is declared.
 pub(crate) fn patch_type() -> Ident {
     Ident::new(PATCH_TYPE, Span::call_site())
+}
+
+/// The path of [`PATCH_TYPE`], whose errors point at `at`. It is an error itself in a library of the patch that is built.
+pub(crate) fn patch_path(at: Span) -> TokenStream {
+    let package = |variable| std::env::var(variable).unwrap_or_default();
+    let (patch, this) = (package(env::PATCH), package("CARGO_PKG_NAME"));
+    if patch.is_empty() || patch == this {
+        let patch = Ident::new(PATCH_TYPE, at);
+        return quote_spanned!(at=> crate::#patch);
+    }
+    let message = format!(
+        "only the crate of the patch can declare this, and `{this}` is a library of the patch `{patch}`: declare it \
+         there, or offer a `macro_rules!` here that does"
+    );
+    quote_spanned!(at=> ::core::compile_error!(#message))
 }
 
 /// The `#[cfg]` attributes among `attrs`, for what is generated beside the item.
@@ -92,8 +106,8 @@ pub(crate) fn unique(name: &str, key: &TokenStream, at: impl ToTokens) -> TokenS
     let (first, last) = ends(at);
     // rustc marks an impl from its first token, which is the least of all, to the type.
     let head = quote_spanned!(first=> impl);
-    let patch = Ident::new(PATCH_TYPE, last);
-    let tail = quote_spanned!(last=> for crate::#patch {});
+    let patch = patch_path(last);
+    let tail = quote_spanned!(last=> for #patch {});
     quote! {
         #head ::klp_runtime::__private::#name<{ #key }> #tail
     }

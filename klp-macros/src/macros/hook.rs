@@ -7,7 +7,7 @@ use quote::{quote, quote_spanned};
 use syn::{Ident, ItemFn, Safety, Signature};
 
 use crate::diagnostics::{Diagnostics, Reported};
-use crate::emit::{self, cfgs, entry, hidden, patch_type};
+use crate::emit::{self, cfgs, entry, hidden, patch_path};
 use crate::span::item_span;
 
 /// One of the two.
@@ -99,10 +99,10 @@ fn emit(hook: &Hook, function: &ItemFn) -> TokenStream {
     let name = &function.sig.ident;
     let role = Ident::new(hook.role, Span::call_site());
     let method = Ident::new(hook.kind.name(), Span::call_site());
-    let patch = patch_type();
+    let patch = patch_path(Span::call_site().located_at(name.span()));
     // A second hook is a second implementation, an error at both functions.
     let implementation = if hook.nr_parameters == 0 {
-        quote_spanned!(name.span()=> impl ::klp_runtime::__private::#role for crate::#patch {
+        quote_spanned!(name.span()=> impl ::klp_runtime::__private::#role for #patch {
             fn #method() {
                 let hook: fn() = #name;
                 hook()
@@ -116,13 +116,13 @@ fn emit(hook: &Hook, function: &ItemFn) -> TokenStream {
             ) -> ::klp_runtime::error::Result = #name;
             hook(patch)
         };
-        quote_spanned!(name.span()=> impl ::klp_runtime::__private::#role for crate::#patch {
+        quote_spanned!(name.span()=> impl ::klp_runtime::__private::#role for #patch {
             fn #method(patch: &mut ::klp_runtime::selection::PatchSelection<'_>) -> ::klp_runtime::error::Result {
                 #call
             }
         })
     };
-    let entry = entry(Table::Hooks, &quote!(::klp_runtime::__private::HookEntry::#method::<crate::#patch>()));
+    let entry = entry(Table::Hooks, &quote!(::klp_runtime::__private::HookEntry::#method::<#patch>()));
     let hidden = hidden(&cfgs, &quote!(#implementation #entry));
     let manifest = emit::manifest(&cfgs, Line::Hook(hook.kind));
     quote!(#hidden #manifest)

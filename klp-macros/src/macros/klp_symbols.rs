@@ -3,7 +3,7 @@
 use darling::FromMeta;
 use klp_format::VMLINUX;
 use klp_format::manifest::SymbolKind;
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
@@ -13,7 +13,7 @@ use crate::args::{self, Arguments, Number, Parsed, Text};
 use crate::check::name::{check_object, check_symbol};
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::symbol::{SymbolRequest, link_name};
-use crate::emit::{cfgs, hidden, patch_type};
+use crate::emit::{cfgs, hidden, patch_path};
 use crate::span::item_span;
 
 #[derive(FromMeta)]
@@ -206,9 +206,9 @@ fn emit(object: &str, block: &ItemForeignMod, declared: &[Declared<'_>]) -> Toke
         quote!(#check #line)
     });
     // A patch is missed here as with the other macros.
-    let patch = patch_type();
+    let patch = patch_path(Span::call_site());
     let cfgs = cfgs(&block.attrs);
-    let belongs = hidden(&cfgs, &quote!(let _ = ::core::mem::size_of::<crate::#patch>();));
+    let belongs = hidden(&cfgs, &quote!(let _ = ::core::mem::size_of::<#patch>();));
     quote!(#belongs #(#items)*)
 }
 
