@@ -65,10 +65,12 @@ pub enum Item {
 /// A line of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A header is missing.
-    NoHeader {
+    /// A header is missing, or can't be compiled.
+    Header {
         /// Its number in the request.
         header: usize,
+        /// Why.
+        why: String,
     },
     /// An item can't be had.
     Fault {
@@ -150,7 +152,7 @@ pub fn read_request(text: &str) -> Option<Request> {
 #[must_use]
 pub fn write_answer(lines: &[Line]) -> String {
     let text = |answer: &Line| match answer {
-        Line::NoHeader { header } => line(&["no_header", &format!("{header}")]),
+        Line::Header { header, why } => line(&["bad_header", &format!("{header}"), why]),
         Line::Fault { item, why } => {
             let item = item.map_or_else(|| "-".to_owned(), |item| format!("{item}"));
             line(&["fault", &item, why])
@@ -167,7 +169,7 @@ pub fn read_answer(text: &str) -> Option<Vec<Line>> {
     let read = |line: &str| {
         let columns: Vec<&str> = line.split('\t').collect();
         Some(match columns[..] {
-            ["no_header", header] => Line::NoHeader { header: header.parse().ok()? },
+            ["bad_header", header, why] => Line::Header { header: header.parse().ok()?, why: why.to_owned() },
             ["fault", "-", why] => Line::Fault { item: None, why: why.to_owned() },
             ["fault", item, why] => Line::Fault { item: Some(item.parse().ok()?), why: why.to_owned() },
             ["function", item, symbol, text] => {
@@ -220,7 +222,7 @@ mod tests {
         assert_eq!(read_request("header\n"), None);
 
         let answer = vec![
-            Line::NoHeader { header: 1 },
+            Line::Header { header: 1, why: "none".to_owned() },
             Line::Fault { item: None, why: "bad".to_owned() },
             Line::Fault { item: Some(3), why: "worse".to_owned() },
             Line::Function { item: 0, symbol: "s".to_owned(), text: "int s(void) { return 1; }".to_owned() },

@@ -39,6 +39,11 @@ impl Diagnostics {
         if self.errors.is_empty() { Ok(()) } else { Err(Reported(())) }
     }
 
+    /// Fails if anything was reported since there were so many errors.
+    pub(crate) fn check_from(&self, first: usize) -> Result<(), Reported> {
+        if self.errors.len() == first { Ok(()) } else { Err(Reported(())) }
+    }
+
     /// How many errors there are.
     pub(crate) fn len(&self) -> usize {
         self.errors.len()

@@ -15,12 +15,20 @@ fn what_the_headers_refuse() {
     macro fn list_is_singular(head: *const list_head) -> c_ulong;
     const jiffies;
     const NO_SUCH_MACRO;
+    macro fn by_value(of: [c_int; 2]) -> c_int = \"of[0]\";
+    macro fn wrong_argument(of: c_int) -> c_int = \"list_empty(of)\";
+    const NARROW: u8 = \"256\";
+    const NEGATIVE: usize = \"-1\";
+    const TRUTH: bool = \"2\";
+    const TEXT = \"\\\"text\\\"\";
     #[cfg(any())] const NEITHER;
 }
 mod other {
     use klp_runtime::prelude::*;
     kernel_types! {
         use \"linux/no_such_header.h\";
+        use \"<net/sock.h>\";
+        use \"asm/bitops.h\";
         inline fn list_empty;
     }
 }";
@@ -37,7 +45,15 @@ mod other {
         ("a signed integer of 4 bytes, not `unsigned long`: write `-> c_int`", "src/lib.rs:13:14"),
         ("`jiffies` is not a constant", "src/lib.rs:14:11"),
         ("'NO_SUCH_MACRO' undeclared", "src/lib.rs:15:11"),
-        ("has no header `linux/no_such_header.h`", "src/lib.rs:21:13"),
+        ("C has no such type", "src/lib.rs:16:27"),
+        ("makes pointer from integer", "src/lib.rs:17:14"),
+        ("`NARROW` is 256, for which `u8` has no room", "src/lib.rs:18:19"),
+        ("`NEGATIVE` is -1, for which `usize` has no room", "src/lib.rs:19:21"),
+        ("`TRUTH` is 2, not a `bool`", "src/lib.rs:20:18"),
+        ("`TEXT` of the headers is neither an integer nor a `bool`", "src/lib.rs:21:11"),
+        ("has no header `linux/no_such_header.h`", "src/lib.rs:27:13"),
+        ("has no header `<net/sock.h>`: write `use \"net/sock.h\";`", "src/lib.rs:28:13"),
+        ("`asm/bitops.h` of kernel 6.12", "src/lib.rs:29:13"),
     ] {
         let lines: Vec<&str> = said.lines().collect();
         let at = lines.iter().position(|line| line.contains(expected));

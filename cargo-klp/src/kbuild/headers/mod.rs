@@ -40,7 +40,7 @@ pub fn answer(request: &Request, kernel: &Kernel) -> Result<PathBuf> {
             fs::write(&file, contents).map_err(Error::io("write", &file))?;
         }
         // What was missing may be there the next time.
-        let is_fault = |line: &Line| matches!(line, Line::NoHeader { .. } | Line::Fault { .. });
+        let is_fault = |line: &Line| matches!(line, Line::Header { .. } | Line::Fault { .. });
         match found.lines.iter().any(is_fault) {
             true => fs::write(directory.join(FILES), "incomplete\n").map_err(Error::io("write", directory)),
             false => note_files(directory, found.files),

@@ -65,8 +65,11 @@ pub(super) fn ask(request: &Request, compiler: &Compiler, release: &str) -> Resu
             lines.push(Line::Fault { item: None, why: faults.general(&said) });
             return Ok(Found { lines, btf: Vec::new(), files });
         }
-        lines.extend(faults.headers.iter().map(|&header| Line::NoHeader { header }));
-        asked.headers.retain(|header| !faults.headers.contains(header));
+        for (&header, message) in &faults.headers {
+            let why = why_header(&request.headers[header], message, release);
+            lines.push(Line::Header { header, why });
+        }
+        asked.headers.retain(|header| !faults.headers.contains_key(header));
         let macros = match faults.items.is_empty() {
             true => BTreeSet::new(),
             false => compiler.macros(&asked.includes())?,
@@ -248,6 +251,23 @@ fn what_to_write(facts: &[u8]) -> String {
     format!(": write `-> {ty}`")
 }
 
+/// What the compiler says of a header that is missing.
+const MISSING: &str = "No such file or directory";
+
+/// What is wrong with a header, for the author.
+fn why_header(header: &str, message: &str, release: &str) -> String {
+    if message == MISSING {
+        let hint = match header.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
+            Some(path) => format!(": write `use \"{path}\";`"),
+            None => String::new(),
+        };
+        return format!("kernel {release} has no header `{header}`{hint}");
+    }
+    format!(
+        "`{header}` of kernel {release} can't be compiled here: {message}; a header that it needs must stand before it"
+    )
+}
+
 /// What is wrong with an item, for the author.
 fn why(item: &Item, message: &str, macros: &BTreeSet<String>, release: &str) -> String {
     match item {
@@ -269,7 +289,7 @@ fn why(item: &Item, message: &str, macros: &BTreeSet<String>, release: &str) -> 
 /// The errors of the compiler, by what they concern.
 #[derive(Default)]
 struct Faults {
-    headers: BTreeSet<usize>,
+    headers: BTreeMap<usize, String>,
     items: BTreeMap<usize, String>,
 }
 
@@ -292,11 +312,11 @@ impl Faults {
             };
             if let Some(item) = number(ITEM) {
                 faults.items.entry(item).or_insert_with(|| message.to_owned());
-            } else if line.starts_with(HEADER)
-                && message.contains("No such file or directory")
-                && let Some(header) = number(HEADER)
-            {
-                faults.headers.insert(header);
+            } else if let Some(header) = number(HEADER) {
+                // One that is missing is missing where it is named; another one may lack what it includes.
+                let is_own = line.starts_with(HEADER) && message.contains(MISSING);
+                let message = if is_own { MISSING } else { message };
+                faults.headers.entry(header).or_insert_with(|| message.to_owned());
             }
             context.clear();
         }

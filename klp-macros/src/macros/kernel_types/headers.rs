@@ -8,16 +8,17 @@ use std::fs;
 use std::path::PathBuf;
 
 use klp_btf::{Types, Writer};
+use klp_format::env;
 use klp_format::headers::{self, ANSWER, BTF, Line, Request, variable};
 use klp_format::manifest::{self, Wrapper};
-use klp_format::{ClassKind, env};
-use proc_macro2::{Literal, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
-use syn::{Attribute, FnArg, Ident, Pat, ReturnType, Signature, TypePath};
+use syn::{Attribute, FnArg, Pat, ReturnType, Signature, TypePath};
 
 use super::block::{Header, Item, Kind};
+use super::constant::Constant;
 use super::source::Source;
 use crate::args::Text;
 use crate::check::c_type::{c_type, declared};
@@ -66,6 +67,7 @@ fn in_c(
 ) -> Result<(String, Vec<String>, String), Reported> {
     let other = |name: &str| types.c_name(name).unwrap_or_else(|| format!("struct {name}"));
     let (mut parameters, mut arguments) = (Vec::new(), Vec::new());
+    let reported = diagnostics.len();
     if !signature.generics.params.is_empty() {
         diagnostics.error(&signature.generics, "C has no generics or lifetimes: write the types out");
     }
@@ -83,7 +85,7 @@ fn in_c(
         ReturnType::Default => "void".to_owned(),
         ReturnType::Type(_, ty) => c_type(diagnostics, ty, &other).unwrap_or_default(),
     };
-    diagnostics.check()?;
+    diagnostics.check_from(reported)?;
     Ok((returns, parameters, arguments.join(", ")))
 }
 
@@ -125,9 +127,9 @@ impl Answer {
         let (mut missing, mut items) = (Vec::new(), BTreeMap::new());
         for line in lines {
             let item = match &line {
-                Line::NoHeader { header } => {
+                Line::Header { header, why } => {
                     missing.push(*header);
-                    is_incomplete |= no_header(diagnostics, &wanted[*header], source);
+                    is_incomplete |= unusable(diagnostics, &wanted[*header], why);
                     continue;
                 }
                 Line::Fault { item: None, why } => {
@@ -175,7 +177,7 @@ impl Answer {
         };
         match self.items.get(&index) {
             None => Err(diagnostics.error(ident, format!("the answer about the headers lacks `{ident}`"))),
-            Some((_, Line::NoHeader { .. })) => Ok(TokenStream::new()),
+            Some((_, Line::Header { .. })) => Ok(TokenStream::new()),
             Some((_, Line::Fault { why, .. })) => Err(diagnostics.error(ident, why)),
             Some((number, Line::Function { symbol, text, .. })) => {
                 let signature = match &item.kind {
@@ -205,10 +207,17 @@ impl Answer {
                 let kind = |id: u32| Ok((self.types.class(id)?.kind, id));
                 let found = self.types.variable(&variable(*number)).and_then(|id| kind(id.unwrap_or(0)));
                 let (kind, id) = found.map_err(|error| unreadable(diagnostics, error))?;
-                let Some(literal) = literal(ident, kind, *value) else {
-                    let message = format!("`{ident}` of the headers is not an integer");
+                let Some(constant) = Constant::of(kind, *value) else {
+                    let message = format!(
+                        "`{ident}` of the headers is neither an integer nor a `bool`: write `macro fn {ident}() -> …;` for \
+                         what it is at run time"
+                    );
                     return Err(diagnostics.error(ident, message));
                 };
+                if let Kind::Constant(Some(ty), _) = &item.kind {
+                    constant.check(diagnostics, ident, ty)?;
+                }
+                let literal = constant.literal(ident);
                 let ty = match &item.kind {
                     Kind::Constant(Some(ty), _) => ty.to_token_stream(),
                     _ => {
@@ -267,11 +276,10 @@ impl Answer {
     }
 }
 
-/// Reports a header that the kernel lacks. Returns whether it must be there: one with a `#[cfg]` need not.
-fn no_header(diagnostics: &mut Diagnostics, header: &Header, source: &Source) -> bool {
+/// Reports a header that can't be used. Returns whether it must be there: one with a `#[cfg]` need not.
+fn unusable(diagnostics: &mut Diagnostics, header: &Header, why: &str) -> bool {
     let reported = diagnostics.len();
-    let path = header.path.value();
-    diagnostics.error(&header.path, format!("{} has no header `{path}`", source.kernel()));
+    diagnostics.error(&header.path, why);
     let cfgs = cfgs(&header.attrs);
     diagnostics.only_with(reported, &cfgs);
     cfgs.is_empty()
@@ -282,22 +290,6 @@ fn docs(item: &Item) -> Option<TokenStream> {
     let is_documented = item.attrs.iter().any(|attribute| attribute.path().is_ident("doc"));
     let text = format!("`{}` of the kernel's headers.", item.name.unraw());
     (!is_documented).then(|| quote!(#[doc = #text]))
-}
-
-/// The value of a constant, as the bits that C has extended by the rules of its type; `None` for other types.
-fn literal(ident: &Ident, kind: ClassKind, value: u64) -> Option<TokenStream> {
-    let number = match kind {
-        ClassKind::Bool => {
-            let value = value != 0;
-            return Some(quote_spanned!(ident.span()=> #value));
-        }
-        ClassKind::Unsigned => i128::from(value),
-        ClassKind::Signed | ClassKind::Char | ClassKind::Enum => i128::from(value.cast_signed()),
-        _ => return None,
-    };
-    let mut literal = Literal::u128_unsuffixed(number.unsigned_abs());
-    literal.set_span(ident.span());
-    Some(if number < 0 { quote_spanned!(ident.span()=> -#literal) } else { literal.into_token_stream() })
 }
 
 /// Declares the structures that a signature names.

@@ -1,6 +1,7 @@
 //! `kernel_types!`.
 
 mod block;
+mod constant;
 mod headers;
 mod source;
 
