@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -257,6 +257,15 @@ pub unsafe fn pid(task: *const task_struct) -> c_int {
     assert!(said.contains("has no field `no_such_field`"), "{said}");
     let is_error = |line: &&str| line.starts_with("error") && !line.contains("could not compile");
     assert_eq!(said.lines().filter(is_error).count(), 1, "{said}");
+}
+
+/// What errors and `explain` name in place of C's functions and macros.
+#[test]
+fn what_the_runtime_has_for_names_of_c() {
+    let paths: BTreeSet<String> = cargo_klp::patch::vocabulary::wrappers().into_iter().collect();
+    let items: String = paths.iter().map(|path| format!("use {path} as _;\n")).collect();
+    let items = format!("#[allow(unused_imports)]\nmod names {{\n{items}}}");
+    assert_success(&check("names-of-c", &items, None));
 }
 
 #[test]

@@ -378,6 +378,25 @@ fn what_explain_says() {
         let text = explain(&[name]);
         assert!(text.starts_with(&format!("{name} of nf_tables, 6.12")), "{text}");
     }
+    for (name, expected) in [
+        ("list_head", "type        struct list_head, 16 bytes"),
+        ("list_head", "8  struct list_head *prev"),
+        ("nf_tables:nft_chain", "type        struct nft_chain, "),
+        ("pid_type", "3  PIDTYPE_SID"),
+        ("PIDTYPE_SID", "constant    3, of enum pid_type"),
+        ("HZ", "`use \"linux/param.h\"; const HZ;`"),
+        (
+            "kmalloc",
+            "it is a macro of `linux/slab.h`: write `use \"linux/slab.h\"; macro fn kmalloc(…) -> …;`",
+        ),
+        ("kfree_skb", "it is an inline function of `linux/skbuff.h`"),
+        ("sk_refcnt", "it is a macro of `net/sock.h` for `__sk_common.skc_refcnt`"),
+        ("spin_lock", "`klp_runtime::sync::kernel::spin_lock` does it"),
+        ("sethostname", "system call __x64_sys_sethostname: `#[klp_syscall(name = \"sethostname\")]`"),
+    ] {
+        let text = explain(&[name]);
+        assert!(text.contains(expected) && !text.contains("exported"), "{name}: {text}");
+    }
     let of_two = explain(&["kvm_machine_check"]);
     assert!(of_two.contains(" of kvm_amd,") && of_two.contains(" of kvm_intel,"), "{of_two}");
     for (name, expected) in [

@@ -60,6 +60,11 @@ pub enum Item {
         /// The expression.
         expression: String,
     },
+    /// A name that is not where it was looked for: the answer is a [`Line::Fault`] that says what has it, or nothing.
+    Lost {
+        /// The name.
+        name: String,
+    },
 }
 
 /// A line of the answer.
@@ -109,6 +114,7 @@ pub fn write_request(request: &Request) -> String {
             line(&columns)
         }
         Item::Constant { expression } => line(&["constant", expression]),
+        Item::Lost { name } => line(&["lost", name]),
     });
     headers.chain(items).collect()
 }
@@ -142,6 +148,7 @@ pub fn read_request(text: &str) -> Option<Request> {
             ["constant", expression] => {
                 request.items.push(Item::Constant { expression: expression.to_owned() });
             }
+            ["lost", name] => request.items.push(Item::Lost { name: name.to_owned() }),
             _ => return None,
         }
     }
@@ -216,6 +223,7 @@ mod tests {
                     parameters: vec!["const struct list_head *head".to_owned(), "int n".to_owned()],
                 },
                 Item::Constant { expression: "5 * HZ".to_owned() },
+                Item::Lost { name: "sock_put".to_owned() },
             ],
         };
         assert_eq!(read_request(&write_request(&request)), Some(request));

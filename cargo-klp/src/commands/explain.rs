@@ -1,4 +1,4 @@
-//! `cargo klp explain`: what a kernel has under a name, and whether it can be patched.
+//! `cargo klp explain`: what a kernel has under a name, and whether that can be patched.
 
 use std::process::ExitCode;
 
@@ -10,11 +10,12 @@ use crate::kernel::debug_info::{self, stem};
 use crate::kernel::symbols::Symbols;
 use crate::patch::check::{InlineHost, InlineSites};
 use crate::patch::explain::{Explanation, SymbolInfo, explain, objects, parse};
+use crate::patch::meaning::{Meaning, Member};
 
 /// Arguments of `cargo klp explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The symbol: of vmlinux, or of a module as OBJECT:SYMBOL.
+    /// The symbol, type, constant, macro, inline function or system call: of vmlinux, or of a module as OBJECT:SYMBOL.
     #[arg(value_name = "[OBJECT:]SYMBOL")]
     symbol: String,
 
@@ -51,7 +52,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 }
 
 fn human(explanation: &Explanation) -> String {
-    let Explanation { release, object, symbol, prototypes, exported, places, functions } = explanation;
+    let Explanation { release, object, symbol, prototypes, exported, places, functions, meanings } =
+        explanation;
     let mut text = format!("{symbol} of {object}, {release}\n");
     for prototype in prototypes {
         text.push_str(&format!("  prototype   {prototype};\n"));
@@ -60,7 +62,9 @@ fn human(explanation: &Explanation) -> String {
     if prototypes.is_empty() && is_code {
         text.push_str("  prototype   not in BTF\n");
     }
+    let is_symbol = !places.is_empty() || functions.as_ref().is_some_and(|functions| !functions.is_empty());
     match exported.as_deref() {
+        None if !is_symbol => {}
         Some("") => text.push_str("  exported    yes\n"),
         Some(namespace) => text.push_str(&format!("  exported    in the namespace {namespace}\n")),
         None => text.push_str("  exported    no\n"),
@@ -75,7 +79,7 @@ fn human(explanation: &Explanation) -> String {
             None => text.push_str("              can be redirected\n"),
         }
     }
-    if places.is_empty() {
+    if places.is_empty() && is_symbol {
         text.push_str("  symbol      none: the kernel has no code of its own for it\n");
     }
     if stem(symbol) != symbol && is_code {
@@ -94,7 +98,27 @@ fn human(explanation: &Explanation) -> String {
         }
         functions => functions.iter().flatten().for_each(|function| text.push_str(&inlined(function))),
     }
+    meanings.iter().for_each(|meaning| text.push_str(&other_meaning(symbol, meaning)));
     text
+}
+
+/// What a name is beside a symbol.
+fn other_meaning(name: &str, meaning: &Meaning) -> String {
+    match meaning {
+        Meaning::Type { declaration, size, members } => {
+            let line = |Member { declaration, at }: &Member| format!("{INDENT}{at:>6}  {declaration}\n");
+            format!("  type        {declaration}, {size} bytes\n")
+                + &members.iter().map(line).collect::<String>()
+        }
+        Meaning::Enumerator { of, value } => {
+            format!("  constant    {value}, of {of}: `const {name};` in `kernel_types!`\n")
+        }
+        Meaning::SystemCall(symbol) => {
+            format!("  system call {symbol}: `#[klp_syscall(name = \"{name}\")]` redirects it\n")
+        }
+        Meaning::Header(definition) => format!("  header      {definition}\n"),
+        Meaning::Runtime(path) => format!("  runtime     `{path}` does it\n"),
+    }
 }
 
 /// The column at which details start.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use object::{Object, ObjectSymbol};
 
 use crate::kernel::symbols::{Access, Export, Symbols, VMLINUX};
+use crate::patch::vocabulary::advice;
 
 /// The names that a part of a module needs, and that neither another part defines nor the kernel exports for it,
 /// with the symbol namespaces that the module imports.
@@ -98,7 +99,8 @@ fn by_the_kernel(symbols: &Symbols<'_>, name: &str) -> String {
     let plain = "is not exported by the kernel or its modules".to_owned();
     let Ok(vmlinux) = symbols.object(VMLINUX) else { return plain };
     if !vmlinux.named(name).is_empty() {
-        return "exists but is not exported: declare it in an `unsafe extern \"C\"` block with `#[klp_symbols]`".into();
+        return "exists but is not exported: write `#[klp_symbols]` above its `unsafe extern \"C\"` block, or its `fn` in \
+                `kernel_types!`".into();
     }
     if let Ok([module, ..]) = symbols.modules_with(name).as_deref() {
         return format!(
@@ -106,15 +108,15 @@ fn by_the_kernel(symbols: &Symbols<'_>, name: &str) -> String {
              `#[klp_symbols(object = {module:?})]`"
         );
     }
+    if let Some(advice) = advice(&symbols.target().kernel.kdir, name) {
+        return format!("has no symbol: {advice}");
+    }
     let nearest = vmlinux.nearest(name);
     let hint = match nearest.is_empty() {
         true => String::new(),
         false => format!("; the nearest names are {}", nearest.join(", ")),
     };
-    format!(
-        "does not exist as a symbol: it may be an inline function or a macro of the kernel's headers, which a function in \
-         a C file of the patch can use (`#[klp_c]`), or another name{hint}"
-    )
+    format!("does not exist as a symbol, and no header of the kernel defines it{hint}")
 }
 
 #[cfg(test)]

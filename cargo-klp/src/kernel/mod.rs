@@ -4,6 +4,7 @@ pub mod btf;
 pub mod debug_info;
 #[cfg(test)]
 pub(crate) mod example;
+pub mod headers;
 pub mod image;
 mod installed;
 pub mod source;

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::kernel::debug_info::stem;
+use crate::kernel::debug_info::{self, stem};
 use crate::kernel::symbols::{Symbols, VMLINUX};
 use crate::patch::check::{InlineSites, ObjectInfo, absence, obstacle};
+use crate::patch::meaning::{Meaning, meanings};
 
 /// Everything known about a name in an object.
 #[derive(Debug, Serialize)]
@@ -25,6 +26,8 @@ pub struct Explanation {
     /// The source's functions of that name (without the compiler's suffixes), and where they were inlined; `None`
     /// without debug information.
     pub functions: Option<Vec<InlineSites>>,
+    /// What else the name means.
+    pub meanings: Vec<Meaning>,
 }
 
 /// A symbol with the name.
@@ -87,7 +90,8 @@ pub fn explain(symbols: &Symbols<'_>, object: &str, symbol: &str) -> Result<Expl
     let functions = InlineSites::named(&info, stem(symbol));
     let is_in_source =
         functions.as_ref().is_some_and(|functions| !functions.is_empty()) && stem(symbol) == symbol;
-    if named.is_empty() && !is_in_source {
+    let meanings = meanings(&symbols.target().kernel, &info, symbol, !named.is_empty())?;
+    if named.is_empty() && !is_in_source && meanings.is_empty() {
         return Err(absent(symbols, &info, symbol));
     }
     let mut prototypes = Vec::new();
@@ -118,6 +122,7 @@ pub fn explain(symbols: &Symbols<'_>, object: &str, symbol: &str) -> Result<Expl
         exported: info.object.export(symbol).map(|export| export.namespace.unwrap_or_default()),
         places: named.iter().map(place).collect(),
         functions,
+        meanings,
     })
 }
 
@@ -132,7 +137,13 @@ pub(crate) fn absent(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, symbol: &str)
     }
     let elsewhere = symbols.modules_with(symbol).unwrap_or_default();
     let help = match &*elsewhere {
-        [] => format!("{}; no module has this one", symbols.similar(&info.object, symbol)),
+        [] => {
+            let inlined = match info.debug_info {
+                Some(_) => String::new(),
+                None => format!("; if the compiler inlined it, {}", debug_info::help(symbols.release())),
+            };
+            format!("{}; no module has this one{inlined}", symbols.similar(&info.object, symbol))
+        }
         [other, ..] => format!("{} has it: write `{other}:{symbol}`", elsewhere.join(", ")),
     };
     Error::Request {

@@ -4,6 +4,8 @@ pub mod check;
 pub mod explain;
 pub mod inspect;
 pub mod manifest;
+pub mod meaning;
 pub mod resolve;
 pub mod tables;
 pub mod verify;
+pub mod vocabulary;

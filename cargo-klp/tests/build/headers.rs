@@ -31,6 +31,17 @@ mod other {
         use \"asm/bitops.h\";
         inline fn list_empty;
     }
+}
+mod elsewhere {
+    use klp_runtime::prelude::*;
+    kernel_types! {
+        use \"linux/list.h\";
+        inline fn sock_put;
+        inline fn spin_lock;
+        const NETDEV_HASHENTRIES;
+        fn skb_dst;
+        struct sock { sk_refcnt, sk_err }
+    }
 }";
     let directory = tempfile::tempdir().unwrap();
     write_crate(directory.path(), "headers-refuse", items);
@@ -54,6 +65,18 @@ mod other {
         ("has no header `linux/no_such_header.h`", "src/lib.rs:27:13"),
         ("has no header `<net/sock.h>`: write `use \"net/sock.h\";`", "src/lib.rs:28:13"),
         ("`asm/bitops.h` of kernel 6.12", "src/lib.rs:29:13"),
+        (
+            "refuse it: 'sock_put' undeclared here (not in a function); it is an inline function of `net/sock.h`: write `use \
+             \"net/sock.h\"; inline fn sock_put;`",
+            "src/lib.rs:37:19",
+        ),
+        ("use `klp_runtime::sync::kernel::spin_lock`", "src/lib.rs:38:19"),
+        ("`use \"net/net_namespace.h\"; const NETDEV_HASHENTRIES;`", "src/lib.rs:39:15"),
+        (
+            "has no prototype of `skb_dst` in its BTF: it is an inline function of `linux/skbuff.h`",
+            "src/lib.rs:40:12",
+        ),
+        ("C has a macro of that name for `__sk_common.skc_refcnt`", "src/lib.rs:41:23"),
     ] {
         let lines: Vec<&str> = said.lines().collect();
         let at = lines.iter().position(|line| line.contains(expected));

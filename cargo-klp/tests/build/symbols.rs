@@ -13,7 +13,7 @@ unsafe extern \"C\" {{ fn no_kernel_has_this(); }}
 unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ unsafe {{ no_kernel_has_this() }}; 0 }}
 "
     ));
-    let why = "src/lib.rs:7: `no_kernel_has_this` does not exist as a symbol: it may be an inline function or a macro";
+    let why = "src/lib.rs:7: `no_kernel_has_this` does not exist as a symbol, and no header of the kernel defines it";
     assert_refused(patch.build(), 1, &[why]);
 }
 
@@ -22,22 +22,25 @@ unsafe extern \"C\" fn f(_m: *mut seq_file, _v: *mut c_void) -> c_int {{ unsafe 
 fn symbols_that_no_kernel_has() {
     let patch = Probe::new(&format!(
         "{LIVEPATCH}
-unsafe extern \"C\" {{ fn cmdline_proc_show(m: *mut seq_file, v: *mut c_void) -> c_int; fn spin_lock(); }}
+unsafe extern \"C\" {{ fn cmdline_proc_show(m: *mut seq_file, v: *mut c_void) -> c_int; fn spin_lock();
+    fn sock_put(); }}
 #[klp_func(symbol = \"cmdline_proc_show\")]
 unsafe extern \"C\" fn f(m: *mut seq_file, v: *mut c_void) -> c_int {{
     let float = v.addr() as f64 * 1.5;
     let large = (v.addr() as u128) << 64 | 7;
     let half = (large / (m.addr() as u128 | 1)) as c_int;
-    unsafe {{ spin_lock() }};
+    unsafe {{ spin_lock(); sock_put() }};
     float as c_int + half + unsafe {{ cmdline_proc_show(m, v) }}
 }}
 "
     ));
     let texts = [
-        "src/lib.rs:8: `__floatundidf` is called for floating-point numbers",
-        "src/lib.rs:10: `__udivti3` is called to multiply, divide or shift 128-bit numbers",
-        "src/lib.rs:11: `spin_lock` does not exist as a symbol: it may be an inline function or a macro",
-        "src/lib.rs:12: `cmdline_proc_show` exists but is not exported: declare it",
+        "src/lib.rs:9: `__floatundidf` is called for floating-point numbers",
+        "src/lib.rs:11: `__udivti3` is called to multiply, divide or shift 128-bit numbers",
+        "src/lib.rs:12: `spin_lock` has no symbol: use `klp_runtime::sync::kernel::spin_lock`",
+        "src/lib.rs:12: `sock_put` has no symbol: it is an inline function of `net/sock.h`: write `use \"net/sock.h\"; \
+         inline fn sock_put;` in `kernel_types!`",
+        "src/lib.rs:13: `cmdline_proc_show` exists but is not exported: write `#[klp_symbols]` above",
     ];
     assert_refused(patch.build(), 1, &texts);
 }

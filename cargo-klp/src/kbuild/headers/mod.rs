@@ -34,7 +34,7 @@ const FILES: &str = "files";
 pub fn answer(request: &Request, kernel: &Kernel) -> Result<PathBuf> {
     let compiler = Compiler::of(kernel)?;
     cache::entry(of_kernel(kernel).join(key(&write_request(request))), |directory| {
-        let found = probe::ask(request, &compiler, &kernel.release)?;
+        let found = probe::ask(request, &compiler, kernel)?;
         for (name, contents) in [(ANSWER, write_answer(&found.lines).as_bytes()), (BTF, &found.btf)] {
             let file = directory.join(name);
             fs::write(&file, contents).map_err(Error::io("write", &file))?;

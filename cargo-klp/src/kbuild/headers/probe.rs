@@ -11,6 +11,8 @@ use object::{Object, ObjectSection};
 use super::compiler::{Compiled, Compiler};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
+use crate::kernel::Kernel;
+use crate::patch::vocabulary::advice;
 
 /// What the compiler said.
 pub(super) struct Found {
@@ -37,13 +39,14 @@ const STRICT: [&str; 6] = [
 ];
 
 /// Asks the compiler. What is wrong with one item hides nothing about the others: the probe is compiled again without it.
-pub(super) fn ask(request: &Request, compiler: &Compiler, release: &str) -> Result<Found> {
+pub(super) fn ask(request: &Request, compiler: &Compiler, kernel: &Kernel) -> Result<Found> {
     let mut asked = Asked {
         request,
         headers: (0..request.headers.len()).collect(),
         items: (0..request.items.len()).collect(),
     };
-    let mut lines = Vec::new();
+    let mut lines = lost(request, kernel);
+    asked.items.retain(|&item| !matches!(request.items[item], Item::Lost { .. }));
     loop {
         let Compiled { object, said, files } = compiler.compile(&asked.text(), "klp_probe", &STRICT)?;
         if let Some(object) = object {
@@ -66,7 +69,7 @@ pub(super) fn ask(request: &Request, compiler: &Compiler, release: &str) -> Resu
             return Ok(Found { lines, btf: Vec::new(), files });
         }
         for (&header, message) in &faults.headers {
-            let why = why_header(&request.headers[header], message, release);
+            let why = why_header(&request.headers[header], message, &kernel.release);
             lines.push(Line::Header { header, why });
         }
         asked.headers.retain(|header| !faults.headers.contains_key(header));
@@ -75,11 +78,23 @@ pub(super) fn ask(request: &Request, compiler: &Compiler, release: &str) -> Resu
             false => compiler.macros(&asked.includes())?,
         };
         for (item, message) in &faults.items {
-            let why = why(&request.items[*item], message, &macros, release);
+            let why = why(&request.items[*item], message, &macros, kernel);
             lines.push(Line::Fault { item: Some(*item), why });
         }
         asked.items.retain(|item| !faults.items.contains_key(item));
     }
+}
+
+/// What has the names that are not where they were looked for.
+fn lost(request: &Request, kernel: &Kernel) -> Vec<Line> {
+    let of = |(item, asked): (usize, &Item)| match asked {
+        Item::Lost { name } => {
+            let why = advice(&kernel.kdir, name).unwrap_or_default();
+            Some(Line::Fault { item: Some(item), why })
+        }
+        _ => None,
+    };
+    request.items.iter().enumerate().filter_map(of).collect()
 }
 
 /// What is left of a request.
@@ -113,6 +128,7 @@ impl Asked<'_> {
             let facts = format!("__attribute__((section(\"{facts}\"), used))");
             let _ = writeln!(text, "#line 1 \"{ITEM}{item}\"");
             let _ = match &self.request.items[item] {
+                Item::Lost { .. } => Ok(()),
                 Item::Function { name } => writeln!(text, "__typeof__({name}) *{variable};"),
                 Item::Constant { expression } => writeln!(
                     text,
@@ -164,6 +180,7 @@ fn symbol(name: &str, text: &str) -> String {
 fn about(item: usize, asked: &Item, facts: &[u8], types: &Types) -> Result<Line> {
     let fault = |why: String| Ok(Line::Fault { item: Some(item), why });
     match asked {
+        Item::Lost { .. } => fault(String::new()),
         Item::Constant { .. } => {
             let value = facts.try_into().map(u64::from_le_bytes).unwrap_or_default();
             Ok(Line::Constant { item, value })
@@ -269,7 +286,8 @@ fn why_header(header: &str, message: &str, release: &str) -> String {
 }
 
 /// What is wrong with an item, for the author.
-fn why(item: &Item, message: &str, macros: &BTreeSet<String>, release: &str) -> String {
+fn why(item: &Item, message: &str, macros: &BTreeSet<String>, kernel: &Kernel) -> String {
+    let release = &kernel.release;
     match item {
         Item::Function { name } if macros.contains(name) => format!(
             "`{name}` is a macro in the headers of kernel {release}, and a macro has no types: write `macro fn {name}(…) \
@@ -280,9 +298,11 @@ fn why(item: &Item, message: &str, macros: &BTreeSet<String>, release: &str) -> 
                 "`{expression}` is not a constant on kernel {release}: write `macro fn` for what is evaluated at run time"
             )
         }
-        Item::Function { .. } | Item::Constant { .. } | Item::Expression { .. } => {
-            format!("the headers of kernel {release} refuse it: {message}")
+        Item::Function { name } | Item::Constant { expression: name } if message.contains("undeclared") => {
+            let advice = advice(&kernel.kdir, name).map(|advice| format!("; {advice}")).unwrap_or_default();
+            format!("the headers of kernel {release} refuse it: {message}{advice}")
         }
+        _ => format!("the headers of kernel {release} refuse it: {message}"),
     }
 }
 

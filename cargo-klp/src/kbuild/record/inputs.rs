@@ -10,6 +10,7 @@ use crate::host::digest::Digest;
 use crate::host::tools::find_program;
 use crate::kbuild::workspace::Crate;
 use crate::kernel::debug_info::stamp;
+use crate::kernel::headers::common;
 use crate::kernel::{Kernel, Target, symbols};
 use crate::patch::manifest::Manifest;
 
@@ -159,14 +160,6 @@ pub(super) fn compiled(dir: &Path, module: &str, kdir: &Path) -> Option<BTreeSet
 fn files_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect()
-}
-
-/// The directory that a distribution's build directory shares with others of the same version: its Makefile
-/// includes the Makefile of that directory.
-fn common(kdir: &Path) -> Option<PathBuf> {
-    let makefile = fs::read_to_string(kdir.join("Makefile")).ok()?;
-    let included = makefile.lines().find_map(|line| line.strip_prefix("include "))?;
-    Path::new(included.trim()).parent().map(Path::to_owned)
 }
 
 /// Reads Kbuild's record of a compiled file: the compiler, and the files that it read.

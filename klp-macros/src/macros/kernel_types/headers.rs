@@ -26,6 +26,17 @@ use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::{self, cfgs};
 use crate::span::source_location;
 
+/// What has a name that is not where it was looked for, in the words of the command, where there is one.
+pub(super) fn lost(source: &Source, name: &str) -> Option<String> {
+    let request = Request { headers: Vec::new(), items: vec![headers::Item::Lost { name: name.to_owned() }] };
+    let directory = source.ask(&headers::write_request(&request)).ok()?;
+    let lines = headers::read_answer(&fs::read_to_string(directory.join(ANSWER)).ok()?)?;
+    lines.into_iter().find_map(|line| match line {
+        Line::Fault { why, .. } if !why.is_empty() => Some(why),
+        _ => None,
+    })
+}
+
 /// What the command has answered.
 pub(super) struct Answer {
     directory: PathBuf,

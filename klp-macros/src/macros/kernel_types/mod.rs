@@ -311,10 +311,13 @@ impl Bindings<'_> {
             Ok(found) if !found.is_empty() => {
                 ", but vmlinux has one: write `#[klp_symbols(object = \"vmlinux\")]`".into()
             }
-            _ => format!(
-                "; for an inline function, write `use \"its/header.h\"; inline fn {name};`{}",
-                self.hint_at_modules()
-            ),
+            _ => match headers::lost(self.source, name) {
+                Some(advice) => format!(": {advice}"),
+                None => format!(
+                    "; for an inline function, write `use \"its/header.h\"; inline fn {name};`{}",
+                    self.hint_at_modules()
+                ),
+            },
         };
         let message = format!("{} has no prototype of `{name}` in its BTF{hint}", self.source.name());
         Err(self.diagnostics.error(ident, message))
@@ -355,10 +358,15 @@ impl Bindings<'_> {
             let field_name = ident.unraw().to_string();
             let Some(field) = all.iter().find(|field| field.name == field_name) else {
                 let near = nearest(&field_name, all.iter().map(|field| &*field.name));
-                let hint = near.map_or_else(
-                    || format!("it has {}", list(all.iter().map(|field| &*field.name).take(20))),
-                    |near| format!("did you mean `{near}`?"),
-                );
+                let hint = match (self.btf(ident, inner_field(self.types, &all, &field_name))?, near) {
+                    (Some([outer, inner]), _) => {
+                        format!(
+                            "C has a macro of that name for `{outer}.{inner}`: name these, each in its structure"
+                        )
+                    }
+                    (None, Some(near)) => format!("did you mean `{near}`?"),
+                    (None, None) => format!("it has {}", list(all.iter().map(|field| &*field.name).take(20))),
+                };
                 let message =
                     format!("`{name}` of {} has no field `{field_name}`: {hint}", self.source.name());
                 self.diagnostics.error(ident, message);
@@ -393,6 +401,20 @@ impl Bindings<'_> {
             self.diagnostics.error(at, message)
         })
     }
+}
+
+/// A field and the one in it that a macro of C is likely to stand for under a name: those of `struct sock` have a
+/// prefix in place of another, `sk_family` for `__sk_common.skc_family`.
+fn inner_field(types: &Types, fields: &[Field], name: &str) -> klp_btf::Result<Option<[String; 2]>> {
+    let Some((_, ending)) = name.split_once('_') else { return Ok(None) };
+    for outer in fields.iter().filter(|outer| outer.bits.is_none() && outer.name.ends_with("_common")) {
+        for inner in types.fields(outer.id)? {
+            if inner.name.split_once('_').is_some_and(|(_, inner)| inner == ending) {
+                return Ok(Some([outer.name.clone(), inner.name]));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The `#[cfg]`s of an item, as text.
