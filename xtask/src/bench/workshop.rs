@@ -21,9 +21,10 @@ pub(crate) struct Workshop {
 impl Workshop {
     pub(crate) fn new(kernel: Kernel) -> Result<Self> {
         // Optimized, as `cargo install` makes it.
+        let target = root().join("target");
         let mut build = cargo(&["build", "--quiet", "--release", "--package", "cargo-klp"]);
-        run_tool(build.stderr(Stdio::inherit()))?;
-        let directory = root().join("target/bench");
+        run_tool(build.arg("--target-dir").arg(&target).stderr(Stdio::inherit()))?;
+        let directory = target.join("bench");
         fs::create_dir_all(directory.join("patches")).map_err(Error::io("create", &directory))?;
         // The same versions of dependencies as in this repository.
         let lock = directory.join("patches/Cargo.lock");
@@ -32,7 +33,7 @@ impl Workshop {
         }
         let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\nexclude = [\"target\"]\n";
         write_if_changed(&directory.join("patches/Cargo.toml"), workspace)?;
-        Ok(Self { kernel, directory, command: root().join("target/release/cargo-klp") })
+        Ok(Self { kernel, directory, command: target.join("release/cargo-klp") })
     }
 
     /// The same workshop for another kernel.
