@@ -29,9 +29,10 @@ pub const RUNTIME_TYPES: [&str; 8] =
 
 /// The kernel types that functions of the runtime take, and what `klp_runtime::types` calls them: a declaration of one
 /// implements `klp_runtime::types::Is`.
-pub(crate) const TAKEN_TYPES: [(&str, &str); 15] = [
+pub(crate) const TAKEN_TYPES: [(&str, &str); 19] = [
     ("atomic64_t", "atomic64_t"),
     ("atomic_t", "atomic_t"),
+    ("callback_head", "callback_head"),
     ("device", "device"),
     ("hlist_head", "hlist_head"),
     ("hlist_node", "hlist_node"),
@@ -39,7 +40,10 @@ pub(crate) const TAKEN_TYPES: [(&str, &str); 15] = [
     ("list_head", "list_head"),
     ("mutex", "mutex"),
     ("net_device", "net_device"),
+    ("raw_spinlock", "raw_spinlock"),
     ("refcount_struct", "refcount_struct"),
+    ("rw_semaphore", "rw_semaphore"),
+    ("rwlock_t", "rwlock_t"),
     ("sock", "sock"),
     ("spinlock", "spinlock"),
     ("static_key", "static_key"),

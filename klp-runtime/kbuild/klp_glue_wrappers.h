@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
+#include <linux/version.h>
 
 /* Called directly, and often: no place for ftrace, none for an indirect call. */
 #ifdef __noendbr
@@ -83,11 +84,164 @@ klp_glue_wrapper void klp_glue_kernel_spin_unlock_irqrestore(spinlock_t *lock, u
 }
 #endif
 
+#ifdef KLP_USES_klp_glue_kernel_raw_spin_lock
+klp_glue_wrapper void klp_glue_kernel_raw_spin_lock(raw_spinlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_raw_spin_lock(raw_spinlock_t *lock)
+{
+	raw_spin_lock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_raw_spin_unlock
+klp_glue_wrapper void klp_glue_kernel_raw_spin_unlock(raw_spinlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_raw_spin_unlock(raw_spinlock_t *lock)
+{
+	raw_spin_unlock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_raw_spin_lock_irqsave
+klp_glue_wrapper unsigned long klp_glue_kernel_raw_spin_lock_irqsave(raw_spinlock_t *lock);
+klp_glue_wrapper unsigned long klp_glue_kernel_raw_spin_lock_irqsave(raw_spinlock_t *lock)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(lock, flags);
+	return flags;
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_raw_spin_unlock_irqrestore
+klp_glue_wrapper void klp_glue_kernel_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags);
+klp_glue_wrapper void klp_glue_kernel_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(lock, flags);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_read_lock
+klp_glue_wrapper void klp_glue_kernel_read_lock(rwlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_read_lock(rwlock_t *lock)
+{
+	read_lock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_read_unlock
+klp_glue_wrapper void klp_glue_kernel_read_unlock(rwlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_read_unlock(rwlock_t *lock)
+{
+	read_unlock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_read_lock_bh
+klp_glue_wrapper void klp_glue_kernel_read_lock_bh(rwlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_read_lock_bh(rwlock_t *lock)
+{
+	read_lock_bh(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_read_unlock_bh
+klp_glue_wrapper void klp_glue_kernel_read_unlock_bh(rwlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_read_unlock_bh(rwlock_t *lock)
+{
+	read_unlock_bh(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_read_lock_irqsave
+klp_glue_wrapper unsigned long klp_glue_kernel_read_lock_irqsave(rwlock_t *lock);
+klp_glue_wrapper unsigned long klp_glue_kernel_read_lock_irqsave(rwlock_t *lock)
+{
+	unsigned long flags;
+
+	read_lock_irqsave(lock, flags);
+	return flags;
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_read_unlock_irqrestore
+klp_glue_wrapper void klp_glue_kernel_read_unlock_irqrestore(rwlock_t *lock, unsigned long flags);
+klp_glue_wrapper void klp_glue_kernel_read_unlock_irqrestore(rwlock_t *lock, unsigned long flags)
+{
+	read_unlock_irqrestore(lock, flags);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_write_lock
+klp_glue_wrapper void klp_glue_kernel_write_lock(rwlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_write_lock(rwlock_t *lock)
+{
+	write_lock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_write_unlock
+klp_glue_wrapper void klp_glue_kernel_write_unlock(rwlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_write_unlock(rwlock_t *lock)
+{
+	write_unlock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_write_lock_bh
+klp_glue_wrapper void klp_glue_kernel_write_lock_bh(rwlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_write_lock_bh(rwlock_t *lock)
+{
+	write_lock_bh(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_write_unlock_bh
+klp_glue_wrapper void klp_glue_kernel_write_unlock_bh(rwlock_t *lock);
+klp_glue_wrapper void klp_glue_kernel_write_unlock_bh(rwlock_t *lock)
+{
+	write_unlock_bh(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_write_lock_irqsave
+klp_glue_wrapper unsigned long klp_glue_kernel_write_lock_irqsave(rwlock_t *lock);
+klp_glue_wrapper unsigned long klp_glue_kernel_write_lock_irqsave(rwlock_t *lock)
+{
+	unsigned long flags;
+
+	write_lock_irqsave(lock, flags);
+	return flags;
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_write_unlock_irqrestore
+klp_glue_wrapper void klp_glue_kernel_write_unlock_irqrestore(rwlock_t *lock, unsigned long flags);
+klp_glue_wrapper void klp_glue_kernel_write_unlock_irqrestore(rwlock_t *lock, unsigned long flags)
+{
+	write_unlock_irqrestore(lock, flags);
+}
+#endif
+
 #ifdef KLP_USES_klp_glue_kernel_mutex_lock
 klp_glue_wrapper void klp_glue_kernel_mutex_lock(struct mutex *lock);
 klp_glue_wrapper void klp_glue_kernel_mutex_lock(struct mutex *lock)
 {
 	mutex_lock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_mutex_lock_interruptible
+klp_glue_wrapper int klp_glue_kernel_mutex_lock_interruptible(struct mutex *lock);
+klp_glue_wrapper int klp_glue_kernel_mutex_lock_interruptible(struct mutex *lock)
+{
+	return mutex_lock_interruptible(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kernel_mutex_lock_killable
+klp_glue_wrapper int klp_glue_kernel_mutex_lock_killable(struct mutex *lock);
+klp_glue_wrapper int klp_glue_kernel_mutex_lock_killable(struct mutex *lock)
+{
+	return mutex_lock_killable(lock);
 }
 #endif
 
@@ -128,6 +282,18 @@ void klp_glue_synchronize_rcu(void);
 void klp_glue_synchronize_rcu(void)
 {
 	synchronize_rcu();
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_kfree_rcu
+void klp_glue_kfree_rcu(struct rcu_head *head, void *object);
+void klp_glue_kfree_rcu(struct rcu_head *head, void *object)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	kvfree_call_rcu(head, object);
+#else
+	kvfree_call_rcu(head, (rcu_callback_t)((unsigned long)head - (unsigned long)object));
+#endif
 }
 #endif
 

@@ -10,7 +10,9 @@ use klp_runtime::interop::list::*;
 use klp_runtime::jump_label::static_key_enabled;
 use klp_runtime::prelude::*;
 use klp_runtime::sync::{Refcount, atomic, rcu};
-use klp_runtime::types::{atomic_t, hlist_head, hlist_node, kref, list_head, refcount_struct, static_key};
+use klp_runtime::types::{
+    atomic_t, callback_head, hlist_head, hlist_node, kref, list_head, refcount_struct, static_key,
+};
 use klp_runtime::uaccess::{UserPtr, UserSlice};
 
 /// As a structure of the kernel.
@@ -235,4 +237,46 @@ fn memory_of_a_process_is_read_once_and_within_bounds() {
     assert_eq!(writer.write(&0_u32), Err(EFAULT));
     assert!(!writer.is_empty());
     assert_eq!(slice(4).read_all(GFP_KERNEL).unwrap()[..], [7, 8, 9, 4]);
+}
+
+#[test]
+fn a_string_of_a_process_ends_with_a_nul() {
+    let memory = *b"name\0rest";
+    let reader = |len| UserSlice::new(UserPtr::from_addr(memory.as_ptr() as usize), len).reader();
+    let mut buffer = [b'x'; 8];
+    assert_eq!(reader(10).strcpy_into_buf(&mut buffer), Ok(c"name"));
+    assert_eq!(reader(10).strcpy_into_buf(&mut buffer[..5]), Ok(c"name"));
+    assert_eq!(reader(10).strcpy_into_buf(&mut buffer[..3]), Ok(c"na"), "it is cut");
+    assert_eq!(reader(3).strcpy_into_buf(&mut buffer[..3]), Ok(c"na"), "it is cut");
+    assert_eq!(reader(3).strcpy_into_buf(&mut buffer), Err(EFAULT), "the bytes end first");
+    assert_eq!(reader(3).strcpy_into_buf(&mut []), Err(EINVAL));
+}
+
+#[test]
+fn an_object_is_freed_when_nobody_reads_it_any_more() {
+    #[repr(C)]
+    struct Object {
+        number: u64,
+        head: [u64; 2],
+    }
+    let object = KBox::new(Object { number: 5, head: [0; 2] }, GFP_KERNEL).unwrap().into_raw();
+    let read = rcu::read_lock();
+    // SAFETY: The object is from `kmalloc`, this is its only reader, and two words are an `rcu_head`.
+    unsafe {
+        rcu::kfree_rcu((&raw mut (*object).head).cast::<callback_head>(), object);
+        assert_eq!((*object).number, 5);
+    }
+    drop(read);
+}
+
+#[test]
+fn several_references_at_once() {
+    let mut count = 1;
+    // SAFETY: A `refcount_t` is an integer.
+    let refs = unsafe { Refcount::from_raw((&raw mut count).cast::<refcount_struct>()) };
+    refs.add(4);
+    assert!(!refs.sub_and_test(2) && refs.sub_and_test(3));
+    refs.set(2);
+    assert!(!refs.sub_and_test(3));
+    assert_eq!(refs.read(), i32::MIN / 2, "more were given up than there were");
 }

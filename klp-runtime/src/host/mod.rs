@@ -11,6 +11,7 @@ mod machine;
 mod memory;
 mod object;
 mod owner;
+mod rw_locks;
 mod store;
 mod sysfs;
 mod task;

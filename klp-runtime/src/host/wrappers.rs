@@ -1,17 +1,20 @@
 //! What is wrapped of the kernel ([`crate::module::wrappers`]), as the host has it.
 
-use core::ffi::{CStr, c_char, c_int, c_ulong, c_void};
+use core::cell::RefCell;
+use core::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
 use std::collections::HashMap;
 use std::string::String;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
+use std::vec::Vec;
 
 use super::{kfree, klp_glue_jiffies, klp_glue_kmalloc, klp_glue_msecs_to_jiffies, machine};
 use crate::alloc::{GFP_ATOMIC, GFP_NOWAIT};
 use crate::module::sys::RawGfp;
-use crate::types::{device, mutex, net_device, refcount_struct, sock, spinlock};
+use crate::types::{callback_head, device, mutex, net_device, raw_spinlock, refcount_struct, sock, spinlock};
 
 pub(crate) use super::lists::*;
+pub(crate) use super::rw_locks::*;
 
 /// The kernel's own locks that are held, by address, each with its owner.
 static HELD: Mutex<Option<HashMap<usize, ThreadId>>> = Mutex::new(None);
@@ -51,7 +54,7 @@ fn unlock(lock: usize) {
     RELEASED.notify_all();
 }
 
-fn sleeps(what: &str) {
+pub(crate) fn sleeps(what: &str) {
     if machine().is_atomic() {
         machine().fault(format_args!("{what} in atomic context"));
     }
@@ -105,6 +108,51 @@ pub(crate) unsafe fn klp_glue_kernel_spin_unlock_irqrestore(spinlock: *mut spinl
 /// # Safety
 ///
 /// None: the lock is known by its address.
+pub(crate) unsafe fn klp_glue_kernel_raw_spin_lock(lock: *mut raw_spinlock) {
+    // SAFETY: It asks for nothing.
+    unsafe { klp_glue_kernel_spin_lock(lock.cast()) };
+}
+
+/// # Safety
+///
+/// None: the lock is known by its address.
+pub(crate) unsafe fn klp_glue_kernel_raw_spin_unlock(lock: *mut raw_spinlock) {
+    // SAFETY: It asks for nothing.
+    unsafe { klp_glue_kernel_spin_unlock(lock.cast()) };
+}
+
+/// # Safety
+///
+/// None: the lock is known by its address.
+pub(crate) unsafe fn klp_glue_kernel_raw_spin_lock_irqsave(lock: *mut raw_spinlock) -> c_ulong {
+    // SAFETY: It asks for nothing.
+    unsafe { klp_glue_kernel_spin_lock_irqsave(lock.cast()) }
+}
+
+/// # Safety
+///
+/// None: the lock is known by its address.
+pub(crate) unsafe fn klp_glue_kernel_raw_spin_unlock_irqrestore(lock: *mut raw_spinlock, flags: c_ulong) {
+    // SAFETY: It asks for nothing.
+    unsafe { klp_glue_kernel_spin_unlock_irqrestore(lock.cast(), flags) };
+}
+
+/// No signal comes.
+///
+/// # Safety
+///
+/// None: the lock is known by its address.
+pub(crate) unsafe fn klp_glue_kernel_mutex_lock_interruptible(mutex: *mut mutex) -> c_int {
+    // SAFETY: It asks for nothing.
+    unsafe { klp_glue_kernel_mutex_lock(mutex) };
+    0
+}
+
+pub(crate) use klp_glue_kernel_mutex_lock_interruptible as klp_glue_kernel_mutex_lock_killable;
+
+/// # Safety
+///
+/// None: the lock is known by its address.
 pub(crate) unsafe fn klp_glue_kernel_mutex_lock(mutex: *mut mutex) {
     sleeps("a mutex was locked");
     lock(mutex as usize);
@@ -148,6 +196,31 @@ pub(crate) fn klp_glue_rcu_read_lock() {
 /// As the kernel's `rcu_read_unlock`.
 pub(crate) unsafe fn klp_glue_rcu_read_unlock() {
     machine().read_sides.update(|sides| sides.saturating_sub(1));
+    free_without_readers();
+}
+
+/// What waits for the end of the thread's read sides to be freed.
+struct Waiting(Vec<*mut c_void>);
+
+std::thread_local! {
+    static WAITING: RefCell<Waiting> = const { RefCell::new(Waiting(Vec::new())) };
+}
+
+/// Frees what waits, unless a read side is left.
+fn free_without_readers() {
+    if machine().read_sides.get() == 0 {
+        let waiting = WAITING.with_borrow_mut(|waiting| core::mem::take(&mut waiting.0));
+        // SAFETY: Who had it wait has given it up.
+        waiting.into_iter().for_each(|object| unsafe { kfree(object) });
+    }
+}
+
+/// # Safety
+///
+/// As the kernel's `kfree_rcu`.
+pub(crate) unsafe fn klp_glue_kfree_rcu(_head: *mut callback_head, object: *mut c_void) {
+    WAITING.with_borrow_mut(|waiting| waiting.0.push(object));
+    free_without_readers();
 }
 
 pub(crate) fn klp_glue_synchronize_rcu() {
@@ -256,6 +329,25 @@ pub(crate) unsafe fn klp_glue_copy_to_user(to: *mut c_void, from: *const c_void,
     // SAFETY: The caller has both.
     unsafe { from.cast::<u8>().copy_to(to.cast(), len) };
     0
+}
+
+/// The process is this one, and has the string.
+///
+/// # Safety
+///
+/// As the kernel's, and `from` is of `len` bytes or has a NUL before.
+pub(crate) unsafe fn strncpy_from_user(to: *mut c_char, from: *const c_char, len: c_long) -> c_long {
+    sleeps("memory of a process was read");
+    for index in 0..usize::try_from(len).unwrap_or(0) {
+        // SAFETY: The caller has both, and there was no NUL so far.
+        let letter = unsafe { from.add(index).read() };
+        // SAFETY: The caller has the room.
+        unsafe { to.add(index).write(letter) };
+        if letter == 0 {
+            return index as c_long;
+        }
+    }
+    len
 }
 
 /// Nobody limits the host.

@@ -39,6 +39,28 @@ pub const fn to_result(errno: c_int) -> Result<c_int> {
     if errno < 0 { Err(Error::from_errno(errno)) } else { Ok(errno) }
 }
 
+/// What a function of C returns for a result: the value, or the negative errno.
+///
+/// ```
+/// use klp_runtime::prelude::*;
+///
+/// extern "C" fn half(number: c_int) -> c_long {
+///     from_result(|| {
+///         if number % 2 != 0 {
+///             return Err(EINVAL);
+///         }
+///         Ok(c_long::from(number / 2))
+///     })
+/// }
+///
+/// assert_eq!((half(8), half(7)), (4, -22));
+/// ```
+#[inline(always)]
+pub fn from_result<T: From<i16>>(function: impl FnOnce() -> Result<T>) -> T {
+    // An errno is above -4096.
+    function().unwrap_or_else(|error| T::from(error.0 as i16))
+}
+
 /// `Ok` for a pointer, which may be null, the error for an errno in its place (`IS_ERR`, `PTR_ERR`).
 ///
 /// ```

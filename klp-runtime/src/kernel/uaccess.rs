@@ -1,4 +1,4 @@
-//! Memory of processes: `copy_from_user` and `copy_to_user`.
+//! Memory of processes: `copy_from_user`, `copy_to_user`, `get_user`, `put_user` and `strncpy_from_user`.
 //!
 //! A [`UserSlice`] is an address and a length that a process gave, say as arguments of a system call. Reading and
 //! writing it is safe whatever the address is. What was read once is not read again: each read goes on where the last
@@ -27,12 +27,12 @@
 //! assert_eq!(total(address, 8), Err(EFAULT));
 //! ```
 
-use core::ffi::c_void;
+use core::ffi::{CStr, c_long, c_void};
 use core::mem::MaybeUninit;
 
 use crate::alloc::{Gfp, KVBox};
 use crate::byteorder::{be16, be32, be64, le16, le32, le64};
-use crate::error::{EFAULT, Result};
+use crate::error::{EFAULT, EINVAL, Result};
 use crate::module::wrappers;
 
 /// An address in a process. It is never read or written as the kernel's own memory is.
@@ -198,6 +198,33 @@ impl UserSliceReader {
         unsafe { self.copy(value.as_mut_ptr().cast(), size_of::<T>())? };
         // SAFETY: All its bytes were read, and any bytes are a value.
         Ok(unsafe { value.assume_init() })
+    }
+
+    /// Reads a string up to its NUL, and ends it with one (`strncpy_from_user`). A string that the buffer has no room for
+    /// is cut.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` where the process has no such memory, or the bytes end before the string and the buffer do; `EINVAL` for
+    /// an empty buffer.
+    pub fn strcpy_into_buf(self, buffer: &mut [u8]) -> Result<&CStr> {
+        let room = buffer.len().min(self.len());
+        let Some(last) = buffer.len().checked_sub(1) else { return Err(EINVAL) };
+        let bytes = c_long::try_from(room).map_err(|_| EFAULT)?;
+        // SAFETY: There is room for the bytes; the kernel checks the address of the process.
+        let len = unsafe {
+            wrappers::strncpy_from_user(buffer.as_mut_ptr().cast(), self.0.address.0.cast(), bytes)
+        };
+        let len = usize::try_from(len).map_err(|_| EFAULT)?;
+        if len >= room {
+            if room <= last {
+                return Err(EFAULT);
+            }
+            if let Some(byte) = buffer.get_mut(last) {
+                *byte = 0;
+            }
+        }
+        CStr::from_bytes_until_nul(buffer).map_err(|_| EFAULT)
     }
 
     /// Reads bytes to a place.

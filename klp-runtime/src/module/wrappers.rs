@@ -12,11 +12,12 @@ pub(crate) use kernel::*;
 #[cfg(target_os = "none")]
 mod kernel {
     use core::cell::UnsafeCell;
-    use core::ffi::{CStr, c_char, c_int, c_ulong, c_void};
+    use core::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
 
     use crate::module::sys::RawGfp;
     use crate::types::{
-        device, hlist_head, hlist_node, list_head, mutex, net_device, refcount_struct, sock, spinlock,
+        callback_head, device, hlist_head, hlist_node, list_head, mutex, net_device, raw_spinlock,
+        refcount_struct, rw_semaphore, rwlock_t, sock, spinlock,
     };
 
     unsafe extern "C" {
@@ -28,9 +29,35 @@ mod kernel {
         pub(crate) fn klp_glue_kernel_spin_unlock_bh(lock: *mut spinlock);
         pub(crate) fn klp_glue_kernel_spin_lock_irqsave(lock: *mut spinlock) -> c_ulong;
         pub(crate) fn klp_glue_kernel_spin_unlock_irqrestore(lock: *mut spinlock, flags: c_ulong);
+        pub(crate) fn klp_glue_kernel_raw_spin_lock(lock: *mut raw_spinlock);
+        pub(crate) fn klp_glue_kernel_raw_spin_unlock(lock: *mut raw_spinlock);
+        pub(crate) fn klp_glue_kernel_raw_spin_lock_irqsave(lock: *mut raw_spinlock) -> c_ulong;
+        pub(crate) fn klp_glue_kernel_raw_spin_unlock_irqrestore(lock: *mut raw_spinlock, flags: c_ulong);
+        pub(crate) fn klp_glue_kernel_read_lock(lock: *mut rwlock_t);
+        pub(crate) fn klp_glue_kernel_read_unlock(lock: *mut rwlock_t);
+        pub(crate) fn klp_glue_kernel_read_lock_bh(lock: *mut rwlock_t);
+        pub(crate) fn klp_glue_kernel_read_unlock_bh(lock: *mut rwlock_t);
+        pub(crate) fn klp_glue_kernel_read_lock_irqsave(lock: *mut rwlock_t) -> c_ulong;
+        pub(crate) fn klp_glue_kernel_read_unlock_irqrestore(lock: *mut rwlock_t, flags: c_ulong);
+        pub(crate) fn klp_glue_kernel_write_lock(lock: *mut rwlock_t);
+        pub(crate) fn klp_glue_kernel_write_unlock(lock: *mut rwlock_t);
+        pub(crate) fn klp_glue_kernel_write_lock_bh(lock: *mut rwlock_t);
+        pub(crate) fn klp_glue_kernel_write_unlock_bh(lock: *mut rwlock_t);
+        pub(crate) fn klp_glue_kernel_write_lock_irqsave(lock: *mut rwlock_t) -> c_ulong;
+        pub(crate) fn klp_glue_kernel_write_unlock_irqrestore(lock: *mut rwlock_t, flags: c_ulong);
         pub(crate) fn klp_glue_kernel_mutex_lock(lock: *mut mutex);
+        pub(crate) fn klp_glue_kernel_mutex_lock_interruptible(lock: *mut mutex) -> c_int;
+        pub(crate) fn klp_glue_kernel_mutex_lock_killable(lock: *mut mutex) -> c_int;
         pub(crate) fn klp_glue_kernel_mutex_trylock(lock: *mut mutex) -> bool;
         pub(crate) fn klp_glue_kernel_mutex_unlock(lock: *mut mutex);
+
+        // include/linux/rwsem.h
+        pub(crate) fn down_read(lock: *mut rw_semaphore);
+        pub(crate) fn down_read_trylock(lock: *mut rw_semaphore) -> c_int;
+        pub(crate) fn up_read(lock: *mut rw_semaphore);
+        pub(crate) fn down_write(lock: *mut rw_semaphore);
+        pub(crate) fn down_write_trylock(lock: *mut rw_semaphore) -> c_int;
+        pub(crate) fn up_write(lock: *mut rw_semaphore);
 
         // include/net/sock.h
         pub(crate) fn lock_sock_nested(sock: *mut sock, subclass: c_int);
@@ -40,6 +67,7 @@ mod kernel {
         pub(crate) safe fn klp_glue_rcu_read_lock();
         pub(crate) fn klp_glue_rcu_read_unlock();
         pub(crate) safe fn klp_glue_synchronize_rcu();
+        pub(crate) fn klp_glue_kfree_rcu(head: *mut callback_head, object: *mut c_void);
 
         // include/linux/refcount.h
         pub(crate) fn refcount_warn_saturate(count: *mut refcount_struct, kind: c_int);
@@ -68,6 +96,7 @@ mod kernel {
         // include/linux/uaccess.h
         pub(crate) fn klp_glue_copy_from_user(to: *mut c_void, from: *const c_void, len: usize) -> usize;
         pub(crate) fn klp_glue_copy_to_user(to: *mut c_void, from: *const c_void, len: usize) -> usize;
+        pub(crate) fn strncpy_from_user(to: *mut c_char, from: *const c_char, len: c_long) -> c_long;
 
         // include/linux/dev_printk.h, include/linux/netdevice.h, include/linux/net.h
         pub(crate) fn _dev_printk(level: *const c_char, device: *const device, format: *const c_char, ...);

@@ -65,6 +65,14 @@ opaque! {
 
     /// `spinlock_t`, whatever it consists of. `include/linux/spinlock_types.h`.
     pub struct spinlock;
+    /// `raw_spinlock_t`, which spins under `PREEMPT_RT`, too. `include/linux/spinlock_types_raw.h`.
+    pub struct raw_spinlock;
+    /// `rwlock_t`: a spinlock for one writer or many readers. `include/linux/rwlock_types.h`.
+    pub struct rwlock_t;
+    /// A lock for one writer or many readers, which wait asleep. `include/linux/rwsem.h`.
+    pub struct rw_semaphore;
+    /// `struct rcu_head`, by which an object waits for its end. `include/linux/types.h`.
+    pub struct callback_head;
     /// A mutex. `include/linux/mutex_types.h`.
     pub struct mutex;
     /// A socket, as protocols have it. `include/net/sock.h`.

@@ -7,6 +7,7 @@
 //! | `rcu_dereference_protected`, `rtnl_dereference` | read the field: its writers are locked out |
 //! | `rcu_assign_pointer` | [`assign_pointer`] |
 //! | `synchronize_rcu` | [`synchronize_rcu`] |
+//! | `kfree_rcu(object, field)` | `kfree_rcu!(object, Structure, field)` |
 //!
 //! ```
 //! # #[cfg(any())] mod with_a_kernel {
@@ -29,6 +30,7 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::module::wrappers;
+use crate::types::{Is, callback_head};
 
 /// The read side of RCU: what this code reads by [`dereference`](Self::dereference) is not freed before the guard is
 /// dropped.
@@ -112,4 +114,33 @@ pub unsafe fn assign_pointer<P: Pointer>(place: *mut P, pointer: P) {
 /// context only, in no read side.
 pub fn synchronize_rcu() {
     wrappers::klp_glue_synchronize_rcu();
+}
+
+/// Frees an object of `kmalloc` or `kvmalloc` once no read side that may use it is left: behind
+/// [`kfree_rcu!`](crate::kfree_rcu).
+///
+/// # Safety
+///
+/// The object is from such an allocation, readers find it no more, and nobody else frees it; `head` is in it, at an
+/// offset below 4096.
+#[doc(hidden)]
+#[inline(always)]
+pub unsafe fn kfree_rcu<T, H: Is<callback_head>>(head: *mut H, object: *mut T) {
+    // SAFETY: The caller gives the object up.
+    unsafe { wrappers::klp_glue_kfree_rcu(head.cast(), object.cast()) }
+}
+
+/// Frees an object once no read side of RCU that may use it is left (`kfree_rcu`): `kfree_rcu!(object, Structure, field)`,
+/// where the field is the structure's `rcu_head`. Any context.
+///
+/// It must stand in an `unsafe` block: the object is from `kmalloc`, `kvmalloc` or a cache, readers that begin now do not
+/// find it, and nobody else frees it. A field that is no `rcu_head` does not compile. The object's memory is the
+/// kernel's from then on, so the patch may be unloaded before it is freed.
+#[macro_export]
+macro_rules! kfree_rcu {
+    ($object:expr, $structure:ty, $($field:tt)+) => {{
+        let object: *mut $structure = $object;
+        const { assert!(::core::mem::offset_of!($structure, $($field)+) < 4096, "the field is too far from the start") };
+        $crate::sync::rcu::kfree_rcu(&raw mut (*object).$($field)+, object)
+    }};
 }

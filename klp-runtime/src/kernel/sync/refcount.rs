@@ -3,7 +3,7 @@
 //! | in C | here |
 //! | --- | --- |
 //! | `refcount_inc(&x->refs)` | `Refcount::from_raw(&raw mut (*x).refs).inc()` |
-//! | `refcount_read`, `refcount_set`, `refcount_inc_not_zero`, `refcount_dec`, `refcount_dec_and_test` | methods of [`Refcount`], by the same names |
+//! | `refcount_read`, `_set`, `_add`, `_inc_not_zero`, `_dec`, `_dec_and_test`, `_sub_and_test` | methods of [`Refcount`], by the same names |
 //! | `kref_get(&x->ref)`, `kref_get_unless_zero`, `kref_read` | `Refcount::from_kref(&raw mut (*x).ref).inc()`, … |
 //! | `if (refcount_dec_and_test(&x->refs)) free(x)`, `kref_put(&x->ref, free)` | `if count.dec_and_test() { free(x) }` |
 //!
@@ -72,10 +72,16 @@ impl Refcount {
     /// One more (`refcount_inc`): the caller has one already.
     #[inline(always)]
     pub fn inc(&self) {
-        let old = self.0.fetch_add(1, Relaxed);
+        self.add(1);
+    }
+
+    /// So many more (`refcount_add`): the caller has one already.
+    #[inline(always)]
+    pub fn add(&self, count: i32) {
+        let old = self.0.fetch_add(count, Relaxed);
         if old == 0 {
             self.report(Saturation::AddUseAfterFree);
-        } else if old < 0 || old.wrapping_add(1) < 0 {
+        } else if old < 0 || old.wrapping_add(count) < 0 {
             self.report(Saturation::AddOverflow);
         }
     }
@@ -113,12 +119,19 @@ impl Refcount {
     #[inline(always)]
     #[must_use = "who gives the last reference up frees the object"]
     pub fn dec_and_test(&self) -> bool {
-        let old = self.0.fetch_sub(1, Release);
-        if old == 1 {
+        self.sub_and_test(1)
+    }
+
+    /// So many less (`refcount_sub_and_test`): whether they were the last, so that the caller frees the object.
+    #[inline(always)]
+    #[must_use = "who gives the last reference up frees the object"]
+    pub fn sub_and_test(&self, count: i32) -> bool {
+        let old = self.0.fetch_sub(count, Release);
+        if old > 0 && old == count {
             fence(Acquire);
             return true;
         }
-        if old <= 0 {
+        if old <= 0 || old.wrapping_sub(count) < 0 {
             self.report(Saturation::SubUseAfterFree);
         }
         false

@@ -8,7 +8,9 @@ use klp_runtime::interop::list::{init_list_head, list_add, list_add_tail, list_d
 use klp_runtime::jump_label::static_key_enabled;
 use klp_runtime::prelude::*;
 use klp_runtime::sync::kernel::{
-    lock_sock, mutex_trylock, spin_lock, spin_lock_bh, spin_lock_irqsave, spin_trylock,
+    down_read, down_read_trylock, down_write, down_write_trylock, lock_sock, mutex_lock_interruptible,
+    mutex_lock_killable, mutex_trylock, raw_spin_lock_irqsave, read_lock, read_lock_bh, read_lock_irqsave,
+    spin_lock, spin_lock_bh, spin_lock_irqsave, spin_trylock, write_lock, write_lock_bh, write_lock_irqsave,
 };
 use klp_runtime::sync::{Refcount, atomic, rcu};
 use klp_runtime::uaccess::{UserPtr, UserSlice};
@@ -20,8 +22,11 @@ kernel_types! {
     struct seq_file { lock, file }
     struct file { f_inode }
     struct inode { i_lock, i_count }
-    struct task_struct { mm }
-    struct mm_struct { arg_start }
+    struct task_struct { mm, signal, pi_lock }
+    struct signal_struct { cred_guard_mutex }
+    struct mm_struct { arg_start, mmap_lock }
+    struct callback_head;
+    struct sock { sk_callback_lock }
     struct net { ns, dev_base_head, dev_index_head, loopback_dev }
     struct net_device { dev_list, index_hlist, ifindex, dev }
     struct device { kobj }
@@ -79,8 +84,58 @@ fn socket() -> Result {
         to_result(sock_create_kern(&raw mut init_net, AF_INET, SOCK_DGRAM, 0, &raw mut socket))?;
         drop(lock_sock((*socket).sk));
         drop(lock_sock((*socket).sk));
+        let lock = &raw mut (*(*socket).sk).sk_callback_lock;
+        drop(read_lock(lock));
+        drop(read_lock_bh(lock));
+        drop(read_lock_irqsave(lock));
+        drop(write_lock(lock));
+        drop(write_lock_bh(lock));
+        drop(write_lock_irqsave(lock));
         sock_release(socket);
     }
+    Ok(())
+}
+
+/// Locks of this task and its memory.
+fn own_locks() -> Result {
+    let this = current();
+    // SAFETY: The task runs this, has memory, and holds none of these locks.
+    unsafe {
+        // The scheduler takes it with interrupts off.
+        drop(raw_spin_lock_irqsave(&raw mut (*this).pi_lock));
+        let mutex = &raw mut (*(*this).signal).cred_guard_mutex;
+        let held = mutex_lock_interruptible(mutex)?;
+        check!(mutex_trylock(mutex).is_none());
+        drop(held);
+        drop(mutex_lock_killable(mutex)?);
+        let semaphore = &raw mut (*(*this).mm).mmap_lock;
+        let held = down_read(semaphore);
+        check!(down_write_trylock(semaphore).is_none(), down_read_trylock(semaphore).is_some());
+        drop(held);
+        let held = down_write(semaphore);
+        check!(down_read_trylock(semaphore).is_none());
+        drop(held);
+        check!(down_write_trylock(semaphore).is_some());
+    }
+    Ok(())
+}
+
+/// An object that readers may use until all of them are gone.
+#[repr(C)]
+struct Replaced {
+    number: u64,
+    head: callback_head,
+}
+
+fn replaced() -> Result {
+    let object = KBox::new(Replaced { number: 7, head: callback_head::default() }, GFP_KERNEL)?.into_raw();
+    let read = rcu::read_lock();
+    // SAFETY: The object is from `kmalloc`, and only this function has it.
+    unsafe {
+        kfree_rcu!(object, Replaced, head);
+        check!((*object).number == 7);
+    }
+    drop(read);
     Ok(())
 }
 
@@ -138,18 +193,26 @@ fn memory() -> Result {
     Ok(())
 }
 
+fn current() -> *mut task_struct {
+    let current = klp_runtime::task::current();
+    (&raw const *current).cast::<task_struct>().cast_mut()
+}
+
 /// The first letters of what the process is called by its arguments.
 fn arguments() -> Result<[u8; 4]> {
-    let current = klp_runtime::task::current();
-    let this = (&raw const *current).cast::<task_struct>();
     // SAFETY: The task runs this, and has memory.
-    let start = unsafe { (*(*this).mm).arg_start } as usize;
+    let start = unsafe { (*(*current()).mm).arg_start } as usize;
+    let mut name = [0; 9];
+    let arguments = || UserSlice::new(UserPtr::from_addr(start), 64).reader();
+    check!(arguments().strcpy_into_buf(&mut name) == Ok(c"/bin/cat"));
+    check!(arguments().strcpy_into_buf(&mut name[..5]) == Ok(c"/bin"));
     let (mut reader, mut writer) = UserSlice::new(UserPtr::from_addr(start), 4).reader_writer();
     let letters = reader.read::<[u8; 4]>()?;
     check!(reader.read::<u8>() == Err(EFAULT));
     writer.write(&letters)?;
     let kernel = UserPtr::from_ptr(&raw mut init_net);
     check!(UserSlice::new(kernel, 4).reader().read::<u32>() == Err(EFAULT));
+    check!(UserSlice::new(kernel, 4).reader().strcpy_into_buf(&mut name) == Err(EFAULT));
     Ok(letters)
 }
 
@@ -162,7 +225,7 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_i
     unsafe { locks(m) };
     devices();
     lists();
-    for error in [socket(), memory()].into_iter().filter_map(Result::err) {
+    for error in [socket(), memory(), own_locks(), replaced()].into_iter().filter_map(Result::err) {
         pr_err!("failed with {error}");
     }
     for number in 0..12 {
@@ -171,10 +234,10 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_i
     }
     // SAFETY: The kernel's own key.
     check!(unsafe { static_key_enabled(&raw const init_on_alloc) });
-    match arguments() {
+    from_result(|| {
+        let letters = arguments()?;
         // SAFETY: `m` is the file that the kernel reads; the format takes a length and as many letters.
-        Ok(letters) => unsafe { seq_printf(m, c"%.*s\n".as_ptr(), letters.len() as c_int, letters.as_ptr()) },
-        Err(error) => return error.to_errno(),
-    }
-    0
+        unsafe { seq_printf(m, c"%.*s\n".as_ptr(), letters.len() as c_int, letters.as_ptr()) };
+        Ok(0)
+    })
 }

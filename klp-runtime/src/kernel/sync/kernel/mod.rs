@@ -10,7 +10,11 @@
 //! | `spin_trylock` | [`spin_trylock`] |
 //! | `spin_lock_bh`, `spin_unlock_bh` | [`spin_lock_bh`] |
 //! | `spin_lock_irqsave`, `spin_unlock_irqrestore` | [`spin_lock_irqsave`] |
+//! | `raw_spin_lock`, `raw_spin_lock_irqsave` | [`raw_spin_lock`], [`raw_spin_lock_irqsave`] |
+//! | `read_lock`, `write_lock`, with `_bh` and `_irqsave` | [`read_lock`], [`write_lock`], [`read_lock_bh`], … |
 //! | `mutex_lock`, `mutex_trylock`, `mutex_unlock` | [`mutex_lock`], [`mutex_trylock`] |
+//! | `mutex_lock_interruptible`, `mutex_lock_killable` | [`mutex_lock_interruptible`], [`mutex_lock_killable`] |
+//! | `down_read`, `down_write`, with `_trylock`; `up_read`, `up_write` | [`down_read`], [`down_write`], … |
 //! | `lock_sock`, `release_sock` | [`lock_sock`] |
 //! | `rcu_read_lock`, `rcu_read_unlock` | [`rcu::read_lock`](super::rcu::read_lock) |
 //!
@@ -35,12 +39,20 @@
 //! # }
 //! ```
 
+mod rw;
+
 use core::ffi::c_ulong;
 use core::fmt;
 use core::marker::PhantomData;
 
+use crate::error::{Result, to_result};
 use crate::module::wrappers;
-use crate::types::{Is, mutex, sock, spinlock};
+use crate::types::{Is, mutex, raw_spinlock, rw_semaphore, rwlock_t, sock, spinlock};
+
+pub use rw::{
+    down_read, down_read_trylock, down_write, down_write_trylock, read_lock, read_lock_bh, read_lock_irqsave,
+    write_lock, write_lock_bh, write_lock_irqsave,
+};
 
 /// How a lock was taken, and so how it is given back.
 pub trait Backend: sealed::Backend {}
@@ -90,6 +102,27 @@ backends! {
     SpinBh(spinlock, ()) = |lock, _state| wrappers::klp_glue_kernel_spin_unlock_bh(lock);
     /// By [`spin_lock_irqsave`].
     SpinIrqsave(spinlock, c_ulong) = |lock, flags| wrappers::klp_glue_kernel_spin_unlock_irqrestore(lock, flags);
+    /// By [`raw_spin_lock`].
+    RawSpin(raw_spinlock, ()) = |lock, _state| wrappers::klp_glue_kernel_raw_spin_unlock(lock);
+    /// By [`raw_spin_lock_irqsave`].
+    RawSpinIrqsave(raw_spinlock, c_ulong) =
+        |lock, flags| wrappers::klp_glue_kernel_raw_spin_unlock_irqrestore(lock, flags);
+    /// By [`read_lock`].
+    Read(rwlock_t, ()) = |lock, _state| wrappers::klp_glue_kernel_read_unlock(lock);
+    /// By [`read_lock_bh`].
+    ReadBh(rwlock_t, ()) = |lock, _state| wrappers::klp_glue_kernel_read_unlock_bh(lock);
+    /// By [`read_lock_irqsave`].
+    ReadIrqsave(rwlock_t, c_ulong) = |lock, flags| wrappers::klp_glue_kernel_read_unlock_irqrestore(lock, flags);
+    /// By [`write_lock`].
+    Write(rwlock_t, ()) = |lock, _state| wrappers::klp_glue_kernel_write_unlock(lock);
+    /// By [`write_lock_bh`].
+    WriteBh(rwlock_t, ()) = |lock, _state| wrappers::klp_glue_kernel_write_unlock_bh(lock);
+    /// By [`write_lock_irqsave`].
+    WriteIrqsave(rwlock_t, c_ulong) = |lock, flags| wrappers::klp_glue_kernel_write_unlock_irqrestore(lock, flags);
+    /// By [`down_read`].
+    ReadSemaphore(rw_semaphore, ()) = |lock, _state| wrappers::up_read(lock);
+    /// By [`down_write`].
+    WriteSemaphore(rw_semaphore, ()) = |lock, _state| wrappers::up_write(lock);
     /// By [`mutex_lock`].
     Mutex(mutex, ()) = |lock, _state| wrappers::klp_glue_kernel_mutex_unlock(lock);
     /// By [`lock_sock`].
@@ -98,7 +131,7 @@ backends! {
 
 /// A lock of the kernel that is held, and given back when this is dropped: by the task, and for a spinlock on the
 /// processor, that has taken it. Guards must be dropped in the reverse order of their making where one of them is of
-/// [`spin_lock_irqsave`].
+/// [`spin_lock_irqsave`] or another `_irqsave`.
 #[must_use = "the lock is given back when the guard is dropped"]
 pub struct Guard<B: Backend> {
     lock: *mut B::Lock,
@@ -183,6 +216,33 @@ pub unsafe fn spin_lock_irqsave<L: Is<spinlock>>(lock: *mut L) -> Guard<SpinIrqs
     Guard::new(lock, flags)
 }
 
+/// Takes a raw spinlock, waiting for it (`raw_spin_lock`). Any context; while it is held, nothing may sleep.
+///
+/// # Safety
+///
+/// As for [`spin_lock`].
+#[inline(always)]
+pub unsafe fn raw_spin_lock<L: Is<raw_spinlock>>(lock: *mut L) -> Guard<RawSpin> {
+    let lock = lock.cast();
+    // SAFETY: The caller has a lock that may be taken here.
+    unsafe { wrappers::klp_glue_kernel_raw_spin_lock(lock) };
+    Guard::new(lock, ())
+}
+
+/// Takes a raw spinlock, waiting for it, with interrupts off until it is given back, where they were on
+/// (`raw_spin_lock_irqsave`). Any context but a non-maskable interrupt; while it is held, nothing may sleep.
+///
+/// # Safety
+///
+/// As for [`spin_lock`].
+#[inline(always)]
+pub unsafe fn raw_spin_lock_irqsave<L: Is<raw_spinlock>>(lock: *mut L) -> Guard<RawSpinIrqsave> {
+    let lock = lock.cast();
+    // SAFETY: The caller has a lock that may be taken here.
+    let flags = unsafe { wrappers::klp_glue_kernel_raw_spin_lock_irqsave(lock) };
+    Guard::new(lock, flags)
+}
+
 /// Takes a mutex, waiting for it (`mutex_lock`). May sleep: process context only.
 ///
 /// # Safety
@@ -194,6 +254,41 @@ pub unsafe fn mutex_lock<L: Is<mutex>>(lock: *mut L) -> Guard<Mutex> {
     // SAFETY: The caller has a mutex that may be taken here.
     unsafe { wrappers::klp_glue_kernel_mutex_lock(lock) };
     Guard::new(lock, ())
+}
+
+/// Takes a mutex, waiting for it until a signal comes (`mutex_lock_interruptible`). May sleep: process context only.
+///
+/// # Errors
+///
+/// `EINTR` where a signal came.
+///
+/// # Safety
+///
+/// As for [`mutex_lock`].
+#[inline(always)]
+pub unsafe fn mutex_lock_interruptible<L: Is<mutex>>(lock: *mut L) -> Result<Guard<Mutex>> {
+    let lock = lock.cast();
+    // SAFETY: The caller has a mutex that may be taken here.
+    to_result(unsafe { wrappers::klp_glue_kernel_mutex_lock_interruptible(lock) })?;
+    Ok(Guard::new(lock, ()))
+}
+
+/// Takes a mutex, waiting for it until a signal comes that ends the process (`mutex_lock_killable`). May sleep: process
+/// context only.
+///
+/// # Errors
+///
+/// `EINTR` where such a signal came.
+///
+/// # Safety
+///
+/// As for [`mutex_lock`].
+#[inline(always)]
+pub unsafe fn mutex_lock_killable<L: Is<mutex>>(lock: *mut L) -> Result<Guard<Mutex>> {
+    let lock = lock.cast();
+    // SAFETY: The caller has a mutex that may be taken here.
+    to_result(unsafe { wrappers::klp_glue_kernel_mutex_lock_killable(lock) })?;
+    Ok(Guard::new(lock, ()))
 }
 
 /// Takes a mutex if that needs no waiting (`mutex_trylock`). Process context only, though it does not sleep.
