@@ -137,8 +137,11 @@ fn build_one(
     let krate =
         Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() };
     let ko = dir.join(format!("{module}.ko"));
-    let library = Place::of(&ko).library_if_unchanged(&krate, target);
-    let is_fresh = library.is_some() && library == Some(library_digest(&krate, target, reporter)?);
+    let place = Place::of(&ko);
+    let is_fresh = match place.library_if_unchanged(&krate, target) {
+        Some(library) => library == place.or_discard(library_digest(&krate, target, reporter))?,
+        None => false,
+    };
     let manifest = match is_fresh {
         true => check(&ko, &module, &kernel.release)?,
         false => make_one(package, target, &ko, reporter)?,

@@ -69,7 +69,7 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     flags::check_kbuild(&target.kernel, &rustflags, &request.kbuild_rustflags)?;
     let krate = crate_of(&request.manifest_path)?;
     names::difference(&krate.package.name, &request.ko).iter().for_each(|warning| reporter.warning(warning));
-    let library = compile(&krate, target, &rustflags, &Product::MODULE, reporter)?;
+    let library = place.or_discard(compile(&krate, target, &rustflags, &Product::MODULE, reporter))?;
     let digest = Digest::of(&library);
     let change = place.change(&krate, target, &digest);
     if change == Change::Nothing && output.exists() && request.header.exists() {

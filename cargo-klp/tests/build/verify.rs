@@ -55,6 +55,28 @@ static ALIGNED: Aligned = Aligned(1);
     }
 }
 
+/// What does not compile any more: the module of what did is no module of it.
+#[test]
+fn what_does_not_compile_leaves_no_module() {
+    let patch = Probe::new(LIVEPATCH);
+    let source = patch.0.path().join("src/lib.rs");
+    for _ in 0..2 {
+        fs::write(&source, LIVEPATCH).unwrap();
+        assert!(patch.build().output().unwrap().status.success());
+        fs::write(&source, format!("{LIVEPATCH}const WRONG: u32 = \"text\";\n")).unwrap();
+        assert_refused(patch.build(), 1, &["mismatched types"]);
+        assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
+    }
+    patch.write_kbuild();
+    fs::write(&source, LIVEPATCH).unwrap();
+    assert_eq!(result(&mut patch.make(&["modules"])).0, 0);
+    let ko = patch.0.path().join("what_does_not_compile_leaves_no_module.ko");
+    assert!(ko.exists());
+    fs::write(&source, format!("{LIVEPATCH}const WRONG: u32 = \"text\";\n")).unwrap();
+    assert_ne!(result(&mut patch.make(&["modules"])).0, 0);
+    assert!(!ko.exists());
+}
+
 /// Code that objtool warns of, and a call of what modpost says is gone after init: what was refused once is
 /// refused again, and leaves no module.
 #[test]

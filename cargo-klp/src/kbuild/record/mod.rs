@@ -147,6 +147,14 @@ impl Place {
         remove(&self.dir.join(format!("{module}_klp.h")))
     }
 
+    /// Removes the module if its crate does not compile any more: it was made of another source.
+    pub(super) fn or_discard<T>(&self, compiled: Result<T>) -> Result<T> {
+        if compiled.is_err() {
+            self.discard(Change::Library)?;
+        }
+        compiled
+    }
+
     /// Notes what the module is made of, as far as this is known before Kbuild compiles anything.
     pub(super) fn begin(&self, started: Started, made_of: &MadeOf<'_>) -> Result<()> {
         let MadeOf { krate, target, kbuild, manifest, headers, library } = made_of;
