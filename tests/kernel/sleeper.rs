@@ -17,8 +17,11 @@ impl Sleeper {
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
             .unwrap();
         let child = Command::new("cat").arg(&fifo).stderr(Stdio::null()).spawn().unwrap();
-        let stack = format!("/proc/{}/stack", child.id());
-        let sleeps = || std::fs::read_to_string(&stack).is_ok_and(|stack| stack.contains(function));
+        let of_child = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap();
+        // Only a task that sleeps has a stack that stays as it is while the kernel walks it: KASAN reports others.
+        let is_asleep =
+            || of_child("stat").rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('S'));
+        let sleeps = || is_asleep() && of_child("stack").contains(function);
         wait(sleeps, || "the process does not open the FIFO".into());
         Self(child, fifo)
     }

@@ -9,7 +9,9 @@ crate::tests![the_kernels_own_structures];
 const VOCABULARY: Patch = Patch("vocabulary");
 
 fn the_kernels_own_structures() {
+    const STATIC_KEY: &str = "/proc/sys/kernel/bpf_stats_enabled";
     let mut log = Log::new();
+    std::fs::write(STATIC_KEY, "1").unwrap();
     VOCABULARY.enable();
     let shown = Command::new("/bin/cat").arg("/proc/version").stdout(Stdio::piped()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&shown.stdout), "/bin\n", "what it is called");
@@ -22,4 +24,5 @@ fn the_kernels_own_structures() {
         assert!(lines.iter().any(|line| line == about_a_device), "{lines:#?}");
     }
     VOCABULARY.end();
+    std::fs::write(STATIC_KEY, "0").unwrap();
 }

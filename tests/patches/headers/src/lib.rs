@@ -21,7 +21,7 @@ kernel_types! {
     inline fn jiffies_to_msecs;
     // A macro from 6.10 on, as memory is accounted; a function before.
     macro fn kmalloc(size: usize, flags: c_uint) -> *mut c_void;
-    macro fn lock_and_unlock() = "({ DEFINE_SPINLOCK(lock); spin_lock(&lock); spin_unlock(&lock); })";
+    macro fn lock_and_unlock() = "({ static DEFINE_SPINLOCK(lock); spin_lock(&lock); spin_unlock(&lock); })";
     macro fn current_name() -> *mut c_char = "current->comm";
     const HZ;
     const PAGE_SIZE: usize;

@@ -33,7 +33,7 @@ kernel_types! {
     struct kobject { kref }
     struct socket { sk }
     struct hlist_head;
-    struct static_key_true;
+    struct static_key_false;
     fn seq_printf;
     fn filp_open;
     fn sock_create_kern;
@@ -42,7 +42,8 @@ kernel_types! {
 
 unsafe extern "C" {
     static mut init_net: net;
-    static init_on_alloc: static_key_true;
+    static bpf_stats_enabled_key: static_key_false;
+    static init_on_free: static_key_false;
 }
 
 /// Is false, and says so, where something is not as it must be.
@@ -76,12 +77,13 @@ unsafe fn locks(m: *mut seq_file) {
 
 /// A socket is locked and given back.
 fn socket() -> Result {
-    const AF_INET: c_int = 2;
-    const SOCK_DGRAM: c_int = 2;
+    // Every kernel with a network has these.
+    const AF_NETLINK: c_int = 16;
+    const SOCK_RAW: c_int = 3;
     let mut socket = core::ptr::null_mut::<socket>();
     // SAFETY: The initial namespace stays; the socket is this function's.
     unsafe {
-        to_result(sock_create_kern(&raw mut init_net, AF_INET, SOCK_DGRAM, 0, &raw mut socket))?;
+        to_result(sock_create_kern(&raw mut init_net, AF_NETLINK, SOCK_RAW, 0, &raw mut socket))?;
         drop(lock_sock((*socket).sk));
         drop(lock_sock((*socket).sk));
         let lock = &raw mut (*(*socket).sk).sk_callback_lock;
@@ -232,8 +234,13 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_i
         pr_info_once!("once {number}");
         pr_info_ratelimited!("limited {number}");
     }
-    // SAFETY: The kernel's own key.
-    check!(unsafe { static_key_enabled(&raw const init_on_alloc) });
+    // SAFETY: The kernel's own keys. The test has set the first one; nobody sets the second.
+    unsafe {
+        check!(
+            static_key_enabled(&raw const bpf_stats_enabled_key),
+            !static_key_enabled(&raw const init_on_free)
+        );
+    }
     from_result(|| {
         let letters = arguments()?;
         // SAFETY: `m` is the file that the kernel reads; the format takes a length and as many letters.
