@@ -277,9 +277,9 @@ fn a_module_that_no_kernel_has_is_an_error() {
     let said = messages(&line).join("\n");
     for expected in [
         "src/lib.rs:5:21: kernel 6.12.",
-        "has no module `nf_table`: the nearest names there are nf_tables",
+        "has no module `nf_table`: the nearest name there is nf_tables",
         "has no module `amd_uncore`: it is built in; leave `object` out",
-        "has no module `xfss`: the nearest names there are xfs",
+        "has no module `xfss`: the nearest name there is xfs",
         "`--module PATH`",
         "`--unknown-module nf_table`",
     ] {
@@ -400,7 +400,7 @@ fn what_explain_says() {
     let of_two = explain(&["kvm_machine_check"]);
     assert!(of_two.contains(" of kvm_amd,") && of_two.contains(" of kvm_intel,"), "{of_two}");
     for (name, expected) in [
-        ("cmdline_proc_sho", "the nearest names there are"),
+        ("cmdline_proc_sho", "the nearest name there is"),
         ("nft_no_such_function", "no module has this one"),
         ("init_module", "modules of 6.12"),
         ("xfs:nf_tables_newtable", "nf_tables has it: write `nf_tables:nf_tables_newtable`"),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use object::{Object, ObjectSymbol};
 
-use crate::kernel::symbols::{Access, Export, Symbols, VMLINUX};
+use crate::kernel::symbols::{Access, Export, Symbols, VMLINUX, nearest_message};
 use crate::patch::vocabulary::advice;
 
 /// The names that a part of a module needs, and that neither another part defines nor the kernel exports for it,
@@ -114,7 +114,7 @@ fn by_the_kernel(symbols: &Symbols<'_>, name: &str) -> String {
     let nearest = vmlinux.nearest(name);
     let hint = match nearest.is_empty() {
         true => String::new(),
-        false => format!("; the nearest names are {}", nearest.join(", ")),
+        false => format!("; {}", nearest_message("in vmlinux", &nearest)),
     };
     format!("does not exist as a symbol, and no header of the kernel defines it{hint}")
 }

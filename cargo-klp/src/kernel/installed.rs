@@ -79,6 +79,7 @@ impl KernelQuery {
             None => newest(&installed, &running()).or_else(|| installed.iter().max_by(|a, b| a.order(b))),
         };
         let Some(kernel) = chosen else {
+            wanted.map_or(Ok(()), check_wanted)?;
             return Err(Error::NoKernel {
                 wanted: {
                     let with = match parts {
@@ -231,6 +232,18 @@ fn series(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()??, numbers.next()??))
 }
 
+/// Refuses a release or series that no machine and no archive has for klp.
+fn check_wanted(wanted: &str) -> Result<()> {
+    match series(wanted) {
+        Some(series) if series < OLDEST => Err(Error::TooOld { release: wanted.into() }),
+        Some(_) => Ok(()),
+        None => Err(Error::Request {
+            message: format!("`{wanted}` is not a kernel release or series"),
+            help: "write a series such as `6.12`, or a release as `uname -r` prints it".into(),
+        }),
+    }
+}
+
 /// The releases on this machine that have the parts that are needed, the newest first.
 pub fn available(parts: KernelParts) -> Result<Vec<String>> {
     let mut installed = installed_kernels()?;
@@ -327,6 +340,7 @@ fn parse_config(text: &str) -> BTreeMap<String, String> {
 /// Fetches a kernel's headers, image and modules into the cache: those of a release, or of the newest release of a
 /// series. Returns the release.
 pub fn fetch(wanted: &str, reporter: &dyn Reporter) -> Result<String> {
+    check_wanted(wanted)?;
     let apt = Apt::stable(reporter)?;
     let release = newest_in_archive(&apt, wanted)?;
     let kernels = cache::root()?.join("kernels");
@@ -359,7 +373,11 @@ fn newest_in_archive(apt: &Apt, wanted: &str) -> Result<String> {
     let fits = candidates.iter().find(|release| matches(release, wanted)).cloned();
     fits.ok_or_else(|| Error::Request {
         message: format!("Debian's archive has no kernel {wanted} for this release of Debian"),
-        help: format!("name a release or series that it has, such as {}", candidates.join(", ")),
+        help: format!(
+            "name a series, such as {}, or a release that it has, such as {}",
+            TESTED.join(" or "),
+            candidates.join(", ")
+        ),
     })
 }
 

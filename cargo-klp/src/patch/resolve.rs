@@ -7,7 +7,7 @@ use klp_format::manifest::{Symbol as SymbolRequest, SymbolKind};
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::kernel::Target;
-use crate::kernel::symbols::{Access, Object, Symbol, Symbols, VMLINUX};
+use crate::kernel::symbols::{Access, Object, Symbol, Symbols, VMLINUX, nearest_message};
 use crate::patch::check::freed_after_init;
 use crate::patch::verify::SYMBOL_PREFIX as PREFIX;
 
@@ -121,10 +121,11 @@ fn absent_for_c(name: &str, objects: &[Object<'_>], symbols: &Symbols<'_>) -> St
              `#[klp_symbols(object = {module:?})] unsafe extern \"C\" {{ … }}`"
         );
     }
-    let nearest =
-        objects.iter().find_map(|object| Some(object.nearest(name)).filter(|names| !names.is_empty()));
-    let hint =
-        nearest.map(|names| format!("; the nearest names are {}", names.join(", "))).unwrap_or_default();
+    let hint = objects.iter().find_map(|object| {
+        let nearest = Some(object.nearest(name)).filter(|names| !names.is_empty())?;
+        Some(format!("; {}", nearest_message(&format!("in {}", object.name), &nearest)))
+    });
+    let hint = hint.unwrap_or_default();
     format!(
         "`{name}` does not exist as a symbol: no header of the kernel that the file includes defines it, and the compiler \
          may have inlined it wherever it was used: include its header, or copy it into the file{hint}"
@@ -231,9 +232,9 @@ fn statics(object: &Object<'_>, request: &SymbolRequest, function: &str) -> Resu
     functions.extend(object.starting_with(&format!("{function}.")));
     functions.retain(Symbol::is_code);
     if functions.is_empty() {
-        let nearest = object.nearest(function).join(", ");
+        let nearest = nearest_message("there", &object.nearest(function));
         return Ok(Err(format!(
-            "`{function}` does not exist in {place}, so `{name}` can't be found by it: the nearest names there are {nearest}"
+            "`{function}` does not exist in {place}, so `{name}` can't be found by it: {nearest}"
         )));
     }
     // gcc appends a number; clang prefixes the function's name.

@@ -74,9 +74,9 @@ fn symbols_that_do_not_exist() {
         patch.build(),
         1,
         &[
-            "`cmdline_proc_shaw` does not exist in vmlinux: the nearest names there are cmdline_proc_show",
+            "`cmdline_proc_shaw` does not exist in vmlinux: the nearest name there is cmdline_proc_show",
             "`qqqqqqqqqqqqqqqqqqqq` does not exist in vmlinux: nothing there has a similar name",
-            "`do_coredumq` does not exist in vmlinux, so `core_dump_count` can't be found by it: the nearest names there are \
+            "`do_coredumq` does not exist in vmlinux, so `core_dump_count` can't be found by it: the nearest name there is \
              do_coredump",
             "`core_dump_coun` of `do_coredump` does not exist in vmlinux: no variable there has that name and a number after it",
             "`core_dump_count` of `version_proc_show` is not found in vmlinux: the function's code refers to none of these",
@@ -204,7 +204,7 @@ fn originals_that_can_not_be_called() {
         "`entry_SYSCALL_64` of vmlinux can't be redirected: it has no ftrace entry",
         "`c_start` is not unique in vmlinux: write `sympos = …` with the position of the one you mean:",
         "`pipe_max_size` of vmlinux can't be redirected: it is data",
-        "`cmdline_proc_shaw` does not exist in vmlinux: the nearest names there are cmdline_proc_show",
+        "`cmdline_proc_shaw` does not exist in vmlinux: the nearest name there is cmdline_proc_show",
     ];
     assert_refused(patch.build(), 1, &texts);
 }

@@ -36,6 +36,7 @@ pub use exports::{Access, Export};
 pub use flow::Flow;
 pub(crate) use given::check_modules;
 pub use lookup::LookupError;
+pub(crate) use nearest::message as nearest_message;
 pub use sites::Sites;
 pub use table::Table;
 
@@ -126,14 +127,14 @@ impl<'a> Symbols<'a> {
     #[must_use]
     pub fn similar(&self, object: &Object<'_>, name: &str) -> String {
         let near = object.nearest(name);
-        if !near.is_empty() {
-            return format!("the nearest names there are {}", near.join(", "));
-        }
         let index = || Index::open(&self.target.kernel, self.reporter).ok()?;
-        match index().filter(|_| object.name == VMLINUX).map(|index| index.nearest(name)).as_deref() {
-            None | Some([]) => "nothing there has a similar name".into(),
-            Some(near) => format!("the nearest names in modules are {}", near.join(", ")),
+        if near.is_empty() && object.name == VMLINUX {
+            let in_modules = index().map(|index| index.nearest(name)).unwrap_or_default();
+            if !in_modules.is_empty() {
+                return nearest_message("in modules", &in_modules);
+            }
         }
+        nearest_message("there", &near)
     }
 
     /// Advice for a name that an object lacks but other objects have.

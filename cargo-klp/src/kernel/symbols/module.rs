@@ -12,7 +12,7 @@ use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
 use object::{LittleEndian, SectionIndex, SymbolIndex};
 
 use super::code::Layout;
-use super::nearest::nearest;
+use super::nearest::{message, nearest};
 use super::{Export, NAME_LENGTH, Symbol, no_information};
 use crate::error::{Error, Result};
 use crate::host::cache::unusable;
@@ -64,7 +64,7 @@ pub(super) fn find(target: &Target, name: &str) -> Result<PathBuf> {
     let near = if wanted == name { nearest(name, known) } else { vec![wanted] };
     let why = match &*near {
         [] => "no module there has a similar name".into(),
-        near => format!("the nearest names there are {}", near.join(", ")),
+        near => message("there", near),
     };
     let help = format!(
         "give the file of a module that is not the kernel's own with `--module PATH` (`KLP_MODULES=PATH` with make), or \

@@ -19,6 +19,15 @@ pub(super) fn nearest<T: AsRef<str> + Ord>(name: &str, others: impl IntoIterator
     near.into_iter().map(|(_, other)| other).take(MOST_SHOWN).collect()
 }
 
+/// The nearest names as a part of a message; `place` says where they are: "there", "in modules".
+pub(crate) fn message(place: &str, names: &[String]) -> String {
+    match names {
+        [] => format!("nothing {place} has a similar name"),
+        [name] => format!("the nearest name {place} is {name}"),
+        names => format!("the nearest names {place} are {}", names.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +36,15 @@ mod tests {
     fn the_likeliest_comes_first() {
         let names = ["nf_tables", "nf_table_x", "nft_tables", "nf_table", "snd_tables", "xfs"];
         assert_eq!(nearest("nf_table", names), ["nf_tables", "nf_table_x", "nft_tables"]);
+    }
+
+    #[test]
+    fn one_name_and_several() {
+        assert_eq!(message("there", &["a".into()]), "the nearest name there is a");
+        assert_eq!(
+            message("in modules", &["x:a".into(), "x:b".into()]),
+            "the nearest names in modules are x:a, x:b"
+        );
+        assert_eq!(message("there", &[]), "nothing there has a similar name");
     }
 }
