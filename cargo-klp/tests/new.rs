@@ -87,6 +87,7 @@ fn a_patch_for_a_function() {
         ("nft_do_chain", "nf_tables has it: write `nf_tables:nft_do_chain`"),
         ("do_syscall_64", "can't be redirected"),
         ("seq_printf", "is variadic"),
+        ("sethostname", "it is a system call: `#[klp_syscall(name = \"sethostname\")]` redirects it"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let new = ["new", "fix-x", "--kernel", "6.12", "--func", func];
@@ -96,6 +97,31 @@ fn a_patch_for_a_function() {
         assert!(said.contains(expected), "{said}");
         assert!(!directory.path().join("fix-x").exists(), "nothing is left");
     }
+}
+
+#[test]
+fn a_directory_that_kbuild_can_not_handle() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = klp().args(["new", "a dir/fix-x"]).current_dir(directory.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("has white space in its path") && said.contains("help: change to a path"),
+        "{said}"
+    );
+    assert!(!directory.path().join("a dir").exists(), "nothing is left");
+}
+
+#[test]
+fn in_a_workspace_it_is_a_member() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::write(root.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"*-x\"]\n").unwrap();
+    new_crate(root);
+    succeed(klp().args(["new", "other-x"]).current_dir(root));
+    succeed(in_crate("cargo", root).args(["metadata", "--offline", "--format-version=1"]));
+    let stranger = succeed(klp().args(["new", "stranger"]).current_dir(root));
+    let said = String::from_utf8(stranger.stderr).unwrap();
+    assert!(said.contains("list it among that one's `members`"), "{said}");
 }
 
 #[test]

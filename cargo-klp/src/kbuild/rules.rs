@@ -13,7 +13,7 @@ pub fn for_crate(module: &str) -> String {
     format!(
         "# SPDX-License-Identifier: GPL-2.0-only\n\
          obj-m := {module}.o\n\
-         include $(or $(shell cargo klp kbuild $(src)),$(error `cargo klp` is needed to build this patch))\n"
+         include $(or $(shell cargo klp kbuild $(src)),$(error `cargo klp kbuild` failed: is cargo-klp installed?))\n"
     )
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::kernel::debug_info::{self, stem};
 use crate::kernel::symbols::{Symbols, VMLINUX};
 use crate::patch::check::{InlineSites, ObjectInfo, absence, obstacle};
-use crate::patch::meaning::{Meaning, meanings};
+use crate::patch::meaning::{Meaning, meanings, system_call};
 
 /// Everything known about a name in an object.
 #[derive(Debug, Serialize)]
@@ -137,6 +137,9 @@ pub(crate) fn absent(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, symbol: &str)
     }
     let elsewhere = symbols.modules_with(symbol).unwrap_or_default();
     let help = match &*elsewhere {
+        [] if system_call(info, symbol).is_some() => {
+            format!("it is a system call: `#[klp_syscall(name = \"{symbol}\")]` redirects it")
+        }
         [] => {
             let inlined = match info.debug_info {
                 Some(_) => String::new(),

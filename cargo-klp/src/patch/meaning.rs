@@ -62,15 +62,17 @@ pub fn meanings(
         meanings.extend(of_types(types, name).map_err(Error::btf(&info.object.name))?);
     }
     if !has_symbol {
-        // `klp_syscall` takes the name without it.
-        let symbol = format!("__x64_sys_{name}");
-        if !info.object.named(&symbol).is_empty() {
-            meanings.push(Meaning::SystemCall(symbol));
-        }
+        meanings.extend(system_call(info, name).map(Meaning::SystemCall));
         meanings.extend(definition(&kernel.kdir, name).map(Meaning::Header));
         meanings.extend(wrapper(name).map(Meaning::Runtime));
     }
     Ok(meanings)
+}
+
+/// The symbol of a system call, which `klp_syscall` knows by the name without its prefix.
+pub(super) fn system_call(info: &ObjectInfo<'_>, name: &str) -> Option<String> {
+    let symbol = format!("__x64_sys_{name}");
+    (!info.object.named(&symbol).is_empty()).then_some(symbol)
 }
 
 /// The type with a name, and the enumeration with such a constant.

@@ -3,6 +3,7 @@
 mod diff;
 pub mod func;
 mod name;
+mod workspace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +11,12 @@ use std::process::{Command, ExitCode};
 
 use func::Replacement;
 use name::Name;
+use workspace::Standing;
 
 use crate::commands::args::TargetArgs;
 use crate::commands::ui::{self, Terminal};
 use crate::error::{Error, Result};
-use crate::kbuild::rules;
+use crate::kbuild::{paths, rules};
 use crate::kernel::KernelParts;
 use crate::kernel::symbols::Symbols;
 use crate::patch::explain;
@@ -72,6 +74,7 @@ const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
 pub fn main(args: &Args) -> Result<ExitCode> {
     let crate_dir = std::path::absolute(&args.path).map_err(Error::io("find", &args.path))?;
     let name = Name::of_dir(&crate_dir)?;
+    paths::check(&crate_dir, "change")?;
     let replacement = match (&args.func, &args.diff) {
         (Some(func), _) => Some(replacement(args, func)?),
         (None, Some(diff)) => Some(diff::replacement(args, diff)?),
@@ -79,7 +82,18 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     };
     let patch = Patch { name, author: author(), runtime: runtime(args.runtime.as_deref())?, replacement };
     create(&crate_dir, &patch)?;
-    keep_alias(&crate_dir)?;
+    let crate_dir = fs::canonicalize(&crate_dir).map_err(Error::io("find", crate_dir))?;
+    let checkout = fs::canonicalize(Path::new(RUNTIME).join("..")).ok();
+    let checkout = checkout.filter(|checkout| crate_dir.starts_with(checkout));
+    match (workspace::join(&crate_dir)?, checkout) {
+        (Standing::Member, _) => {}
+        (Standing::Alone | Standing::Stranger, Some(checkout)) => keep_alias(&crate_dir, &checkout)?,
+        (Standing::Alone, None) => {}
+        (Standing::Stranger, None) => ui::note(
+            "the patch is a workspace of its own; to add it to the one around it, list it among that one's `members` \
+             and remove `[workspace]` from its Cargo.toml",
+        ),
+    }
     let does = match &patch.replacement {
         Some(replacement) => format!("replaces {}", replacement.symbol),
         None => "changes /proc/cmdline".into(),
@@ -140,19 +154,14 @@ fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
 
 /// In a checkout of klp, `cargo klp` is an alias that only works in its own workspace, and hides an
 /// installed command: the new crate, a workspace of its own, gets one that works there.
-fn keep_alias(crate_dir: &Path) -> Result<()> {
-    let crate_dir = fs::canonicalize(crate_dir).map_err(Error::io("find", crate_dir))?;
-    let Ok(checkout) = fs::canonicalize(Path::new(RUNTIME).join("..")) else { return Ok(()) };
-    if !crate_dir.starts_with(&checkout) {
-        return Ok(());
-    }
+fn keep_alias(crate_dir: &Path, checkout: &Path) -> Result<()> {
     // One string, as the alias that it takes the place of; `runtime` has seen that the path has no space.
     let klp = format!(
         "run --quiet --manifest-path {}/Cargo.toml --package cargo-klp --bin cargo-klp -- klp",
         checkout.display()
     );
     let path = crate_dir.join(".cargo/config.toml");
-    fs::create_dir_all(crate_dir.join(".cargo")).map_err(Error::io("create", &crate_dir))?;
+    fs::create_dir_all(crate_dir.join(".cargo")).map_err(Error::io("create", crate_dir))?;
     fs::write(&path, format!("[alias]\nklp = {klp:?}\n")).map_err(Error::io("write", &path))
 }
 
