@@ -1,7 +1,7 @@
 //! What the macros, the runtime and the command of klp agree on.
 //!
 //! Whatever two of them must spell the same way is defined here, once: the lines of a patch's
-//! [`manifest`], questions about the kernel's [`headers`], reserved ids, and the names of link sections and
+//! `manifest`, questions about the kernel's `headers`, reserved ids, and the names of link sections and
 //! environment variables. A patch is linked with this crate, so outside of these two it has constants only.
 #![no_std]
 

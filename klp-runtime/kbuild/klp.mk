@@ -13,6 +13,11 @@
 klp-name := $(basename $(firstword $(obj-m)))
 klp-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 
+# Kbuild's own steps would fail one after the other, and not say what to do.
+ifeq ($(shell test -w $(obj) && echo yes),)
+$(error cannot write to $(obj): copy the patch to another directory, or use `cargo klp build` with CARGO_TARGET_DIR)
+endif
+
 KLP_CRATE ?= $(src)
 CARGO_KLP ?= cargo klp
 

@@ -61,6 +61,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let packages = args.packages.query();
     let metadata = metadata(packages.manifest_path.as_deref())?;
     for package in select_packages(&metadata, &packages)? {
+        let _progress = ui::spinner("Checking", &package.name);
         let mut common: Option<Manifest> = None;
         for target in &targets {
             let compiled = match &common {

@@ -391,6 +391,7 @@ fn print_table(checks: &[Check]) {
     const OK: Style = AnsiColor::Green.on_default();
     const MISSING: Style = AnsiColor::Red.on_default().bold();
     const HEAD: Style = Style::new().bold();
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let mut group = "";
     for check in checks {
         if check.group != group {
@@ -399,8 +400,9 @@ fn print_table(checks: &[Check]) {
         }
         let Check { name, needed_for, found, .. } = check;
         match found {
-            Some(found) => anstream::println!("  {OK}ok     {OK:#} {name:<20} {found}"),
-            None => anstream::println!("  {MISSING}missing{MISSING:#} {name:<20} {needed_for}"),
+            Some(found) if found.is_empty() => anstream::println!("  {OK}ok     {OK:#} {name}"),
+            Some(found) => anstream::println!("  {OK}ok     {OK:#} {name:<width$} {found}"),
+            None => anstream::println!("  {MISSING}missing{MISSING:#} {name:<width$} {needed_for}"),
         }
     }
     let speed =

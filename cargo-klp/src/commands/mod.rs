@@ -13,13 +13,13 @@ mod object;
 mod objtool;
 mod run;
 mod symbols;
+mod tips;
 mod types;
 pub mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
@@ -98,7 +98,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = parse(arguments(std::env::args_os())).unwrap_or_else(|error| error.exit());
+    let cli = tips::parse(arguments(std::env::args_os())).unwrap_or_else(|error| error.exit());
     ui::set_verbosity(match (cli.quiet, cli.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
@@ -108,20 +108,6 @@ pub fn main() -> ExitCode {
     dispatch(cli.command).unwrap_or_else(|error| {
         ui::failure(&error);
         ExitCode::from(error.exit_code())
-    })
-}
-
-/// Parses the arguments. If the name of a patch has no `-p` before it, the error says so.
-fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
-    let takes_packages = arguments.get(1).is_some_and(|first| first == "build" || first == "check");
-    Cli::try_parse_from(arguments).map_err(|mut error| {
-        let name = match error.get(ContextKind::InvalidArg) {
-            Some(ContextValue::String(word)) if takes_packages && !word.starts_with('-') => word.clone(),
-            _ => return error,
-        };
-        let tip = format!("to name a patch of the workspace, write `-p {name}`");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-        error
     })
 }
 
@@ -160,15 +146,6 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_patch_without_its_option() {
-        let said =
-            |words: &[&str]| parse(words.iter().map(OsString::from).collect()).unwrap_err().to_string();
-        assert!(said(&["cargo-klp", "build", "fix_x"]).contains("write `-p fix_x`"));
-        assert!(!said(&["cargo-klp", "doctor", "fix_x"]).contains("-p"));
-        assert!(said(&["cargo-klp", "build", "--kernell"]).contains("--kernel"));
     }
 
     #[test]

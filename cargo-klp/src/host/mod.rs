@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod debian;
 pub mod digest;
+pub mod disk;
 pub mod report;
 pub(crate) mod sorted;
 pub mod tools;

@@ -1,11 +1,12 @@
 //! Has cargo compile the patch crate for a kernel, and reads what the macros emitted into it.
 
 use std::fs;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cargo_metadata::Message;
+use cargo_metadata::camino::Utf8PathBuf;
 use klp_format::env;
 use object::{Object, ObjectSymbol};
 
@@ -139,7 +140,7 @@ pub(super) fn compile(
         .arg(&krate.package.manifest_path)
         .arg("--target-dir")
         .arg(&directory)
-        .arg("--message-format=json-diagnostic-rendered-ansi")
+        .args(["--message-format=json-diagnostic-rendered-ansi", "--color=always"])
         .args(product.config.iter().flat_map(|setting| ["--config", setting]))
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
@@ -149,12 +150,34 @@ pub(super) fn compile(
         // cargo must not see Kbuild's job server and variables.
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
-        .stdout(Stdio::piped());
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     // For `kernel_types!`. Empty if the kernel has no BTF: an inherited value would be another kernel's.
     command.env(env::BTF, btf::file(&target.kernel)?.unwrap_or_default());
     command.env(env::TYPES, btf::command(target)?);
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    let own = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    let library = std::thread::scope(|scope| {
+        scope.spawn(|| own.lines().map_while(Result::ok).for_each(|line| pass_on(&line, reporter)));
+        read_messages(messages, krate, product, reporter)
+    })?;
+    let status = child.wait().map_err(Error::io("run", "cargo"))?;
+    match library {
+        Some(library) if status.success() => {
+            fs::read(&library).map_err(Error::io("read", library.into_std_path_buf()))
+        }
+        _ => Err(Error::Compile { package: krate.package.name.to_string() }),
+    }
+}
+
+/// Shows the messages of the compiler, and returns the path of the library.
+fn read_messages(
+    messages: impl BufRead,
+    krate: &Crate,
+    product: &Product,
+    reporter: &dyn Reporter,
+) -> Result<Option<Utf8PathBuf>> {
     let (mut library, mut hint) = (None, StdHint::default());
     for message in Message::parse_stream(messages) {
         match message.map_err(Error::io("read from", "cargo"))? {
@@ -170,16 +193,19 @@ pub(super) fn compile(
             _ => {}
         }
     }
-    let status = child.wait().map_err(Error::io("run", "cargo"))?;
     if let Some(note) = hint.note() {
         reporter.note(&note);
     }
-    match library {
-        Some(library) if status.success() => {
-            fs::read(&library).map_err(Error::io("read", library.into_std_path_buf()))
-        }
-        _ => Err(Error::Compile { package: krate.package.name.to_string() }),
-    }
+    Ok(library)
+}
+
+/// Shows a line of cargo's own, without the number of warnings: it counts those that are noise.
+fn pass_on(line: &str, reporter: &dyn Reporter) {
+    let shown = match line.split_once("; ") {
+        Some((shown, warnings)) if warnings.ends_with(" emitted") => shown,
+        _ => line,
+    };
+    reporter.passed_on(&format!("{shown}\n"));
 }
 
 /// rustc passes these features on to LLVM, as it should, but warns in each crate that it does not know

@@ -39,6 +39,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::host::cache::Lock;
+use crate::host::disk;
 use crate::host::report::{Reporter, Together};
 use crate::host::tools::find_program;
 use crate::kernel::{TESTED, Target};
@@ -176,6 +177,9 @@ fn make_one(package: &Package, target: &Target, ko: &Path, reporter: &dyn Report
     });
     drop(progress);
     if made.is_err() {
+        if let Some(why) = disk::shortage(ko.parent().expect("a module is in a directory")) {
+            reporter.note(&why);
+        }
         record::remove(&unjudged)?;
         // make would not repeat a step after which a tool warned.
         if !matches!(made, Err(Error::NotBuilt { .. })) {

@@ -22,6 +22,10 @@ pub(super) struct StdHint {
 impl StdHint {
     /// Examines one message of rustc.
     pub(super) fn look_at(&mut self, message: &str) {
+        if message.starts_with("can't find crate for `std`") {
+            self.is_missed = true;
+            self.instead.push("write `#![no_std]` at the top of src/lib.rs".into());
+        }
         if !(message.starts_with("cannot find") || message.starts_with("no method named")) {
             return;
         }
@@ -68,6 +72,12 @@ mod tests {
         .unwrap();
         assert_eq!(note.matches("for `println` write `pr_info!`").count(), 1, "{note}");
         assert!(note.contains("has `core`, not `std`") && note.contains("for `Vec` write"), "{note}");
+    }
+
+    #[test]
+    fn a_crate_that_is_not_no_std() {
+        let note = note(&["can't find crate for `std`", "cannot resolve a prelude import"]).unwrap();
+        assert!(note.contains("write `#![no_std]`"), "{note}");
     }
 
     #[test]

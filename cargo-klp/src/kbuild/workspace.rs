@@ -2,9 +2,11 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
+use rustix::fs::{Access, access};
 
 use crate::error::{Error, Result, indented};
 use crate::host::tools::run_tool;
@@ -64,6 +66,10 @@ pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
                    downloaded before"
                 .into(),
         },
+        Error::Tool { output, .. } if output.contains("you're using offline mode") => Error::Request {
+            message: format!("cargo has not downloaded all that the patch depends on:{}", indented(&output)),
+            help: "run `cargo fetch` once with a network, and without CARGO_NET_OFFLINE".into(),
+        },
         other => other,
     })?;
     MetadataCommand::parse(String::from_utf8_lossy(&output.stdout)).map_err(|source| Error::Request {
@@ -72,12 +78,14 @@ pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
     })
 }
 
-/// Creates a directory in the target directory.
+/// Creates a directory in the target directory, and makes sure that this process can write to it.
 pub(super) fn create_in_target(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).map_err(|error| Error::Request {
-        message: format!("cannot create `{}`: {error}", directory.display()),
+    let refuse = |what: &str, error: io::Error| Error::Request {
+        message: format!("cannot {what} `{}`: {error}", directory.display()),
         help: "set CARGO_TARGET_DIR to a directory that you can write to".into(),
-    })
+    };
+    fs::create_dir_all(directory).map_err(|error| refuse("create", error))?;
+    access(directory, Access::WRITE_OK).map_err(|error| refuse("write to", error.into()))
 }
 
 /// The packages that the query selects.

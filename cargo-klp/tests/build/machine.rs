@@ -32,6 +32,34 @@ fn a_kernel_that_is_not_here() {
     let patch = Probe::new(LIVEPATCH);
     let command = build(patch.0.path(), &["--kernel", "9.99"]);
     assert_refused(command, 3, &["no kernel 9.99 with headers", "doctor --fix --kernel 9.99"]);
+    for (wanted, texts) in [
+        ("5.10", ["kernel 5.10 is older than 6.1", "doctor --fix --kernel 6.12"]),
+        ("abc", ["`abc` is not a kernel release or series", "write a series such as `6.12`"]),
+    ] {
+        assert_refused(build(patch.0.path(), &["--kernel", wanted]), 1, &texts);
+        let mut doctor = Command::new(env!("CARGO_BIN_EXE_cargo-klp"));
+        doctor.args(["doctor", "--fix", "--kernel", wanted]);
+        assert_refused(doctor, 1, &texts);
+    }
+}
+
+#[test]
+fn a_machine_without_apt() {
+    let cache = tempfile::tempdir().unwrap();
+    let programs = programs(&["cargo", "rustc", "make", "gcc", "ld", "pahole"]);
+    let mut command = doctor(cache.path());
+    command.env("PATH", programs.path());
+    let texts = ["downloads kernels and Rust's sources with apt, which this machine lacks", "with `--kdir`"];
+    assert_refused(command, 1, &texts);
+}
+
+#[test]
+fn a_directory_that_make_can_not_write_to() {
+    // Root can write to every directory that is there.
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime/kbuild/klp.mk");
+    let mut make = Command::new("make");
+    make.args(["-f", rules, "obj=/nowhere"]).env_remove("MAKEFLAGS");
+    assert_refused(make, 2, &["cannot write to /nowhere", "use `cargo klp build` with CARGO_TARGET_DIR"]);
 }
 
 #[test]
