@@ -202,6 +202,9 @@ fn items_in_any_order() {
     struct inode { i_lock }
     struct raw_spinlock {}
     struct pipe_inode_info { bufs }
+    struct net_device { pcpu_refcnt: __percpu }
+    struct task_struct { real_parent: __rcu, parent }
+    struct iovec { iov_base: __user }
     #[cfg(any())] fn no_such_function;
     #[cfg(any())] struct no_such_type { field }
     #[cfg(any())] struct cred { no_such_field }
@@ -226,11 +229,23 @@ fn bit_fields() {
     }
     assert_eq!((sock.sk_no_check_tx(), sock.sk_no_check_rx(), sock.sk_err), (0, 1, 1));
     assert_eq!((header.ihl(), header.version(), header.tos), (5, 4, 7));
+    // SAFETY: The header is here.
+    assert_eq!(unsafe { (iphdr::get_ihl(&raw const header), iphdr::get_version(&raw const header)) }, (5, 4));
     assert_eq!(cred::default().uid.val, 0);
+}
+
+/// Pointers that are no addresses here, or not for long, by the author's word.
+#[must_use]
+pub fn pointers(device: &net_device, task: &task_struct, memory: &iovec) -> bool {
+    use klp_runtime::{percpu::PerCpuPtr, sync::rcu::Rcu, uaccess::UserPtr};
+    let count: PerCpuPtr<*mut c_int> = device.pcpu_refcnt;
+    let (parent, base): (Rcu<*mut task_struct>, UserPtr) = (task.real_parent, memory.iov_base);
+    parent.protected() == task.parent && count == PerCpuPtr::from_raw(core::ptr::null_mut()) && base == UserPtr::from_addr(0)
 }
 
 #[test]
 fn a_pointer_to_a_type_without_fields_moves() {
+    assert!(pointers(&net_device::default(), &task_struct::default(), &iovec::default()));
     let bufs: *mut pipe_buffer = pipe_inode_info::default().bufs;
     assert_eq!((bufs.wrapping_add(2).addr(), align_of::<pipe_buffer>()), (80, 8));
 }";
@@ -279,6 +294,11 @@ fn what_the_kernel_lacks() {
     const NO_SUCH_CONSTANT;
     fn no_such_function;
     struct page { lru, pp_magic }
+    struct cred { uid: __rcu }
+}
+mod kinds {
+    use klp_runtime::prelude::*;
+    kernel_types! { struct cred { user: *mut user_struct } }
 }";
     let said = said(&check("lacking", items, Some(&file)));
     for expected in [
@@ -292,6 +312,8 @@ fn what_the_kernel_lacks() {
         "has no enumeration with `NO_SUCH_CONSTANT`",
         "has no prototype of `no_such_function`",
         "`pp_magic` is in a union with `lru`",
+        "`uid` is not a pointer",
+        "the kernel's BTF has the type: write the name alone, or for a pointer `name: __percpu`",
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }

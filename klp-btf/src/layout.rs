@@ -26,6 +26,40 @@ pub struct Field {
     pub bits: Option<u32>,
     /// The number of its type.
     pub id: u32,
+    /// What an author says of the pointer that it is, where BTF does not.
+    pub pointer: Option<PointerKind>,
+}
+
+/// What C says of a pointer for sparse: where it points to, or how it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PointerKind {
+    /// `__user`: into the memory of a process.
+    User,
+    /// `__percpu`: into each processor's own memory, as an offset.
+    PerCpu,
+    /// `__rcu`: replaced while others read it.
+    Rcu,
+}
+
+impl PointerKind {
+    /// The names in C.
+    pub const NAMES: [(&str, Self); 3] =
+        [("__user", Self::User), ("__percpu", Self::PerCpu), ("__rcu", Self::Rcu)];
+
+    /// The one with a name in C.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+
+    /// The Rust type of a pointer of this kind, from that of the plain one.
+    pub(crate) fn rust(self, plain: &str) -> String {
+        match self {
+            Self::User => "::klp_runtime::uaccess::UserPtr".into(),
+            Self::PerCpu => format!("::klp_runtime::percpu::PerCpuPtr<{plain}>"),
+            Self::Rcu => format!("::klp_runtime::sync::rcu::Rcu<{plain}>"),
+        }
+    }
 }
 
 impl Types {
@@ -43,6 +77,7 @@ impl Types {
                 offset: member.bit_offset().into(),
                 bits: member.bitfield_size().filter(|&bits| bits > 0),
                 id: member.get_type_id().unwrap_or(0),
+                pointer: None,
             });
         }
         Ok(Some(Layout { size: structure.size() as u64, is_union, fields }))

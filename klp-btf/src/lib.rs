@@ -15,7 +15,7 @@ use btf_rs::{Backend, Btf, BtfType, FuncProto, Type};
 use klp_format::{Class, ClassKind};
 
 pub use btf_rs::Error;
-pub use layout::{Field, Layout};
+pub use layout::{Field, Layout, PointerKind};
 pub use names::identifier;
 pub use rust::{Signature, Writer};
 use walk::{DEPTH, Walk, endless};

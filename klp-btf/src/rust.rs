@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use btf_rs::{BtfType, Error, Type};
 
-use crate::layout::{Field, Layout};
+use crate::layout::{Field, Layout, PointerKind};
 use crate::rust_text::{bit_field, constant, hidden, zeroed};
 use crate::{Prototype, Result, TAKEN_TYPES, Types, identifier};
 
@@ -238,7 +238,7 @@ impl<'a> Writer<'a> {
             Type::Enum(list) => self.enumeration(&types.name(&found)?, list.is_signed(), list.size()),
             Type::Enum64(list) => self.enumeration("", list.is_signed(), list.size()),
             Type::Float(float) => format!("f{}", 8 * float.size()),
-            Type::Ptr(pointer) => self.pointer(pointer.get_type_id().unwrap_or(0))?,
+            Type::Ptr(pointer) => self.pointer(pointer.get_type_id().unwrap_or(0), None)?,
             Type::Array(array) => {
                 format!("[{}; {}]", self.value(array.get_type_id().unwrap_or(0))?, array.len())
             }
@@ -274,8 +274,8 @@ impl<'a> Writer<'a> {
         identifier(name)
     }
 
-    /// A pointer to a type.
-    fn pointer(&mut self, target: u32) -> Result<String> {
+    /// A pointer to a type, of the kind that the author says or BTF has.
+    fn pointer(&mut self, target: u32, said: Option<PointerKind>) -> Result<String> {
         let types = self.types;
         let found = types.get(types.bare(target)?)?;
         if let Type::FuncProto(prototype) = &found {
@@ -317,7 +317,13 @@ impl<'a> Writer<'a> {
             _ => self.value(target)?,
         };
         let mutability = if types.is_const(target)? { "const" } else { "mut" };
-        Ok(format!("*{mutability} {target_text}"))
+        let plain = format!("*{mutability} {target_text}");
+        let kind = match said {
+            None => types.pointer_kind(target)?,
+            said => said,
+        };
+        // Source that an author is to have names nothing of the runtime.
+        Ok(kind.filter(|_| !self.ffi.is_empty()).map_or_else(|| plain.clone(), |kind| kind.rust(&plain)))
     }
 
     /// A structure or union that is used by value and declared in full.
@@ -509,10 +515,11 @@ impl<'a> Writer<'a> {
         let own = self.types.align(field.id)?;
         let name =
             if field.name.is_empty() { format!("__anonymous_{number}") } else { identifier(&field.name) };
-        let ty = if own > align || !offset.is_multiple_of(own) {
-            format!("[u8; {size}]")
-        } else {
-            self.value(field.id)?
+        let is_aligned = own <= align && offset.is_multiple_of(own);
+        let ty = match (field.pointer, self.types.get(self.types.bare(field.id)?)?) {
+            _ if !is_aligned => format!("[u8; {size}]"),
+            (said @ Some(_), Type::Ptr(pointer)) => self.pointer(pointer.get_type_id().unwrap_or(0), said)?,
+            _ => self.value(field.id)?,
         };
         Ok(Place { name, offset, size, ty })
     }

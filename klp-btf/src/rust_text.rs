@@ -54,9 +54,21 @@ pub(crate) fn bit_field(field: &Field) -> String {
     #[must_use]
     #[allow(dead_code, non_snake_case)]
     pub fn {}(&self) -> u64 {{
+        // SAFETY: The structure is here.
+        unsafe {{ Self::get_{bare}(&raw const *self) }}
+    }}
+
+    /// The same of a structure that others may write to, so that there can be no reference to it.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be valid for reads.
+    #[must_use]
+    #[allow(dead_code, non_snake_case)]
+    pub unsafe fn get_{bare}(this: *const Self) -> u64 {{
         let mut bytes = [0; 16];
-        // SAFETY: These are bytes of the structure, all of which are initialized.
-        let field = unsafe {{ (&raw const *self).byte_add({first}).cast::<[u8; {bytes}]>().read() }};
+        // SAFETY: The caller has the structure, whose bytes are initialized.
+        let field = unsafe {{ this.byte_add({first}).cast::<[u8; {bytes}]>().read() }};
         bytes[..{bytes}].copy_from_slice(&field);
         (u128::from_le_bytes(bytes) >> {shift}) as u64 & {mask}
     }}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The part of klp_glue.c behind klp_runtime::{alloc, bug, interop, log, sync, uaccess}: what is a macro
+ * The part of klp_glue.c behind klp_runtime::{alloc, bug, interop, log, percpu, sync, uaccess}: what is a macro
  * or inline in C, and differs by release and configuration. Only what the Rust half
  * of this patch uses.
  */
@@ -10,6 +10,7 @@
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/ratelimit.h>
 #include <linux/rculist.h>
 #include <linux/rcupdate.h>
@@ -427,6 +428,22 @@ void klp_glue_warn(const char *place, const char *condition);
 void klp_glue_warn(const char *place, const char *condition)
 {
 	WARN(1, "%s: %s: %s\n", KBUILD_MODNAME, place, condition);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_this_cpu_ptr
+klp_glue_wrapper void *klp_glue_this_cpu_ptr(char __percpu *pointer);
+klp_glue_wrapper void *klp_glue_this_cpu_ptr(char __percpu *pointer)
+{
+	return this_cpu_ptr(pointer);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_per_cpu_ptr
+klp_glue_wrapper void *klp_glue_per_cpu_ptr(char __percpu *pointer, unsigned int cpu);
+klp_glue_wrapper void *klp_glue_per_cpu_ptr(char __percpu *pointer, unsigned int cpu)
+{
+	return per_cpu_ptr(pointer, cpu);
 }
 #endif
 

@@ -64,10 +64,11 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`sync::kernel`], [`sync::rcu`] | guards of spinlocks, mutexes, sockets and the read side of RCU |
+//! | [`sync::kernel`], [`sync::rcu`] | guards of spinlocks, mutexes, semaphores, sockets and the read side of RCU |
 //! | [`sync`] | [`read_once`](sync::read_once), [`write_once`](sync::write_once), [`atomic`](sync::atomic), [`Refcount`](sync::Refcount) |
 //! | [`interop::list`], [`container_of!`] | lists and chains, plain and under RCU |
 //! | [`bits`], [`byteorder`], [`jump_label`] | bits in flags and bitmaps, integers of headers, static keys |
+//! | [`percpu`] | memory of which each processor has its own |
 //! | [`log`] | `dev_info!`, `netdev_info!` and their like |
 //!
 //! # Tests, and the rules
@@ -102,8 +103,8 @@ pub mod engine;
 mod host;
 
 pub use kernel::{
-    alloc, bits, bug, byteorder, error, interop, jump_label, list, log, sync, sysfs, task, time, uaccess,
-    work,
+    alloc, bits, bug, byteorder, error, interop, jump_label, list, log, percpu, sync, sysfs, task, time,
+    uaccess, work,
 };
 #[doc(hidden)]
 pub use module::abi;

@@ -1,7 +1,7 @@
 //! What is wrapped of the kernel ([`crate::module::wrappers`]), as the host has it.
 
 use core::cell::RefCell;
-use core::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
+use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::collections::HashMap;
 use std::string::String;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -286,6 +286,27 @@ pub(crate) unsafe fn klp_glue_warn(place: *const c_char, condition: *const c_cha
     // SAFETY: The caller has the strings.
     let [place, condition] = unsafe { [place, condition].map(|text| CStr::from_ptr(text).to_string_lossy()) };
     machine().print(std::format!("{place}: {condition}"));
+}
+
+/// The host is one processor.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn klp_glue_this_cpu_ptr(pointer: *mut c_void) -> *mut c_void {
+    pointer
+}
+
+/// As [`klp_glue_this_cpu_ptr`].
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn klp_glue_per_cpu_ptr(pointer: *mut c_void, cpu: c_uint) -> *mut c_void {
+    if cpu != 0 {
+        machine().fault("the memory of a processor was used that the host does not have");
+    }
+    pointer
 }
 
 /// # Safety

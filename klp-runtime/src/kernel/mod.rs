@@ -9,6 +9,7 @@ pub mod interop;
 pub mod jump_label;
 pub mod list;
 pub mod log;
+pub mod percpu;
 pub mod sync;
 pub mod sysfs;
 pub mod task;

@@ -30,7 +30,7 @@
 use core::ffi::{CStr, c_long, c_void};
 use core::mem::MaybeUninit;
 
-use crate::alloc::{Gfp, KVBox};
+use crate::alloc::{Gfp, KVBox, Zeroable};
 use crate::byteorder::{be16, be32, be64, le16, le32, le64};
 use crate::error::{EFAULT, EINVAL, Result};
 use crate::module::wrappers;
@@ -40,6 +40,9 @@ use crate::module::wrappers;
 #[repr(transparent)]
 pub struct UserPtr(*mut c_void);
 
+// SAFETY: The null pointer.
+unsafe impl Zeroable for UserPtr {}
+
 impl UserPtr {
     /// The address that a number is, such as an argument of a system call.
     #[must_use]
@@ -47,7 +50,8 @@ impl UserPtr {
         Self(core::ptr::with_exposed_provenance_mut(address))
     }
 
-    /// The address that a pointer is, such as a field that C has as `__user`.
+    /// The address that a pointer is, such as a field that C has as `__user`: where a kernel's BTF does not say so, the
+    /// author may, and `kernel_types! { struct iovec { iov_base: __user } }` makes the field a `UserPtr`.
     #[must_use]
     pub const fn from_ptr<T>(pointer: *mut T) -> Self {
         Self(pointer.cast())

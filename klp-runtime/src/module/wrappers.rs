@@ -12,7 +12,7 @@ pub(crate) use kernel::*;
 #[cfg(target_os = "none")]
 mod kernel {
     use core::cell::UnsafeCell;
-    use core::ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void};
+    use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 
     use crate::module::sys::RawGfp;
     use crate::types::{
@@ -88,6 +88,10 @@ mod kernel {
 
         // include/linux/bug.h
         pub(crate) fn klp_glue_warn(place: *const c_char, condition: *const c_char);
+
+        // include/linux/percpu.h
+        pub(crate) fn klp_glue_this_cpu_ptr(pointer: *mut c_void) -> *mut c_void;
+        pub(crate) fn klp_glue_per_cpu_ptr(pointer: *mut c_void, cpu: c_uint) -> *mut c_void;
 
         // include/linux/slab.h
         pub(crate) fn klp_glue_kvmalloc(size: usize, gfp: RawGfp) -> *mut c_void;

@@ -1,5 +1,6 @@
 //! What stands in a `kernel_types!` block.
 
+use klp_btf::PointerKind;
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
@@ -42,7 +43,7 @@ impl Item {
 
 pub(super) enum Kind {
     /// A structure or union: some of its fields, or all.
-    Structure(Option<Vec<Ident>>),
+    Structure(Option<Vec<FieldName>>),
     /// An enumeration with its constants.
     Enum,
     /// One constant of an enumeration or a header, with its type and its expression in C where they are written.
@@ -53,6 +54,12 @@ pub(super) enum Kind {
     Inline,
     /// A function that evaluates a macro of a header, with the expression in C where that is written.
     Macro(Box<Signature>, Option<Text>),
+}
+
+/// A field that is asked for, and what the author says of the pointer that it is.
+pub(super) struct FieldName {
+    pub(super) name: Ident,
+    pub(super) pointer: Option<(Ident, PointerKind)>,
 }
 
 impl Parse for Block {
@@ -94,15 +101,26 @@ fn object(input: ParseStream<'_>) -> syn::Result<Text> {
     Text::from_expr(&value).map_err(Into::into)
 }
 
-/// The name of a field.
-fn field(input: ParseStream<'_>) -> syn::Result<Ident> {
+/// The name of a field, and behind a colon what kind of pointer it is.
+fn field(input: ParseStream<'_>) -> syn::Result<FieldName> {
     if input.peek(Token![#]) {
         return Err(input.error(
             "a field has no attributes, as the layout must be known before `#[cfg]` is: write the structure once \
              for each case, with `#[cfg]` above it",
         ));
     }
-    input.call(Ident::parse_any)
+    let name = input.call(Ident::parse_any)?;
+    if !input.peek(Token![:]) {
+        return Ok(FieldName { name, pointer: None });
+    }
+    input.parse::<Token![:]>()?;
+    let expected = "the kernel's BTF has the type: write the name alone, or for a pointer `name: __percpu`, `name: \
+                    __rcu` or `name: __user`";
+    let kind: Ident = input.parse().map_err(|error| syn::Error::new(error.span(), expected))?;
+    let Some(pointer) = PointerKind::named(&kind.to_string()) else {
+        return Err(syn::Error::new(kind.span(), expected));
+    };
+    Ok(FieldName { name, pointer: Some((kind, pointer)) })
 }
 
 /// `use "net/sock.h";`, behind its attributes.
@@ -146,7 +164,7 @@ fn item(input: ParseStream<'_>, attrs: Vec<Attribute>) -> syn::Result<Item> {
         Kind::Structure(_) if input.peek(syn::token::Brace) => {
             let content;
             braced!(content in input);
-            let fields = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, field)?;
+            let fields = Punctuated::<FieldName, Token![,]>::parse_terminated_with(&content, field)?;
             return Ok(Item { attrs, kind: Kind::Structure(Some(fields.into_iter().collect())), name });
         }
         Kind::Constant(..) => {

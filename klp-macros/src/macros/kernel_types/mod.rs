@@ -20,7 +20,7 @@ use crate::args::Text;
 use crate::check::name::check_object;
 use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 use crate::emit::{self, cfgs};
-use block::{Block, Header, Item, Kind};
+use block::{Block, FieldName, Header, Item, Kind};
 use headers::Answer;
 use source::Source;
 
@@ -81,7 +81,7 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
         .iter()
         .flat_map(|item| {
             let fields = if let Kind::Structure(Some(fields)) = &item.kind { &**fields } else { &[] };
-            fields.iter().chain([&item.name])
+            fields.iter().map(|field| &field.name).chain([&item.name])
         })
         .collect();
     let (object, btf) = (module.as_ref().map_or_else(|| VMLINUX.into(), Text::value), source.btf());
@@ -349,12 +349,12 @@ impl Bindings<'_> {
     }
 
     /// The fields that were asked for, none of which shares its place with another.
-    fn fields(&mut self, name: &str, id: u32, wanted: &[Ident]) -> Result<Vec<Field>, Reported> {
+    fn fields(&mut self, name: &str, id: u32, wanted: &[FieldName]) -> Result<Vec<Field>, Reported> {
         let Some(first) = wanted.first() else { return Ok(Vec::new()) };
-        let all = self.btf(first, self.types.fields(id))?;
+        let all = self.btf(&first.name, self.types.fields(id))?;
         let mut found: Vec<(&Ident, Field, u64)> = Vec::new();
         let mut seen = BTreeSet::new();
-        for ident in wanted {
+        for FieldName { name: ident, pointer } in wanted {
             let field_name = ident.unraw().to_string();
             let Some(field) = all.iter().find(|field| field.name == field_name) else {
                 let near = nearest(&field_name, all.iter().map(|field| &*field.name));
@@ -387,7 +387,13 @@ impl Bindings<'_> {
                 );
                 self.diagnostics.error(ident, message);
             } else {
-                found.push((ident, field.clone(), end));
+                let field = Field { pointer: pointer.as_ref().map(|(_, kind)| *kind), ..field.clone() };
+                if let Some((kind, _)) = pointer
+                    && !self.btf(kind, self.types.is_pointer(field.id))?
+                {
+                    self.diagnostics.error(kind, format!("`{ident}` is not a pointer"));
+                }
+                found.push((ident, field, end));
             }
         }
         // Also where one is missing: those that are there need not be errors at each use.

@@ -4,10 +4,13 @@
 //! | --- | --- |
 //! | `rcu_read_lock`, `rcu_read_unlock` | [`read_lock`], drop the guard |
 //! | `rcu_dereference` | [`Guard::dereference`] |
-//! | `rcu_dereference_protected`, `rtnl_dereference` | read the field: its writers are locked out |
+//! | `rcu_dereference_protected`, `rtnl_dereference` | [`Rcu::protected`]; a field of a plain pointer is read |
 //! | `rcu_assign_pointer` | [`assign_pointer`] |
 //! | `synchronize_rcu` | [`synchronize_rcu`] |
 //! | `kfree_rcu(object, field)` | `kfree_rcu!(object, Structure, field)` |
+//!
+//! Where a kernel's BTF does not say that a field is `__rcu`, the author may: `real_parent: __rcu` makes it an [`Rcu`],
+//! which can't be followed without a guard.
 //!
 //! ```
 //! # #[cfg(any())] mod with_a_kernel {
@@ -15,7 +18,7 @@
 //! use klp_runtime::sync::rcu;
 //!
 //! kernel_types! {
-//!     struct task_struct { real_parent, tgid }
+//!     struct task_struct { real_parent: __rcu, tgid }
 //! }
 //!
 //! unsafe fn parent(task: *const task_struct) -> c_int {
@@ -29,6 +32,8 @@
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use self::sealed::Pointer as _;
+use crate::alloc::Zeroable;
 use crate::module::wrappers;
 use crate::types::{Is, callback_head};
 
@@ -57,9 +62,9 @@ impl Guard {
     ///
     /// `place` is in memory and holds a pointer, written by `rcu_assign_pointer` or its like.
     #[inline(always)]
-    pub unsafe fn dereference<P: Pointer>(&self, place: *const P) -> P {
+    pub unsafe fn dereference<P: Place>(&self, place: *const P) -> P::Pointer {
         // SAFETY: The caller has such a place. The reads through the pointer depend on this one, which processors keep.
-        unsafe { place.read_volatile() }
+        unsafe { place.read_volatile() }.pointer()
     }
 }
 
@@ -77,8 +82,62 @@ pub trait Pointer: Copy + sealed::Pointer {}
 mod sealed {
     /// As the public one.
     pub trait Pointer {
-        /// The address, to be written.
+        /// The address.
         fn address(self) -> *mut ();
+
+        /// Another address.
+        fn with_address(self, address: *mut ()) -> Self;
+    }
+}
+
+/// A pointer that others replace: a field that C has as `__rcu`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Rcu<P: Pointer>(P);
+
+// SAFETY: The null pointer.
+unsafe impl<P: Pointer> Zeroable for Rcu<P> {}
+
+impl<P: Pointer> Rcu<P> {
+    /// One that holds a pointer.
+    #[must_use]
+    pub const fn new(pointer: P) -> Self {
+        Self(pointer)
+    }
+
+    /// The pointer, where its writers are locked out (`rcu_dereference_protected`, `rtnl_dereference`), or where it is
+    /// only compared (`rcu_access_pointer`). Any context.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protected(self) -> P {
+        self.0
+    }
+}
+
+/// What holds a pointer that others replace: an [`Rcu`], or a raw pointer.
+pub trait Place: Copy {
+    /// The pointer.
+    type Pointer: Pointer;
+
+    /// The pointer that it holds.
+    #[doc(hidden)]
+    fn pointer(self) -> Self::Pointer;
+}
+
+impl<P: Pointer> Place for P {
+    type Pointer = P;
+
+    fn pointer(self) -> P {
+        self
+    }
+}
+
+impl<P: Pointer> Place for Rcu<P> {
+    type Pointer = P;
+
+    #[inline(always)]
+    fn pointer(self) -> P {
+        self.0
     }
 }
 
@@ -89,11 +148,19 @@ impl<T> sealed::Pointer for *const T {
     fn address(self) -> *mut () {
         self.cast_mut().cast()
     }
+
+    fn with_address(self, address: *mut ()) -> Self {
+        address.cast()
+    }
 }
 
 impl<T> sealed::Pointer for *mut T {
     fn address(self) -> *mut () {
         self.cast()
+    }
+
+    fn with_address(self, address: *mut ()) -> Self {
+        address.cast()
     }
 }
 
@@ -105,7 +172,7 @@ impl<T> sealed::Pointer for *mut T {
 /// `place` is in memory, aligned, and nobody else writes to it. What the old pointer points to stays until no read
 /// side that may have begun before is left: [`synchronize_rcu`].
 #[inline(always)]
-pub unsafe fn assign_pointer<P: Pointer>(place: *mut P, pointer: P) {
+pub unsafe fn assign_pointer<P: Place>(place: *mut P, pointer: P::Pointer) {
     // SAFETY: The caller has the place, which holds a pointer.
     unsafe { AtomicPtr::from_ptr(place.cast::<*mut ()>()) }.store(pointer.address(), Ordering::Release);
 }

@@ -22,13 +22,13 @@ kernel_types! {
     struct seq_file { lock, file }
     struct file { f_inode }
     struct inode { i_lock, i_count }
-    struct task_struct { mm, signal, pi_lock }
+    struct task_struct { mm, signal, pi_lock, real_parent: __rcu, tgid }
     struct signal_struct { cred_guard_mutex }
     struct mm_struct { arg_start, mmap_lock }
     struct callback_head;
     struct sock { sk_callback_lock }
     struct net { ns, dev_base_head, dev_index_head, loopback_dev }
-    struct net_device { dev_list, index_hlist, ifindex, dev }
+    struct net_device { dev_list, index_hlist, ifindex, dev, pcpu_refcnt: __percpu }
     struct device { kobj }
     struct kobject { kref }
     struct socket { sk }
@@ -162,6 +162,12 @@ fn devices() {
         check!(count.inc_not_zero(), count.read() >= before + 2, !count.dec_and_test());
         count.dec();
         check!(Refcount::from_raw(&raw mut (*net).ns.count).read() > 0);
+        // The test has one processor, `cargo klp run` two.
+        let references = (*loopback).pcpu_refcnt;
+        let here = references.this_cpu();
+        check!((0..2).any(|cpu| references.cpu(cpu) == here), references.cpu(0) != here || here.read() > 0);
+        let this = current();
+        check!((*read.dereference(&raw const (*this).real_parent)).tgid > 0);
         netdev_info!(loopback, "is device {}", (*loopback).ifindex);
         dev_info!(device, "is {}", "known");
     }
