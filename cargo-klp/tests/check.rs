@@ -8,7 +8,7 @@ mod support;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use cargo_klp::commands::new::func::Function;
+use cargo_klp::commands::new::func::{Body, Function, Position};
 use cargo_klp::host::report::Silent;
 use cargo_klp::kernel::symbols::{Symbols, VMLINUX};
 use cargo_klp::patch::check::{ObjectInfo, fits};
@@ -157,8 +157,12 @@ fn functions_at_random(series: &str, seed: u64) {
     let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
     let mut items = String::new();
     for function in &functions {
-        let replaced = Function { object: VMLINUX, symbol: &function.name, sympos: 0, is_c: false };
-        items.push_str(&replaced.item(types, &mut writer, function).unwrap());
+        let replaced = Function { object: VMLINUX, symbol: &function.name, sympos: 0, body: Body::Original };
+        items.push_str(&replaced.item(
+            &types.c_prototype(function).unwrap(),
+            writer.signature(function).unwrap(),
+            Position::default(),
+        ));
     }
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path().join("crate");

@@ -82,7 +82,7 @@ fn a_patch_for_a_function() {
         succeed(in_crate("cargo", &crate_dir).args(["klp", "check", "--kernel", "6.12"]));
     }
     for (func, expected) in [
-        ("c_start", "write `--sympos …` with the position"),
+        ("c_start", "write `--func c_start,…` with the position"),
         ("no_such_function", "does not exist in vmlinux"),
         ("nft_do_chain", "nf_tables has it: write `nf_tables:nft_do_chain`"),
         ("do_syscall_64", "can't be redirected"),
@@ -96,6 +96,54 @@ fn a_patch_for_a_function() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains(expected), "{said}");
         assert!(!directory.path().join("fix-x").exists(), "nothing is left");
+    }
+}
+
+/// Several functions, of several objects; each that can return an error is switched off.
+#[test]
+fn a_patch_for_several_functions() {
+    let directory = tempfile::tempdir().unwrap();
+    let new = |more: &[&str]| {
+        let mut new = klp();
+        new.args(["new", "fix-x", "--kernel", "6.12"]).args(more).current_dir(directory.path());
+        new
+    };
+    for (more, expected) in [
+        (&["--func", "vfs_read", "--func", "vfs_read"][..], "`--func vfs_read` is there twice"),
+        (
+            &["--func", "vfs_read", "--func", "c_start", "--sympos", "2"],
+            "write the position behind the function",
+        ),
+        (&["--func", "kfree", "--return", "EPERM"], "`kfree` can't return -EPERM: it returns nothing"),
+        (&["--func", "fget", "--return", "EPERM"], "return `EPERM.to_ptr()` there"),
+        (&["--func", "capable", "--return", "EPERM"], "its return type is `bool`"),
+        (&["--func", "vfs_read", "--return", "1"], "expected the name of an errno value, one of EPERM"),
+        (&["--return", "EPERM"], "--func"),
+        (&["--diff", "x.patch", "--return", "EPERM"], "cannot be used with"),
+    ] {
+        let output = new(more).output().unwrap();
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{more:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(expected), "{said}");
+        assert!(!directory.path().join("fix-x").exists(), "nothing is left");
+    }
+    let functions = ["vfs_read", "c_start,1", "c_start,2", "nf_tables:nft_chain_validate"];
+    let functions: Vec<_> = functions.iter().flat_map(|function| ["--func", *function]).collect();
+    let crate_dir = directory.path().join("fix-x");
+    for (more, expected) in [
+        (&[][..], "description: \"Replaces vfs_read, c_start, c_start and 1 more\""),
+        (&["--func", "vfs_write", "--return", "-EOPNOTSUPP"], "    c_long::from(EOPNOTSUPP.to_errno())\n"),
+    ] {
+        let functions =
+            if more.is_empty() { &functions[..] } else { &["--func", "nf_tables:nft_chain_validate"] };
+        succeed(new(functions).args(more));
+        let source = fs::read_to_string(crate_dir.join("src/lib.rs")).unwrap();
+        assert!(source.contains(expected), "{source}");
+        let mut clippy = in_crate("cargo", &crate_dir);
+        succeed(clippy.args(["clippy", "--all-targets"]).env("RUSTFLAGS", "-Dwarnings"));
+        succeed(in_crate("cargo", &crate_dir).args(["fmt", "--check"]));
+        succeed(in_crate("cargo", &crate_dir).args(["klp", "check", "--kernel", "6.12"]));
+        fs::remove_dir_all(&crate_dir).unwrap();
     }
 }
 

@@ -5,15 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Args;
-use super::func::{self, Replacement};
+use super::func::{self, Body, Replacement};
 use crate::commands::ui::{self, Terminal};
 use crate::error::{Error, Result};
-use crate::fix::{self, Fix, NamedSymbol};
+use crate::fix::{self, NamedSymbol};
 use crate::kernel::symbols::{Symbols, VMLINUX};
 use crate::kernel::{Kernel, KernelParts, source};
-
-/// So many functions are named in the patch's description.
-const MOST_NAMED: usize = 3;
 
 /// What the patch has of the fix.
 pub(super) fn replacement(args: &Args, diff: &Path) -> Result<Replacement> {
@@ -26,11 +23,18 @@ pub(super) fn replacement(args: &Args, diff: &Path) -> Result<Replacement> {
     for note in &fix.notes {
         ui::note(note);
     }
-    let text = items(&symbols, &fix)?;
-    let names: Vec<&str> = fix.functions.iter().map(|function| &*function.symbol).collect();
-    let (named, more) = names.split_at(names.len().min(MOST_NAMED));
-    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-    let symbol = named.join(", ") + &more;
+    let functions: Vec<_> = fix
+        .functions
+        .iter()
+        .map(|fix::Function { object, symbol, sympos }| func::Function {
+            object,
+            symbol,
+            sympos: *sympos,
+            body: Body::C,
+        })
+        .collect();
+    let text = func::items(&symbols, &functions)? + &declarations(&fix.symbols);
+    let symbol = func::names(&functions);
     let namespaces: Vec<String> = fix.namespaces.iter().map(|namespace| format!("{namespace:?}")).collect();
     let imports = match namespaces.is_empty() {
         true => String::new(),
@@ -51,31 +55,6 @@ fn source_of(kernel: &Kernel, given: Option<&Path>) -> Result<PathBuf> {
             kernel.release
         ),
     })
-}
-
-/// The items of `lib.rs`: the functions, by their objects, and the symbols that C names.
-fn items(symbols: &Symbols<'_>, fix: &Fix) -> Result<String> {
-    let mut objects: BTreeMap<&str, Vec<func::Function<'_>>> = BTreeMap::new();
-    for fix::Function { object, symbol, sympos } in &fix.functions {
-        let function = func::Function { object, symbol, sympos: *sympos, is_c: true };
-        objects.entry(object).or_default().push(function);
-    }
-    let is_single = objects.len() == 1;
-    let mut text = String::new();
-    for (object, functions) in &objects {
-        let items = func::replacements(symbols, object, functions)?;
-        match is_single {
-            true => text.push_str(&items),
-            false => {
-                let lines = items
-                    .lines()
-                    .map(|line| if line.is_empty() { "\n".into() } else { format!("    {line}\n") });
-                let lines: String = lines.collect();
-                text.push_str(&format!("mod {object} {{\n    use klp_runtime::prelude::*;\n\n{lines}}}\n\n"));
-            }
-        }
-    }
-    Ok(text.trim_end().to_owned() + "\n" + &declarations(&fix.symbols))
 }
 
 /// The declarations of symbols whose names are not unique.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use klp_btf::{Prototype, RUNTIME_TYPES, Signature, Types, Writer};
+use klp_btf::{RUNTIME_TYPES, Signature, Types, Writer};
 
 use crate::error::{Error, Result};
 use crate::kernel::symbols::{LookupError, Symbols, VMLINUX};
@@ -29,15 +29,96 @@ pub struct Replacement {
     pub files: BTreeMap<PathBuf, String>,
 }
 
-/// The replacement of a function of a kernel.
-pub fn replacement(symbols: &Symbols<'_>, object: &str, symbol: &str, sympos: u64) -> Result<Replacement> {
-    let functions = [Function { object, symbol, sympos, is_c: false }];
-    let text = replacements(symbols, object, &functions)?;
-    Ok(Replacement { symbol: symbol.into(), text, ..Replacement::default() })
+/// So many functions are named in the patch's description.
+const MOST_NAMED: usize = 3;
+
+/// The errno values that `klp_runtime::error` has.
+const ERRNOS: &[&str] = &[
+    "EPERM",
+    "ENOENT",
+    "ESRCH",
+    "EINTR",
+    "EIO",
+    "ENXIO",
+    "E2BIG",
+    "EBADF",
+    "ECHILD",
+    "EAGAIN",
+    "ENOMEM",
+    "EACCES",
+    "EFAULT",
+    "EBUSY",
+    "EEXIST",
+    "ENODEV",
+    "ENOTDIR",
+    "EISDIR",
+    "EINVAL",
+    "ENFILE",
+    "EMFILE",
+    "ENOTTY",
+    "EFBIG",
+    "ENOSPC",
+    "EROFS",
+    "EPIPE",
+    "EDOM",
+    "ERANGE",
+    "EDEADLK",
+    "ENAMETOOLONG",
+    "ENOSYS",
+    "EOVERFLOW",
+    "EOPNOTSUPP",
+    "ETIMEDOUT",
+];
+
+/// Reads `--return`: the name of an errno value, also with the minus sign that C writes.
+pub fn errno(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix('-').unwrap_or(text);
+    match ERRNOS.contains(&name) {
+        true => Ok(name.into()),
+        false => Err(format!("expected the name of an errno value, one of {}", ERRNOS.join(", "))),
+    }
+}
+
+/// The functions in one line, for the patch's description.
+pub fn names(functions: &[Function<'_>]) -> String {
+    let names: Vec<&str> = functions.iter().map(|function| function.symbol).collect();
+    let (named, more) = names.split_at(names.len().min(MOST_NAMED));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    named.join(", ") + &more
+}
+
+/// The replacements of functions of a kernel: those of several objects are in a Rust module for each object.
+pub fn items(symbols: &Symbols<'_>, functions: &[Function<'_>]) -> Result<String> {
+    let mut objects: BTreeMap<&str, Vec<Function<'_>>> = BTreeMap::new();
+    for function in functions {
+        objects.entry(function.object).or_default().push(*function);
+    }
+    let is_single = objects.len() == 1;
+    let mut text = String::new();
+    for (object, functions) in &objects {
+        let indent = if is_single { 0 } else { 4 };
+        let items = replacements(symbols, object, functions, indent)?;
+        match is_single {
+            true => text.push_str(&items),
+            false => {
+                let lines = items
+                    .lines()
+                    .map(|line| if line.is_empty() { "\n".into() } else { format!("    {line}\n") });
+                let lines: String = lines.collect();
+                text.push_str(&format!("mod {object} {{\n    use klp_runtime::prelude::*;\n\n{lines}}}\n\n"));
+            }
+        }
+    }
+    Ok(text.trim_end().to_owned() + "\n")
 }
 
 /// The replacements of functions of one object, and the declarations that they need.
-pub fn replacements(symbols: &Symbols<'_>, object: &str, functions: &[Function<'_>]) -> Result<String> {
+fn replacements(
+    symbols: &Symbols<'_>,
+    object: &str,
+    functions: &[Function<'_>],
+    indent: usize,
+) -> Result<String> {
     let info = ObjectInfo::of(symbols, object)?;
     let no_types = || Error::Request {
         message: format!(
@@ -48,7 +129,11 @@ pub fn replacements(symbols: &Symbols<'_>, object: &str, functions: &[Function<'
     };
     let types = info.types.as_ref().ok_or_else(no_types)?;
     let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");
-    let texts = functions.iter().map(|function| replacement_of(symbols, &info, types, &mut writer, function));
+    let texts = functions.iter().map(|function| {
+        // A name is taken once in a Rust module.
+        let is_shared = functions.iter().filter(|other| other.symbol == function.symbol).count() > 1;
+        replacement_of(symbols, &info, types, &mut writer, function, Position { is_shared, indent })
+    });
     let texts = texts.collect::<Result<Vec<_>>>()?.join("\n");
     let (items, rest) = writer.items().map_err(Error::btf(object))?;
     let declarations = kernel_types(object, &items) + &rest;
@@ -63,6 +148,7 @@ fn replacement_of(
     types: &Types,
     writer: &mut Writer<'_>,
     function: &Function<'_>,
+    position: Position,
 ) -> Result<String> {
     let Function { object, symbol, sympos, .. } = *function;
     let explain = format!(
@@ -73,7 +159,14 @@ fn replacement_of(
     let found = &match info.object.lookup(symbol, sympos) {
         Ok(function) => function,
         Err(LookupError::Absent) => return Err(explain::absent(symbols, info, symbol)),
-        Err(error) => return Err(refuse(error.message(symbols, &info.object, symbol, "`--sympos …`"))),
+        Err(error) => {
+            return Err(refuse(error.message(
+                symbols,
+                &info.object,
+                symbol,
+                &format!("`--func {},…`", name_of(object, symbol)),
+            )));
+        }
     };
     if let Some(why) = obstacle(info, found) {
         return Err(refuse(format!("`{symbol}` of {object} can't be redirected: {why}")));
@@ -87,7 +180,14 @@ fn replacement_of(
     if prototype.is_variadic {
         return Err(refuse(format!("`{symbol}` is variadic and can't be replaced: patch its callers")));
     }
-    let mut item = function.item(types, writer, prototype).map_err(Error::btf(object))?;
+    let c_prototype = types.c_prototype(prototype).map_err(Error::btf(object))?;
+    let signature = writer.signature(prototype).map_err(Error::btf(object))?;
+    if let Body::Returns(errno) = function.body
+        && errno_of(&signature, errno).is_none()
+    {
+        return Err(no_errno(&name_of(object, symbol), &c_prototype, &signature, errno));
+    }
+    let mut item = function.item(&c_prototype, signature, position);
     for other in others {
         let other = types.c_prototype(other).map_err(Error::btf(object))?;
         item.insert_str(0, &format!("// BTF also has: {other}\n"));
@@ -111,8 +211,62 @@ fn kernel_types(object: &str, items: &[String]) -> String {
     format!("kernel_types! {{\n    {}\n}}\n", lines.join("\n    "))
 }
 
+/// The function as `--func` takes it.
+fn name_of(object: &str, symbol: &str) -> String {
+    if object == VMLINUX { symbol.into() } else { format!("{object}:{symbol}") }
+}
+
+/// The expression of an error in a function's return type; `None` if the type has no errors.
+fn errno_of(signature: &Signature, errno: &str) -> Option<String> {
+    match signature.returns.as_deref()? {
+        "c_int" => Some(format!("{errno}.to_errno()")),
+        "c_long" => Some(format!("c_long::from({errno}.to_errno())")),
+        _ => None,
+    }
+}
+
+/// Why a function can't return an errno value, and what to write in place of `--return`.
+fn no_errno(function: &str, prototype: &str, signature: &Signature, errno: &str) -> Error {
+    let returns = signature.returns.as_deref();
+    let (why, write) = match returns {
+        None => ("it returns nothing".into(), "leave the body empty there".into()),
+        Some(ty) if ty.starts_with('*') => (
+            "it returns a pointer".into(),
+            format!("return `{errno}.to_ptr()` there if its callers check with IS_ERR, or a null pointer"),
+        ),
+        Some(ty) => (
+            format!("its return type is `{ty}`, and an errno value is an int or a long"),
+            "return there what its callers take for a failure".into(),
+        ),
+    };
+    Error::Request {
+        message: format!("`{function}` can't return -{errno}: {why} (`{prototype}`)"),
+        help: format!("leave `--return` out (`cargo klp new NAME --func {function}`), and {write}"),
+    }
+}
+
+/// What the body of a replacement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// A call of the original, to change.
+    Original,
+    /// The function of that name in a C file of the patch.
+    C,
+    /// This error, without the original.
+    Returns(&'a str),
+}
+
+/// Where the item of a function stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Position {
+    /// Whether another function there has the symbol, too.
+    pub is_shared: bool,
+    /// The number of spaces before its lines.
+    pub indent: usize,
+}
+
 /// What is replaced.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Function<'a> {
     /// The object.
     pub object: &'a str,
@@ -120,19 +274,34 @@ pub struct Function<'a> {
     pub symbol: &'a str,
     /// Its position among the functions of that name.
     pub sympos: u64,
-    /// Whether its body is the function of that name in a C file of the patch.
-    pub is_c: bool,
+    /// Its body.
+    pub body: Body<'a>,
+}
+
+impl<'a> Function<'a> {
+    /// The function that `--func` names.
+    pub fn parse(text: &'a str, body: Body<'a>) -> Result<Self> {
+        let (name, sympos) = match text.split_once(',') {
+            None => (text, 0),
+            Some((name, position)) => {
+                let sympos = position.parse().ok().filter(|&sympos| sympos > 0);
+                let refuse = || Error::Request {
+                    message: format!("expected a position behind `{name},`, found `{position}`"),
+                    help: format!("`cargo klp explain {name}` lists the functions of that name, from 1"),
+                };
+                (name, sympos.ok_or_else(refuse)?)
+            }
+        };
+        let (object, symbol) = explain::parse(name)?;
+        Ok(Self { object, symbol, sympos, body })
+    }
 }
 
 impl Function<'_> {
     /// The source of the replacement.
-    pub fn item(
-        &self,
-        types: &Types,
-        writer: &mut Writer<'_>,
-        prototype: &Prototype,
-    ) -> klp_btf::Result<String> {
-        let Signature { parameters, returns } = writer.signature(prototype)?;
+    pub fn item(&self, c_prototype: &str, signature: Signature, position: Position) -> String {
+        let returned = if let Body::Returns(errno) = self.body { errno_of(&signature, errno) } else { None };
+        let Signature { parameters, returns } = signature;
         let mut arguments = format!("symbol = {:?}", self.symbol);
         if self.object != VMLINUX {
             arguments.push_str(&format!(", object = {:?}", self.object));
@@ -140,48 +309,91 @@ impl Function<'_> {
         if self.sympos != 0 {
             arguments.push_str(&format!(", sympos = {}", self.sympos));
         }
-        let parameters: Vec<_> =
-            parameters.iter().map(|(name, ty)| (name, format!("{name}: {ty}"))).collect();
-        let names: Vec<_> = parameters.iter().map(|(name, _)| name.as_str()).collect();
-        let lines: Vec<_> = parameters.iter().map(|(_, declared)| declared.as_str()).collect();
-        let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
-        // A name that rustc does not warn about.
-        let words = self.symbol.split(|letter: char| !letter.is_ascii_alphanumeric());
-        let words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
-        let name = words.join("_");
-        let name = if self.is_c { self.symbol.to_owned() } else { name };
-        let has_capitals = |name: &String| name.contains(|letter: char| letter.is_ascii_uppercase());
-        let lint = if parameters.iter().any(|(name, _)| has_capitals(name) || name.contains("__")) {
-            "#[allow(non_snake_case)]\n"
-        } else {
-            ""
-        };
-        if !self.is_c {
+        let name = self.name(position.is_shared);
+        if self.body == Body::Original {
             arguments.push_str(&format!(", original = original_{name}"));
         }
-        let mut call = format!("original_{name}({})", names.join(", "));
-        if call.len() > MAX_CALL {
-            call = format!("original_{name}(\n            {},\n        )", names.join(",\n            "));
-        }
-        let call =
-            if call.len() > MAX_WIDTH - 14 { format!("\n        {call}\n    ") } else { format!(" {call} ") };
-        let prefix = if self.is_c { "" } else { "livepatch_" };
-        let head = format!("unsafe extern \"C\" fn {prefix}{name}");
-        let mut declared = lines.join(", ");
-        if head.len() + declared.len() + returns.len() > MAX_WIDTH {
-            declared = format!("\n    {},\n", lines.join(",\n    "));
-        }
-        let body = match self.is_c {
-            true => ";".to_owned(),
-            false => format!(
-                " {{\n    // Check something before the original, correct something after it, or replace it altogether.\n    \
-                 // SAFETY: The kernel passed these arguments for the original.\n    unsafe {{{call}}}\n}}"
-            ),
+        let has_capitals = |name: &String| name.contains(|letter: char| letter.is_ascii_uppercase());
+        let lint = match parameters.iter().any(|(name, _)| has_capitals(name) || name.contains("__")) {
+            true => "#[allow(non_snake_case)]\n",
+            false => "",
         };
-        Ok(format!(
-            "/// In place of `{}`.\n///\n/// # Safety\n///\n/// Called by the kernel with the arguments of the original.\n\
-             #[klp_func({arguments})]\n{lint}{head}({declared}){returns}{body}\n",
-            types.c_prototype(prototype)?,
-        ))
+        // An argument that nobody uses has a name that rustc does not warn about.
+        let declared = parameters.iter().map(|(name, ty)| match returned {
+            Some(_) => format!("_{}: {ty}", name.trim_start_matches("r#").trim_start_matches('_')),
+            None => format!("{name}: {ty}"),
+        });
+        let declared: Vec<_> = declared.collect();
+        let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
+        let prefix = if self.body == Body::C { "" } else { "livepatch_" };
+        let head = format!("unsafe extern \"C\" fn {prefix}{name}");
+        let mut list = declared.join(", ");
+        if head.len() + list.len() + returns.len() > MAX_WIDTH - position.indent {
+            list = format!("\n    {},\n", declared.join(",\n    "));
+        }
+        let body = match returned {
+            Some(returned) => format!(" {{\n    {returned}\n}}"),
+            None if self.body == Body::C => ";".to_owned(),
+            None => call(&name, &parameters, position.indent),
+        };
+        format!(
+            "/// In place of `{c_prototype}`.\n///\n/// # Safety\n///\n/// Called by the kernel with the arguments of the \
+             original.\n#[klp_func({arguments})]\n{lint}{head}({list}){returns}{body}\n",
+        )
+    }
+
+    /// The function's name in Rust, which rustc does not warn about, without a prefix.
+    fn name(&self, is_shared: bool) -> String {
+        if self.body == Body::C {
+            return self.symbol.to_owned();
+        }
+        let words = self.symbol.split(|letter: char| !letter.is_ascii_alphanumeric());
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+        let position = if is_shared { format!("_{}", self.sympos) } else { String::new() };
+        words.join("_") + &position
+    }
+}
+
+/// A body that calls the original.
+fn call(name: &str, parameters: &[(String, String)], indent: usize) -> String {
+    let names: Vec<_> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    let mut call = format!("original_{name}({})", names.join(", "));
+    if call.len() > MAX_CALL - indent {
+        call = format!("original_{name}(\n            {},\n        )", names.join(",\n            "));
+    }
+    let call = if call.len() > MAX_WIDTH - 14 - indent {
+        format!("\n        {call}\n    ")
+    } else {
+        format!(" {call} ")
+    };
+    format!(
+        " {{\n    // Check something before the original, correct something after it, or replace it altogether.\n    \
+         // SAFETY: The kernel passed these arguments for the original.\n    unsafe {{{call}}}\n}}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_has_each_errno_value() {
+        let source = include_str!("../../../../klp-runtime/src/kernel/error.rs");
+        let names = source.lines().filter_map(|line| line.trim().split_once(" = "));
+        let names = names.filter(|(name, rest)| name.starts_with('E') && rest.contains(", \""));
+        assert_eq!(names.map(|(name, _)| name).collect::<Vec<_>>(), ERRNOS);
+        assert_eq!(errno("-EPERM").unwrap(), "EPERM");
+        assert!(errno("1").unwrap_err().contains("EPERM, "));
+    }
+
+    #[test]
+    fn a_position_stands_behind_the_function() {
+        let parse = |text| Function::parse(text, Body::Original);
+        let function = Function { object: "m", symbol: "f", sympos: 2, body: Body::Original };
+        assert_eq!(parse("m:f,2").unwrap(), function);
+        assert_eq!(parse("m:f").unwrap().sympos, 0);
+        for wrong in ["f,", "f,0", "f,x"] {
+            assert!(parse(wrong).unwrap_err().to_string().contains("expected a position"), "{wrong}");
+        }
     }
 }

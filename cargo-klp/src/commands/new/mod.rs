@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use func::Replacement;
+use func::{Body, Function, Replacement};
 use name::Name;
 use workspace::Standing;
 
@@ -19,11 +19,10 @@ use crate::error::{Error, Result};
 use crate::kbuild::{paths, rules};
 use crate::kernel::KernelParts;
 use crate::kernel::symbols::Symbols;
-use crate::patch::explain;
 
 /// Arguments of `cargo klp new`.
 #[derive(Debug, clap::Args)]
-#[command(mut_args(needs_func), group = clap::ArgGroup::new("start").args(["func", "diff"]))]
+#[command(mut_args(needs_func), group = clap::ArgGroup::new("start").args(["funcs", "diff"]).multiple(true))]
 pub struct Args {
     /// The directory to create; its last component is the patch's name.
     path: PathBuf,
@@ -34,20 +33,25 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     runtime: Option<PathBuf>,
 
-    /// The function to replace: SYMBOL for vmlinux, OBJECT:SYMBOL for a module.
+    /// A function to replace: SYMBOL for vmlinux, OBJECT:SYMBOL for a module; may be given several times.
     ///
-    /// The patch then starts with a replacement that has the kernel's own prototype.
-    #[arg(long, value_name = "[OBJECT:]SYMBOL")]
-    func: Option<String>,
+    /// The patch then starts with a replacement that has the kernel's own prototype. Where the object has several
+    /// functions of that name, `,N` behind it chooses one, as `cargo klp explain` lists them.
+    #[arg(long = "func", value_name = "[OBJECT:]SYMBOL[,N]")]
+    funcs: Vec<String>,
 
-    /// The position of the function among those of the same name, as `cargo klp explain` lists them.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "func")]
-    sympos: u64,
+    /// The position of the one function among those of the same name.
+    #[arg(long, value_name = "N", requires = "funcs")]
+    sympos: Option<u64>,
+
+    /// Switch the functions off: they return this error, such as EOPNOTSUPP, and do nothing.
+    #[arg(long = "return", value_name = "ERRNO", allow_hyphen_values = true, value_parser = func::errno, requires = "funcs")]
+    errno: Option<String>,
 
     /// The fix to make the patch from: a diff of the kernel's source.
     ///
     /// The patch then has the functions that the diff changes as C, with what they need of the source.
-    #[arg(long, value_name = "PATCH", conflicts_with_all = ["func", "sympos"])]
+    #[arg(long, value_name = "PATCH", conflicts_with_all = ["funcs", "sympos", "errno"])]
     diff: Option<PathBuf>,
 
     /// The source that the kernel was built from.
@@ -75,10 +79,10 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let crate_dir = std::path::absolute(&args.path).map_err(Error::io("find", &args.path))?;
     let name = Name::of_dir(&crate_dir)?;
     paths::check(&crate_dir, "change")?;
-    let replacement = match (&args.func, &args.diff) {
-        (Some(func), _) => Some(replacement(args, func)?),
-        (None, Some(diff)) => Some(diff::replacement(args, diff)?),
-        (None, None) => None,
+    let replacement = match &args.diff {
+        Some(diff) => Some(diff::replacement(args, diff)?),
+        None if args.funcs.is_empty() => None,
+        None => Some(replacement(args)?),
     };
     let patch = Patch { name, author: author(), runtime: runtime(args.runtime.as_deref())?, replacement };
     create(&crate_dir, &patch)?;
@@ -100,7 +104,11 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     };
     ui::status("Created", format!("livepatch `{}`: it {does}", patch.name.package()));
     let (dir, module, command) = (args.path.display(), patch.name.module(), patch.try_it());
-    let write = if args.func.is_some() { "edit src/lib.rs                       # its body\n  " } else { "" };
+    let write = if !args.funcs.is_empty() && args.errno.is_none() {
+        "edit src/lib.rs                       # its body\n  "
+    } else {
+        ""
+    };
     ui::note(format!(
         "next:\n  cd {dir}\n  {write}cargo klp build                       # {module}.ko\n  \
          {:<38}# on a real kernel, in QEMU",
@@ -109,11 +117,31 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The replacement for the function in the arguments.
-fn replacement(args: &Args, func: &str) -> Result<Replacement> {
-    let (object, symbol) = explain::parse(func)?;
+/// The replacements of the functions in the arguments.
+fn replacement(args: &Args) -> Result<Replacement> {
+    let body = args.errno.as_deref().map_or(Body::Original, Body::Returns);
+    let functions = args.funcs.iter().map(|func| Function::parse(func, body)).collect::<Result<Vec<_>>>()?;
+    let functions = match (args.sympos, &*functions) {
+        (None, _) => functions,
+        (Some(sympos), [function]) if function.sympos == 0 => vec![Function { sympos, ..*function }],
+        (Some(sympos), _) => {
+            return Err(Error::Request {
+                message: "`--sympos` is for one function without a position of its own".into(),
+                help: format!("write the position behind the function: `--func {},{sympos}`", args.funcs[0]),
+            });
+        }
+    };
+    for (number, function) in functions.iter().enumerate() {
+        if functions[..number].contains(function) {
+            return Err(Error::Request {
+                message: format!("`--func {}` is there twice", args.funcs[number]),
+                help: "a patch redirects a function once: leave one of them out".into(),
+            });
+        }
+    }
     let target = args.target.find(KernelParts::Image)?;
-    func::replacement(&Symbols::of(&target, &Terminal)?, object, symbol, args.sympos)
+    let text = func::items(&Symbols::of(&target, &Terminal)?, &functions)?;
+    Ok(Replacement { symbol: func::names(&functions), text, ..Replacement::default() })
 }
 
 /// The parts in which new crates differ.
