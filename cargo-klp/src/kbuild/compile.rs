@@ -12,6 +12,7 @@ use object::{Object, ObjectSymbol};
 
 use super::flags::{self, TARGET};
 use super::headers;
+use super::kernel_hint::KernelHint;
 use super::std_hint::StdHint;
 use super::sysroot::sysroot;
 use super::workspace::{Crate, crate_of, create_in_target};
@@ -160,7 +161,7 @@ pub(super) fn compile(
     let own = BufReader::new(child.stderr.take().expect("stderr is piped"));
     let library = std::thread::scope(|scope| {
         scope.spawn(|| own.lines().map_while(Result::ok).for_each(|line| pass_on(&line, reporter)));
-        read_messages(messages, krate, product, reporter)
+        read_messages(messages, krate, target, product, reporter)
     })?;
     let status = child.wait().map_err(Error::io("run", "cargo"))?;
     match library {
@@ -175,14 +176,16 @@ pub(super) fn compile(
 fn read_messages(
     messages: impl BufRead,
     krate: &Crate,
+    target: &Target,
     product: &Product,
     reporter: &dyn Reporter,
 ) -> Result<Option<Utf8PathBuf>> {
-    let (mut library, mut hint) = (None, StdHint::default());
+    let (mut library, mut hint, mut of_kernel) = (None, StdHint::default(), KernelHint::default());
     for message in Message::parse_stream(messages) {
         match message.map_err(Error::io("read from", "cargo"))? {
             Message::CompilerMessage(message) if !is_noise(&message.message.message) => {
                 hint.look_at(&message.message.message);
+                of_kernel.look_at(&message.message.message);
                 let text = message.message.rendered.unwrap_or(message.message.message);
                 reporter.passed_on(&text);
             }
@@ -193,9 +196,7 @@ fn read_messages(
             _ => {}
         }
     }
-    if let Some(note) = hint.note() {
-        reporter.note(&note);
-    }
+    hint.note().into_iter().chain(of_kernel.notes(&target.kernel)).for_each(|note| reporter.note(&note));
     Ok(library)
 }
 

@@ -12,6 +12,7 @@ mod glue_header;
 pub mod headers;
 mod hook;
 mod jobs;
+mod kernel_hint;
 pub mod linked;
 pub mod make;
 mod names;

@@ -85,3 +85,29 @@ mod elsewhere {
     }
     assert!(!said.contains("NEITHER"), "{said}");
 }
+
+/// What rustc does not find and the kernel has: types that only a signature names, functions, constants, macros.
+#[test]
+fn names_that_the_kernel_has() {
+    let items = "#[klp_func(symbol = \"switch_task_namespaces\")]
+unsafe extern \"C\" fn switch(_task: *mut task_struct, _new: *mut nsproxy) {
+    let _ = (sock_put(), PIDTYPE_SID, HZ, seq_printf(), no_such_name(), READ_ONCE!(0));
+}";
+    let directory = tempfile::tempdir().unwrap();
+    write_crate(directory.path(), "headers-names", items);
+    let mut check = klp();
+    check.args(["check", "--kernel", "6.12", "--manifest-path"]).arg(directory.path().join("Cargo.toml"));
+    let output = check.env("CARGO_TARGET_DIR", target_directory()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    for expected in [
+        "note: the kernel has `nsproxy`: write `struct nsproxy { … }` in `kernel_types!`",
+        "note: the kernel has `sock_put`: it is an inline function of `net/sock.h`",
+        "note: the kernel has `PIDTYPE_SID`: write `const PIDTYPE_SID;` in `kernel_types!`",
+        "note: the kernel has `HZ`: it is a macro of `linux/param.h`",
+        "note: the kernel has `seq_printf`: write `fn seq_printf;` in `kernel_types!`",
+        "note: the kernel has `READ_ONCE`: use `klp_runtime::sync::read_once`",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(!said.contains("the kernel has `no_such_name`"), "{said}");
+}
