@@ -455,6 +455,45 @@ void *klp_glue_kvmalloc(size_t size, unsigned int gfp)
 }
 #endif
 
+/* A value of Rust, so that its bounds need no check of the kernel's. */
+#ifdef KLP_USES_klp_glue_get_user
+klp_glue_wrapper bool klp_glue_get_user(void *to, const void __user *from, unsigned long size);
+klp_glue_wrapper bool klp_glue_get_user(void *to, const void __user *from, unsigned long size)
+{
+	switch (size) {
+	case 1:
+		return get_user(*(u8 *)to, (const u8 __user *)from) == 0;
+	case 2:
+		return get_user(*(u16 *)to, (const u16 __user *)from) == 0;
+	case 4:
+		return get_user(*(u32 *)to, (const u32 __user *)from) == 0;
+	case 8:
+		return get_user(*(u64 *)to, (const u64 __user *)from) == 0;
+	default:
+		return _copy_from_user(to, from, size) == 0;
+	}
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_put_user
+klp_glue_wrapper bool klp_glue_put_user(void __user *to, const void *from, unsigned long size);
+klp_glue_wrapper bool klp_glue_put_user(void __user *to, const void *from, unsigned long size)
+{
+	switch (size) {
+	case 1:
+		return put_user(*(const u8 *)from, (u8 __user *)to) == 0;
+	case 2:
+		return put_user(*(const u16 *)from, (u16 __user *)to) == 0;
+	case 4:
+		return put_user(*(const u32 *)from, (u32 __user *)to) == 0;
+	case 8:
+		return put_user(*(const u64 *)from, (u64 __user *)to) == 0;
+	default:
+		return _copy_to_user(to, from, size) == 0;
+	}
+}
+#endif
+
 #ifdef KLP_USES_klp_glue_copy_from_user
 klp_glue_wrapper unsigned long klp_glue_copy_from_user(void *to, const void __user *from, unsigned long len);
 klp_glue_wrapper unsigned long klp_glue_copy_from_user(void *to, const void __user *from, unsigned long len)

@@ -352,6 +352,22 @@ pub(crate) unsafe fn klp_glue_copy_to_user(to: *mut c_void, from: *const c_void,
     0
 }
 
+/// # Safety
+///
+/// As [`klp_glue_copy_from_user`].
+pub(crate) unsafe fn klp_glue_get_user(to: *mut c_void, from: *const c_void, size: usize) -> bool {
+    // SAFETY: The caller has both.
+    unsafe { klp_glue_copy_from_user(to, from, size) == 0 }
+}
+
+/// # Safety
+///
+/// As [`klp_glue_copy_to_user`].
+pub(crate) unsafe fn klp_glue_put_user(to: *mut c_void, from: *const c_void, size: usize) -> bool {
+    // SAFETY: The caller has both.
+    unsafe { klp_glue_copy_to_user(to, from, size) == 0 }
+}
+
 /// The process is this one, and has the string.
 ///
 /// # Safety

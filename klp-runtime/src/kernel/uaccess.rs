@@ -187,8 +187,11 @@ impl UserSliceReader {
     ///
     /// `EFAULT` where there are fewer, or the process has no such memory; some may have been read.
     pub fn read_slice(&mut self, bytes: &mut [u8]) -> Result {
-        // SAFETY: There is room for the bytes.
-        unsafe { self.copy(bytes.as_mut_ptr().cast(), bytes.len()) }
+        let from = self.0.take(bytes.len())?;
+        // SAFETY: There is room for the bytes; the kernel checks the address of the process.
+        let left =
+            unsafe { wrappers::klp_glue_copy_from_user(bytes.as_mut_ptr().cast(), from.0, bytes.len()) };
+        if left == 0 { Ok(()) } else { Err(EFAULT) }
     }
 
     /// Reads a value (`get_user`).
@@ -197,9 +200,12 @@ impl UserSliceReader {
     ///
     /// `EFAULT` where there are fewer bytes, or the process has no such memory.
     pub fn read<T: FromBytes>(&mut self) -> Result<T> {
+        let from = self.0.take(size_of::<T>())?;
         let mut value = MaybeUninit::<T>::uninit();
-        // SAFETY: There is room for a value.
-        unsafe { self.copy(value.as_mut_ptr().cast(), size_of::<T>())? };
+        // SAFETY: There is room for a value; the kernel checks the address of the process.
+        if !unsafe { wrappers::klp_glue_get_user(value.as_mut_ptr().cast(), from.0, size_of::<T>()) } {
+            return Err(EFAULT);
+        }
         // SAFETY: All its bytes were read, and any bytes are a value.
         Ok(unsafe { value.assume_init() })
     }
@@ -230,18 +236,6 @@ impl UserSliceReader {
         }
         CStr::from_bytes_until_nul(buffer).map_err(|_| EFAULT)
     }
-
-    /// Reads bytes to a place.
-    ///
-    /// # Safety
-    ///
-    /// There is room for them.
-    unsafe fn copy(&mut self, to: *mut c_void, len: usize) -> Result {
-        let from = self.0.take(len)?;
-        // SAFETY: The caller has the room; the kernel checks the address of the process.
-        let left = unsafe { wrappers::klp_glue_copy_from_user(to, from.0, len) };
-        if left == 0 { Ok(()) } else { Err(EFAULT) }
-    }
 }
 
 /// Writes a [`UserSlice`] from its start on.
@@ -267,8 +261,10 @@ impl UserSliceWriter {
     ///
     /// `EFAULT` where there is no room for them, or the process has no such memory; some may have been written.
     pub fn write_slice(&mut self, bytes: &[u8]) -> Result {
-        // SAFETY: The bytes are here.
-        unsafe { self.copy(bytes.as_ptr().cast(), bytes.len()) }
+        let to = self.0.take(bytes.len())?;
+        // SAFETY: The bytes are here; the kernel checks the address of the process.
+        let left = unsafe { wrappers::klp_glue_copy_to_user(to.0, bytes.as_ptr().cast(), bytes.len()) };
+        if left == 0 { Ok(()) } else { Err(EFAULT) }
     }
 
     /// Writes a value (`put_user`).
@@ -277,19 +273,9 @@ impl UserSliceWriter {
     ///
     /// `EFAULT` where there is no room for it, or the process has no such memory.
     pub fn write<T: AsBytes>(&mut self, value: &T) -> Result {
-        // SAFETY: The value is here, and all its bytes are initialised.
-        unsafe { self.copy((&raw const *value).cast(), size_of::<T>()) }
-    }
-
-    /// Writes bytes from a place.
-    ///
-    /// # Safety
-    ///
-    /// They are there.
-    unsafe fn copy(&mut self, from: *const c_void, len: usize) -> Result {
-        let to = self.0.take(len)?;
-        // SAFETY: The caller has the bytes; the kernel checks the address of the process.
-        let left = unsafe { wrappers::klp_glue_copy_to_user(to.0, from, len) };
-        if left == 0 { Ok(()) } else { Err(EFAULT) }
+        let to = self.0.take(size_of::<T>())?;
+        let value = (&raw const *value).cast();
+        // SAFETY: The value is here, and all its bytes are initialised; the kernel checks the address of the process.
+        if unsafe { wrappers::klp_glue_put_user(to.0, value, size_of::<T>()) } { Ok(()) } else { Err(EFAULT) }
     }
 }

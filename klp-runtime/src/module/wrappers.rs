@@ -98,6 +98,8 @@ mod kernel {
         pub(crate) fn kvfree(memory: *const c_void);
 
         // include/linux/uaccess.h
+        pub(crate) fn klp_glue_get_user(to: *mut c_void, from: *const c_void, size: usize) -> bool;
+        pub(crate) fn klp_glue_put_user(to: *mut c_void, from: *const c_void, size: usize) -> bool;
         pub(crate) fn klp_glue_copy_from_user(to: *mut c_void, from: *const c_void, len: usize) -> usize;
         pub(crate) fn klp_glue_copy_to_user(to: *mut c_void, from: *const c_void, len: usize) -> usize;
         pub(crate) fn strncpy_from_user(to: *mut c_char, from: *const c_char, len: c_long) -> c_long;
