@@ -20,6 +20,7 @@ mod sources;
 mod table;
 mod transition;
 mod workshop;
+mod wrappers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,6 +75,8 @@ pub(crate) enum Part {
     Size,
     /// Instructions of a redirected function, and of access to a shadow variable and to a state's data.
     HotPath,
+    /// Instructions of guards, iterators and wrappers.
+    Wrappers,
     /// Instructions of enabling, replacing and disabling a patch.
     Transition,
     /// Time of enabling, replacing and disabling a patch.
@@ -92,10 +95,11 @@ pub(crate) enum Part {
 
 impl Part {
     /// All parts, in the page's order.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Build,
         Self::Size,
         Self::HotPath,
+        Self::Wrappers,
         Self::Transition,
         Self::TransitionTime,
         Self::TransitionOther,
@@ -111,6 +115,7 @@ impl Part {
             Self::Build => "build",
             Self::Size => "size",
             Self::HotPath => "hot-path",
+            Self::Wrappers => "wrappers",
             Self::Transition => "transition",
             Self::TransitionTime => "transition-time",
             Self::TransitionOther => "transition-other",
@@ -130,6 +135,7 @@ impl Part {
             Self::Build => build::measure(workshop),
             Self::Size => size::measure(workshop),
             Self::HotPath => hot_path::measure(workshop),
+            Self::Wrappers => wrappers::measure(workshop),
             Self::Transition => transition::instructions(workshop),
             Self::TransitionTime => transition::time(workshop),
             Self::TransitionOther => transition::instructions_elsewhere(&workshop.for_kernel(OTHER)?),

@@ -191,8 +191,14 @@ impl Spec {
 /// `/sys/module/klp_bench_target/parameters/NAME` calls the function NAME N times, without interrupts; the parameter
 /// `ticks` then contains the number of instructions, as QEMU counts them.
 pub(crate) fn target(functions: usize) -> String {
+    target_of(&super::hot_path::FUNCTIONS, functions)
+}
+
+/// The same, with other functions that are called by their names.
+pub(crate) fn target_of(called: &[impl AsRef<str>], functions: usize) -> String {
     let mut text = C_TARGET.to_owned();
-    for name in super::hot_path::FUNCTIONS {
+    for name in called {
+        let name = name.as_ref();
         text.push_str(&format!("HOT({name})\n"));
     }
     for i in 0..functions {
