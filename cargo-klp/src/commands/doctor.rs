@@ -401,8 +401,8 @@ fn print_table(checks: &[Check]) {
         let Check { name, needed_for, found, .. } = check;
         match found {
             Some(found) if found.is_empty() => anstream::println!("  {OK}ok     {OK:#} {name}"),
-            Some(found) => anstream::println!("  {OK}ok     {OK:#} {name:<width$} {found}"),
-            None => anstream::println!("  {MISSING}missing{MISSING:#} {name:<width$} {needed_for}"),
+            Some(found) => anstream::println!("  {OK}ok     {OK:#} {name:<width$}  {found}"),
+            None => anstream::println!("  {MISSING}missing{MISSING:#} {name:<width$}  {needed_for}"),
         }
     }
     let speed =

@@ -41,6 +41,8 @@ pub fn parse(name: &Path, text: &str) -> Result<Vec<FileDiff>> {
         help: "give a unified diff of the kernel's source: `git format-patch -1`, `git diff` or `diff -ru`"
             .into(),
     };
+    // As programs for mail write it.
+    let text = text.replace("\r\n", "\n");
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut files: Vec<FileDiff> = Vec::new();
     let mut at = 0;
@@ -135,7 +137,13 @@ impl FileDiff {
             help: "adapt it to the target kernel's source, as for a stable kernel of its own".into(),
         };
         let patch = Patch::from_str(&self.text).map_err(|error| refuse(error.to_string()))?;
-        diffy::apply(original, &patch).map_err(|error| refuse(error.to_string()))
+        diffy::apply(original, &patch).map_err(|error| match diffy::apply(original, &patch.reverse()) {
+            Ok(_) => Error::Request {
+                message: format!("`{}` has the change of the diff already", self.path.display()),
+                help: "the kernel needs no patch for it; if the diff is to be taken back, reverse it".into(),
+            },
+            Err(_) => refuse(error.to_string()),
+        })
     }
 
     /// The line of the diff that changes lines of the fixed file first.
@@ -227,6 +235,12 @@ mod tests {
     }
 
     #[test]
+    fn a_diff_whose_lines_end_as_in_mails_is_the_same() {
+        let [file] = &*parse("x.patch".as_ref(), &MAIL.replace('\n', "\r\n")).unwrap() else { panic!() };
+        assert!(file.apply(ORIGINAL).unwrap().contains("\tg();\n\treturn 3;\n"));
+    }
+
+    #[test]
     fn what_is_no_diff_is_refused_at_its_line() {
         for (text, why) in [
             ("nothing", "x.patch:1: there is no diff in this file"),
@@ -239,6 +253,8 @@ mod tests {
         }
         let [file] = &*parse("x.patch".as_ref(), MAIL).unwrap() else { panic!() };
         assert!(file.apply("int other;\n").unwrap_err().to_string().contains("does not apply to `d/a.c`"));
+        let again = file.apply(&file.apply(ORIGINAL).unwrap()).unwrap_err();
+        assert_eq!(again.to_string(), "`d/a.c` has the change of the diff already");
     }
 
     #[test]

@@ -31,6 +31,9 @@ use unit::Unit;
 /// The units that include a changed header are compiled, up to this number.
 const MOST_USERS: usize = 40;
 
+/// A file that every source has.
+const OF_SOURCE: &str = "init/main.c";
+
 /// What of the kernel's tree no kernel is made of.
 const NOT_KERNEL: [&str; 8] =
     ["Documentation", "tools/testing", "samples", "MAINTAINERS", "CREDITS", "tools/perf", "rust", ".mailmap"];
@@ -129,6 +132,15 @@ impl Context<'_> {
 ///
 /// The diff does not apply, the source is not the kernel's, or the fix can't be patched.
 pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Reporter) -> Result<Fix> {
+    if !request.source.join(OF_SOURCE).is_file() {
+        return Err(Error::Request {
+            message: format!(
+                "`{}` is not the source of a kernel: it has no {OF_SOURCE}",
+                request.source.display()
+            ),
+            help: "give the root of the tree that the kernel was built from".into(),
+        });
+    }
     let mut fix = Fix::default();
     let mut files = diff::parse(request.name, request.diff)?;
     files.retain(|file| {
@@ -155,7 +167,7 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
             faults.add(
                 &request.name.display().to_string(),
                 format!(
-                    "the source has no file `{}`: adapt the diff to {}",
+                    "the source has no file `{}`: adapt the diff to {}, with `a/` and `b/` before its paths",
                     file.path.display(),
                     symbols.release()
                 ),

@@ -117,6 +117,9 @@ fn outcome(package: &str, success: bool, has_told: bool, output: &[String]) -> R
         return Err(Error::NotBuilt { package });
     }
     let warnings: Vec<&str> = output.iter().map(String::as_str).filter(|line| is_warning(line)).collect();
+    if !success && warnings.iter().any(|line| line.contains(" error: ")) {
+        return Err(Error::Kbuild { package, output: warnings.join("\n") });
+    }
     if !warnings.is_empty() {
         return Err(Error::Warnings { tool: "Kbuild's tools", lines: warnings.join("\n") });
     }
@@ -168,6 +171,10 @@ mod tests {
         assert!(matches!(outcome("x", true, false, &output), Err(Error::Warnings { .. })));
         assert!(matches!(outcome("x", false, false, &output), Err(Error::Warnings { .. })));
         assert!(matches!(outcome("x", false, true, &output), Err(Error::NotBuilt { .. })));
+        let output =
+            ["make: *** no".to_owned(), "x.c:1:2: error: implicit declaration of function".to_owned()];
+        let error = outcome("x", false, false, &output).unwrap_err().to_string();
+        assert_eq!(error, "Kbuild failed on patch `x`\n    x.c:1:2: error: implicit declaration of function");
         assert!(matches!(outcome("x", false, false, &[]), Err(Error::Kbuild { .. })));
     }
 }
