@@ -1,4 +1,4 @@
-//! The macros of klp, with which a patch declares what it consists of.
+//! The macros with which a patch declares its parts.
 //!
 //! Patches use them through `klp_runtime::prelude`. The crate `klp_runtime` documents the types that they name.
 //!

@@ -39,7 +39,7 @@ use crate::machine::{Machine, ThisMachine};
     name = "klp",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done (status: all is settled), 1 failed, 2 wrong arguments, 3 a patch does not fit, \
+    after_help = "Exit codes: 0 done (status: every patch is in effect), 1 failed, 2 wrong arguments, 3 a patch does not fit, \
 4 a transition is running, 5 a transition stalled and was taken back, 7 stuck until the machine is started again. After 1, 3 and 5 all is as before."
 )]
 struct Cli {
@@ -55,15 +55,15 @@ struct Cli {
 enum Command {
     /// Show all patches: what they are, what they change, and whether they are in effect.
     Status(commands::status::Args),
-    /// Look at a patch, load it, and wait until it is in effect; take it back where that stalls.
+    /// Check whether a patch fits, load it, and wait until it is in effect; take it back if its transition stalls.
     Load(commands::load::Args),
     /// Disable a patch, and remove its module once no task runs its code.
     Unload(commands::unload::Args),
-    /// Turn the running transition round.
+    /// Reverse the running transition.
     Reverse(commands::reverse::Args),
     /// Show the tasks that hold up the running transition.
     Blockers(commands::blockers::Args),
-    /// End the running transition, whatever tasks run. It asks for a sentence, and says what is lost.
+    /// Force the running transition to end, whatever code tasks still run, after it has said what is lost.
     Force(commands::force::Args),
 }
 

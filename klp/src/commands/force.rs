@@ -1,4 +1,4 @@
-//! `klp force`: ends the running transition, whatever tasks run. It is asked for by a sentence.
+//! `klp force`: ends the running transition, whatever code tasks still run. It asks for a sentence first.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `klp reverse`: turns the running transition round.
+//! `klp reverse`: reverses the running transition.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{stuck, sysfs};
 /// Arguments of `klp reverse`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How long the way back may take.
+    /// How long the reversal may take.
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = humantime::parse_duration)]
     wait: Duration,
 }
