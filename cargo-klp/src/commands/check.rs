@@ -18,6 +18,12 @@ use crate::patch::resolve::resolve;
 
 /// Arguments of `cargo klp check`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo klp check                               this directory's patch against every kernel here
+  cargo klp check --kernel 6.1 --kernel 6.12    against two kernels
+  cargo klp check --message-format json         a line for each patch and kernel, for programs
+
+The exit code is 1 if a patch does not fit one of the kernels.")]
 pub struct Args {
     #[command(flatten)]
     packages: PackageArgs,

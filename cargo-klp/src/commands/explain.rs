@@ -14,6 +14,11 @@ use crate::patch::meaning::{Meaning, Member};
 
 /// Arguments of `cargo klp explain`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo klp explain nft_do_chain                a function, in vmlinux or the module that has it
+  cargo klp explain xfs:xfs_file_open           a function of a module
+  cargo klp explain sethostname                 a system call
+  cargo klp explain task_struct                 a type, with its fields")]
 pub struct Args {
     /// The symbol, type, constant, macro, inline function or system call: of vmlinux, or of a module as OBJECT:SYMBOL.
     #[arg(value_name = "[OBJECT:]SYMBOL")]

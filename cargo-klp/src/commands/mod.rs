@@ -45,7 +45,10 @@ const LAST: usize = 900;
   cargo klp run -- cat /proc/cmdline        see it work on a real kernel, in QEMU
 
 Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 something is missing on this machine.
-`run` exits with the guest command's code, or with 125 if the guest or a patch failed."
+`run` exits with the guest command's code, or with 125 if the guest or a patch failed.
+
+KLP_CACHE names the directory for kernels and what is made of them, ~/.cache/klp by default.
+CARGO_TARGET_DIR names the one for what is built, as for cargo."
 )]
 struct Cli {
     /// Print warnings and errors only.
@@ -74,7 +77,7 @@ enum Command {
     Run(run::Args),
     /// Show what a livepatch module does, in Rust or C, without loading it.
     Inspect(inspect::Args),
-    /// Show where a kernel's symbol is, its prototype, whether it can be patched, and where it is inlined.
+    /// Show what a kernel has under a name, whether it can be patched, and where it is inlined.
     Explain(explain::Args),
     /// Put what `kernel_types!` asks for into the cache, from within the macro.
     #[command(hide = true)]

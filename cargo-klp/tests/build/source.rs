@@ -44,6 +44,9 @@ fn a_patch_that_does_not_compile() {
     assert!(said.contains("patch `a_patch_that_does_not_compile` does not compile"), "{said}");
     // rustc warns of options that the kernel asks for, which is not shown and not counted.
     assert!(said.contains("due to 1 previous error\n") && !said.contains("emitted"), "{said}");
+    let output = patch.build().args(["--message-format", "json"]).output().unwrap().stdout;
+    let failure: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(failure["error"], "patch `a_patch_that_does_not_compile` was not built");
 }
 
 /// What a linker or the compiler lost would be: a line of the manifest without its entry.

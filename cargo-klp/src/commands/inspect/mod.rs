@@ -11,6 +11,9 @@ use crate::patch::inspect::{faults, inspect};
 
 /// Arguments of `cargo klp inspect`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo klp inspect fix_x.ko                    functions, states, symbols, parameters, memory
+  cargo klp inspect --verify fix_x.ko           after strip, signing, or another tool has changed the file")]
 pub struct Args {
     /// The module: a .ko, also compressed as .ko.xz or .ko.zst.
     #[arg(value_name = "FILE")]
