@@ -80,22 +80,23 @@ macro_rules! allocators {
 }
 
 allocators! {
-    /// `kmalloc`: memory in one physical piece. A few pages at most are likely to be found.
+    /// `kmalloc`: memory in one physical piece. More than a few pages are often not available.
     Kmalloc = sys::klp_glue_kmalloc, sys::kfree;
-    /// `kvmalloc`: by pages where `kmalloc` finds no such piece. Process context only, with flags that may sleep.
+    /// `kvmalloc`: page by page if there is no such piece. Process context only, with flags that may sleep.
     KVmalloc = wrappers::klp_glue_kvmalloc, wrappers::kvfree;
 }
 
 /// An owned value in memory of its own: a [`KBox`] or a [`KVBox`].
 ///
-/// The value's alignment may be 8 bytes at most. It is one pointer to C and to other patches; a slice is two.
+/// The value's alignment may be 8 bytes at most. To C and to other patches it is a pointer; a slice is a pointer and
+/// a length.
 #[repr(transparent)]
 pub struct Box<T: ?Sized, A: Allocator>(NonNull<T>, PhantomData<A>);
 
 /// An owned value in memory from `kmalloc`.
 pub type KBox<T> = Box<T, Kmalloc>;
 
-/// An owned value in memory from `kvmalloc`: for what may be large.
+/// An owned value in memory from `kvmalloc`: for values that may be large.
 ///
 /// ```
 /// use klp_runtime::alloc::KVBox;
@@ -145,7 +146,7 @@ impl<T: Zeroable, A: Allocator> Box<[T], A> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, also where their size is more than there are addresses.
+    /// `ENOMEM`, also if their total size overflows.
     pub fn zeroed(len: usize, gfp: Gfp) -> Result<Self> {
         const { assert!(align_of::<T>() <= 8, "the allocator aligns to 8 bytes: a box can't hold this type") }
         let size = len.checked_mul(size_of::<T>()).ok_or(ENOMEM)?;
@@ -184,7 +185,7 @@ impl<T, A: Allocator> Box<T, A> {
 }
 
 impl<T: ?Sized, A: Allocator> Box<T, A> {
-    /// Gives the value up: whoever has the pointer frees it with [`from_raw`](Self::from_raw).
+    /// Gives up the value: whoever has the pointer frees it with [`from_raw`](Self::from_raw).
     #[must_use]
     pub fn into_raw(self) -> *mut T {
         ManuallyDrop::new(self).0.as_ptr()

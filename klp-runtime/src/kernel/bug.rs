@@ -13,8 +13,8 @@ pub fn warn(place: &CStr, condition: &CStr) {
     unsafe { wrappers::klp_glue_warn(place.as_ptr(), condition.as_ptr()) }
 }
 
-/// Warns in the kernel log if a condition holds (`WARN_ON`), and is the condition: file, line and condition, with a
-/// stack trace. The kernel is tainted by it, and panics where `panic_on_warn` says so. Any context.
+/// Warns in the kernel log if a condition holds (`WARN_ON`), with file, line, condition and a stack trace, and
+/// evaluates to the condition. The warning taints the kernel, which panics if `panic_on_warn` is set. Any context.
 ///
 /// ```
 /// use klp_runtime::prelude::*;

@@ -10,8 +10,8 @@ use crate::error::Result;
 
 /// A doubly linked list of values, each in memory of its own from `kmalloc`.
 ///
-/// In a `static` it stands in a [`Mutex`](crate::sync::Mutex). A static is never dropped: what the list
-/// holds when the module is unloaded is leaked, unless [`clear`](Self::clear) is called before.
+/// A list in a `static` must be in a [`Mutex`](crate::sync::Mutex). A static is never dropped: values that are in the
+/// list when the module is unloaded are leaked, unless [`clear`](Self::clear) is called before.
 ///
 /// ```
 /// use klp_runtime::prelude::*;
@@ -65,7 +65,7 @@ impl<T> List<T> {
         self.ends.is_none()
     }
 
-    /// Adds a value before the first.
+    /// Adds a value at the front.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl<T> List<T> {
         Ok(())
     }
 
-    /// Adds a value behind the last.
+    /// Adds a value at the back.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl<T> List<T> {
         Some(unsafe { self.take(last) })
     }
 
-    /// Drops the values for which `keep` returns false. It is asked once for each, from the first on.
+    /// Drops the values for which `keep` returns false. It is called once for each value, from the first on.
     pub fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
         let mut next = self.ends.as_ref().map(|ends| ends.first);
         while let Some(mut node) = next {

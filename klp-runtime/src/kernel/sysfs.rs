@@ -1,4 +1,4 @@
-//! Files under `/sys/kernel`, by which a patch shows and takes values.
+//! Files under `/sys/kernel`, through which a patch shows and accepts values.
 
 use core::ffi::{CStr, c_void};
 use core::fmt::{self, Write};
@@ -9,7 +9,7 @@ use core::slice;
 use crate::error::{EFBIG, EINVAL, ENOMEM, Result, to_result};
 use crate::module::sys;
 
-/// Takes the text of a file that is being read: 4,095 bytes at most, a page without its last.
+/// Takes the text of a file that is being read: at most 4,095 bytes, a page less one byte.
 pub struct Text<'a> {
     page: &'a mut [u8],
     len: usize,
@@ -39,14 +39,14 @@ impl fmt::Debug for Text<'_> {
 
 /// Writes a file's text when a process reads the file. Process context; may sleep.
 ///
-/// The reader gets the error that it returns, or `EFBIG` where the text is longer than 4,095 bytes. It must
-/// not load a module or wait for one that does: the patch can't be disabled while it runs.
+/// The reader gets the error that it returns, or `EFBIG` if the text is longer than 4,095 bytes. It must not load a
+/// module or wait for one that does: the patch can't be disabled while it runs.
 pub type Show = fn(&mut Text<'_>) -> Result;
 
 /// Takes the text that a process writes to a file, without the newline at its end. Context and limits as
 /// for [`Show`].
 ///
-/// The writer gets the error that it returns. Text that is not UTF-8 is refused with `EINVAL` before.
+/// The writer gets the error that it returns. Text that is not UTF-8 is refused with `EINVAL` before the call.
 pub type Store = fn(&str) -> Result;
 
 /// A directory of `/sys/kernel`, with files. It is removed with its files when it is dropped, and at the
@@ -57,9 +57,9 @@ pub type Store = fn(&str) -> Result;
 /// first `post_unpatch` and before a newer patch's `take_over`, which may make a directory of the same name.
 /// A stopped patch can't make another one.
 ///
-/// Dropping it waits for these functions too: only in process context, and not under a lock that they take. One
-/// that drops its own directory would wait for itself: the directory stays until the patch is stopped, and one line
-/// in the log says so.
+/// Dropping it waits for these functions too, so drop it only in process context, and not under a lock that they
+/// take. A function that drops its own directory would wait for itself: the directory stays until the patch is
+/// stopped, and one line in the log says so.
 ///
 /// ```
 /// use core::fmt::Write;
@@ -100,8 +100,8 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, also where the name is in use: the kernel tells no difference, but logs one. `ENODEV` where
-    /// the patch is stopped.
+    /// `ENOMEM`, also if the name is in use: the kernel returns no other error, but logs that one. `ENODEV` if the
+    /// patch is stopped.
     pub fn new(name: &CStr) -> Result<Self> {
         let mut directory = ptr::null_mut();
         // SAFETY: The kernel copies the name, and the glue writes to the pointer before it returns.

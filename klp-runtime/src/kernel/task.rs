@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 use crate::module::sys;
 use crate::types::task_struct;
 
-/// The task that runs this code: `current`. Any context; in an interrupt it is whoever was interrupted.
+/// The task that runs this code: `current`. Any context; in an interrupt, it is the task that was interrupted.
 ///
 /// ```
 /// use klp_runtime::task;

@@ -128,8 +128,7 @@ unsafe impl<T: KlpData, const N: usize> KlpData for [T; N] {
 
 /// A pointer to kernel memory that a state or a shadow variable may keep.
 ///
-/// It is an address and no more: whoever follows it knows why the memory is
-/// still there.
+/// It is only an address: code that follows it must know that the memory still exists.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelPtr(Option<NonNull<c_void>>);

@@ -13,12 +13,10 @@ use crate::module::sys;
 /// `impl` block. Only the methods that are written become callbacks, and the
 /// object takes part in the patch even if none of its functions is redirected.
 ///
-/// These are the kernel's own callbacks, with the kernel's own meaning
-/// (`Documentation/livepatch/callbacks.rst`): they are called each time that the
-/// patch is enabled or disabled while the object is loaded, and each time that
-/// the object is loaded or unloaded while the patch is enabled. The kernel calls
-/// none of a patch that is replaced. A change that outlives a patch belongs in a
-/// [`State`](crate::state::State).
+/// These are the kernel's own callbacks, with the kernel's own meaning (`Documentation/livepatch/callbacks.rst`):
+/// they are called each time that the patch is enabled or disabled while the object is loaded, and each time that the
+/// object is loaded or unloaded while the patch is enabled. The kernel calls no callback of a patch that is replaced.
+/// A change that outlives a patch belongs in a [`State`](crate::state::State).
 ///
 /// All run in process context and may sleep. The kernel's livepatch mutex is
 /// held: they must not enable or disable patches, load or unload modules

@@ -1,8 +1,7 @@
 //! The kernel's livepatch core, modelled on the host: for tests of a patch in `cargo test`.
 //!
-//! [`Sim`] is a machine whose kernel loads patches. They are those of crates,
-//! by the tables that the macros left, or [made up](Patch) in the test. The
-//! engine that runs their callbacks is the very code that runs in a module.
+//! [`Sim`] is a machine whose kernel loads patches. They come from crates, through the tables that the macros made,
+//! or are [made up](Patch) in the test. The engine that runs their callbacks is the very code that runs in a module.
 //!
 //! ```standalone_crate
 //! use klp_runtime::prelude::*;
@@ -44,9 +43,9 @@
 //! # }
 //! ```
 //!
-//! In a patch crate the model is a feature of a dependency that only its tests
-//! have, and what its code refers to of the kernel the test has to have:
-//! `examples/loglevel-v2` shows both, with two versions of a patch in one test.
+//! In a patch crate, the model is a feature of a dependency that only the tests have. The tests must define the
+//! functions of the kernel that the patch calls: `examples/loglevel-v2` shows both, with two versions of a patch in
+//! one test.
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -66,15 +65,13 @@
 //!
 //! # What is detected
 //!
-//! After each step everything that crosses modules is walked, each pointer
-//! looked at before it is followed. The memory of an unloaded module, like all
-//! that is freed, is poisoned and kept: what was written there is seen, and
-//! what is read there is an address on no machine. Noted as well are memory and
-//! state data freed twice or never made, a second shadow variable of one id for
-//! an object, sleeping and deadlock under the kernel's shadow lock, a sleepable
-//! destructor there, and modules pinned or unpinned when they are gone. Each is
-//! a fault: [`Sim::take_faults`] returns them, and a `Sim` dropped with faults
-//! that nobody has taken panics. [`Sim::assert_clean`] finds leaks.
+//! After each step, the model walks everything that crosses modules, and checks each pointer before it follows it.
+//! The memory of an unloaded module, like all freed memory, is poisoned and kept: the model sees what was written
+//! there, and a pointer that is read there is invalid on every machine. It also finds memory and state data freed
+//! twice or never made, a second shadow variable of one id for an object, sleeping and deadlock under the kernel's
+//! shadow lock, a sleepable destructor there, and modules pinned or unpinned when they are gone. Each is a fault:
+//! [`Sim::take_faults`] returns them, and a `Sim` dropped with faults that nobody has taken panics.
+//! [`Sim::assert_clean`] finds leaks.
 //!
 //! A callback that panics ends the whole test process, as it would end the
 //! kernel's task.
@@ -114,8 +111,8 @@ pub use trace::Event;
 
 /// A machine with a kernel that loads patches: this thread's, until it is dropped.
 ///
-/// The functions that stand for what an administrator does return what the
-/// kernel would, and change nothing where they fail.
+/// The functions that stand for what an administrator does return what the kernel would, and change nothing if they
+/// fail.
 pub struct Sim {
     current: Rc<Current>,
     livepatch: RefCell<Livepatch>,
