@@ -299,3 +299,89 @@ impl Sleeps {
     let output = succeed(in_crate("cargo", &crate_dir).arg("test"));
     assert!(String::from_utf8(output.stdout).unwrap().contains("1 passed"));
 }
+
+/// What a patch of a series may have: a state whose callbacks call the kernel, and a shadow variable.
+const VERSIONED: &str = r#"
+unsafe extern "C" {
+    fn msleep(msecs: c_uint);
+    static mut console_printk: [c_int; 4];
+}
+
+struct Sleeps;
+
+#[klp_state(id = 1, version = 3)]
+impl State for Sleeps {
+    fn post_patch(_cx: &StateContext<'_>, _data: &()) {
+        // SAFETY: Process context, and an aligned int.
+        unsafe {
+            msleep(1);
+            (&raw mut console_printk).cast::<c_int>().write_volatile(7);
+        }
+    }
+}
+
+#[shadow(state = Sleeps, of = task_struct)]
+#[repr(C)]
+struct Slow {
+    ticks: u32,
+}
+"#;
+
+/// The next version of a patch, alone and as a member of a workspace, and the next of that.
+#[test]
+fn the_next_version_of_a_patch() {
+    let directory = tempfile::tempdir().unwrap();
+    let new_in = |place: &Path, arguments: &[&str]| {
+        let mut new = klp();
+        new.arg("new").args(arguments).current_dir(place);
+        new
+    };
+    let workspace = directory.path().join("all");
+    fs::create_dir_all(&workspace).unwrap();
+    fs::write(workspace.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"fix*\"]\n").unwrap();
+    for place in [directory.path(), &*workspace] {
+        succeed(&mut new_in(place, &["fix-v1"]));
+        let source = place.join("fix-v1/src/lib.rs");
+        let text = fs::read_to_string(&source).unwrap();
+        let series = "    replace: true,\n    series: \"example.org: cmdline\",\n    revision: 1,\n";
+        let advice = "    // A cumulative patch takes the place of all that are enabled: `replace: true`.\n";
+        assert!(text.contains(advice));
+        fs::write(&source, text.replace(advice, series) + VERSIONED).unwrap();
+        fs::write(place.join("fix-v1/fix_v1.o"), "").unwrap();
+
+        for (old, new, revision) in [("fix-v1", "fix-v2", 2), ("fix-v2", "fix-v3", 3)] {
+            let output = succeed(&mut new_in(place, &[new, "--from", old]));
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains(&format!("revision {revision} of its series")), "{said}");
+        }
+        let crate_dir = place.join("fix-v3");
+        let text = fs::read_to_string(crate_dir.join("src/lib.rs")).unwrap();
+        assert!(text.contains("replace: true") && text.contains("revision: 3,"), "{text}");
+        assert!(text.contains(VERSIONED), "what must stay stays");
+        assert!(!crate_dir.join("fix_v1.o").exists());
+        let clippy = ["clippy", "--all-targets"];
+        succeed(in_crate("cargo", &crate_dir).args(clippy).env("RUSTFLAGS", "-Dwarnings"));
+        succeed(in_crate("cargo", &crate_dir).args(["fmt", "--check"]));
+        let output = succeed(in_crate("cargo", &crate_dir).arg("test").env("RUSTFLAGS", "-Dwarnings"));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("3 passed"), "{said}");
+        succeed(in_crate("cargo", &crate_dir).args(["klp", "build", "--kernel", "6.12"]));
+    }
+
+    let place = directory.path();
+    succeed(new_in(place, &["plain", "--from"]).arg(workspace.join("fix-v1")));
+    for (arguments, expected) in [
+        (&["fix-v3", "--from", "fix-v1"][..], "not an empty directory"),
+        (&["other/fix-v1", "--from", "fix-v1"], "both versions would be called `fix_v1`"),
+        (&["fix-v1/fix-v9", "--from", "fix-v1"], "inside the crate that it is made from"),
+        (&["fix-v9", "--from", "all"], "its Cargo.toml has no package"),
+        (&["fix-v9", "--from", "nothing"], "nothing"),
+        (&["fix-v9", "--from", "fix-v1", "--func", "vfs_read"], "cannot be used with"),
+    ] {
+        let output = new_in(place, arguments).output().unwrap();
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(expected), "{said}");
+        assert!(!place.join("fix-v9").exists(), "nothing is left");
+    }
+}

@@ -3,8 +3,10 @@
 mod diff;
 pub mod func;
 mod name;
+mod next;
 mod workspace;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -54,6 +56,13 @@ pub struct Args {
     #[arg(long, value_name = "PATCH", conflicts_with_all = ["funcs", "sympos", "errno"])]
     diff: Option<PathBuf>,
 
+    /// The patch to make the next version of: a directory with a patch crate.
+    ///
+    /// The new patch is a copy that replaces the old one (`replace: true`), with the same states and shadow variables,
+    /// the next revision of its series, and a test of the replacement.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["funcs", "sympos", "errno", "diff", "runtime"])]
+    from: Option<PathBuf>,
+
     /// The source that the kernel was built from.
     ///
     /// By default that of Debian's package, which `cargo klp doctor --fix --source` fetches.
@@ -79,25 +88,17 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let crate_dir = std::path::absolute(&args.path).map_err(Error::io("find", &args.path))?;
     let name = Name::of_dir(&crate_dir)?;
     paths::check(&crate_dir, "change")?;
+    if let Some(from) = &args.from {
+        return next_version(args, from, &crate_dir, &name);
+    }
     let replacement = match &args.diff {
         Some(diff) => Some(diff::replacement(args, diff)?),
         None if args.funcs.is_empty() => None,
         None => Some(replacement(args)?),
     };
     let patch = Patch { name, author: author(), runtime: runtime(args.runtime.as_deref())?, replacement };
-    create(&crate_dir, &patch)?;
-    let crate_dir = fs::canonicalize(&crate_dir).map_err(Error::io("find", crate_dir))?;
-    let checkout = fs::canonicalize(Path::new(RUNTIME).join("..")).ok();
-    let checkout = checkout.filter(|checkout| crate_dir.starts_with(checkout));
-    match (workspace::join(&crate_dir)?, checkout) {
-        (Standing::Member, _) => {}
-        (Standing::Alone | Standing::Stranger, Some(checkout)) => keep_alias(&crate_dir, &checkout)?,
-        (Standing::Alone, None) => {}
-        (Standing::Stranger, None) => ui::note(
-            "the patch is a workspace of its own; to add it to the one around it, list it among that one's `members` \
-             and remove `[workspace]` from its Cargo.toml",
-        ),
-    }
+    create(&crate_dir, patch.all_files())?;
+    settle(&crate_dir)?;
     let does = match &patch.replacement {
         Some(replacement) => format!("replaces {}", replacement.symbol),
         None => "changes /proc/cmdline".into(),
@@ -115,6 +116,61 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         format!("cargo klp run -- {command}"),
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the next version of a patch and says what to do next.
+fn next_version(args: &Args, from: &Path, crate_dir: &Path, name: &Name) -> Result<ExitCode> {
+    let next = next::next(from, crate_dir, name)?;
+    create(crate_dir, next.files)?;
+    if settle(crate_dir)? != Standing::Member && next.inherits {
+        fs::remove_dir_all(crate_dir).map_err(Error::io("remove", crate_dir))?;
+        return Err(Error::Request {
+            message: format!(
+                "`{}` takes values from its workspace, and `{}` is not a member of it",
+                from.display(),
+                crate_dir.display()
+            ),
+            help: "list the new directory among the `members` of the workspace's Cargo.toml, then try again"
+                .into(),
+        });
+    }
+    let revision = next.revision.as_ref().map(|revision| format!(", revision {revision} of its series"));
+    let (old, module) = (&next.old, name.module());
+    ui::status(
+        "Created",
+        format!("livepatch `{}`: it replaces {old}{}", name.package(), revision.unwrap_or_default()),
+    );
+    if next.revision.is_none() {
+        ui::note(format!(
+            "`{old}` is in no series, so nothing keeps it from replacing {module} in turn: give `livepatch!` a \
+             `series: \"…\"` and `revision: 2`"
+        ));
+    }
+    ui::note(format!(
+        "next:\n  cd {}\n  edit src/lib.rs                       # what is new; its `description` too\n  \
+         cargo test                            # {old} and {module} in the model of the kernel\n  \
+         cargo klp build                       # {module}.ko",
+        args.path.display(),
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a new crate work where it stands: in a workspace, in a checkout of klp.
+fn settle(crate_dir: &Path) -> Result<Standing> {
+    let crate_dir = fs::canonicalize(crate_dir).map_err(Error::io("find", crate_dir))?;
+    let checkout = fs::canonicalize(Path::new(RUNTIME).join("..")).ok();
+    let checkout = checkout.filter(|checkout| crate_dir.starts_with(checkout));
+    let standing = workspace::join(&crate_dir)?;
+    match (standing, checkout) {
+        (Standing::Member, _) => {}
+        (Standing::Alone | Standing::Stranger, Some(checkout)) => keep_alias(&crate_dir, &checkout)?,
+        (Standing::Alone, None) => {}
+        (Standing::Stranger, None) => ui::note(
+            "the patch is a workspace of its own; to add it to the one around it, list it among that one's `members` \
+             and remove `[workspace]` from its Cargo.toml",
+        ),
+    }
+    Ok(standing)
 }
 
 /// The replacements of the functions in the arguments.
@@ -154,7 +210,7 @@ struct Patch {
 }
 
 /// Writes the crate into a directory that is absent or empty.
-fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
+fn create(crate_dir: &Path, files: BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
     let taken = match fs::read_dir(crate_dir) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => crate_dir.symlink_metadata().is_ok(),
@@ -165,12 +221,10 @@ fn create(crate_dir: &Path, patch: &Patch) -> Result<()> {
             help: "choose another name, or an empty directory".into(),
         });
     }
-    let more = patch.replacement.iter().flat_map(|replacement| &replacement.files);
-    let more = more.map(|(path, text)| (Path::new("src").join(path), text.clone()));
-    for (path, text) in patch.files().into_iter().map(|(path, text)| (path.into(), text)).chain(more) {
+    for (path, content) in files {
         let path = crate_dir.join(path);
         let directory = path.parent().expect("a file is in a directory");
-        fs::create_dir_all(directory).and_then(|()| fs::write(&path, text)).map_err(|error| {
+        fs::create_dir_all(directory).and_then(|()| fs::write(&path, content)).map_err(|error| {
             Error::Request {
                 message: format!("cannot create `{}`: {error}", path.display()),
                 help: "choose a directory that you can write to: `cargo klp new DIRECTORY/NAME`".into(),
@@ -194,6 +248,14 @@ fn keep_alias(crate_dir: &Path, checkout: &Path) -> Result<()> {
 }
 
 impl Patch {
+    /// All files of the crate.
+    fn all_files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let more = self.replacement.iter().flat_map(|replacement| &replacement.files);
+        let more = more.map(|(path, text)| (Path::new("src").join(path), text.clone()));
+        let files = self.files().into_iter().map(|(path, text)| (path.into(), text)).chain(more);
+        files.map(|(path, text)| (path, text.into_bytes())).collect()
+    }
+
     fn files(&self) -> [(&'static str, String); 5] {
         [
             ("Cargo.toml", self.fill(include_str!("template/Cargo.toml.in"))),
@@ -305,19 +367,19 @@ mod tests {
     fn a_directory_in_use_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("mine"), "mine").unwrap();
-        let error = create(directory.path(), &patch()).unwrap_err();
+        let error = create(directory.path(), patch().all_files()).unwrap_err();
         assert!(error.to_string().contains("not an empty directory"), "{error}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 
         let file = directory.path().join("mine");
-        create(&file, &patch()).unwrap_err();
+        create(&file, patch().all_files()).unwrap_err();
         assert_eq!(fs::read_to_string(file).unwrap(), "mine");
     }
 
     #[test]
     fn an_empty_directory_is_used() {
         let directory = tempfile::tempdir().unwrap();
-        create(directory.path(), &patch()).unwrap();
+        create(directory.path(), patch().all_files()).unwrap();
         assert!(directory.path().join("src/lib.rs").exists());
     }
 
