@@ -24,6 +24,15 @@ use crate::kernel::symbols::Symbols;
 
 /// Arguments of `cargo klp new`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo klp new fix_x                           a patch of /proc/cmdline, to begin with
+  cargo klp new fix_x --func nf_tables:nft_do_chain
+                                                a function, with the kernel's prototype
+  cargo klp new off --func vfs_fsync --return EIO
+                                                a function that is switched off
+  cargo klp new fix_x --diff FIX.patch          the functions that a fix changes, as C
+
+In a workspace whose `members` match the directory, the patch is a member; elsewhere it is a workspace of its own.")]
 #[command(mut_args(needs_func), group = clap::ArgGroup::new("start").args(["funcs", "diff"]).multiple(true))]
 pub struct Args {
     /// The directory to create; its last component is the patch's name.
