@@ -64,6 +64,7 @@ fn symbols_that_do_not_exist() {
     let patch = symbols(
         "#[klp_symbols]\nunsafe extern \"C\" {
              fn cmdline_proc_shaw();
+             fn sock_put();
              static qqqqqqqqqqqqqqqqqqqq: c_int;
              #[klp(static_of = \"do_coredumq\")] static core_dump_count: c_int;
              #[klp(static_of = \"do_coredump\")] static core_dump_coun: c_int;
@@ -75,6 +76,7 @@ fn symbols_that_do_not_exist() {
         1,
         &[
             "`cmdline_proc_shaw` does not exist in vmlinux: the nearest name there is cmdline_proc_show",
+            "`sock_put` does not exist in vmlinux: it is an inline function of `net/sock.h`",
             "`qqqqqqqqqqqqqqqqqqqq` does not exist in vmlinux: nothing there has a similar name",
             "`do_coredumq` does not exist in vmlinux, so `core_dump_count` can't be found by it: the nearest name there is \
              do_coredump",

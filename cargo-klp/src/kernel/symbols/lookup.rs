@@ -1,6 +1,7 @@
 //! Finds the symbol that a name and a position identify.
 
 use super::{Object, Symbol, Symbols};
+use crate::kernel::headers::definition;
 
 /// The number of candidates to show for a name that is not unique.
 const MOST_SHOWN: usize = 20;
@@ -63,7 +64,9 @@ impl LookupError {
                 if let Some(elsewhere) = symbols.elsewhere(of, name) {
                     return format!("`{name}` does not exist in {of}; {elsewhere}");
                 }
-                format!("`{name}` does not exist in {of}: {}", symbols.similar(object, name))
+                let of_header = definition(&symbols.target().kernel.kdir, name);
+                let hint = of_header.map_or_else(|| symbols.similar(object, name), |found| found.to_string());
+                format!("`{name}` does not exist in {of}: {hint}")
             }
             Self::Ambiguous(candidates) => format!(
                 "`{name}` is not unique in {of}: write {write} with the position of the one you mean:{}",
