@@ -45,7 +45,10 @@ pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
     let missing = match manifest_path {
         Some(path) => {
             command.manifest_path(path);
-            (!path.exists()).then(|| format!("`{}` does not exist", path.display()))
+            match path.is_dir() {
+                true => Some(format!("`{}` is a directory, not a Cargo.toml", path.display())),
+                false => (!path.exists()).then(|| format!("`{}` does not exist", path.display())),
+            }
         }
         None => {
             let directory = env::current_dir().map_err(Error::io("find", "."))?;

@@ -35,6 +35,8 @@ fn a_directory_without_a_crate() {
     assert_refused(build(directory.path(), &["--kernel", "6.12"]), 1, &texts);
     let command = build(directory.path(), &["--kernel", "6.12", "--manifest-path", "x/Cargo.toml"]);
     assert_refused(command, 1, &["`x/Cargo.toml` does not exist", "`--manifest-path`"]);
+    let command = build(directory.path(), &["--kernel", "6.12", "--manifest-path", "."]);
+    assert_refused(command, 1, &["`.` is a directory, not a Cargo.toml", "`--manifest-path`"]);
 }
 
 #[test]
