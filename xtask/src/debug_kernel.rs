@@ -25,12 +25,13 @@ use crate::command::TestKernel;
 pub(crate) const SERIES: &str = DEFAULT_SERIES;
 
 /// What its build needs beside what patches need.
-pub(crate) const REQUIREMENTS: [Requirement; 6] = [
+pub(crate) const REQUIREMENTS: [Requirement; 7] = [
     Requirement::Program("xz", "xz-utils", "unpacks the kernel's sources"),
     Requirement::Program("flex", "flex", "builds the debug kernel"),
     Requirement::Program("bison", "bison", "builds the debug kernel"),
     Requirement::Program("bc", "bc", "builds the debug kernel"),
     Requirement::Program("perl", "perl", "builds the debug kernel"),
+    Requirement::Program("python3", "python3", "builds the debug kernel's BTF tools"),
     Requirement::File("/usr/include/libelf.h", "libelf-dev", "builds the debug kernel's objtool"),
 ];
 
