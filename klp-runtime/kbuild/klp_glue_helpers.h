@@ -118,3 +118,31 @@ void klp_glue_syscall_compat(const struct pt_regs *regs, u32 args[6])
 	args[5] = regs->bp;
 }
 #endif
+
+#ifdef KLP_USES_klp_glue_syscall_registers
+/* Of the current task, with these arguments; whether of a 32-bit system call. */
+bool klp_glue_syscall_registers(const u64 args[6], struct pt_regs *regs);
+bool klp_glue_syscall_registers(const u64 args[6], struct pt_regs *regs)
+{
+	/* The room that Rust has for them. */
+	BUILD_BUG_ON(sizeof(*regs) > 21 * sizeof(u64));
+
+	*regs = *current_pt_regs();
+	if (in_ia32_syscall()) {
+		regs->bx = (u32)args[0];
+		regs->cx = (u32)args[1];
+		regs->dx = (u32)args[2];
+		regs->si = (u32)args[3];
+		regs->di = (u32)args[4];
+		regs->bp = (u32)args[5];
+		return true;
+	}
+	regs->di = args[0];
+	regs->si = args[1];
+	regs->dx = args[2];
+	regs->r10 = args[3];
+	regs->r8 = args[4];
+	regs->r9 = args[5];
+	return false;
+}
+#endif

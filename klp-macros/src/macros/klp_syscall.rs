@@ -2,15 +2,17 @@
 
 use darling::FromMeta;
 use klp_format::VMLINUX;
+use klp_format::manifest::SymbolKind;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{FnArg, Meta, ReturnType, Signature};
 
-use crate::args::{Arguments, Parsed, Text};
+use crate::args::{Arguments, Name, Parsed, Text};
 use crate::check::function::{self, Function};
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::cfgs;
-use crate::emit::redirect::{Target, redirection};
+use crate::emit::redirect::{Call, Target, redirection};
+use crate::emit::symbol::{SymbolRequest, link_name};
 
 /// As many registers hold arguments.
 const MAX_ARGUMENTS: usize = 6;
@@ -21,11 +23,12 @@ const WRAPPERS: [&str; 4] = ["__x64_sys_", "__ia32_sys_", "__do_sys_", "__se_sys
 struct Args {
     name: Option<Text>,
     compat: Option<Compat>,
+    original: Option<Name>,
 }
 
 impl Arguments for Args {
     const KEYS: &'static [(&'static str, &'static str)] =
-        &[("name", "name = \"getpid\""), ("compat", "compat")];
+        &[("name", "name = \"getpid\""), ("compat", "compat"), ("original", "original = original_getpid")];
 }
 
 /// `compat`, or `compat = "…"`.
@@ -49,6 +52,7 @@ struct Syscall<'a> {
     function: &'a Function,
     name: &'a Text,
     compat: Option<&'a Compat>,
+    original: Option<&'a Name>,
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -77,11 +81,17 @@ fn check<'a>(
     }
 
     let function = function.as_ref().map_err(|reported| *reported)?;
+    if let (Some(Name(original)), Some(_)) = (&args.original, function.c_body()) {
+        diagnostics.error(
+            original,
+            "the original of a system call is called from Rust: write the body here, and call the function of the C file there, which `#[klp_c]` declares",
+        );
+    }
     diagnostics.check()?;
     let Some(name) = &args.name else {
         return Err(diagnostics.error_at(parsed.place(), "`name` is missing"));
     };
-    Ok(Syscall { function, name, compat: args.compat.as_ref() })
+    Ok(Syscall { function, name, compat: args.compat.as_ref(), original: args.original.as_ref() })
 }
 
 /// What a system call needs beyond any replacement.
@@ -142,20 +152,84 @@ enum Abi {
 
 fn emit(syscall: &Syscall<'_>) -> TokenStream {
     let name = syscall.name.value();
-    let native = wrapped(syscall, &Abi::Native, &format!("__x64_sys_{name}"), syscall.name);
-    let Some(Compat(entry)) = syscall.compat else { return native };
-    let own = format!("sys_{name}");
+    let native = (format!("__x64_sys_{name}"), syscall.name);
+    let compat = compat_wrapper(syscall);
+    let redirections = [(Abi::Native, Some(&native)), (Abi::Compat, compat.as_ref())];
+    let redirections = redirections
+        .into_iter()
+        .filter_map(|(abi, wrapper)| wrapper.map(|(symbol, at)| wrapped(syscall, &abi, symbol, at)));
+    let original = syscall.original.map(|original| {
+        call_original(syscall, original, &native.0, compat.as_ref().map(|(symbol, _)| symbol.as_str()))
+    });
+    quote!(#(#redirections)* #original)
+}
+
+/// The wrapper of 32-bit programs, where it is redirected too, and where its name comes from.
+fn compat_wrapper<'a>(syscall: &Syscall<'a>) -> Option<(String, &'a Text)> {
+    let Compat(entry) = syscall.compat?;
+    let own = format!("sys_{}", syscall.name.value());
     let (value, at) = match entry {
         Some(entry) => (entry.value(), entry),
         None => (own.clone(), syscall.name),
     };
     // The wrappers of a call without arguments are one function: twice redirected, a task that has yet to
     // be switched would run the first redirection in place of the original.
-    if value == own && syscall.function.sig.inputs.is_empty() {
-        return native;
+    let is_one = value == own && syscall.function.sig.inputs.is_empty();
+    (!is_one).then(|| (format!("__ia32_{value}"), at))
+}
+
+/// A function that makes the original call, past the redirect: as the kind of program does whose call it is.
+fn call_original(syscall: &Syscall<'_>, original: &Name, native: &str, compat: Option<&str>) -> TokenStream {
+    let (name, sig) = (&original.0, &syscall.function.sig);
+    let cfgs = cfgs(&syscall.function.attrs);
+    let declare = |ident: &str, symbol: &str, name: &Ident| {
+        let request =
+            SymbolRequest { object: VMLINUX, symbol, sympos: None, kind: SymbolKind::Original, name };
+        let declared = Ident::new(ident, Span::call_site());
+        let (link_name, manifest) = (link_name(&request, &declared), request.manifest(&cfgs));
+        let item = quote! {
+            #(#link_name)*
+            fn #declared(registers: *const ::core::ffi::c_void) -> ::core::ffi::c_long;
+        };
+        (declared, item, manifest)
+    };
+    let (of_native, native_item, native_manifest) = declare("__klp_original", native, name);
+    let (mut call, mut items, mut manifests) = (quote!(#of_native(registers)), native_item, native_manifest);
+    if let Some(compat) = compat {
+        let (of_compat, item, manifest) =
+            declare("__klp_original_compat", compat, &format_ident!("{name}_compat"));
+        call = quote!(if is_compat { #of_compat(registers) } else { #call });
+        items.extend(item);
+        manifests.extend(manifest);
     }
-    let compat = wrapped(syscall, &Abi::Compat, &format!("__ia32_{value}"), at);
-    quote!(#native #compat)
+    let Call { generics, parameters, output, .. } = Call::of(sig);
+    let arguments = (0..MAX_ARGUMENTS).map(|index| match index < sig.inputs.len() {
+        true => {
+            let argument = format_ident!("argument_{index}");
+            quote!(::klp_runtime::syscall::Argument::to_register(#argument))
+        }
+        false => quote!(0),
+    });
+    let docs = format!("The system call `{}`, as it is without the redirect.", syscall.name.value());
+    quote! {
+        #(#cfgs)*
+        #[doc = #docs]
+        ///
+        /// # Safety
+        ///
+        /// What the original asks for. The task is in this system call.
+        #[allow(clippy::all)]
+        unsafe fn #name #generics(#parameters) #output {
+            unsafe extern "C" { #items }
+            let (registers, is_compat) =
+                ::klp_runtime::__private::syscall_arguments::registers([#(#arguments),*]);
+            let (registers, _) = (registers.as_ptr(), is_compat);
+            // SAFETY: The caller's word holds for the original; these are the registers of a task that makes
+            // this call.
+            unsafe { #call }
+        }
+        #manifests
+    }
 }
 
 /// The redirection of one wrapper of the kernel's.

@@ -274,6 +274,18 @@ pub(crate) unsafe extern "C" fn klp_glue_syscall_compat(registers: *const c_void
     unsafe { arguments.write(registers.cast::<[u32; 6]>().read()) }
 }
 
+/// # Safety
+///
+/// As the kernel's or the glue's `klp_glue_syscall_registers`.
+pub(crate) unsafe extern "C" fn klp_glue_syscall_registers(
+    arguments: *const [u64; 6],
+    registers: *mut c_void,
+) -> bool {
+    // SAFETY: The caller passes arguments, and room for more than these.
+    unsafe { registers.cast::<[u64; 6]>().write(arguments.read()) };
+    false
+}
+
 /// Logs what the engine says, without the level. Its formats ask for `%s`, `%u` and `%llu`.
 ///
 /// # Safety

@@ -198,6 +198,7 @@ mod kernel {
         pub(crate) fn klp_glue_directory_remove(directory: *mut c_void);
         pub(crate) fn klp_glue_syscall_native(registers: *const c_void, arguments: *mut [u64; 6]);
         pub(crate) fn klp_glue_syscall_compat(registers: *const c_void, arguments: *mut [u32; 6]);
+        pub(crate) fn klp_glue_syscall_registers(arguments: *const [u64; 6], registers: *mut c_void) -> bool;
         pub(crate) safe fn klp_glue_current() -> *mut task_struct;
         pub(crate) fn klp_glue_task_pid(task: *const task_struct) -> c_int;
         pub(crate) fn klp_glue_task_tgid(task: *const task_struct) -> c_int;

@@ -17,6 +17,10 @@ pub trait Argument {
     /// The argument in a register of a 32-bit program. The kernel's wrappers extend it with its sign for
     /// `c_long`, with zeroes for every other type (`arch/x86/include/asm/syscall_wrapper.h`).
     fn from_compat(register: u32) -> Self;
+
+    /// The register that holds the argument, for a call of the original. Of a 32-bit program's registers it is the
+    /// lower half.
+    fn to_register(self) -> u64;
 }
 
 macro_rules! integers {
@@ -30,6 +34,11 @@ macro_rules! integers {
             #[inline]
             fn from_compat(register: u32) -> Self {
                 register as $compat as Self
+            }
+
+            #[inline]
+            fn to_register(self) -> u64 {
+                self as u64
             }
         }
     )*};
@@ -47,6 +56,11 @@ impl<T> Argument for *const T {
     fn from_compat(register: u32) -> Self {
         core::ptr::with_exposed_provenance(register as usize)
     }
+
+    #[inline]
+    fn to_register(self) -> u64 {
+        self.expose_provenance() as u64
+    }
 }
 
 impl<T> Argument for *mut T {
@@ -58,6 +72,11 @@ impl<T> Argument for *mut T {
     #[inline]
     fn from_compat(register: u32) -> Self {
         core::ptr::with_exposed_provenance_mut(register as usize)
+    }
+
+    #[inline]
+    fn to_register(self) -> u64 {
+        self.expose_provenance() as u64
     }
 }
 
@@ -109,5 +128,27 @@ pub mod arguments {
         // SAFETY: The caller passes the registers of a 32-bit system call.
         unsafe { sys::klp_glue_syscall_compat(registers, &mut arguments) };
         arguments
+    }
+
+    /// Room for the kernel's `struct pt_regs`; the glue asserts that it is enough.
+    #[repr(C)]
+    pub struct Registers([u64; 21]);
+
+    impl Registers {
+        /// What the kernel's wrappers take.
+        #[must_use]
+        pub fn as_ptr(&self) -> *const c_void {
+            (&raw const self.0).cast()
+        }
+    }
+
+    /// The registers of the current task, but with these arguments, and whether they are where a 32-bit program has
+    /// them: the task is in a system call of that kind.
+    #[must_use]
+    pub fn registers(arguments: [u64; 6]) -> (Registers, bool) {
+        let mut registers = Registers([0; 21]);
+        // SAFETY: The glue writes a `struct pt_regs`, for which there is room.
+        let is_compat = unsafe { sys::klp_glue_syscall_registers(&arguments, (&raw mut registers).cast()) };
+        (registers, is_compat)
     }
 }

@@ -28,4 +28,9 @@ unsafe extern "C" fn shapes() -> c_long {
     0
 }
 
+#[klp_syscall(name = "a", original = "text")]
+unsafe extern "C" fn original_of_another_type() -> c_long {
+    0
+}
+
 fn main() {}

@@ -29,4 +29,7 @@ unsafe extern "C" fn generic<T>(_: *const T) -> c_long {
 #[klp_syscall(name = "e")]
 struct NoFunction;
 
+#[klp_syscall(name = "f", original = original_f)]
+unsafe extern "C" fn in_a_c_file() -> c_long;
+
 fn main() {}

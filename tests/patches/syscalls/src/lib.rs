@@ -16,12 +16,13 @@ fn is_ours() -> bool {
     &*task::current().comm() == c"klp-syscalls"
 }
 
-#[klp_syscall(name = "getpid", compat)]
+#[klp_syscall(name = "getpid", compat, original = original_getpid)]
 unsafe extern "C" fn livepatch_getpid() -> c_long {
     if is_ours() {
         pr_info!("getpid {}", CALLS.fetch_add(1, Relaxed) + 1);
     }
-    task::current().tgid_vnr().into()
+    // SAFETY: There are no arguments.
+    unsafe { original_getpid() }
 }
 
 /// One argument in each register.
@@ -49,4 +50,23 @@ unsafe extern "C" fn livepatch_sysinfo(info: c_long) -> c_long {
     }
     pr_info!("sysinfo {info}");
     0
+}
+
+/// The original is called with other arguments.
+#[klp_syscall(name = "getpriority", compat, original = original_getpriority)]
+unsafe extern "C" fn livepatch_getpriority(which: c_int, who: c_int) -> c_long {
+    if !is_ours() {
+        // SAFETY: The arguments are those of the call.
+        return unsafe { original_getpriority(which, who) };
+    }
+    pr_info!("getpriority {which} {who}");
+    // SAFETY: Of a process, 0 is the caller.
+    unsafe { original_getpriority(which - 100, who - 7) }
+}
+
+/// The original of 32-bit programs has a structure of another size.
+#[klp_syscall(name = "times", compat = "compat_sys_times", original = original_times)]
+unsafe extern "C" fn livepatch_times(buffer: *mut c_void) -> c_long {
+    // SAFETY: The arguments are those of the call.
+    unsafe { original_times(buffer) }
 }

@@ -28,6 +28,10 @@ impl Argument for Fd {
     fn from_compat(register: u32) -> Self {
         Self(register)
     }
+
+    fn to_register(self) -> u64 {
+        self.0.into()
+    }
 }
 
 mod others {
@@ -45,6 +49,19 @@ mod others {
     ) -> c_long {
         let _ = (from, argument, flags, offset);
         fd.0 as c_long + length as c_long
+    }
+
+    #[klp_syscall(name = "close", compat, original = original_close)]
+    unsafe extern "C" fn with_original(fd: super::Fd) -> c_long {
+        // SAFETY: The argument is that of the call.
+        unsafe { original_close(fd) }
+    }
+
+    #[klp_syscall(name = "getppid", compat, original = original_getppid)]
+    #[cfg(not(any()))]
+    unsafe extern "C" fn without_arguments() -> c_long {
+        // SAFETY: There are no arguments.
+        unsafe { original_getppid() }
     }
 
     #[cfg(any())]
