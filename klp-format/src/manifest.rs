@@ -74,6 +74,8 @@ pub enum Line<N = u64> {
     Wrapper(Wrapper),
     /// What `kernel_types!` has learnt from headers.
     Headers(Headers),
+    /// One of the `fixes` of `livepatch!`.
+    Fix(Fix),
     /// The build's word on the kernel: only in the note that stays in memory.
     Kernel(Kernel),
 }
@@ -401,6 +403,13 @@ pub struct Wrapper {
 pub struct Headers {
     /// The directory of the cache with the answer of the command.
     pub answer: String,
+}
+
+/// What a patch fixes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fix {
+    /// Its identifier, such as `CVE-2026-12345`.
+    pub name: String,
 }
 
 /// The kernel that a module is built for.

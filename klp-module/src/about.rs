@@ -15,6 +15,8 @@ pub struct About {
     pub states: Vec<State>,
     /// Its states in the kernel's own table.
     pub natives: Vec<Native>,
+    /// What it fixes.
+    pub fixes: Vec<String>,
     /// The build ID of the kernel that it is built for, in hexadecimal.
     pub kernel: Option<String>,
 }
@@ -33,6 +35,7 @@ impl About {
                 Line::Patch(patch) => about.patch = Some(patch),
                 Line::State(state) => about.states.push(state),
                 Line::Native(native) => about.natives.push(native),
+                Line::Fix(fix) => about.fixes.push(fix.name),
                 Line::Kernel(kernel) => about.kernel = Some(kernel.build_id),
                 _ => {}
             }
@@ -57,7 +60,7 @@ impl About {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use klp_format::manifest::{Kernel, note};
+    use klp_format::manifest::{Fix, Kernel, note};
 
     #[test]
     fn what_is_written_is_read() {
@@ -69,6 +72,7 @@ mod tests {
             Line::Patch(patch.clone()),
             Line::State(state.clone()),
             Line::Native(native.clone()),
+            Line::Fix(Fix { name: "CVE-2026-1".into() }),
             Line::Kernel(kernel),
         ];
         let text = note(lines);
@@ -88,6 +92,7 @@ mod tests {
                 patch: Some(patch),
                 states: vec![state],
                 natives: vec![native],
+                fixes: vec!["CVE-2026-1".into()],
                 kernel: Some("12ab".into())
             }
         );

@@ -41,6 +41,8 @@ pub struct PatchReport {
     pub version: Option<String>,
     /// The line of cumulative patches that it belongs to.
     pub series: Option<Series>,
+    /// What it fixes, if it is made with klp.
+    pub fixes: Vec<String>,
     /// The linker's identification of the build.
     pub build_id: Option<String>,
     /// Kbuild's digest of the sources.
@@ -175,6 +177,7 @@ fn patch_report(machine: &dyn Machine, patch: Patch, module: Loaded) -> Result<P
         since: since.map(|since| humantime::format_rfc3339_seconds(since).to_string()),
         version: module.version.clone(),
         series: series.map(|(name, revision)| Series { name: name.into(), revision }),
+        fixes: about.map(|about| about.fixes.clone()).unwrap_or_default(),
         build_id: module.build_id.clone(),
         srcversion: module.srcversion.clone(),
         replace: patch.replace.or(about.map(|about| about.replaces())),

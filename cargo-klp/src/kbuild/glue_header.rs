@@ -38,8 +38,9 @@ pub(super) fn note(manifest: &Manifest, build_id: Option<&str>) -> String {
     let states =
         manifest.states.iter().map(|state| Line::State(State { callbacks: Vec::new(), ..state.clone() }));
     let natives = manifest.natives.iter().cloned().map(Line::Native);
+    let fixes = manifest.fixes.iter().cloned().map(Line::Fix);
     let kernel = build_id.map(|id| Line::Kernel(Kernel { build_id: id.to_owned() }));
-    let text = manifest::note(patch.chain(states).chain(natives).chain(kernel));
+    let text = manifest::note(patch.chain(states).chain(natives).chain(fixes).chain(kernel));
     format!("#define KLP_NOTE ELFNOTE32(\"{NOTE_OWNER}\", {NOTE_KIND}, \"{}\")\n", in_c(&text))
 }
 

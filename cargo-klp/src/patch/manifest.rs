@@ -5,8 +5,8 @@
 
 use klp_format::Table;
 use klp_format::manifest::{
-    self, Binding, CFunc, CStruct, CType, Func, Headers, Hook, Line, MODULE_SECTION, Native, Object, Param,
-    Patch, SECTION, Shadow, State, Symbol, Wrapper,
+    self, Binding, CFunc, CStruct, CType, Fix, Func, Headers, Hook, Line, MODULE_SECTION, Native, Object,
+    Param, Patch, SECTION, Shadow, State, Symbol, Wrapper,
 };
 use object::{Object as _, ObjectSection};
 use serde::Serialize;
@@ -28,6 +28,9 @@ pub struct Manifest {
     pub objects: Vec<Object>,
     /// The states of the kernel's own table.
     pub natives: Vec<Native>,
+    /// What the patch fixes.
+    #[serde(skip)]
+    pub fixes: Vec<Fix>,
     /// The hooks.
     pub hooks: Vec<Hook>,
     /// The module parameters.
@@ -145,6 +148,7 @@ impl Manifest {
                 Line::CType(structure) => self.c_types.push(structure),
                 Line::Wrapper(wrapper) => self.wrappers.push(wrapper),
                 Line::Headers(headers) => self.headers.push(headers),
+                Line::Fix(fix) => self.fixes.push(fix),
                 // The build writes it, into the note that stays in memory.
                 Line::Kernel(_) => return Err(refuse("it has a `kernel` line".into())),
             }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::text::Text;
 use super::{
-    Binding, CField, CFunc, CStruct, CType, Func, Headers, Hook, Kernel, Native, Object, Param, Passed,
+    Binding, CField, CFunc, CStruct, CType, Fix, Func, Headers, Hook, Kernel, Native, Object, Param, Passed,
     Patch, Shadow, State, Symbol, Wrapper,
 };
 use crate::{Class, ParamKind};
@@ -195,6 +195,12 @@ impl<N> Columns<N> for Wrapper {
 impl<N> Columns<N> for Headers {
     fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
         visitor.text("answer", &mut self.answer)
+    }
+}
+
+impl<N> Columns<N> for Fix {
+    fn visit<V: Visitor<N>>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        visitor.text("name", &mut self.name)
     }
 }
 

@@ -54,6 +54,7 @@ pub fn read(line: &str) -> Result<Line, BadLine> {
         "c_type" => reader.line().map(Line::CType),
         "wrapper" => reader.line().map(Line::Wrapper),
         "headers" => reader.line().map(Line::Headers),
+        "fix" => reader.line().map(Line::Fix),
         "kernel" => reader.line().map(Line::Kernel),
         _ => Err(format!("unknown kind of line `{kind}`")),
     };

@@ -101,6 +101,7 @@ fn lines() -> Vec<Line> {
             place: Some("a.rs:3:1".into()),
         }),
         Line::Headers(Headers { answer: "/cache".into() }),
+        Line::Fix(Fix { name: "CVE-2026-12345".into() }),
         Line::Kernel(Kernel { build_id: "12ab".into() }),
     ]
 }

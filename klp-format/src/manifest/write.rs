@@ -37,6 +37,7 @@ pub fn write<N: Default>(line: Line<N>) -> Vec<Column<N>> {
         Line::CType(mut line) => writer.line("c_type", &mut line),
         Line::Wrapper(mut line) => writer.line("wrapper", &mut line),
         Line::Headers(mut line) => writer.line("headers", &mut line),
+        Line::Fix(mut line) => writer.line("fix", &mut line),
         Line::Kernel(mut line) => writer.line("kernel", &mut line),
     }
     writer.0

@@ -3,7 +3,7 @@
 use darling::FromMeta;
 use darling::ast::NestedMeta;
 use klp_format::Table;
-use klp_format::manifest::{self, Line};
+use klp_format::manifest::{self, Fix, Line};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt;
@@ -30,6 +30,7 @@ struct Args {
     enable: Option<Switch>,
     version: Option<Text>,
     imports_ns: Option<Texts>,
+    fixes: Option<Texts>,
     series: Option<Text>,
     revision: Option<Number>,
 }
@@ -43,6 +44,7 @@ impl Arguments for Args {
         ("enable", "enable: false"),
         ("version", "version: \"1.0\""),
         ("imports_ns", "imports_ns: [\"NAME\"]"),
+        ("fixes", "fixes: [\"CVE-2026-12345\"]"),
         ("series", "series: \"example.org: network fixes\""),
         ("revision", "revision: 1"),
     ];
@@ -53,6 +55,7 @@ struct Patch<'a> {
     modinfo: Vec<(&'static str, String)>,
     replace: TokenStream,
     enable: bool,
+    fixes: Vec<String>,
     /// The series, and the patch's number in it.
     series: Option<(String, &'a Number)>,
 }
@@ -135,6 +138,8 @@ fn check<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> Result<
         check_namespace(diagnostics, namespace);
         modinfo.push(("import_ns", namespace.value()));
     }
+    let fixes = check_fixes(diagnostics, args.fixes.as_ref());
+    modinfo.extend(fixes.iter().map(|fix| ("fixes", fix.clone())));
     let enable = match &args.enable {
         None => true,
         Some(enable) => enable.literal().unwrap_or_else(|| {
@@ -152,7 +157,41 @@ fn check<'a>(diagnostics: &mut Diagnostics, parsed: &'a Parsed<Args>) -> Result<
 
     diagnostics.check()?;
     let replace = args.replace.as_ref().map_or_else(|| quote!(false), |replace| quote!(#replace));
-    Ok(Patch { modinfo, replace, enable, series })
+    Ok(Patch { modinfo, replace, enable, fixes, series })
+}
+
+/// Checks what the patch fixes.
+fn check_fixes(diagnostics: &mut Diagnostics, fixes: Option<&Texts>) -> Vec<String> {
+    let Some(Texts(fixes, span)) = fixes else { return Vec::new() };
+    if fixes.is_empty() {
+        diagnostics.error_at(*span, "no fix: write `[\"CVE-2026-12345\"]`, or leave `fixes` out");
+    }
+    let mut names: Vec<String> = Vec::new();
+    for fix in fixes {
+        let name = fix.value();
+        check_text(diagnostics, "a fix", fix);
+        if is_cve(&name) == Some(false) {
+            let message = format!("expected `CVE-YEAR-NUMBER`, found `{name}`: write it as `CVE-2026-12345`");
+            diagnostics.error(fix, message);
+        }
+        if names.contains(&name) {
+            diagnostics.error(fix, format!("`{name}` is there twice: remove one of the two"));
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// Whether the identifier of a CVE is well-formed; `None` for another identifier.
+fn is_cve(name: &str) -> Option<bool> {
+    let mut parts = name.trim().splitn(3, '-');
+    if !parts.next()?.eq_ignore_ascii_case("CVE") {
+        return None;
+    }
+    let is_number =
+        |part: &str, digits| part.len() >= digits && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (year, number) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    Some(name.starts_with("CVE-") && year.len() == 4 && is_number(year, 4) && is_number(number, 4))
 }
 
 /// Checks that a series and a revision are both there or neither.
@@ -276,6 +315,7 @@ fn emit(patch: &Patch<'_>) -> TokenStream {
         entry_sizes,
     };
     let manifest = emit::manifest(&[], Line::Patch(line));
+    let fixes = patch.fixes.iter().map(|fix| emit::manifest(&[], Line::Fix(Fix { name: fix.clone() })));
     let declaration = declare(&patch.replace, &host_tables());
     quote! {
         #declaration
@@ -283,6 +323,7 @@ fn emit(patch: &Patch<'_>) -> TokenStream {
         #revision_in_modinfo
         #hidden
         #manifest
+        #(#fixes)*
     }
 }
 
@@ -350,6 +391,25 @@ mod tests {
         let expanded = expand(input).to_string();
         for line in ["license=GPL", "author=a", "author=b", "description=d", "version=1", "livepatch=Y"] {
             assert!(expanded.contains(&format!(r#".asciz \"{line}\""#)), "{line} in {expanded}");
+        }
+    }
+
+    #[test]
+    fn a_fix_is_an_identifier_that_stands_once() {
+        let messages = |fixes: TokenStream| {
+            messages(quote!(license: "GPL", authors: ["a"], description: "d", fixes: #fixes)).join("\n")
+        };
+        assert_eq!(messages(quote!(["CVE-2026-12345", "CVE-2026-0001", "bug 7"])), "");
+        for (fixes, message) in [
+            (quote!([]), "no fix: write"),
+            (quote!([" "]), "a fix is empty"),
+            (quote!(["a\tb"]), "has the character '\\t'"),
+            (quote!(["CVE-2026-1"]), "expected `CVE-YEAR-NUMBER`, found `CVE-2026-1`"),
+            (quote!(["cve-2026-12345"]), "expected `CVE-YEAR-NUMBER`"),
+            (quote!(["a", "a"]), "`a` is there twice"),
+            (quote!("CVE-2026-12345"), "expected a list of strings"),
+        ] {
+            assert!(messages(fixes).contains(message), "{message}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! `klp status`: all patches, and whether all is as it should be.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::error::{Exit, Result};
@@ -14,6 +15,10 @@ pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+
+    /// List what the patches fix, such as CVEs, a line each, with the patches.
+    #[arg(long, conflicts_with = "json")]
+    fixes: bool,
 }
 
 /// Prints the state of all patches.
@@ -25,6 +30,12 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     let report = Report::read(machine)?;
     if args.json {
         show::json(machine, &report);
+    } else if args.fixes {
+        let fixes = fixes(&report);
+        // Without a fix, no line at all: scripts count them.
+        if !fixes.is_empty() {
+            show::text(machine, &fixes);
+        }
     } else {
         show::text(machine, &text(&report));
     }
@@ -48,6 +59,27 @@ fn text(report: &Report) -> String {
     if report.patches.is_empty() {
         let before = if report.tainted { "; there was one since it was started" } else { "" };
         text.line(&format!("no livepatch is enabled on {}{before}", report.kernel));
+    }
+    text.0
+}
+
+/// What is fixed, in order.
+fn fixes(report: &Report) -> String {
+    let mut patches: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for patch in &report.patches {
+        let phase = match patch.phase {
+            Phase::Enabled => "",
+            Phase::Enabling => " (being enabled)",
+            Phase::Disabling => " (being disabled)",
+            Phase::Stuck => " (stuck)",
+        };
+        for fix in &patch.fixes {
+            patches.entry(fix).or_default().push(format!("{}{phase}", patch.name));
+        }
+    }
+    let mut text = Text(String::new());
+    for (fix, patches) in patches {
+        text.line(&format!("{fix}  {}", patches.join(", ")));
     }
     text.0
 }
@@ -84,6 +116,7 @@ impl Text {
             "series",
             &series.map(|s| format!("{}, revision {}", s.name, s.revision)).unwrap_or_default(),
         );
+        self.row("fixes", &patch.fixes.join(", "));
         self.row("build ID", patch.build_id.as_deref().unwrap_or_default());
         let replaces = match patch.replace {
             Some(true) => "all other patches",

@@ -1,6 +1,6 @@
 //! Files of modules, as far as `klp` reads them.
 
-use klp_format::manifest::{Kernel, Line, NOTE_KIND, NOTE_SECTION, Patch, State, note};
+use klp_format::manifest::{Fix, Kernel, Line, NOTE_KIND, NOTE_SECTION, Patch, State, note};
 use object::write::Object;
 use object::{Architecture, BinaryFormat, Endianness, SectionKind};
 
@@ -14,6 +14,7 @@ pub(super) struct Ours {
     pub(super) replace: bool,
     /// Ids, names, versions and flags.
     pub(super) states: Vec<(u64, &'static str, u64, u32)>,
+    pub(super) fixes: Vec<&'static str>,
     pub(super) kernel: Option<&'static str>,
 }
 
@@ -36,7 +37,9 @@ impl Ours {
         let kernel: String = KERNEL_ID.iter().map(|byte| format!("{byte:02x}")).collect();
         let kernel = Kernel { build_id: self.kernel.map_or(kernel, Into::into) };
         let states = self.states.iter().map(state);
-        let lines = std::iter::once(Line::Patch(patch)).chain(states).chain([Line::Kernel(kernel)]);
+        let fixes = self.fixes.iter().map(|name| Line::Fix(Fix { name: (*name).into() }));
+        let lines =
+            std::iter::once(Line::Patch(patch)).chain(states).chain(fixes).chain([Line::Kernel(kernel)]);
         data(self.name, Some(&note(lines)), &[id])
     }
 }

@@ -45,6 +45,22 @@ fn a_patch_of_ours_tells_what_it_is() {
 }
 
 #[test]
+fn what_is_fixed_is_one_command() {
+    let fake = Fake::new();
+    assert_eq!(fake.klp(["status", "--fixes"]), Exit::Done);
+    assert_eq!(fake.printed(), "");
+    fake.load(
+        "net_2",
+        &Ours { fixes: vec!["CVE-2026-2222", "CVE-2026-1111"], ..Ours::new("net_2") }.build(9),
+    );
+    fake.load("other", &Ours { fixes: vec!["CVE-2026-1111"], ..Ours::new("other") }.build(8));
+    assert_eq!(fake.klp(["status", "--fixes"]), Exit::Done);
+    assert_eq!(fake.printed(), "CVE-2026-1111  net_2, other\nCVE-2026-2222  net_2\n");
+    fake.klp(["status"]);
+    assert!(fake.printed().contains("  fixes       CVE-2026-2222, CVE-2026-1111\n"));
+}
+
+#[test]
 fn a_patch_in_c_has_what_the_kernel_shows() {
     let fake = Fake::new();
     fake.load("fix", &c_patch("fix"));

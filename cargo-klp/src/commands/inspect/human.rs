@@ -106,6 +106,7 @@ impl Text {
         let series = report.patch.as_ref().and_then(|patch| patch.series.as_ref());
         let series = series.map(|series| format!("{}, revision {}", series.name, series.revision));
         add("series", &series.unwrap_or_default());
+        add("fixes", &report.fixes.join(", "));
         let hooks = report.patch.as_ref().map(|patch| patch.hooks.join(", "));
         add("hooks", &hooks.unwrap_or_default());
         for (index, author) in report.authors.iter().enumerate() {
@@ -285,6 +286,7 @@ mod tests {
             vermagic: Some("6.12.1 SMP".into()),
             depends: names(&["nf_tables", "nfnetlink"]),
             imports: names(&["CRYPTO_INTERNAL"]),
+            fixes: names(&["CVE-2026-12345", "CVE-2026-12346"]),
             intree: true,
             retpoline: false,
             signed: true,

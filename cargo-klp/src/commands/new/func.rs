@@ -23,8 +23,8 @@ pub struct Replacement {
     pub symbol: String,
     /// The items of the patch.
     pub text: String,
-    /// A line of `livepatch!` for the namespaces of what it uses; empty without any.
-    pub imports: String,
+    /// Lines of `livepatch!`: what it fixes, and the namespaces of what it uses.
+    pub declared: String,
     /// C files and headers, relative to `src`.
     pub files: BTreeMap<PathBuf, String>,
 }

@@ -276,12 +276,12 @@ impl Patch {
     }
 
     fn lib(&self) -> String {
-        let Some(Replacement { symbol, text, imports, .. }) = &self.replacement else {
+        let Some(Replacement { symbol, text, declared, .. }) = &self.replacement else {
             return self.fill(include_str!("template/lib.rs.in"));
         };
         self.fill(include_str!("template/func.rs.in"))
             .replace("{{symbol}}", symbol)
-            .replace("{{imports}}", imports)
+            .replace("{{declared}}", declared)
             .replace("{{items}}", text)
     }
 

@@ -38,6 +38,8 @@ pub struct Report {
     pub unknown: Option<String>,
     /// The parameters for insmod.
     pub parameters: Vec<Parameter>,
+    /// What it fixes, by identifiers such as `CVE-2026-12345`: the lines `fixes` of its modinfo.
+    pub fixes: Vec<String>,
     /// The symbols that it needs.
     pub symbols: Symbols,
     /// The memory that it takes.

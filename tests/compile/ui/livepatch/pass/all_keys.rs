@@ -13,6 +13,7 @@ const REVISION: u64 = 6;
 livepatch! {
     replace: REPLACE,
     version: "1.2",
+    fixes: ["CVE-2026-12345", "example.org: bug 7"],
     description: "{braces} and \"quotes\"",
     authors: ["A. Author <a@example.org>", "B. Author <b@example.org>"],
     license: "Dual MIT/GPL",
