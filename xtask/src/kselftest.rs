@@ -40,9 +40,11 @@ pub(crate) struct Args {
     no_baseline: bool,
 }
 
-/// The requirement besides those of the tests.
-pub(crate) const UNPACKER: Requirement =
-    Requirement::Program("xz", "xz-utils", "unpacks the kernel's sources");
+/// The requirements besides those of building and running patches.
+pub(crate) const REQUIREMENTS: [Requirement; 2] = [
+    Requirement::Program("xz", "xz-utils", "unpacks the kernel's sources"),
+    Requirement::Program("sysctl", "procps", "is called by the kernel's selftests"),
+];
 
 /// The script for the guest.
 const SCRIPT: &str = include_str!("kselftest.sh");
@@ -54,7 +56,8 @@ const TARGETS: [&str; 2] = ["test_klp_callbacks_busy", "test_klp_callbacks_mod"]
 const LIMIT: Duration = Duration::from_secs(1200);
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let mut needs = vec![Requirement::Build, Requirement::Run, UNPACKER];
+    let mut needs = vec![Requirement::Build, Requirement::Run];
+    needs.extend(REQUIREMENTS);
     needs.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
     doctor::ensure(&needs)?;
 

@@ -21,7 +21,6 @@ use super::measure::{Figures, Measurement};
 use super::run::{Usage, run};
 use super::sources::Spec;
 use super::workshop::{Workshop, write_if_changed};
-use crate::kselftest::UNPACKER;
 
 /// The configuration of the kernels, for `make allnoconfig`.
 const CONFIG: &str = include_str!("diff_based.config");
@@ -41,7 +40,7 @@ const TEXTS: [&str; 2] = ["this has been live patched", "this has been live patc
 
 /// What this part needs besides the tools that build patches.
 pub(crate) const NEEDS: [Requirement; 8] = [
-    UNPACKER,
+    Requirement::Program("xz", "xz-utils", "unpacks the kernel's sources"),
     Requirement::Program("flex", "flex", "builds kernels"),
     Requirement::Program("bison", "bison", "builds kernels"),
     Requirement::Program("bc", "bc", "builds kernels"),
