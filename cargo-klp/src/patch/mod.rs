@@ -6,6 +6,7 @@ pub mod inspect;
 pub mod manifest;
 pub mod meaning;
 pub mod resolve;
+pub mod succession;
 pub mod tables;
 pub mod verify;
 pub mod vocabulary;

@@ -1,5 +1,6 @@
 //! `cargo klp inspect`: shows what a livepatch module does, in Rust or C, without loading it.
 
+mod changes;
 mod human;
 
 use std::path::PathBuf;
@@ -8,16 +9,23 @@ use std::process::ExitCode;
 use crate::commands::args::MessageFormat;
 use crate::error::{Error, Result};
 use crate::patch::inspect::{faults, inspect};
+use crate::patch::succession::succession;
 
 /// Arguments of `cargo klp inspect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo klp inspect fix_x.ko                    functions, states, symbols, parameters, memory
+  cargo klp inspect fix_v1.ko fix_v2.ko         what fix_v2 changes, whether it may replace fix_v1, what is called
   cargo klp inspect --verify fix_x.ko           after strip, signing, or another tool has changed the file")]
 pub struct Args {
     /// The module: a .ko, also compressed as .ko.xz or .ko.zst.
     #[arg(value_name = "FILE")]
     file: PathBuf,
+
+    /// A second module: shows what it changes against the first, whether it may replace it, and the callbacks, as the
+    /// model of the kernel in klp-runtime calls them.
+    #[arg(value_name = "NEW", conflicts_with = "verify")]
+    new: Option<PathBuf>,
 
     /// Only check whether the kernel's module loader and livepatch core understand the module, and fail if they
     /// would refuse or misread it.
@@ -44,6 +52,14 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         };
     }
     let report = inspect(&args.file)?;
+    if let Some(new) = &args.new {
+        let succession = succession(&report, &inspect(new)?);
+        match args.message_format {
+            MessageFormat::Human => anstream::print!("{}", changes::text(&succession)),
+            MessageFormat::Json => println!("{}", serde_json::to_string(&succession).expect("plain data")),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     match args.message_format {
         MessageFormat::Human => anstream::print!("{}", human::text(&report)),
         MessageFormat::Json => println!("{}", serde_json::to_string(&report).expect("plain data")),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// A livepatch module. With `--message-format json` this is the line on stdout; its names are
 /// stable, and fields may be added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The module's name in the kernel.
     pub name: String,
@@ -49,10 +49,11 @@ pub struct Report {
 }
 
 /// The language of a module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     /// Rust, with the macros of klp.
+    #[default]
     Klp,
     /// C.
     C,

@@ -1,0 +1,241 @@
+//! What a module changes against an earlier one, and what happens when it is loaded over that one.
+//!
+//! The model of klp-runtime answers the latter: the engine that a module carries runs there, and so says the same.
+
+use std::collections::BTreeSet;
+
+use klp_runtime::sim::{self, Sim};
+use serde::Serialize;
+
+use super::inspect::report::{Language, Report, Series, State};
+
+/// What the second of two modules changes against the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Succession {
+    /// The first.
+    pub old: String,
+    /// The second.
+    pub new: String,
+    /// What happens to the first when the second is loaded.
+    pub outcome: Outcome,
+    /// Functions, as `OBJECT:SYMBOL`.
+    pub redirects: Difference,
+    /// States, as `NAME (id N), version V`.
+    pub states: Difference,
+    /// Shadow variables, as `NAME (id N)`.
+    pub shadows: Difference,
+    /// What they fix.
+    pub fixes: Difference,
+    /// The series and the revision of the first.
+    pub old_series: Option<Series>,
+    /// Those of the second.
+    pub new_series: Option<Series>,
+    /// What is called, in order, for each step.
+    pub steps: Vec<Step>,
+}
+
+/// What happens to a loaded patch when another one is loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is replaced.
+    Replaces,
+    /// Both are enabled: the second does not replace.
+    Beside,
+    /// The second is refused, with what the kernel's log says.
+    Refused(String),
+    /// The kernel loads one module of a name.
+    SameName,
+}
+
+/// What only one of the two has, or has otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Only the second.
+    pub added: Vec<String>,
+    /// Only the first.
+    pub removed: Vec<String>,
+}
+
+impl Difference {
+    fn of(old: impl Iterator<Item = String>, new: impl Iterator<Item = String>) -> Self {
+        let (old, new): (BTreeSet<_>, BTreeSet<_>) = (old.collect(), new.collect());
+        Self {
+            added: new.difference(&old).cloned().collect(),
+            removed: old.difference(&new).cloned().collect(),
+        }
+    }
+}
+
+/// What an administrator does, and the callbacks that it leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Such as `insmod fix_v2`.
+    pub action: String,
+    /// Such as `fix_v2.take_over 1 from 1`.
+    pub calls: Vec<String>,
+}
+
+/// Compares two modules.
+pub fn succession(old: &Report, new: &Report) -> Succession {
+    let redirects = |report: &Report| {
+        let redirects = report.patch.iter().flat_map(|patch| &patch.redirects);
+        let name = redirects.map(|redirect| match redirect.sympos {
+            0 => format!("{}:{}", redirect.object, redirect.symbol),
+            sympos => format!("{}:{},{sympos}", redirect.object, redirect.symbol),
+        });
+        name.collect::<Vec<_>>().into_iter()
+    };
+    let shadows = |report: &Report| {
+        let shadows = report.patch.iter().flat_map(|patch| &patch.shadows);
+        shadows.map(|shadow| format!("{} (id {})", shadow.name, shadow.id)).collect::<Vec<_>>().into_iter()
+    };
+    let states = |report: &Report| states(report).map(title).collect::<Vec<_>>().into_iter();
+    let series = |report: &Report| report.patch.as_ref()?.series.clone();
+    let (outcome, steps) = outcome(old, new);
+    Succession {
+        old: old.name.clone(),
+        new: new.name.clone(),
+        outcome,
+        redirects: Difference::of(redirects(old), redirects(new)),
+        states: Difference::of(states(old), states(new)),
+        shadows: Difference::of(shadows(old), shadows(new)),
+        fixes: Difference::of(old.fixes.iter().cloned(), new.fixes.iter().cloned()),
+        old_series: series(old),
+        new_series: series(new),
+        steps,
+    }
+}
+
+fn states(report: &Report) -> impl Iterator<Item = &State> {
+    report.patch.iter().flat_map(|patch| &patch.states)
+}
+
+fn title(state: &State) -> String {
+    let name = state.name.as_deref().unwrap_or("the kernel's state");
+    format!("{name} (id {}), version {}", state.id, state.version)
+}
+
+/// Loads one over the other, in the model, and goes back.
+fn outcome(old: &Report, new: &Report) -> (Outcome, Vec<Step>) {
+    if old.name == new.name {
+        return (Outcome::SameName, Vec::new());
+    }
+    let sim = Sim::new();
+    let mut steps = Vec::new();
+    let mut step = |action: String| steps.push(Step { action, calls: calls(&sim, &[old, new]) });
+    let result = sim.insmod(modelled(old));
+    step(format!("insmod {}", old.name));
+    if result.is_err() {
+        return (Outcome::Refused(last_line(&sim, old)), steps);
+    }
+    if sim.insmod(modelled(new)).is_err() {
+        return (Outcome::Refused(last_line(&sim, new)), steps);
+    }
+    step(format!("insmod {}", new.name));
+    let is_replaced = sim.is_enabled(&old.name) != Some(true);
+    // What is refused here is held by `block_disable`, or stays for another reason, and calls nothing.
+    if sim.disable(&new.name).is_ok() {
+        step(format!("echo 0 > /sys/kernel/livepatch/{}/enabled", new.name));
+    }
+    (if is_replaced { Outcome::Replaces } else { Outcome::Beside }, steps)
+}
+
+/// The callbacks that the model has called and the patches have.
+fn calls(sim: &Sim, reports: &[&Report]) -> Vec<String> {
+    let has = |call: &String| {
+        let Some((patch, rest)) = call.split_once('.') else { return false };
+        let mut words = rest.split(' ');
+        let (callback, id) = (words.next().unwrap_or_default(), words.next().and_then(|id| id.parse().ok()));
+        let of_patch = reports.iter().filter(|report| report.name == patch);
+        let mut states = of_patch.flat_map(|report| states(report));
+        states.any(|state| Some(state.id) == id && state.callbacks.iter().any(|own| own == callback))
+    };
+    sim.take_calls().into_iter().filter(has).collect()
+}
+
+/// The engine's word on a patch that was refused.
+fn last_line(sim: &Sim, report: &Report) -> String {
+    let line = sim.take_log().pop().unwrap_or_default();
+    let line = line.strip_prefix(&format!("{}: ", report.name)).unwrap_or(&line);
+    let line = line.strip_prefix("refused: ").unwrap_or(line);
+    if line.is_empty() {
+        "the kernel's own check of its table of states (klp_patch.states)".into()
+    } else {
+        line.into()
+    }
+}
+
+/// The patch as the model loads it. What the file does not tell is taken as equal: the layouts of data.
+fn modelled(report: &Report) -> sim::Patch {
+    let mut patch = match report.language {
+        Language::Klp => sim::Patch::new(&report.name),
+        Language::C => sim::Patch::c(&report.name),
+    };
+    let Some(contents) = &report.patch else { return patch };
+    if contents.replace {
+        patch = patch.replace();
+    }
+    if let Some(Series { name, revision }) = &contents.series {
+        patch = patch.series(name, *revision);
+    }
+    for state in &contents.states {
+        let version = u32::try_from(state.version).unwrap_or(u32::MAX);
+        if state.flags.iter().any(|flag| flag == "native") || report.language == Language::C {
+            patch = patch.native_state(state.id, version);
+            continue;
+        }
+        let mut made = sim::State::new(state.id).version(version);
+        if let Some(name) = &state.name {
+            made = made.name(name);
+        }
+        if state.flags.iter().any(|flag| flag == "block_disable") {
+            made = made.block_disable();
+        }
+        patch = patch.state(made);
+    }
+    patch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patch::inspect::report::Patch;
+
+    fn report(name: &str, revision: u64, states: &[(u64, u64)]) -> Report {
+        let states = states.iter().map(|&(id, version)| State {
+            id,
+            version,
+            name: Some(format!("S{id}")),
+            flags: Vec::new(),
+            callbacks: vec!["post_patch".into(), "take_over".into()],
+        });
+        let patch = Patch {
+            replace: true,
+            enable: true,
+            series: Some(Series { name: "s".into(), revision }),
+            states: states.collect(),
+            ..Patch::default()
+        };
+        Report { name: name.into(), patch: Some(patch), ..Report::default() }
+    }
+
+    #[test]
+    fn the_next_version_replaces_and_takes_over() {
+        let (old, new) = (report("v1", 1, &[(1, 1)]), report("v2", 2, &[(1, 2), (2, 1)]));
+        let found = succession(&old, &new);
+        assert_eq!(found.outcome, Outcome::Replaces);
+        assert_eq!(found.states.added, ["S1 (id 1), version 2", "S2 (id 2), version 1"]);
+        assert_eq!(found.states.removed, ["S1 (id 1), version 1"]);
+        assert_eq!(found.steps[0].calls, ["v1.post_patch 1"]);
+        assert_eq!(found.steps[1].calls, ["v2.post_patch 2", "v2.take_over 1 from 1"]);
+        assert_eq!(succession(&old, &old).outcome, Outcome::SameName);
+    }
+
+    #[test]
+    fn the_engine_says_why_it_refuses() {
+        let (old, new) = (report("v1", 1, &[(1, 1)]), report("v2", 2, &[(1, 2)]));
+        let Outcome::Refused(why) = succession(&new, &old).outcome else { panic!("it is taken") };
+        assert!(why.starts_with("state S1 (id 1)"), "{why}");
+    }
+}
