@@ -95,8 +95,12 @@ pub struct NamedSymbol {
 struct Faults(Vec<String>);
 
 impl Faults {
+    /// Several units may have the same fault, by a header.
     fn add(&mut self, place: &str, what: impl AsRef<str>) {
-        self.0.push(format!("{place}: {}", what.as_ref()));
+        let fault = format!("{place}: {}", what.as_ref());
+        if !self.0.contains(&fault) {
+            self.0.push(fault);
+        }
     }
 }
 
@@ -189,12 +193,28 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
     let context = Context { request, symbols, tree, files, fixed };
 
     let units = units(&context, &mut fix)?;
-    let mut parts = Vec::new();
+    let (mut parts, mut not_built) = (Vec::new(), Vec::new());
     {
         let _progress = reporter.progress("Compiling", "the units of the fix as they are");
         for unit in units {
-            parts.push(Part::before(&context, unit)?);
+            let file = unit.file.clone();
+            match Part::before(&context, unit)? {
+                Some(part) => parts.push(part),
+                None if context.fixed.contains_key(&file) => not_built.push(file),
+                None => {}
+            }
         }
+    }
+    for file in not_built {
+        let message = format!(
+            "{} has nothing of `{}`: its configuration leaves it out",
+            symbols.release(),
+            file.display()
+        );
+        if parts.is_empty() {
+            return Err(Error::Request { message, help: "this kernel needs no fix of that file".into() });
+        }
+        fix.notes.push(message);
     }
     let _progress = reporter.progress("Compiling", "the units with the fix");
     for (path, fixed) in &context.fixed {
@@ -206,8 +226,13 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
     for (path, fixed) in &context.fixed {
         context.tree.write(path, fixed)?;
     }
+    let mut faults = Faults::default();
+    for part in &parts {
+        part.check_types(&context, &mut faults)?;
+    }
     parts.retain(Part::is_changed);
     if parts.is_empty() {
+        refuse_if(request, faults)?;
         return Err(Error::Request {
             message: format!(
                 "`{}` changes nothing in the code of {}",
@@ -217,7 +242,7 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
             help: "the fix may be for another configuration, or change comments only".into(),
         });
     }
-    write_patch(&context, &parts, &mut fix)?;
+    write_patch(&context, &parts, faults, &mut fix)?;
     Ok(fix)
 }
 
@@ -285,7 +310,7 @@ fn users(source: &Path, header: &Path) -> Result<BTreeSet<PathBuf>> {
             let kind = entry.file_type().map_err(Error::io("read", &path))?;
             if kind.is_dir() {
                 next.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "c") {
+            } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "c") {
                 let text = fs::read(&path).map_err(Error::io("read", &path))?;
                 let text = String::from_utf8_lossy(&text);
                 let includes = |line: &str| {
@@ -305,8 +330,9 @@ fn users(source: &Path, header: &Path) -> Result<BTreeSet<PathBuf>> {
 }
 
 /// Cuts what the patch needs out of the fixed source.
-fn write_patch(context: &Context<'_>, parts: &[Part], fix: &mut Fix) -> Result<()> {
-    let mut faults = Faults::default();
+///
+/// `faults` are those found before.
+fn write_patch(context: &Context<'_>, parts: &[Part], mut faults: Faults, fix: &mut Fix) -> Result<()> {
     let mut replaced = Vec::new();
     for part in parts {
         replaced.push(part.replaced(context, &mut faults)?);

@@ -167,6 +167,7 @@ impl<'a> Reader<'a> {
             }
             definitions.push(definition);
         }
+        drop_aliases(&mut definitions);
         definitions.sort_by(|a, b| (&a.section, a.offset, &a.name).cmp(&(&b.section, b.offset, &b.name)));
         let mut patched_early = BTreeSet::new();
         for section in self.file.sections() {
@@ -274,6 +275,18 @@ impl<'a> Reader<'a> {
         };
         Ok((String::new(), format!("{name} {content:?}")))
     }
+}
+
+/// Drops the second names that a module's first and last function have.
+fn drop_aliases(definitions: &mut Vec<Definition>) {
+    let is_alias = |name: &str| matches!(name, "init_module" | "cleanup_module");
+    let named: BTreeSet<(String, u64)> = (definitions.iter())
+        .filter(|definition| definition.is_code && !is_alias(&definition.name))
+        .map(|definition| (definition.section.clone(), definition.offset))
+        .collect();
+    definitions.retain(|definition| {
+        !is_alias(&definition.name) || !named.contains(&(definition.section.clone(), definition.offset))
+    });
 }
 
 fn offset(distance: i64) -> String {

@@ -1,0 +1,200 @@
+//! One unit of a fix: what the fix changes in it, and what of it the patch gets.
+
+mod check;
+mod copy;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::c::{Kind, items, tokens};
+use super::compare::{self, Difference};
+use super::object::{Compiled, Definition, stem};
+use super::placement::Placement;
+use super::unit::Unit;
+use super::{Context, Faults, types};
+use crate::error::{Error, Result};
+use crate::patch::check::{ObjectInfo, obstacle};
+
+/// Names that belong to a trace event.
+const OF_TRACE_EVENTS: [&str; 3] = ["__tracepoint_", "__SCK__tp_func_", "__SCT__tp_func_"];
+
+/// A unit before and after the fix.
+#[derive(Debug)]
+pub struct Part {
+    /// The unit.
+    pub unit: Unit,
+    before: Compiled,
+    placement: Placement,
+    /// What the preprocessor makes of the original.
+    original: String,
+    after: Compiled,
+    difference: Difference,
+}
+
+impl Part {
+    /// Compiles a unit as it is, and finds it in the kernel; `None` if the kernel has nothing of it: Kbuild knows how to
+    /// compile files, too, that the configuration leaves out.
+    ///
+    /// # Errors
+    ///
+    /// What the compiler makes of it is not what the kernel has.
+    pub fn before(context: &Context<'_>, unit: Unit) -> Result<Option<Self>> {
+        let output = context.tree.output("before.o");
+        unit.compile(&context.tree, &output)?;
+        let before = Compiled::read(&output)?;
+        let object = context.symbols.object(&unit.object)?;
+        let mut functions = before.definitions.iter().filter(|definition| definition.is_code);
+        if functions.all(|function| object.named(&function.name).is_empty()) {
+            return Ok(None);
+        }
+        let placement = Placement::of(&before, &object).map_err(|why| Error::Request {
+            message: format!(
+                "`{}` compiled from `{}` is not that of {}: {why}",
+                unit.file.display(),
+                context.request.source.display(),
+                context.symbols.release()
+            ),
+            help: format!(
+                "the source or the compiler is not the one that this kernel was built with: `cargo klp doctor --fix \
+                 --source --kernel {}` fetches the source, `--source DIR` names another",
+                context.symbols.release()
+            ),
+        })?;
+        let original = unit.preprocess(&context.tree)?;
+        let after = Compiled::default();
+        Ok(Some(Self { unit, before, placement, original, after, difference: Difference::default() }))
+    }
+
+    /// Compiles it with the fix.
+    pub fn compile_fixed(&mut self, context: &Context<'_>) -> Result<()> {
+        let output = context.tree.output("after.o");
+        self.unit.compile(&context.tree, &output)?;
+        self.after = Compiled::read(&output)?;
+        self.difference = compare::compare(&self.before, &self.after);
+        Ok(())
+    }
+
+    /// Whether the fix changes it.
+    pub fn is_changed(&self) -> bool {
+        self.difference != Difference::default()
+    }
+
+    /// Whether the fix adds a function or variable to it.
+    pub fn has_new(&self, name: &str) -> bool {
+        self.before.named(name).is_none() && self.after.named(name).is_some()
+    }
+
+    /// The functions to replace.
+    pub fn replaced(&self, context: &Context<'_>, faults: &mut Faults) -> Result<BTreeSet<String>> {
+        let info = ObjectInfo::of(context.symbols, &self.unit.object)?;
+        let of_function = |name: &str| match self.placement.symbol(name) {
+            Some(symbol) => obstacle(&info, symbol).or_else(|| {
+                // The compiler may have changed its parameters.
+                name.contains('.')
+                    .then(|| "the compiler made it of another function: patch its callers".into())
+            }),
+            None => Some("the kernel has no symbol of it".into()),
+        };
+        let place_of =
+            |name: &str| context.place(&self.unit.file, self.lines_in_source(context, stem_of(name)));
+        let (init, changed): (Vec<&String>, Vec<&String>) = self
+            .difference
+            .functions
+            .iter()
+            .partition(|name| self.before.named(name).is_some_and(Definition::is_init));
+        for name in init {
+            faults.add(
+                &place_of(name),
+                format!(
+                    "`{name}` has run when the patch is loaded: it starts the kernel or the module. Do what it would do \
+                     otherwise in a state's `post_patch` (`#[klp_state]`)"
+                ),
+            );
+        }
+        let changed: BTreeSet<String> = changed.into_iter().cloned().collect();
+        let replaced = match compare::replaceable(&self.before, &changed, of_function) {
+            Ok(replaced) => replaced,
+            Err(found) => {
+                for (name, why) in found {
+                    faults.add(
+                        &place_of(&name),
+                        format!("`{name}` of {} can't be redirected: {why}", self.unit.object),
+                    );
+                }
+                return Ok(BTreeSet::new());
+            }
+        };
+        let copied = self.copied_constants(&replaced);
+        for name in self.difference.data.difference(&copied) {
+            faults.add(
+                &place_of(name),
+                format!(
+                    "`{name}` gets another value, and what the kernel runs uses the one that it has: write the new one in \
+                     a state's `post_patch`, the old one in `pre_unpatch` (`#[klp_state]`, `#[klp_symbols]`), or replace \
+                     the functions that use it"
+                ),
+            );
+        }
+        Ok(replaced)
+    }
+
+    /// Refuses types of the unit that the fix defines otherwise.
+    pub fn check_types(&self, context: &Context<'_>, faults: &mut Faults) -> Result<()> {
+        let preprocessed = self.unit.preprocess(&context.tree)?;
+        let (old, new) = (tokens(&self.original), tokens(&preprocessed));
+        for changed in types::changed(&items(&old), &items(&new)) {
+            let root = context.tree.source();
+            let file = Path::new(changed.file);
+            let file = file.strip_prefix(&root).unwrap_or(file);
+            faults.add(
+                &context.place(file, changed.lines),
+                format!(
+                    "`{}` changes its layout or values, and objects of the old one live on when the patch is loaded: keep \
+                     the type, and put what is new into a shadow variable (`#[shadow]`), which missing means an old object",
+                    changed.name
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Changed constants that nothing but replaced and new functions use: the patch has its own.
+    fn copied_constants(&self, replaced: &BTreeSet<String>) -> BTreeSet<String> {
+        let is_own = |name: &&String| {
+            let constant = self.after.definitions.iter().find(|definition| definition.stem() == **name);
+            constant.is_some_and(|definition| !definition.is_writable && !definition.name.contains('.'))
+                && self.before.definitions.iter().filter(|other| other.refers.contains(*name)).all(|other| {
+                    let function = other.name.strip_suffix(".cold").unwrap_or(&other.name);
+                    other.is_code && replaced.contains(function)
+                })
+        };
+        self.difference.data.iter().filter(is_own).cloned().collect()
+    }
+
+    /// The lines that define a name in the fixed file; all of them where that is unknown.
+    fn lines_in_source(&self, context: &Context<'_>, name: &str) -> (usize, usize) {
+        let lines = || {
+            let preprocessed = self.unit.preprocess(&context.tree).ok()?;
+            let tokens = tokens(&preprocessed);
+            let file = context.tree.source().join(&self.unit.file);
+            let file = file.to_str()?;
+            let item = items(&tokens).into_iter().find(|item| {
+                item.tokens[0].file == file && item.names.contains(&name) && item.kind != Kind::Prototype
+            })?;
+            Some((item.tokens[0].line, item.tokens[item.tokens.len() - 1].line))
+        };
+        lines().unwrap_or((1, usize::MAX))
+    }
+
+    /// The position of a function of the unit among its namesakes, 0 where there is none.
+    pub fn sympos(&self, context: &Context<'_>, name: &str) -> Result<u64> {
+        let object = context.symbols.object(&self.unit.object)?;
+        let symbol = self.placement.symbol(name);
+        Ok(symbol.filter(|_| object.named(name).len() > 1).map_or(0, |symbol| symbol.position))
+    }
+}
+
+/// The name that the source has for what the compiler calls so.
+fn stem_of(name: &str) -> &str {
+    stem(name).split('.').next().unwrap_or(name)
+}
