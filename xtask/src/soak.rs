@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: a random walk over builds, all kernel tests on
-//! the debug kernel, a thousand cycles and random sequences on each kernel, minutes of fuzzing.
+//! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: patches made of real fixes, a random walk over
+//! builds, all kernel tests on the debug kernel, a thousand cycles and random sequences on each kernel, minutes of fuzzing.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -8,6 +8,7 @@ use std::time::Instant;
 use cargo_klp::commands::doctor::{self, Requirement};
 use cargo_klp::commands::ui;
 use cargo_klp::error::Result;
+use cargo_klp::kernel::DEFAULT_SERIES;
 
 use crate::command::{TestKernel, cargo, status};
 use crate::debug_kernel;
@@ -54,12 +55,13 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     requirements.extend(fuzz::REQUIREMENTS);
     requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
     requirements.extend(KERNELS_OF_WALK.map(|series| Requirement::Kernel(series.into())));
+    requirements.push(Requirement::Source(DEFAULT_SERIES.into()));
     doctor::ensure(&requirements)?;
 
     // Short enough to type.
     let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
     let debug = debug_kernel::get()?;
-    let mut steps = vec![Step::walk(seed, args.steps), Step::all_tests(&debug)];
+    let mut steps = vec![Step::fixes(), Step::walk(seed, args.steps), Step::all_tests(&debug)];
     let stock = kernels.iter().map(|kernel| TestKernel::stock(kernel));
     for kernel in std::iter::once(debug).chain(stock) {
         steps.push(Step::cycles(&kernel));
@@ -90,6 +92,13 @@ impl Step {
         let mut tests = kernel.tests();
         tests.args(["--skip", SEQUENCES]);
         Self { name: format!("all tests on {}", kernel.name), tests }
+    }
+
+    /// Patches made of real fixes.
+    fn fixes() -> Self {
+        let tests =
+            cargo(&["test", "--quiet", "--workspace", "--test", "fixes", "--", "--ignored", "--nocapture"]);
+        Self { name: "the corpus of fixes".into(), tests }
     }
 
     /// Builds of a patch while everything that it is made of changes.

@@ -45,6 +45,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     needs.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
     // The command's own tests use this series.
     needs.push(Requirement::Kernel(cargo_klp::kernel::DEFAULT_SERIES.into()));
+    needs.push(Requirement::Source(cargo_klp::kernel::DEFAULT_SERIES.into()));
     doctor::ensure(&needs)?;
 
     ui::status("Testing", "the workspace, on real kernels too; then the kernel's own selftests");
