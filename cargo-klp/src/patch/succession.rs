@@ -129,9 +129,19 @@ fn outcome(old: &Report, new: &Report) -> (Outcome, Vec<Step>) {
     if result.is_err() {
         return (Outcome::Refused(last_line(&sim, old)), steps);
     }
+    // First as it goes where some task keeps running old code, and the administrator takes the patch back.
+    sim.stall();
     if sim.insmod(modelled(new)).is_err() {
         return (Outcome::Refused(last_line(&sim, new)), steps);
     }
+    if sim.disable(&new.name).is_ok() {
+        sim.resume();
+        step(format!("insmod {}, reversed before its transition ends", new.name));
+        if sim.rmmod(&new.name).is_err() || sim.insmod(modelled(new)).is_err() {
+            return (Outcome::Refused(last_line(&sim, new)), steps);
+        }
+    }
+    sim.resume();
     step(format!("insmod {}", new.name));
     let is_replaced = sim.is_enabled(&old.name) != Some(true);
     // What is refused here is held by `block_disable`, or stays for another reason, and calls nothing.
@@ -208,7 +218,7 @@ mod tests {
             version,
             name: Some(format!("S{id}")),
             flags: Vec::new(),
-            callbacks: vec!["post_patch".into(), "take_over".into()],
+            callbacks: ["post_patch", "take_over", "pre_unpatch"].map(Into::into).into(),
         });
         let patch = Patch {
             replace: true,
@@ -228,7 +238,15 @@ mod tests {
         assert_eq!(found.states.added, ["S1 (id 1), version 2", "S2 (id 2), version 1"]);
         assert_eq!(found.states.removed, ["S1 (id 1), version 1"]);
         assert_eq!(found.steps[0].calls, ["v1.post_patch 1"]);
-        assert_eq!(found.steps[1].calls, ["v2.post_patch 2", "v2.take_over 1 from 1"]);
+        assert_eq!(
+            found.steps[1].calls,
+            Vec::<String>::new(),
+            "nothing is left of a patch that is taken back"
+        );
+        assert_eq!(found.steps[2].calls, ["v2.post_patch 2", "v2.take_over 1 from 1"]);
+        // Without the state, it is undone, and made again when the patch is taken back.
+        let without = succession(&old, &report("v2", 2, &[]));
+        assert_eq!(without.steps[1].calls, ["v1.pre_unpatch 1", "v1.post_patch 1"]);
         assert_eq!(succession(&old, &old).outcome, Outcome::SameName);
     }
 
