@@ -207,7 +207,8 @@ pub unsafe fn spin_lock_bh<L: Is<spinlock>>(lock: *mut L) -> Guard<SpinBh> {
 ///
 /// # Safety
 ///
-/// As for [`spin_lock`].
+/// As for [`spin_lock`]. Guards of an `_irqsave` that are held at once must be dropped in the reverse order
+/// of their making: otherwise interrupts are on while one of these locks is held.
 #[inline(always)]
 pub unsafe fn spin_lock_irqsave<L: Is<spinlock>>(lock: *mut L) -> Guard<SpinIrqsave> {
     let lock = lock.cast();
@@ -234,7 +235,7 @@ pub unsafe fn raw_spin_lock<L: Is<raw_spinlock>>(lock: *mut L) -> Guard<RawSpin>
 ///
 /// # Safety
 ///
-/// As for [`spin_lock`].
+/// As for [`spin_lock_irqsave`].
 #[inline(always)]
 pub unsafe fn raw_spin_lock_irqsave<L: Is<raw_spinlock>>(lock: *mut L) -> Guard<RawSpinIrqsave> {
     let lock = lock.cast();

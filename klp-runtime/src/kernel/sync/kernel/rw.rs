@@ -37,7 +37,8 @@ pub unsafe fn read_lock_bh<L: Is<rwlock_t>>(lock: *mut L) -> Guard<ReadBh> {
 ///
 /// # Safety
 ///
-/// As for [`read_lock`].
+/// As for [`read_lock`]. Guards of an `_irqsave` that are held at once must be dropped in the reverse order
+/// of their making: otherwise interrupts are on while one of these locks is held.
 #[inline(always)]
 pub unsafe fn read_lock_irqsave<L: Is<rwlock_t>>(lock: *mut L) -> Guard<ReadIrqsave> {
     let lock = lock.cast();
@@ -79,7 +80,7 @@ pub unsafe fn write_lock_bh<L: Is<rwlock_t>>(lock: *mut L) -> Guard<WriteBh> {
 ///
 /// # Safety
 ///
-/// As for [`read_lock`].
+/// As for [`read_lock_irqsave`].
 #[inline(always)]
 pub unsafe fn write_lock_irqsave<L: Is<rwlock_t>>(lock: *mut L) -> Guard<WriteIrqsave> {
     let lock = lock.cast();
