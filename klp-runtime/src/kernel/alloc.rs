@@ -5,7 +5,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use crate::error::{ENOMEM, Result};
 use crate::module::{sys, wrappers};
@@ -83,7 +83,20 @@ allocators! {
     /// `kmalloc`: memory in one physical piece. More than a few pages are often not available.
     Kmalloc = sys::klp_glue_kmalloc, sys::kfree;
     /// `kvmalloc`: page by page if there is no such piece. Process context only, with flags that may sleep.
-    KVmalloc = wrappers::klp_glue_kvmalloc, wrappers::kvfree;
+    KVmalloc = kvmalloc, wrappers::kvfree;
+}
+
+/// `kvmalloc`, but for sizes that it never gives and warns about: a process may have chosen the size.
+///
+/// # Safety
+///
+/// As for the kernel's.
+unsafe fn kvmalloc(size: usize, gfp: sys::RawGfp) -> *mut c_void {
+    if i32::try_from(size).is_err() {
+        return ptr::null_mut();
+    }
+    // SAFETY: A plain allocation.
+    unsafe { wrappers::klp_glue_kvmalloc(size, gfp) }
 }
 
 /// An owned value in memory of its own: a [`KBox`] or a [`KVBox`].
@@ -105,6 +118,9 @@ pub type KBox<T> = Box<T, Kmalloc>;
 /// let mut table = KVBox::<[u64]>::zeroed(100_000, GFP_KERNEL)?;
 /// table[7] = 1;
 /// assert_eq!(table.iter().sum::<u64>(), 1);
+///
+/// // More than 2 GiB, say because a process asks for it, is ENOMEM without a warning in the log.
+/// assert_eq!(KVBox::<[u8]>::zeroed(1 << 31, GFP_KERNEL).err(), Some(ENOMEM));
 /// # Ok::<(), Error>(())
 /// ```
 pub type KVBox<T> = Box<T, KVmalloc>;
