@@ -125,6 +125,7 @@ fn files_of_sysfs_are_read_and_written() {
     assert_eq!(sysfs::write(c"klp_test", c"limit", "a lot"), Err(ERANGE));
     assert_eq!(sysfs::read(c"klp_test", c"other"), Err(ENOENT));
     assert_eq!(sysfs::Directory::new(c"klp_test").err(), Some(ENOMEM), "as the kernel says it");
+    assert_eq!(sysfs::Directory::new(c"").err(), Some(EINVAL));
     drop(directory);
     assert_eq!(sysfs::read(c"klp_test", c"name"), Err(ENOENT));
 }

@@ -101,8 +101,11 @@ impl Directory {
     /// # Errors
     ///
     /// `ENOMEM`, also if the name is in use: the kernel returns no other error, but logs that one. `ENODEV` if the
-    /// patch is stopped.
+    /// patch is stopped. `EINVAL` for an empty name, which the kernel would warn of.
     pub fn new(name: &CStr) -> Result<Self> {
+        if name.is_empty() {
+            return Err(EINVAL);
+        }
         let mut directory = ptr::null_mut();
         // SAFETY: The kernel copies the name, and the glue writes to the pointer before it returns.
         to_result(unsafe { sys::klp_glue_directory_new(name.as_ptr(), &raw mut directory) })?;

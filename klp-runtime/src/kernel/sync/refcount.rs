@@ -38,7 +38,8 @@ impl Refcount {
     /// # Safety
     ///
     /// `count` is initialised, and stays in memory for `'a`; where [`dec_and_test`](Self::dec_and_test) gives the
-    /// caller's reference up, until then.
+    /// caller's reference up, until then. Whoever changes it keeps its balance: one reference given up for each that
+    /// was taken or handed over.
     #[inline(always)]
     pub unsafe fn from_raw<'a, R: Is<refcount_struct>>(count: *mut R) -> &'a Self {
         // SAFETY: The caller has a `refcount_t`, which is an `atomic_t`, which is an aligned `int`.
