@@ -396,11 +396,17 @@ fn what_explain_says() {
         ("kfree_skb", "it is an inline function of `linux/skbuff.h`"),
         ("sk_refcnt", "it is a macro of `net/sock.h` for `__sk_common.skc_refcnt`"),
         ("spin_lock", "`klp_runtime::sync::kernel::spin_lock` does it"),
-        ("sethostname", "system call __x64_sys_sethostname: `#[klp_syscall(name = \"sethostname\")]`"),
+        (
+            "sethostname",
+            "system call __x64_sys_sethostname, __ia32_sys_sethostname: `#[klp_syscall(name = \"sethostname\", compat)]`",
+        ),
+        ("sys_sysinfo", "`#[klp_syscall(name = \"sysinfo\", compat = \"compat_sys_sysinfo\")]`"),
     ] {
         let text = explain(&[name]);
         assert!(text.contains(expected) && !text.contains("exported"), "{name}: {text}");
     }
+    let entry = explain(&["__x64_sys_getpid"]);
+    assert!(entry.contains("exported    no") && entry.contains("(name = \"getpid\", compat)]"), "{entry}");
     let of_two = explain(&["kvm_machine_check"]);
     assert!(of_two.contains(" of kvm_amd,") && of_two.contains(" of kvm_intel,"), "{of_two}");
     for (name, expected) in [

@@ -89,7 +89,7 @@ fn a_patch_for_a_function() {
         ("nft_do_chain", "nf_tables has it: write `nf_tables:nft_do_chain`"),
         ("do_syscall_64", "can't be redirected"),
         ("seq_printf", "is variadic"),
-        ("sethostname", "it is a system call: `#[klp_syscall(name = \"sethostname\")]` redirects it"),
+        ("sethostname", "it is a system call: `#[klp_syscall(name = \"sethostname\", compat)]` redirects it"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let new = ["new", "fix-x", "--kernel", "6.12", "--func", func];

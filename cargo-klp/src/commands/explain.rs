@@ -118,8 +118,8 @@ fn other_meaning(name: &str, meaning: &Meaning) -> String {
         Meaning::Enumerator { of, value } => {
             format!("  constant    {value}, of {of}: `const {name};` in `kernel_types!`\n")
         }
-        Meaning::SystemCall(symbol) => {
-            format!("  system call {symbol}: `#[klp_syscall(name = \"{name}\")]` redirects it\n")
+        Meaning::SystemCall(call) => {
+            format!("  system call {}: `{}` redirects it\n", call.entries.join(", "), call.attribute)
         }
         Meaning::Header(definition) => format!("  header      {definition}\n"),
         Meaning::Runtime(path) => format!("  runtime     `{path}` does it\n"),

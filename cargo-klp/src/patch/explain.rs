@@ -137,8 +137,8 @@ pub(crate) fn absent(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, symbol: &str)
     }
     let elsewhere = symbols.modules_with(symbol).unwrap_or_default();
     let help = match &*elsewhere {
-        [] if system_call(info, symbol).is_some() => {
-            format!("it is a system call: `#[klp_syscall(name = \"{symbol}\")]` redirects it")
+        [] if let Some(call) = system_call(info, symbol) => {
+            format!("it is a system call: `{}` redirects it", call.attribute)
         }
         [] => {
             let inlined = match info.debug_info {

@@ -29,12 +29,21 @@ pub enum Meaning {
         /// The value.
         value: i128,
     },
-    /// A system call, whose function in the kernel has this symbol.
-    SystemCall(String),
+    /// A system call.
+    SystemCall(SystemCall),
     /// What a header defines.
     Header(Definition),
     /// What `klp_runtime` has in its place.
     Runtime(String),
+}
+
+/// A system call of the kernel.
+#[derive(Debug, Serialize)]
+pub struct SystemCall {
+    /// The kernel's functions for it: of 64-bit programs, then of 32-bit ones.
+    pub entries: Vec<String>,
+    /// The attribute that redirects them all.
+    pub attribute: String,
 }
 
 /// A field or an enumerator.
@@ -61,18 +70,33 @@ pub fn meanings(
     if let Some(types) = &info.types {
         meanings.extend(of_types(types, name).map_err(Error::btf(&info.object.name))?);
     }
+    meanings.extend(system_call(info, name).map(Meaning::SystemCall));
     if !has_symbol {
-        meanings.extend(system_call(info, name).map(Meaning::SystemCall));
         meanings.extend(definition(&kernel.kdir, name).map(Meaning::Header));
         meanings.extend(wrapper(name).map(Meaning::Runtime));
     }
     Ok(meanings)
 }
 
-/// The symbol of a system call, which `klp_syscall` knows by the name without its prefix.
-pub(super) fn system_call(info: &ObjectInfo<'_>, name: &str) -> Option<String> {
-    let symbol = format!("__x64_sys_{name}");
-    (!info.object.named(&symbol).is_empty()).then_some(symbol)
+/// What the kernel puts before the name of a system call.
+const PREFIXES: [&str; 5] = ["__x64_sys_", "__ia32_sys_", "__do_sys_", "__se_sys_", "sys_"];
+
+/// The system call that has a name, with one of the kernel's prefixes or without.
+pub(super) fn system_call(info: &ObjectInfo<'_>, name: &str) -> Option<SystemCall> {
+    let name = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
+    let entry = |name: String| (!info.object.named(&name).is_empty()).then_some(name);
+    let native = entry(format!("__x64_sys_{name}"))?;
+    // Where 32-bit programs have an entry of their own, it is the one in their table.
+    let own = entry(format!("__ia32_compat_sys_{name}"));
+    let (compat, key) = match own {
+        Some(own) => (Some(own), format!(", compat = \"compat_sys_{name}\"")),
+        None => match entry(format!("__ia32_sys_{name}")) {
+            Some(shared) => (Some(shared), ", compat".to_owned()),
+            None => (None, String::new()),
+        },
+    };
+    let attribute = format!("#[klp_syscall(name = \"{name}\"{key})]");
+    Some(SystemCall { entries: std::iter::once(native).chain(compat).collect(), attribute })
 }
 
 /// The type with a name, and the enumeration with such a constant.
