@@ -166,7 +166,10 @@ fn devices() {
         check!(Refcount::from_raw(&raw mut (*net).ns.count).read() > 0);
         // The test has one processor, `cargo klp run` two.
         let counts = (*net).core.prot_inuse;
+        // Without preemption: this task would be on another processor meanwhile.
+        let held = raw_spin_lock_irqsave(&raw mut (*current()).pi_lock);
         let here = counts.this_cpu();
+        drop(held);
         // A processor may have counted more sockets away than made.
         check!((0..2).any(|cpu| counts.cpu(cpu) == here), (*here).all.unsigned_abs() < 1 << 16);
         let this = current();
