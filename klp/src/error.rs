@@ -22,6 +22,8 @@ pub enum Exit {
     InTransition = 4,
     /// A transition stalled and was taken back: all is as before.
     Reversed = 5,
+    /// A patch that is installed for this kernel is not in effect.
+    NotInEffect = 6,
     /// Nothing can be loaded, enabled or disabled until the machine is started again.
     Stuck = 7,
 }
@@ -52,6 +54,17 @@ pub enum Error {
     /// A patch does not fit the machine as it is.
     #[error("{name} was not loaded, and nothing has changed{}", listed(reasons))]
     Unfit {
+        /// The patch.
+        name: String,
+        /// All reasons.
+        reasons: Vec<String>,
+        /// What to do instead.
+        help: String,
+    },
+
+    /// A patch cannot be installed.
+    #[error("{name} was not installed, and nothing has changed{}", listed(reasons))]
+    Uninstallable {
         /// The patch.
         name: String,
         /// All reasons.
@@ -99,8 +112,13 @@ impl Error {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run it as root".into())
             }
-            Self::Io { .. } | Self::Kernel { .. } => None,
-            Self::Request { help, .. } | Self::Unfit { help, .. } => Some(help.clone()),
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::ReadOnlyFilesystem => Some("remount the file system for writing".into()),
+                io::ErrorKind::StorageFull => Some("make room on the file system".into()),
+                _ => None,
+            },
+            Self::Kernel { .. } => None,
+            Self::Request { help, .. } | Self::Unfit { help, .. } | Self::Uninstallable { help, .. } => Some(help.clone()),
             Self::Busy { .. } => {
                 Some("`klp blockers` shows what holds it up; `klp reverse` takes it back".into())
             }
@@ -116,7 +134,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Io { .. } | Self::Request { .. } => Exit::Failed,
-            Self::Unfit { .. } | Self::Kernel { .. } => Exit::Refused,
+            Self::Unfit { .. } | Self::Uninstallable { .. } | Self::Kernel { .. } => Exit::Refused,
             Self::Busy { .. } => Exit::InTransition,
             Self::Stuck { .. } => Exit::Stuck,
         }

@@ -1,6 +1,7 @@
 //! Modules in files.
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use klp_format::manifest::NOTE_SECTION;
@@ -38,7 +39,7 @@ impl ModuleFile {
     /// The file can't be read, or is not a livepatch.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("open", path))?;
-        let data = fs::read(path).map_err(Error::io("read", path))?;
+        let data = contents(&file).map_err(Error::io("read", path))?;
         let refuse = |what: &str, help: &str| Error::Request {
             message: format!("`{}` is not a livepatch: {what}", path.display()),
             help: help.into(),
@@ -79,6 +80,23 @@ impl ModuleFile {
             depends: depends.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         })
     }
+
+    /// The whole file.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read.
+    pub fn read(&self) -> Result<Vec<u8>> {
+        contents(&self.file).map_err(Error::io("read", &self.path))
+    }
+}
+
+fn contents(mut file: &File) -> std::io::Result<Vec<u8>> {
+    let mut data = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut data)?;
+    file.rewind()?;
+    Ok(data)
 }
 
 /// The name that the kernel gives to a module without one.

@@ -98,7 +98,11 @@ pub fn release(machine: &dyn Machine) -> Result<String> {
 }
 
 /// What the patch is built for, where that is not the kernel that runs.
-fn build_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<String>> {
+///
+/// # Errors
+///
+/// Those of reading procfs and sysfs.
+pub fn build_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<String>> {
     let mut reasons = Vec::new();
     let release = release(machine)?;
     match &patch.release {
@@ -143,7 +147,11 @@ fn machine_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<Stri
 }
 
 /// Whether the kernel loads signed modules only; what says so.
-fn signature_is_enforced(machine: &dyn Machine) -> Result<Option<&'static str>> {
+///
+/// # Errors
+///
+/// Those of reading sysfs.
+pub fn signature_is_enforced(machine: &dyn Machine) -> Result<Option<&'static str>> {
     if flag(&machine.path("sys/module/module/parameters/sig_enforce"))? == Some(true) {
         return Ok(Some("module.sig_enforce"));
     }

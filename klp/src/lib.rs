@@ -4,20 +4,24 @@
 //! It is one static program and needs no other: what it reads is in sysfs and procfs, what it does are three system
 //! calls and some files.
 //!
-//! Modules use those after them: `commands` (arguments, what is printed) → `report`, `fit`, `transition` → `stuck` →
-//! `sysfs`, `loaded`, `tasks`, `file`, `record`, `log` → `machine`, `files` → `error`.
+//! Modules use those after them: `commands` (arguments, what is printed) → `report`, `fit`, `transition`, `marks` →
+//! `stuck`, `plan` → `guard`, `store`, `sysfs`, `loaded`, `tasks`, `file`, `record`, `log` → `machine`, `files` → `error`.
 
 mod commands;
 mod error;
 mod file;
 mod files;
 mod fit;
+mod guard;
 mod loaded;
 mod log;
 mod machine;
+mod marks;
+mod plan;
 mod record;
 mod report;
 mod show;
+mod store;
 mod stuck;
 mod sysfs;
 mod tasks;
@@ -40,7 +44,7 @@ use crate::machine::{Machine, ThisMachine};
     version,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done (status: every patch is in effect), 1 failed, 2 wrong arguments, 3 a patch does not fit, \
-4 a transition is running, 5 a transition stalled and was taken back, 7 stuck until the machine is started again. After 1, 3 and 5 all is as before."
+4 a transition is running, 5 a transition stalled and was taken back, 6 a patch that is installed is not in effect, 7 stuck until the machine is started again. After 1, 3 and 5 all is as before."
 )]
 struct Cli {
     /// The directory that has `sys` and `proc`.
@@ -55,6 +59,12 @@ struct Cli {
 enum Command {
     /// Show all patches: what they are, what they change, and whether they are in effect.
     Status(commands::status::Args),
+    /// Install a patch, so that it is loaded at boot, in place of those of its series that it supersedes.
+    Install(commands::install::Args),
+    /// Take a patch away from those that are loaded at boot.
+    Uninstall(commands::uninstall::Args),
+    /// List the patches that are installed, with what becomes of each.
+    List(commands::list::Args),
     /// Check whether a patch fits, load it, and wait until it is in effect; take it back if its transition stalls.
     Load(commands::load::Args),
     /// Disable a patch, and remove its module once no task runs its code.
@@ -63,6 +73,8 @@ enum Command {
     Reverse(commands::reverse::Args),
     /// Show the tasks that hold up the running transition.
     Blockers(commands::blockers::Args),
+    /// Watch the patches on trial until each is confirmed: for the service that starts with a trial.
+    Confirm(commands::confirm::Args),
     /// Force the running transition to end, whatever code tasks still run, after it has said what is lost.
     Force(commands::force::Args),
 }
@@ -85,10 +97,14 @@ fn run(machine: &dyn Machine, command: &Command) -> Exit {
 fn try_run(machine: &dyn Machine, command: &Command) -> Result<Exit> {
     match command {
         Command::Status(args) => commands::status::main(machine, args),
+        Command::Install(args) => commands::install::main(machine, args),
+        Command::Uninstall(args) => commands::uninstall::main(machine, args),
+        Command::List(args) => commands::list::main(machine, args),
         Command::Load(args) => commands::load::main(machine, args),
         Command::Unload(args) => commands::unload::main(machine, args),
         Command::Reverse(args) => commands::reverse::main(machine, args),
         Command::Blockers(args) => commands::blockers::main(machine, args),
+        Command::Confirm(args) => commands::confirm::main(machine, args),
         Command::Force(args) => commands::force::main(machine, args),
     }
 }

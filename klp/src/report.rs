@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use klp_format::STATE_BLOCK_DISABLE;
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::error::{Exit, Result};
 use crate::files::text;
 use crate::loaded::Loaded;
 use crate::machine::Machine;
+use crate::plan::{Candidate, Reason, plan};
 use crate::sysfs::{Object, Patch};
 use crate::tasks::{self, Blocker};
-use crate::{fit, record, stuck};
+use crate::{fit, marks, record, store, stuck};
 
 /// The livepatches of a machine. Its names are stable; fields may be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,6 +26,8 @@ pub struct Report {
     pub tainted: bool,
     /// The patches that the kernel knows.
     pub patches: Vec<PatchReport>,
+    /// The patches that are installed for this kernel.
+    pub installed: Vec<Installed>,
     /// Modules of patches that are disabled or replaced, and still in memory.
     pub leftovers: Vec<Leftover>,
 }
@@ -105,6 +109,90 @@ pub struct State {
     pub providers: Vec<String>,
 }
 
+/// A patch that is installed for the kernel that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Installed {
+    /// Its name.
+    pub name: String,
+    /// The linker's identification of the build.
+    pub build_id: Option<String>,
+    /// Whether this build is in effect.
+    pub in_effect: bool,
+    /// Whether it is on trial: if the machine goes down now, it is taken for the patch's fault.
+    pub on_trial: bool,
+    /// Why it is not loaded at boot, or can't be read.
+    pub left_out: Option<String>,
+    /// Whether it is not in effect though it should be.
+    pub is_missing: bool,
+}
+
+impl Installed {
+    /// All patches that are installed for the kernel that runs.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading files.
+    pub fn all(machine: &dyn Machine) -> Result<Vec<Self>> {
+        let release = fit::release(machine)?;
+        let (files, errors) = store::read(&store::installed(machine, &release))?;
+        let (kept, _) = store::read(&store::confirmed(machine, &release))?;
+        let candidates: Vec<_> = files.iter().map(Candidate::of).collect();
+        let confirmed: Vec<_> = kept.iter().map(Candidate::of).collect();
+        let plan = plan(&candidates, &confirmed, &marks::deaths(machine)?);
+        let trials = marks::on_trial(machine)?;
+        let mut all = Vec::new();
+        for patch in candidates {
+            let reason = plan.left_out.iter().find(|(other, _)| *other == patch).map(|(_, reason)| reason);
+            let in_effect = is_in_effect(machine, &patch)?;
+            all.push(Self {
+                in_effect,
+                on_trial: trials.iter().any(|trial| Some(&trial.build_id) == patch.build_id.as_ref()),
+                left_out: reason.map(ToString::to_string),
+                is_missing: !in_effect && reason.is_none_or(Reason::is_fault),
+                name: patch.name,
+                build_id: patch.build_id,
+            });
+        }
+        all.extend(errors.iter().map(Self::unreadable));
+        Ok(all)
+    }
+
+    fn unreadable(error: &Error) -> Self {
+        Self {
+            name: "(unreadable)".into(),
+            build_id: None,
+            in_effect: false,
+            on_trial: false,
+            left_out: Some(error.to_string()),
+            is_missing: true,
+        }
+    }
+
+    /// Its standing, for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let effect = match (self.in_effect, self.on_trial) {
+            (true, true) => "in effect, on trial",
+            (true, false) => "in effect",
+            (false, _) => "not in effect",
+        };
+        match &self.left_out {
+            Some(reason) => format!("{effect}; not loaded at boot: {reason}"),
+            None => effect.into(),
+        }
+    }
+}
+
+/// Whether this build of a patch is enabled, and not in transition.
+///
+/// # Errors
+///
+/// Those of reading sysfs.
+pub fn is_in_effect(machine: &dyn Machine, patch: &Candidate) -> Result<bool> {
+    let enabled = Patch::find(machine, &patch.name)?.is_some_and(|patch| patch.enabled && !patch.transition);
+    Ok(enabled && Loaded::find(machine, &patch.name)?.is_some_and(|module| module.build_id == patch.build_id))
+}
+
 /// The module of a patch that the kernel has forgotten.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Leftover {
@@ -143,6 +231,7 @@ impl Report {
             settled,
             tainted: is_tainted(machine)?,
             patches,
+            installed: Installed::all(machine)?,
             leftovers,
         })
     }
@@ -155,6 +244,8 @@ impl Report {
             Exit::Stuck
         } else if is_any(Phase::Enabling) || is_any(Phase::Disabling) {
             Exit::InTransition
+        } else if self.installed.iter().any(|patch| patch.is_missing) {
+            Exit::NotInEffect
         } else {
             Exit::Done
         }

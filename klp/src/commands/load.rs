@@ -1,8 +1,8 @@
 //! `klp load`: looks at a patch, loads it, and waits until it is in effect.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use crate::commands::PatienceArgs;
+use crate::commands::{PatienceArgs, load_all};
 use crate::error::{Error, Exit, Result};
 use crate::file::ModuleFile;
 use crate::fit::{self, Fit};
@@ -10,14 +10,19 @@ use crate::loaded::{self, Loaded};
 use crate::log::{self, Log};
 use crate::machine::Machine;
 use crate::sysfs::Patch;
-use crate::{record, show, transition};
+use crate::transition::Patience;
+use crate::{marks, record, show, store, transition};
 
 /// Arguments of `klp load`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The patch: a .ko file.
-    #[arg(value_name = "FILE")]
-    patch: PathBuf,
+    /// The patch: a .ko file, or the name of one that is installed for the kernel that runs.
+    #[arg(value_name = "FILE|NAME", required_unless_present = "all")]
+    patch: Option<String>,
+
+    /// Load what is installed for the kernel that runs, as at boot. The boot parameter klp.enable=0 turns this off.
+    #[arg(long, conflicts_with_all = ["patch", "allow_downgrade"])]
+    all: bool,
 
     #[command(flatten)]
     patience: PatienceArgs,
@@ -27,20 +32,104 @@ pub struct Args {
     allow_downgrade: bool,
 }
 
-/// Loads a patch.
+/// Loads a patch, or all that are installed.
 ///
 /// # Errors
 ///
 /// It does not fit, or the kernel refuses it; nothing has changed then.
 pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
-    let patch = ModuleFile::open(&args.patch)?;
+    let Some(patch) = &args.patch else { return load_all::main(machine, args.patience.into()) };
+    let patch = find(machine, patch)?;
+    // Who asks for this patch knows better than the guard.
+    if let Some(build_id) = &patch.build_id
+        && marks::forgive(machine, build_id)?
+    {
+        show::progress(machine, &format!("{}: loaded at boot again, if it is installed", patch.name));
+    }
+    load(machine, &patch, args.patience.into(), args.allow_downgrade, OnBlindGuard::Load)
+}
+
+/// The patch in a file, or the one that is installed under a name.
+fn find(machine: &dyn Machine, patch: &str) -> Result<ModuleFile> {
+    let path = Path::new(patch);
+    if patch.contains('/') || patch.ends_with(".ko") || path.exists() {
+        return ModuleFile::open(path);
+    }
+    let release = fit::release(machine)?;
+    let (installed, _) = store::read(&store::installed(machine, &release))?;
+    installed.into_iter().find(|module| module.name == patch).ok_or_else(|| Error::Request {
+        message: format!("there is no file `{patch}`, and no patch of this name is installed for {release}"),
+        help: "`klp list` shows what is installed".into(),
+    })
+}
+
+/// What to do with a patch that can't be put on trial: the disk is full, or can't be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnBlindGuard {
+    /// Load it; somebody is there to see what happens.
+    Load,
+    /// Leave it out.
+    LeaveOut,
+}
+
+/// Loads one patch; on trial, if it is one that is loaded at boot.
+pub(super) fn load(
+    machine: &dyn Machine,
+    patch: &ModuleFile,
+    patience: Patience,
+    allow_downgrade: bool,
+    on_blind_guard: OnBlindGuard,
+) -> Result<Exit> {
     let name = &patch.name;
-    if fit::check(machine, &patch, args.allow_downgrade)? == Fit::IsEnabled {
+    if fit::check(machine, patch, allow_downgrade)? == Fit::IsEnabled {
         show::progress(machine, &format!("{name}: this build of it is enabled already"));
         return Ok(Exit::Done);
     }
     let before = Patch::all(machine)?;
-    insert(machine, &patch, args.allow_downgrade)?;
+    let trial = begin_trial(machine, patch, on_blind_guard)?;
+    let loaded = insert(machine, patch, allow_downgrade).and_then(|()| wait(machine, name, patience, before));
+    // It is not in memory any more. Had this task died in it, the mark would stay.
+    if let Some(build_id) = trial
+        && matches!(loaded, Ok(Exit::Reversed) | Err(Error::Kernel { .. }))
+    {
+        marks::end(machine, build_id)?;
+    }
+    loaded
+}
+
+/// Puts a patch on trial that is loaded at boot; returns its build ID then.
+fn begin_trial<'a>(
+    machine: &dyn Machine,
+    patch: &'a ModuleFile,
+    on_blind_guard: OnBlindGuard,
+) -> Result<Option<&'a str>> {
+    let Some(build_id) = patch.build_id.as_deref().filter(|_| marks::are_watched(machine)) else {
+        return Ok(None);
+    };
+    let release = fit::release(machine)?;
+    let mut at_boot = Vec::new();
+    for directory in [store::installed(machine, &release), store::confirmed(machine, &release)] {
+        at_boot.extend(store::read(&directory)?.0);
+    }
+    if !at_boot.iter().any(|other| other.build_id == patch.build_id) {
+        return Ok(None);
+    }
+    match marks::begin(machine, build_id, &patch.name) {
+        Ok(()) => Ok(Some(build_id)),
+        Err(error) if on_blind_guard == OnBlindGuard::Load => {
+            let name = &patch.name;
+            show::warning(
+                machine,
+                &format!("{name}: if it brings the machine down, the next boot loads it again: {error}"),
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until a patch that was loaded is in effect, and removes what it has replaced.
+fn wait(machine: &dyn Machine, name: &str, patience: Patience, before: Vec<Patch>) -> Result<Exit> {
     record::loaded(machine, name);
     if Patch::find(machine, name)?.is_none() {
         show::progress(
@@ -49,7 +138,7 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         );
         return Ok(Exit::Done);
     }
-    let exit = transition::finish(machine, name, true, args.patience.into())?;
+    let exit = transition::finish(machine, name, true, patience)?;
     match exit {
         Exit::Done => {
             for old in before {
@@ -79,8 +168,13 @@ fn insert(machine: &dyn Machine, patch: &ModuleFile, allow_downgrade: bool) -> R
 
 /// Unloads the module of a patch that has been replaced.
 fn remove_replaced(machine: &dyn Machine, name: &str) -> Result<()> {
-    if Patch::find(machine, name)?.is_some() || Loaded::find(machine, name)?.is_none() {
+    if Patch::find(machine, name)?.is_some() {
         return Ok(());
+    }
+    let Some(module) = Loaded::find(machine, name)? else { return Ok(()) };
+    // It may be gone before the watch has seen it in effect.
+    if let Some(build_id) = &module.build_id {
+        marks::end(machine, build_id)?;
     }
     show::progress(machine, &format!("{name}: replaced"));
     remove(machine, name)

@@ -1,10 +1,15 @@
 //! The commands: each a file, with its arguments, what it does, and what it prints.
 
 pub mod blockers;
+pub mod confirm;
 pub mod force;
+pub mod install;
+pub mod list;
 pub mod load;
+mod load_all;
 pub mod reverse;
 pub mod status;
+pub mod uninstall;
 pub mod unload;
 
 use std::time::Duration;

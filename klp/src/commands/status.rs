@@ -56,6 +56,9 @@ fn text(report: &Report) -> String {
         };
         text.line(&format!("{}: disabled, and still in memory: {why}", leftover.name));
     }
+    for patch in report.installed.iter().filter(|patch| patch.is_missing || patch.on_trial) {
+        text.line(&format!("{}: installed, {}", patch.name, patch.text()));
+    }
     if report.patches.is_empty() {
         let before = if report.tainted { "; there was one since it was started" } else { "" };
         text.line(&format!("no livepatch is enabled on {}{before}", report.kernel));

@@ -5,7 +5,7 @@ use crate::error::{Error, Exit, Result};
 use crate::loaded::Loaded;
 use crate::machine::Machine;
 use crate::sysfs::{self, Patch};
-use crate::{stuck, transition};
+use crate::{marks, stuck, transition};
 
 /// Arguments of `klp unload`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,9 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     }
     let exit = transition::finish(machine, name, false, args.patience.into())?;
     if exit == Exit::Done {
+        if let Some(build_id) = Loaded::find(machine, name)?.and_then(|module| module.build_id) {
+            marks::end(machine, &build_id)?;
+        }
         load::remove(machine, name)?;
     }
     Ok(exit)

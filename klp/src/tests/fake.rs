@@ -35,6 +35,9 @@ pub(super) struct Fake {
     printed: RefCell<String>,
     said: RefCell<String>,
     parameters: RefCell<Vec<String>>,
+    boots: Cell<u32>,
+    /// The next module brings the machine down while it is loaded.
+    is_fatal: Cell<bool>,
 }
 
 impl Fake {
@@ -48,6 +51,8 @@ impl Fake {
             printed: RefCell::default(),
             said: RefCell::default(),
             parameters: RefCell::default(),
+            boots: Cell::default(),
+            is_fatal: Cell::default(),
         };
         fs::create_dir_all(fake.path("sys/kernel/livepatch")).unwrap();
         fake.write("proc/sys/kernel/osrelease", format!("{RELEASE}\n"));
@@ -99,6 +104,40 @@ impl Fake {
 
     pub(super) fn types(&self, text: &str) {
         self.typed.replace(text.into());
+    }
+
+    /// The machine starts again, whatever it was doing: only the disk is as before.
+    pub(super) fn starts(&self) {
+        self.boots.set(self.boots.get() + 1);
+        self.write("proc/sys/kernel/random/boot_id", format!("boot-{}\n", self.boots.get()));
+        for directory in ["sys/kernel/livepatch", "sys/module", "run/klp"] {
+            let _ = fs::remove_dir_all(self.path(directory));
+        }
+        fs::create_dir_all(self.path("sys/kernel/livepatch")).unwrap();
+        // The path unit makes it.
+        fs::create_dir_all(self.path("run/klp/trial")).unwrap();
+        self.write("dev/kmsg", "");
+    }
+
+    /// The service that watches trials is told to end, as in a shutdown in good order.
+    pub(super) fn shuts_down(&self) {
+        self.interrupts_after(Duration::ZERO);
+        assert_eq!(self.klp(["confirm"]), Exit::Done, "{}", self.said());
+        self.interruption.set(None);
+        self.starts();
+    }
+
+    /// Runs a command that loads a patch which brings the machine down.
+    pub(super) fn dies<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) {
+        self.is_fatal.set(true);
+        let run = std::panic::AssertUnwindSafe(|| self.klp(arguments));
+        std::panic::catch_unwind(run).expect_err("the machine is still there");
+        self.is_fatal.set(false);
+    }
+
+    /// The marks of a kind, by build ID.
+    pub(super) fn marks(&self, kind: &str) -> Vec<String> {
+        crate::files::names(&self.path("var/lib/klp").join(kind)).unwrap()
     }
 
     pub(super) fn answers(&self, errno: Errno) {
@@ -222,6 +261,7 @@ impl Machine for Fake {
         let modinfo = Modinfo::read(&elf).unwrap();
         let name = modinfo.get("name").unwrap();
         self.parameters.borrow_mut().push(parameters.to_str().unwrap().into());
+        assert!(!self.is_fatal.get(), "the machine goes down");
         for (file, text) in [("initstate", "live"), ("taint", "OEK"), ("refcnt", "1")] {
             self.write(&format!("sys/module/{name}/{file}"), text);
         }
@@ -270,6 +310,7 @@ impl Machine for Fake {
 
     fn pause(&self, time: Duration) {
         self.time.set(self.time.get() + time);
+        assert!(self.time.get() < Duration::from_secs(86_400), "the command never ends");
         self.step();
     }
 

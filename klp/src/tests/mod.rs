@@ -1,7 +1,10 @@
 //! The commands, on a machine that the tests make.
 
 mod fake;
+mod guard;
+mod install;
 mod ko;
 mod load;
+mod plan;
 mod stall;
 mod status;
