@@ -13,12 +13,12 @@ const KMSG: &str = "dev/kmsg";
 /// `KERN_NOTICE`.
 const NOTICE: u8 = 5;
 
-/// Writes a line to the kernel log. A machine that has none loses it.
-pub fn write(machine: &dyn Machine, line: &str) {
-    if let Ok(mut log) = OpenOptions::new().append(true).open(machine.path(KMSG)) {
-        // One record for each write.
-        let _ = log.write_all(format!("<{NOTICE}>klp: {line}\n").as_bytes());
-    }
+/// Writes a line to the kernel log; whether it is there. A machine that has none loses it.
+pub fn write(machine: &dyn Machine, line: &str) -> bool {
+    // One record for each write.
+    let record = format!("<{NOTICE}>klp: {line}\n");
+    let log = OpenOptions::new().append(true).open(machine.path(KMSG));
+    log.and_then(|mut log| log.write_all(record.as_bytes())).is_ok()
 }
 
 /// The kernel log from a moment on.

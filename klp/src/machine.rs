@@ -51,6 +51,9 @@ pub trait Machine {
     /// Says how the work goes on, or what is wrong.
     fn say(&self, text: &str);
 
+    /// Whether what it [says](Self::say) goes to the journal, which also has the kernel log.
+    fn says_to_journal(&self) -> bool;
+
     /// Asks the user for a line; empty where nobody answers.
     fn ask(&self, prompt: &str) -> String;
 
@@ -126,6 +129,12 @@ impl Machine for ThisMachine {
 
     fn say(&self, text: &str) {
         let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    fn says_to_journal(&self) -> bool {
+        // systemd sets it for what it starts; a program in between may have sent the stream elsewhere.
+        let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+        rustix::fs::fstat(io::stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
     }
 
     fn ask(&self, prompt: &str) -> String {

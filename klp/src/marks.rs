@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::files::{names, text};
 use crate::guard::{Mark, judge};
 use crate::machine::Machine;
-use crate::{log, show, store};
+use crate::{show, store};
 
 const TRIAL: &str = "var/lib/klp/trial";
 const FAILED: &str = "var/lib/klp/failed";
@@ -89,9 +89,7 @@ pub fn deaths(machine: &dyn Machine) -> Result<Vec<Mark>> {
 /// Those of reading and writing marks.
 pub fn settle(machine: &dyn Machine) -> Result<()> {
     for death in judge(&read(machine, TRIAL)?, &read(machine, FAILED)?, &boot(machine)?) {
-        let line = format!("{}: the machine went down while it was on trial", death.name);
-        log::write(machine, &line);
-        show::warning(machine, &line);
+        show::action(machine, &format!("{}: the machine went down while it was on trial", death.name));
         write(machine, FAILED, &death)?;
         store::remove(&file(machine, TRIAL, &death.build_id))?;
     }

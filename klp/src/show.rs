@@ -1,10 +1,11 @@
-//! What people read: progress, errors, and the text of blockers.
+//! What people read: progress, actions, errors, and the text of blockers.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::log;
 use crate::machine::Machine;
 use crate::tasks::{Blocker, demangled};
 
@@ -21,6 +22,15 @@ pub fn json(machine: &dyn Machine, value: &impl Serialize) {
 /// Says how the work goes on.
 pub fn progress(machine: &dyn Machine, text: &str) {
     machine.say(text.trim_end());
+}
+
+/// Says what was done to the machine, and writes it to the kernel log. The journal takes it from there: what a service says
+/// would be in it twice.
+pub fn action(machine: &dyn Machine, text: &str) {
+    let is_logged = log::write(machine, text);
+    if !(is_logged && machine.says_to_journal()) {
+        progress(machine, text);
+    }
 }
 
 /// Says something that the administrator should look at.

@@ -6,7 +6,7 @@ use crate::error::{Error, Exit, Result};
 use crate::machine::Machine;
 use crate::sysfs::{self, Patch};
 use crate::tasks::{self, Blocker};
-use crate::{log, show, stuck};
+use crate::{show, stuck};
 
 /// How long a transition takes where nothing holds it up: the kernel tries again each second.
 const USUAL: Duration = Duration::from_secs(4);
@@ -48,19 +48,24 @@ enum Wait {
     Interrupted,
 }
 
-/// Waits until the patch `name`, which is being enabled or disabled as `target` says, is there.
+/// Waits until the patch `name`, which is being enabled or disabled as `target` says, is there. The kernel was asked for it
+/// at the time `asked`.
 ///
 /// # Errors
 ///
 /// Those of reading and writing sysfs.
-pub fn finish(machine: &dyn Machine, name: &str, target: bool, patience: Patience) -> Result<Exit> {
-    let start = machine.elapsed();
+pub fn finish(
+    machine: &dyn Machine,
+    name: &str,
+    target: bool,
+    asked: Duration,
+    patience: Patience,
+) -> Result<Exit> {
     let verb = if target { "enabled" } else { "disabled" };
     match wait(machine, name, target, patience.wait)? {
         Wait::Over => {
-            let took = machine.elapsed().saturating_sub(start).as_secs_f64();
-            show::progress(machine, &format!("{name}: {verb}, in {took:.1} s"));
-            log::write(machine, &format!("{name}: {verb}"));
+            let took = machine.elapsed().saturating_sub(asked).as_secs_f64();
+            show::action(machine, &format!("{name}: {verb}, {took:.1} s after the kernel was asked"));
             Ok(Exit::Done)
         }
         Wait::Stalled if patience.on_stall == OnStall::Reverse => {
@@ -80,7 +85,7 @@ pub fn finish(machine: &dyn Machine, name: &str, target: bool, patience: Patienc
 /// Turns a transition round that stalls, and waits until all is as before.
 fn take_back(machine: &dyn Machine, name: &str, target: bool, time: Duration) -> Result<Exit> {
     let verb = if target { "enabled" } else { "disabled" };
-    show::progress(
+    show::action(
         machine,
         &format!("{name}: not {verb} within {}: taking it back", humantime::format_duration(time)),
     );
@@ -92,8 +97,7 @@ fn take_back(machine: &dyn Machine, name: &str, target: bool, time: Duration) ->
     }
     match wait(machine, name, !target, time)? {
         Wait::Over => {
-            show::progress(machine, &format!("{name}: taken back; all is as before"));
-            log::write(machine, &format!("{name}: not {verb} in time, and taken back"));
+            show::action(machine, &format!("{name}: taken back; all is as before"));
             Ok(Exit::Reversed)
         }
         Wait::TurnedRound => {
@@ -110,14 +114,13 @@ fn take_back(machine: &dyn Machine, name: &str, target: bool, time: Duration) ->
 /// Says that a transition goes on.
 fn left_running(machine: &dyn Machine, name: &str, target: bool) -> Exit {
     let doing = if target { "being enabled" } else { "being disabled" };
-    show::warning(
+    show::action(
         machine,
         &format!(
             "{name} is still {doing}: some tasks run new code, some old, and no other patch can be enabled or disabled"
         ),
     );
     show::help(machine, "`klp blockers` shows what holds it up; `klp reverse` turns it round");
-    log::write(machine, &format!("{name}: still {doing}"));
     Exit::InTransition
 }
 

@@ -12,7 +12,7 @@ use crate::machine::Machine;
 use crate::plan::Candidate;
 use crate::report::is_in_effect;
 use crate::sysfs::Patch;
-use crate::{fit, log, marks, show, store, stuck};
+use crate::{fit, marks, show, store, stuck};
 
 /// Arguments of `klp confirm`.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -85,9 +85,7 @@ fn confirm(machine: &dyn Machine, trial: &Mark) -> Result<()> {
     }
     marks::forgive(machine, &trial.build_id)?;
     marks::end(machine, &trial.build_id)?;
-    let line = format!("{}: confirmed", trial.name);
-    log::write(machine, &line);
-    show::progress(machine, &line);
+    show::action(machine, &format!("{}: confirmed", trial.name));
     Ok(())
 }
 

@@ -47,9 +47,10 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     }
     log::write(machine, &format!("{}: its transition is forced", patch.name));
     record::forced(machine, &patch.name);
+    let asked = machine.elapsed();
     sysfs::force(machine, &patch.name)?;
     let patience = Patience { wait: Duration::from_secs(10), on_stall: OnStall::Leave };
-    transition::finish(machine, &patch.name, patch.enabled, patience)
+    transition::finish(machine, &patch.name, patch.enabled, asked, patience)
 }
 
 /// What must be typed.

@@ -6,7 +6,7 @@ use crate::error::{Error, Exit, Result};
 use crate::file::ModuleFile;
 use crate::machine::Machine;
 use crate::plan::Candidate;
-use crate::{fit, log, show, store};
+use crate::{fit, show, store};
 
 /// Arguments of `klp install`.
 #[derive(Debug, clap::Args)]
@@ -99,11 +99,14 @@ fn check(machine: &dyn Machine, patch: &ModuleFile, wanted: Option<&str>) -> Res
 fn put(machine: &dyn Machine, patch: &ModuleFile, release: &str) -> Result<()> {
     let path = store::installed(machine, release).join(format!("{}.ko", patch.name));
     store::put(&path, &patch.read()?)?;
-    say(machine, &format!("{}: installed for {release}", patch.name));
+    show::action(machine, &format!("{}: installed for {release}", patch.name));
     let new = Candidate::of(patch);
     for old in others(machine, patch, release)?.iter().filter(|old| new.supersedes(&Candidate::of(old))) {
         store::remove(&old.path)?;
-        say(machine, &format!("{}: superseded by {}, and no longer installed", old.name, patch.name));
+        show::action(
+            machine,
+            &format!("{}: superseded by {}, and no longer installed", old.name, patch.name),
+        );
     }
     Ok(())
 }
@@ -118,9 +121,4 @@ fn others(machine: &dyn Machine, patch: &ModuleFile, release: &str) -> Result<Ve
 /// Whether it can be the name of a file: a module may say anything of itself.
 pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
-}
-
-fn say(machine: &dyn Machine, line: &str) {
-    show::progress(machine, line);
-    log::write(machine, line);
 }

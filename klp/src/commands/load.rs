@@ -1,6 +1,7 @@
 //! `klp load`: looks at a patch, loads it, and waits until it is in effect.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::commands::{PatienceArgs, load_all};
 use crate::error::{Error, Exit, Result};
@@ -87,7 +88,9 @@ pub(super) fn load(
     }
     let before = Patch::all(machine)?;
     let trial = begin_trial(machine, patch, on_blind_guard)?;
-    let loaded = insert(machine, patch, allow_downgrade).and_then(|()| wait(machine, name, patience, before));
+    let asked = machine.elapsed();
+    let loaded =
+        insert(machine, patch, allow_downgrade).and_then(|()| wait(machine, name, asked, patience, before));
     // It is not in memory any more. Had this task died in it, the mark would stay.
     if let Some(build_id) = trial
         && matches!(loaded, Ok(Exit::Reversed) | Err(Error::Kernel { .. }))
@@ -129,7 +132,13 @@ fn begin_trial<'a>(
 }
 
 /// Waits until a patch that was loaded is in effect, and removes what it has replaced.
-fn wait(machine: &dyn Machine, name: &str, patience: Patience, before: Vec<Patch>) -> Result<Exit> {
+fn wait(
+    machine: &dyn Machine,
+    name: &str,
+    asked: Duration,
+    patience: Patience,
+    before: Vec<Patch>,
+) -> Result<Exit> {
     record::loaded(machine, name);
     if Patch::find(machine, name)?.is_none() {
         show::progress(
@@ -138,7 +147,7 @@ fn wait(machine: &dyn Machine, name: &str, patience: Patience, before: Vec<Patch
         );
         return Ok(Exit::Done);
     }
-    let exit = transition::finish(machine, name, true, patience)?;
+    let exit = transition::finish(machine, name, true, asked, patience)?;
     match exit {
         Exit::Done => {
             for old in before {

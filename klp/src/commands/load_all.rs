@@ -8,7 +8,7 @@ use crate::machine::Machine;
 use crate::plan::{Candidate, plan};
 use crate::report::is_in_effect;
 use crate::transition::Patience;
-use crate::{fit, log, marks, show, store};
+use crate::{fit, marks, show, store};
 
 /// The boot parameter that turns it off.
 const OFF: &str = "klp.enable=0";
@@ -25,7 +25,7 @@ pub fn main(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
         show::warning(machine, &error.to_string());
     }
     if text(&machine.path("proc/cmdline"))?.unwrap_or_default().split_whitespace().any(|word| word == OFF) {
-        say(machine, &format!("no patch is loaded: {OFF} is among the boot parameters"));
+        show::action(machine, &format!("no patch is loaded: {OFF} is among the boot parameters"));
         return Ok(Exit::Done);
     }
     let release = fit::release(machine)?;
@@ -40,11 +40,11 @@ pub fn main(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
     }
     let mut exit = Exit::Done;
     for error in &errors {
-        say(machine, &error.to_string());
+        show::action(machine, &error.to_string());
         exit = Exit::NotInEffect;
     }
     for (patch, reason) in &plan.left_out {
-        say(machine, &format!("{}: left out: {reason}", patch.name));
+        show::action(machine, &format!("{}: left out: {reason}", patch.name));
         if reason.is_fault() {
             exit = Exit::NotInEffect;
         }
@@ -53,7 +53,7 @@ pub fn main(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
         let is_it = |file: &&ModuleFile| file.build_id == patch.build_id && file.name == patch.name;
         let Some(file) = installed.iter().chain(&confirmed).find(is_it) else { continue };
         if !installed.iter().any(|file| is_it(&file)) {
-            say(machine, &format!("{}: the last confirmed patch is loaded instead", patch.name));
+            show::action(machine, &format!("{}: the last confirmed patch is loaded instead", patch.name));
         }
         let is_confirmed = kept.iter().any(|kept| kept.build_id == patch.build_id);
         let on_blind_guard = if is_confirmed { OnBlindGuard::Load } else { OnBlindGuard::LeaveOut };
@@ -64,8 +64,10 @@ pub fn main(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
             Ok(_) => exit = Exit::NotInEffect,
             Err(error @ (Error::Stuck { .. } | Error::Busy { .. })) => return Err(error),
             Err(error) => {
-                show::failure(machine, &error);
-                log::write(machine, &format!("{}: left out: {}", patch.name, one_line(&error)));
+                show::action(machine, &format!("{}: left out: {}", patch.name, one_line(&error)));
+                if let Some(help) = error.help() {
+                    show::help(machine, &help);
+                }
                 exit = Exit::NotInEffect;
             }
         }
@@ -73,7 +75,7 @@ pub fn main(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
     // A patch in C may have replaced those before it: nothing but the kernel could tell.
     for patch in &plan.load {
         if exit == Exit::Done && !is_in_effect(machine, patch)? {
-            say(machine, &format!("{}: loaded, and not in effect", patch.name));
+            show::action(machine, &format!("{}: loaded, and not in effect", patch.name));
             exit = Exit::NotInEffect;
         }
     }
@@ -83,9 +85,4 @@ pub fn main(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
 /// The kernel log takes a line.
 fn one_line(error: &Error) -> String {
     error.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")
-}
-
-fn say(machine: &dyn Machine, line: &str) {
-    show::progress(machine, line);
-    log::write(machine, line);
 }

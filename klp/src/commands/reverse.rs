@@ -25,9 +25,10 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     stuck::check(machine)?;
     let patch = in_transition(machine)?;
     let target = !patch.enabled;
+    let asked = machine.elapsed();
     sysfs::set_enabled(machine, &patch.name, target)?;
     let patience = Patience { wait: args.wait, on_stall: OnStall::Leave };
-    let exit = transition::finish(machine, &patch.name, target, patience)?;
+    let exit = transition::finish(machine, &patch.name, target, asked, patience)?;
     if exit == Exit::Done && !target {
         load::remove(machine, &patch.name)?;
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::error::{Exit, Result};
 use crate::machine::Machine;
-use crate::report::{PatchReport, Phase, Report, State};
+use crate::report::{Installed, PatchReport, Phase, Report, State};
 use crate::show;
 use crate::sysfs::Object;
 
@@ -46,7 +46,8 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
 fn text(report: &Report) -> String {
     let mut text = Text(String::new());
     for patch in &report.patches {
-        text.patch(patch);
+        let is_it = |installed: &&Installed| installed.in_effect && installed.build_id == patch.build_id;
+        text.patch(patch, report.installed.iter().find(is_it).is_some_and(|installed| installed.on_trial));
     }
     for leftover in &report.leftovers {
         let why = if leftover.held {
@@ -56,8 +57,9 @@ fn text(report: &Report) -> String {
         };
         text.line(&format!("{}: disabled, and still in memory: {why}", leftover.name));
     }
-    for patch in report.installed.iter().filter(|patch| patch.is_missing || patch.on_trial) {
-        text.line(&format!("{}: installed, {}", patch.name, patch.text()));
+    for patch in report.installed.iter().filter(|patch| patch.is_missing || patch.is_fallback) {
+        let installed = if patch.is_fallback { "" } else { "installed, " };
+        text.line(&format!("{}: {installed}{}", patch.name, patch.text()));
     }
     if report.patches.is_empty() {
         let before = if report.tainted { "; there was one since it was started" } else { "" };
@@ -102,9 +104,10 @@ impl Text {
         }
     }
 
-    fn patch(&mut self, patch: &PatchReport) {
+    fn patch(&mut self, patch: &PatchReport, on_trial: bool) {
         let phase = match patch.phase {
             Phase::Enabling => "being enabled: some tasks run new code, some old",
+            Phase::Enabled if on_trial => "in effect, on trial",
             Phase::Enabled => "in effect",
             Phase::Disabling => "being disabled: some tasks run new code, some old",
             Phase::Stuck => {

@@ -4,7 +4,7 @@ use crate::commands::install::is_name;
 use crate::error::{Error, Exit, Result};
 use crate::machine::Machine;
 use crate::sysfs::Patch;
-use crate::{fit, log, show, store};
+use crate::{fit, show, store};
 
 /// Arguments of `klp uninstall`.
 #[derive(Debug, clap::Args)]
@@ -43,9 +43,7 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     for file in files {
         store::remove(&file)?;
     }
-    let line = format!("{name}: no longer installed for {release}");
-    show::progress(machine, &line);
-    log::write(machine, &line);
+    show::action(machine, &format!("{name}: no longer installed for {release}"));
     if *release == running && Patch::find(machine, name)?.is_some() {
         show::progress(
             machine,

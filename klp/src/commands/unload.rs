@@ -41,10 +41,11 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     {
         return Err(Error::Busy { patch: other.name });
     }
+    let asked = machine.elapsed();
     if patch.enabled {
         sysfs::set_enabled(machine, name, false)?;
     }
-    let exit = transition::finish(machine, name, false, args.patience.into())?;
+    let exit = transition::finish(machine, name, false, asked, args.patience.into())?;
     if exit == Exit::Done {
         if let Some(build_id) = Loaded::find(machine, name)?.and_then(|module| module.build_id) {
             marks::end(machine, &build_id)?;

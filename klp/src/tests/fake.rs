@@ -38,6 +38,8 @@ pub(super) struct Fake {
     boots: Cell<u32>,
     /// The next module brings the machine down while it is loaded.
     is_fatal: Cell<bool>,
+    /// The journal has what the command says.
+    in_service: Cell<bool>,
 }
 
 impl Fake {
@@ -53,6 +55,7 @@ impl Fake {
             parameters: RefCell::default(),
             boots: Cell::default(),
             is_fatal: Cell::default(),
+            in_service: Cell::default(),
         };
         fs::create_dir_all(fake.path("sys/kernel/livepatch")).unwrap();
         fake.write("proc/sys/kernel/osrelease", format!("{RELEASE}\n"));
@@ -138,6 +141,10 @@ impl Fake {
     /// The marks of a kind, by build ID.
     pub(super) fn marks(&self, kind: &str) -> Vec<String> {
         crate::files::names(&self.path("var/lib/klp").join(kind)).unwrap()
+    }
+
+    pub(super) fn runs_in_a_service(&self) {
+        self.in_service.set(true);
     }
 
     pub(super) fn answers(&self, errno: Errno) {
@@ -324,6 +331,10 @@ impl Machine for Fake {
 
     fn say(&self, text: &str) {
         self.said.borrow_mut().push_str(&format!("{text}\n"));
+    }
+
+    fn says_to_journal(&self) -> bool {
+        self.in_service.get()
     }
 
     fn ask(&self, prompt: &str) -> String {

@@ -163,6 +163,11 @@ fn the_last_confirmed_patch_is_loaded_in_place_of_its_bad_successor() {
     assert_eq!(boot(&fake), Exit::NotInEffect);
     assert!(fake.said().contains("net_1: the last confirmed patch is loaded instead"), "{}", fake.said());
     assert!(fake.is_enabled("net_1") && fake.is_enabled("hotfix") && !fake.is_loaded("net_2"));
+    let line = "net_1: the last confirmed patch, in place of one that is left out; in effect";
+    assert_eq!(fake.klp(["list"]), Exit::Done);
+    assert!(fake.printed().contains(line), "{}", fake.printed());
+    assert_eq!(fake.klp(["status"]), Exit::NotInEffect);
+    assert!(fake.printed().contains(line), "{}", fake.printed());
 
     // What is uninstalled does not come back.
     assert_eq!(fake.klp(["uninstall", "net_2"]), Exit::Done);
@@ -268,4 +273,33 @@ fn a_boot_parameter_turns_it_off() {
     assert!(fake.read("dev/kmsg").contains("klp.enable=0"));
     // Who loads a patch by hand wants it.
     assert_eq!(fake.klp(["load", "fix"]), Exit::Done);
+}
+
+#[test]
+fn a_patch_on_trial_is_shown_once() {
+    let fake = machine();
+    install(&fake, "fix", &Ours::new("fix").build(1));
+    boot(&fake);
+    assert_eq!(fake.klp(["status"]), Exit::Done);
+    assert_eq!(fake.printed().matches("fix").count(), 1, "{}", fake.printed());
+    assert!(fake.printed().starts_with("fix: in effect, on trial\n"), "{}", fake.printed());
+}
+
+#[test]
+fn the_journal_has_each_action_once() {
+    let fake = machine();
+    install(&fake, "fix", &Ours::new("fix").build(1));
+    boot(&fake);
+    let lines = |text: String| text.lines().filter(|line| line.contains("fix: enabled")).count();
+    assert_eq!((lines(fake.said()), lines(fake.read("dev/kmsg"))), (1, 1));
+    fake.shuts_down();
+    fake.runs_in_a_service();
+    boot(&fake);
+    assert_eq!((lines(fake.said()), lines(fake.read("dev/kmsg"))), (0, 1));
+    // Where the kernel log can't be written, nothing is lost.
+    fake.shuts_down();
+    std::fs::remove_file(fake.path("dev/kmsg")).unwrap();
+    std::fs::create_dir(fake.path("dev/kmsg")).unwrap();
+    boot(&fake);
+    assert_eq!(lines(fake.said()), 1);
 }

@@ -24,7 +24,7 @@ fn a_patch_is_loaded_and_unloaded() {
         let fake = Fake::new();
         fake.load("fix", &data);
         assert!(fake.is_enabled("fix"));
-        assert!(fake.said().contains("fix: enabled, in "), "{}", fake.said());
+        assert!(fake.said().contains("fix: enabled, "), "{}", fake.said());
         assert!(fake.read("dev/kmsg").contains("klp: fix: enabled"), "{}", fake.read("dev/kmsg"));
 
         assert_eq!(fake.klp(["unload", "fix"]), Exit::Done);
