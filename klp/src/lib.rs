@@ -59,6 +59,8 @@ struct Cli {
 enum Command {
     /// Show all patches: what they are, what they change, and whether they are in effect.
     Status(commands::status::Args),
+    /// Print what `status` knows for Prometheus, in the format of node_exporter's textfile collector.
+    Metrics(commands::metrics::Args),
     /// Install a patch, so that it is loaded at boot, in place of those of its series that it supersedes.
     Install(commands::install::Args),
     /// Take a patch away from those that are loaded at boot.
@@ -97,6 +99,7 @@ fn run(machine: &dyn Machine, command: &Command) -> Exit {
 fn try_run(machine: &dyn Machine, command: &Command) -> Result<Exit> {
     match command {
         Command::Status(args) => commands::status::main(machine, args),
+        Command::Metrics(args) => commands::metrics::main(machine, args),
         Command::Install(args) => commands::install::main(machine, args),
         Command::Uninstall(args) => commands::uninstall::main(machine, args),
         Command::List(args) => commands::list::main(machine, args),

@@ -7,6 +7,7 @@ pub mod install;
 pub mod list;
 pub mod load;
 mod load_all;
+pub mod metrics;
 pub mod reverse;
 pub mod status;
 pub mod uninstall;

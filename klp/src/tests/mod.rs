@@ -5,6 +5,7 @@ mod guard;
 mod install;
 mod ko;
 mod load;
+mod metrics;
 mod plan;
 mod stall;
 mod status;
