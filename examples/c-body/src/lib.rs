@@ -41,6 +41,7 @@ extern "C" fn count_refusal() {
     Refusals::with_data(|count| count.refused.fetch_add(1, Ordering::Relaxed));
 }
 
+// ANCHOR: declaration
 /// In place of `fs/pipe.c`: opens a FIFO, and waits for its other end.
 ///
 /// # Safety
@@ -48,3 +49,4 @@ extern "C" fn count_refusal() {
 /// Called by the kernel, in process context, with the file that is being opened.
 #[klp_func(symbol = "fifo_open", original = original_fifo_open)]
 unsafe extern "C" fn livepatch_fifo_open(inode: *mut inode, file: *mut file) -> c_int;
+// ANCHOR_END: declaration

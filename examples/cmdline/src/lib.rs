@@ -14,6 +14,7 @@ unsafe extern "C" {
     fn seq_printf(m: *mut seq_file, format: *const c_char, ...);
 }
 
+// ANCHOR: redirect
 /// In place of `fs/proc/cmdline.c`: the record of `/proc/cmdline`.
 ///
 /// # Safety
@@ -25,3 +26,4 @@ unsafe extern "C" fn livepatch_cmdline_proc_show(m: *mut seq_file, _v: *mut c_vo
     unsafe { seq_printf(m, c"%s\n".as_ptr(), c"this has been live patched".as_ptr()) };
     0
 }
+// ANCHOR_END: redirect

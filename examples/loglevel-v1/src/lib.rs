@@ -22,6 +22,7 @@ unsafe extern "C" {
 /// Shows everything up to debug messages.
 const RAISED: c_int = 8;
 
+// ANCHOR: state
 /// The level that the administrator had set.
 #[derive(KlpData)]
 #[repr(C)]
@@ -52,6 +53,7 @@ impl State for ConsoleLoglevel {
         set_console_level(saved.level);
     }
 }
+// ANCHOR_END: state
 
 fn console_level() -> c_int {
     // SAFETY: An aligned int that the kernel itself reads without a lock.

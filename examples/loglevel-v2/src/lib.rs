@@ -50,6 +50,7 @@ impl State for ConsoleLoglevel {
         set_console_level(RAISED);
     }
 
+    // ANCHOR: take_over
     fn take_over(_cx: &StateContext<'_>, saved: &SavedLevel, from: u32) {
         pr_info!(
             "console log level -> {RAISED}, taken over from version {from}, which saved {}",
@@ -57,6 +58,7 @@ impl State for ConsoleLoglevel {
         );
         set_console_level(RAISED);
     }
+    // ANCHOR_END: take_over
 
     fn pre_unpatch(_cx: &StateContext<'_>, saved: &SavedLevel) {
         pr_info!("console log level back to {}", saved.level);

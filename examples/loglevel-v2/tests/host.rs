@@ -25,6 +25,7 @@ fn level() -> i32 {
     console_printk[0].load(Ordering::Relaxed)
 }
 
+// ANCHOR: take_over
 #[test]
 fn version_2_takes_over_what_version_1_saved() {
     let (_one, sim) = boot();
@@ -44,6 +45,7 @@ fn version_2_takes_over_what_version_1_saved() {
     sim.rmmod(V2).unwrap();
     sim.assert_clean();
 }
+// ANCHOR_END: take_over
 
 #[test]
 fn version_1_does_not_replace_version_2() {

@@ -24,6 +24,7 @@ unsafe extern "C" {
     fn seq_printf(m: *mut seq_file, format: *const c_char, ...);
 }
 
+// ANCHOR: variable
 /// The counting: all counts live and go with it.
 struct WchanReads;
 
@@ -70,6 +71,7 @@ impl Drop for Reads {
         WchanReads::with_data(|totals| totals.freed.fetch_add(1, Relaxed));
     }
 }
+// ANCHOR_END: variable
 
 /// A namespace of process ids; passed through.
 type PidNamespace = c_void;
@@ -88,17 +90,20 @@ unsafe extern "C" fn livepatch_proc_pid_wchan(
     _pid: *mut Pid,
     task: *mut task_struct,
 ) -> c_int {
+    // ANCHOR: use
     // SAFETY: The kernel holds a reference on the task.
     let task = unsafe { &*task };
     let reads = match Reads::get_or_alloc(task, GFP_KERNEL, Reads::new) {
         Ok(reads) => reads.count.fetch_add(1, Relaxed) + 1,
         Err(error) => return error.to_errno(),
     };
+    // ANCHOR_END: use
     // SAFETY: `m` is the file that the kernel reads; the format takes one unsigned long long.
     unsafe { seq_printf(m, c"0 (looked at %llu times)".as_ptr(), reads) };
     0
 }
 
+// ANCHOR: free
 /// In place of `arch/x86/kernel/process_64.c`: a task that has ended is about to be freed. The
 /// original does nothing but warn where the task still has memory.
 ///
@@ -111,3 +116,4 @@ unsafe extern "C" fn livepatch_release_thread(task: *mut task_struct) {
     // to its count is left.
     unsafe { Reads::free(&*task) }
 }
+// ANCHOR_END: free

@@ -38,6 +38,7 @@ static SHOWN: Param<u64> = Param::new(0);
 #[klp_param(permissions = 0o600)]
 static MASK: Param<HexInt> = Param::new(HexInt(0xab));
 
+// ANCHOR: init
 #[klp_init]
 fn init(patch: &mut PatchSelection<'_>) -> Result {
     pr_info!("init");
@@ -60,6 +61,7 @@ fn init(patch: &mut PatchSelection<'_>) -> Result {
         error => Err(Error::from_errno(error.into())),
     }
 }
+// ANCHOR_END: init
 
 #[klp_exit]
 fn exit() {

@@ -11,6 +11,7 @@ livepatch! {
     replace: true,
 }
 
+// ANCHOR: lock
 /// What all versions share.
 #[derive(KlpData)]
 #[repr(C)]
@@ -33,6 +34,7 @@ impl State for Counting {
         Ok(counts)
     }
 }
+// ANCHOR_END: lock
 
 unsafe extern "C" {
     fn seq_printf(m: *mut seq_file, format: *const c_char, ...);

@@ -10,6 +10,7 @@ data_of_two_layouts!();
 /// The state whose data have changed their layout.
 struct Moved;
 
+// ANCHOR: migrate
 #[klp_state(id = 8, version = 2, from(version = 1, data = Small))]
 impl State for Moved {
     type Data = Large;
@@ -23,6 +24,7 @@ impl State for Moved {
         pr_info!("migrate {}", cx.id());
         Ok(Large { number: old.number, twice: 2 * old.number })
     }
+    // ANCHOR_END: migrate
 
     fn take_over(cx: &StateContext<'_>, _data: &Large, from: u32) {
         pr_info!("take_over {} from {from}", cx.id());

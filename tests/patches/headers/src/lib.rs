@@ -6,6 +6,7 @@ use klp_test_support::test_patch;
 
 test_patch!(replace: false);
 
+// ANCHOR: block
 kernel_types! {
     use "linux/jiffies.h";
     use "linux/list.h";
@@ -29,6 +30,7 @@ kernel_types! {
     const ALLOCATION: c_uint = "GFP_KERNEL | __GFP_ZERO";
     const SMALLEST: c_int = "-MAX_ERRNO";
 }
+// ANCHOR_END: block
 
 const _: () = assert!(PAGE_SIZE == 4096 && TEN_SECONDS == 10 * HZ as c_ulong);
 

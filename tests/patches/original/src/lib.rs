@@ -16,6 +16,7 @@ unsafe extern "C" {
 /// `include/uapi/linux/capability.h`.
 const CAP_SYS_ADMIN: c_int = 21;
 
+// ANCHOR: check
 /// In place of `fs/pipe.c`: only an administrator may open a FIFO. The original sleeps.
 ///
 /// # Safety
@@ -30,7 +31,9 @@ unsafe extern "C" fn fifo_open(inode: *mut inode, file: *mut file) -> c_int {
     // SAFETY: the arguments are those that the kernel gave for it.
     unsafe { original_fifo_open(inode, file) }
 }
+// ANCHOR_END: check
 
+// ANCHOR: correction
 /// In place of `fs/proc/version.c`: says more than the original.
 ///
 /// # Safety
@@ -44,3 +47,4 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, v: *mut c_void) -> c_in
     unsafe { seq_printf(m, c"corrected, %d\n".as_ptr(), result) };
     result
 }
+// ANCHOR_END: correction

@@ -6,6 +6,7 @@ use klp_test_support::test_patch;
 
 test_patch!(replace: false);
 
+// ANCHOR: symbols
 #[klp_symbols]
 unsafe extern "C" {
     /// `fs/pipe.c`: what `/proc/sys/fs/pipe-max-size` shows.
@@ -19,6 +20,7 @@ unsafe extern "C" {
     #[klp(symbol = "c_start", sympos = 2)]
     fn second_c_start();
 }
+// ANCHOR_END: symbols
 
 unsafe extern "C" {
     /// `include/linux/seq_file.h`: adds to the record that is being read.

@@ -6,6 +6,7 @@ use klp_test_support::test_patch;
 
 test_patch!(replace: false);
 
+// ANCHOR: symbols
 #[klp_symbols(object = "klp_test_hidden")]
 unsafe extern "C" {
     static mut klp_test_hidden_number: c_int;
@@ -19,6 +20,7 @@ unsafe extern "C" {
     #[klp(symbol = "calls", static_of = "klp_test_hidden_even")]
     static calls_of_even: c_int;
 }
+// ANCHOR_END: symbols
 
 unsafe extern "C" {
     /// `include/linux/seq_file.h`: adds to the record that is being read.

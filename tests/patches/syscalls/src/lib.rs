@@ -12,6 +12,7 @@ test_patch!(replace: false);
 /// Calls of `getpid`.
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
+// ANCHOR: getpid
 fn is_ours() -> bool {
     &*task::current().comm() == c"klp-syscalls"
 }
@@ -24,6 +25,7 @@ unsafe extern "C" fn livepatch_getpid() -> c_long {
     // SAFETY: There are no arguments.
     unsafe { original_getpid() }
 }
+// ANCHOR_END: getpid
 
 /// One argument in each register.
 #[klp_syscall(name = "splice", compat)]

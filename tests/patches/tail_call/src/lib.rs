@@ -11,6 +11,7 @@ unsafe extern "C" {
     fn msleep_interruptible(msecs: c_uint) -> c_ulong;
 }
 
+// ANCHOR: call
 /// Left to the compiler, this would be jumped to, and the replacement's frame be gone.
 #[inline(never)]
 unsafe extern "C" fn sleeps_elsewhere(_inode: *mut inode, _file: *mut file) -> c_int {
@@ -29,3 +30,4 @@ unsafe extern "C" fn fifo_open(inode: *mut inode, file: *mut file) -> c_int {
     // SAFETY: the arguments are not looked at.
     unsafe { sleeps_elsewhere(inode, file) }
 }
+// ANCHOR_END: call

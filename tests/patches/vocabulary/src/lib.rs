@@ -57,6 +57,7 @@ macro_rules! check {
     )*};
 }
 
+// ANCHOR: locks
 /// Locks of a file that is being read.
 ///
 /// # Safety
@@ -76,6 +77,7 @@ unsafe fn locks(m: *mut seq_file) {
         check!(spin_trylock(lock).is_some(), atomic(&raw mut (*inode).i_count).load(Relaxed) > 0);
     }
 }
+// ANCHOR_END: locks
 
 /// A socket is locked and given back.
 fn socket() -> Result {
@@ -100,6 +102,7 @@ fn socket() -> Result {
     Ok(())
 }
 
+// ANCHOR: own_locks
 /// Locks of this task and its memory.
 fn own_locks() -> Result {
     let this = current();
@@ -123,6 +126,7 @@ fn own_locks() -> Result {
     }
     Ok(())
 }
+// ANCHOR_END: own_locks
 
 /// An object that readers may use until all of them are gone.
 #[repr(C)]
@@ -165,6 +169,7 @@ fn devices() {
         count.dec();
         check!(Refcount::from_raw(&raw mut (*net).ns.count).read() > 0);
         // The test has one processor, `cargo klp run` two.
+        // ANCHOR: per_cpu
         let counts = (*net).core.prot_inuse;
         // Without preemption: this task would be on another processor meanwhile.
         let held = raw_spin_lock_irqsave(&raw mut (*current()).pi_lock);
@@ -172,6 +177,7 @@ fn devices() {
         drop(held);
         // A processor may have counted more sockets away than made.
         check!((0..2).any(|cpu| counts.cpu(cpu) == here), (*here).all.unsigned_abs() < 1 << 16);
+        // ANCHOR_END: per_cpu
         let this = current();
         check!((*read.dereference(&raw const (*this).real_parent)).tgid > 0);
         netdev_info!(loopback, "is device {}", (*loopback).ifindex);
@@ -242,10 +248,13 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_i
     for error in [socket(), memory(), own_locks(), replaced()].into_iter().filter_map(Result::err) {
         pr_err!("failed with {error}");
     }
+    // ANCHOR: once
     for number in 0..12 {
         pr_info_once!("once {number}");
         pr_info_ratelimited!("limited {number}");
     }
+    // ANCHOR_END: once
+    // ANCHOR: static_key
     // SAFETY: The kernel's own keys. The test has set the first one; nobody sets the second.
     unsafe {
         check!(
@@ -253,6 +262,7 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_i
             !static_key_enabled(&raw const init_on_free)
         );
     }
+    // ANCHOR_END: static_key
     from_result(|| {
         let letters = arguments()?;
         // SAFETY: `m` is the file that the kernel reads; the format takes a length and as many letters.

@@ -1,0 +1,117 @@
+//! The guide is a book that mdBook makes, whose links lead somewhere, and whose code is compiled.
+//!
+//! The pages that the test makes are in `target/guide`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use klp_page_tests::{blocks, pages, root};
+use mdbook_driver::MDBook;
+
+/// Where a page may include code from: what the tests compile and load, and the rules.
+const INCLUDED: &[&str] = &["examples/", "tests/patches/", "tests/model/", "docs/lifecycle.md"];
+
+/// The guide's own pages.
+fn guide() -> PathBuf {
+    root().join("docs/guide")
+}
+
+/// A page that mdBook has made.
+#[derive(Debug, Default)]
+struct Page {
+    /// What a link may lead to: `id="…"`.
+    anchors: BTreeSet<String>,
+    /// Where its links lead: `href="…"`.
+    links: BTreeSet<String>,
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let book = MDBook::load(guide()).unwrap();
+    book.build().unwrap();
+    let made = book.build_dir_for("html");
+    let mut pages = BTreeMap::new();
+    for chapter in book.book.chapters() {
+        let source = chapter.path.as_ref().expect("each chapter has a page");
+        let name = if source.ends_with("README.md") { "index.md".into() } else { source.clone() };
+        let path = name.with_extension("html");
+        let text = fs::read_to_string(made.join(&path)).unwrap();
+        // mdBook leaves an include that fails as it is.
+        assert!(!text.contains("{{#"), "{} includes what is not there", source.display());
+        let page = Page { anchors: values(&text, "id"), links: values(&text, "href") };
+        pages.insert(path, page);
+    }
+
+    let mut wrong = Vec::new();
+    for (path, page) in &pages {
+        for link in page.links.iter().filter(|link| !link.contains(':')) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() { path.clone() } else { beside(path, file) };
+            let leads = match pages.get(&file) {
+                Some(target) => anchor.is_empty() || target.anchors.contains(anchor),
+                None => anchor.is_empty() && made.join(&file).is_file(),
+            };
+            if !leads {
+                wrong.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
+}
+
+/// The values of an attribute in a page.
+fn values(text: &str, attribute: &str) -> BTreeSet<String> {
+    let start = format!(" {attribute}=\"");
+    let values = text.split(&start).skip(1).filter_map(|rest| rest.split_once('"'));
+    values.map(|(value, _)| value.to_owned()).collect()
+}
+
+/// The path of a file that a page names relative to itself.
+fn beside(page: &Path, file: &str) -> PathBuf {
+    let mut path = page.parent().unwrap_or(Path::new("")).to_owned();
+    for component in Path::new(file).components() {
+        match component {
+            Component::ParentDir => drop(path.pop()),
+            other => path.push(other),
+        }
+    }
+    path
+}
+
+/// Each page of the guide is a chapter: a page that nobody links is not read.
+#[test]
+fn every_page_is_a_chapter() {
+    let book = MDBook::load(guide()).unwrap();
+    let chapters: BTreeSet<_> =
+        book.book.chapters().filter_map(|chapter| chapter.source_path.clone()).collect();
+    let source = book.source_dir();
+    let pages = pages().into_iter().filter_map(|page| Some(page.strip_prefix(&source).ok()?.to_owned()));
+    let missing: Vec<_> =
+        pages.filter(|page| !page.ends_with("SUMMARY.md") && !chapters.contains(page)).collect();
+    assert!(missing.is_empty(), "pages that SUMMARY.md lacks: {missing:?}");
+}
+
+/// C is never compiled from a page, and what is included is compiled in its own place.
+#[test]
+fn code_is_compiled_where_it_stands() {
+    let source = guide().join("src");
+    let mut wrong = Vec::new();
+    for page in pages().into_iter().filter(|page| page.starts_with(&source)) {
+        let name = page.strip_prefix(&source).unwrap().to_owned();
+        for block in blocks(&page) {
+            let first = block.code.lines().next().unwrap_or_default();
+            if let Some(file) = first.strip_prefix("{{#include ") {
+                let file = file.trim_end_matches("}}").split(':').next().unwrap();
+                let path = beside(Path::new("docs/guide/src/page"), file);
+                if !INCLUDED.iter().any(|place| path.to_str().unwrap().starts_with(place)) {
+                    wrong.push(format!("{}: no test compiles {}", name.display(), path.display()));
+                }
+            } else if block.is("c") {
+                wrong
+                    .push(format!("{}: include C from a file that a test compiles: {first}", name.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
