@@ -14,11 +14,14 @@
 
 #include "klp_patch.h"
 
+// ANCHOR: ticks
 int ticks_of_a_second(void)
 {
 	return HZ;
 }
+// ANCHOR_END: ticks
 
+// ANCHOR: body
 int version_proc_show(struct seq_file *m, void *v)
 {
 	struct TaskReads *reads = reads_of(current);
@@ -28,6 +31,7 @@ int version_proc_show(struct seq_file *m, void *v)
 	seq_printf(m, "corrected in C, %d, read %d times\n", result, reads ? atomic_inc_return(&reads->count) : 0);
 	return result;
 }
+// ANCHOR_END: body
 
 int cmdline_proc_show(struct seq_file *m, void *v)
 {

@@ -33,6 +33,7 @@ impl State for Reads {
     }
 }
 
+// ANCHOR: shown
 /// The reads of a task.
 #[klp_c]
 #[shadow(state = Reads, of = task_struct)]
@@ -52,6 +53,7 @@ extern "C" fn reads_of(task: &task_struct) -> Option<ShadowRef<'_, TaskReads>> {
 /// `HZ`, a macro.
 #[klp_c]
 unsafe extern "C" fn ticks_of_a_second() -> c_int;
+// ANCHOR_END: shown
 
 /// Counts a read.
 #[klp_c]
@@ -59,6 +61,7 @@ extern "C" fn count_read() {
     Reads::with_data(|total| total.reads.fetch_add(1, Ordering::Relaxed));
 }
 
+// ANCHOR: declaration
 /// In place of `fs/proc/version.c`: says more than the original.
 ///
 /// # Safety
@@ -66,6 +69,7 @@ extern "C" fn count_read() {
 /// Called by the kernel with the file that is being read.
 #[klp_func(symbol = "version_proc_show", original = original_version)]
 unsafe extern "C" fn version_proc_show(m: *mut seq_file, v: *mut c_void) -> c_int;
+// ANCHOR_END: declaration
 
 /// In place of `fs/proc/cmdline.c`: uses macros of the kernel, and symbols that it does not export.
 ///
