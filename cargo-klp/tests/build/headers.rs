@@ -20,7 +20,7 @@ fn what_the_headers_refuse() {
     const NARROW: u8 = \"256\";
     const NEGATIVE: usize = \"-1\";
     const TRUTH: bool = \"2\";
-    const TEXT = \"\\\"text\\\"\";
+    const TEXT = \"\\\"text\\\"\"; macro fn spin_lock_irqsave(lock: *mut spinlock_t, flags: c_ulong);
     #[cfg(any())] const NEITHER;
 }
 mod other {
@@ -62,6 +62,7 @@ mod elsewhere {
         ("`NEGATIVE` is -1, for which `usize` has no room", "src/lib.rs:19:21"),
         ("`TRUTH` is 2, not a `bool`", "src/lib.rs:20:18"),
         ("`TEXT` of the headers is neither an integer nor a `bool`", "src/lib.rs:21:11"),
+        ("what `spin_lock_irqsave` writes to an argument would be lost", "src/lib.rs:21:39"),
         ("has no header `linux/no_such_header.h`", "src/lib.rs:27:13"),
         ("has no header `<net/sock.h>`: write `use \"net/sock.h\";`", "src/lib.rs:28:13"),
         ("`asm/bitops.h` of kernel 6.12", "src/lib.rs:29:13"),

@@ -302,6 +302,13 @@ fn why(item: &Item, message: &str, macros: &BTreeSet<String>, kernel: &Kernel) -
             let advice = advice(&kernel.kdir, name).map(|advice| format!("; {advice}")).unwrap_or_default();
             format!("the headers of kernel {release} refuse it: {message}{advice}")
         }
+        Item::Expression { name, .. } if message.contains("read-only") => {
+            let advice = advice(&kernel.kdir, name).map(|advice| format!("; {advice}")).unwrap_or_default();
+            format!(
+                "the headers of kernel {release} refuse it: {message}; what `{name}` writes to an argument would be lost, as \
+                 Rust passes a copy: pass a pointer, and write the expression with `= \"…\"`{advice}"
+            )
+        }
         _ => format!("the headers of kernel {release} refuse it: {message}"),
     }
 }

@@ -88,7 +88,8 @@ fn in_c(
             continue;
         };
         if let Ok(ty) = c_type(diagnostics, &parameter.ty, &other) {
-            parameters.push(declared(&ty, &name));
+            // What a macro writes to its argument would be lost: the compiler refuses it.
+            parameters.push(declared(&ty, &format!("const {name}")));
             arguments.push(name);
         }
     }
