@@ -125,7 +125,11 @@ fn files_of_sysfs_are_read_and_written() {
     assert_eq!(sysfs::write(c"klp_test", c"limit", "a lot"), Err(ERANGE));
     assert_eq!(sysfs::read(c"klp_test", c"other"), Err(ENOENT));
     assert_eq!(sysfs::Directory::new(c"klp_test").err(), Some(ENOMEM), "as the kernel says it");
-    assert_eq!(sysfs::Directory::new(c"").err(), Some(EINVAL));
+    for name in [c"", c"a/b"] {
+        assert_eq!(sysfs::Directory::new(name).err(), Some(EINVAL));
+        let directory = sysfs::Directory::new(c"klp_test_names").unwrap();
+        assert_eq!(directory.file(name, |_| Ok(())).err(), Some(EINVAL));
+    }
     drop(directory);
     assert_eq!(sysfs::read(c"klp_test", c"name"), Err(ENOENT));
 }

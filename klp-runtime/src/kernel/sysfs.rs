@@ -101,11 +101,9 @@ impl Directory {
     /// # Errors
     ///
     /// `ENOMEM`, also if the name is in use: the kernel returns no other error, but logs that one. `ENODEV` if the
-    /// patch is stopped. `EINVAL` for an empty name, which the kernel would warn of.
+    /// patch is stopped. `EINVAL` for an empty name, which the kernel would warn of, or one with a `/`.
     pub fn new(name: &CStr) -> Result<Self> {
-        if name.is_empty() {
-            return Err(EINVAL);
-        }
+        check_name(name)?;
         let mut directory = ptr::null_mut();
         // SAFETY: The kernel copies the name, and the glue writes to the pointer before it returns.
         to_result(unsafe { sys::klp_glue_directory_new(name.as_ptr(), &raw mut directory) })?;
@@ -116,8 +114,8 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EEXIST` for a second file of that name; `ENODEV` where the patch is stopped. After an error
-    /// the directory is gone.
+    /// `ENOMEM`; `EEXIST` for a second file of that name; `ENODEV` where the patch is stopped; `EINVAL` for an empty
+    /// name or one with a `/`, for which nobody could list the directory. After an error the directory is gone.
     pub fn file(self, name: &'static CStr, show: Show) -> Result<Self> {
         self.add(name, show, None)
     }
@@ -132,6 +130,7 @@ impl Directory {
     }
 
     fn add(self, name: &'static CStr, show: Show, store: Option<Store>) -> Result<Self> {
+        check_name(name)?;
         let store = store.map_or(ptr::null(), |store| store as *const c_void);
         let show = show as *const c_void;
         // SAFETY: The directory is ours. The name is a constant of the module, and the glue passes each function
@@ -146,6 +145,12 @@ impl Directory {
     pub fn keep(self) {
         let _ = ManuallyDrop::new(self);
     }
+}
+
+/// Refuses what is no name of a file.
+fn check_name(name: &CStr) -> Result {
+    let is_name = !name.is_empty() && !name.to_bytes().contains(&b'/');
+    if is_name { Ok(()) } else { Err(EINVAL) }
 }
 
 impl Drop for Directory {

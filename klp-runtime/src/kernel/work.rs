@@ -41,7 +41,8 @@ impl DelayedWork {
         Self { function, raw: sys::RawWork::new() }
     }
 
-    /// Schedules one call of the function after this time; at once with [`Duration::ZERO`]. Any context.
+    /// Schedules one call of the function after this time; at once with [`Duration::ZERO`]. Any context but a
+    /// non-maskable interrupt.
     ///
     /// Returns false, and changes nothing, if it is scheduled already or the patch is stopped. The time is rounded up
     /// to milliseconds, and limited to 49 days.
