@@ -517,3 +517,4 @@ static_assert(sizeof(struct hlist_head) == 8 && sizeof(struct hlist_node) == 16 
 static_assert(sizeof(atomic_t) == 4 && sizeof(atomic64_t) == 8);
 static_assert(sizeof(refcount_t) == 4 && sizeof(struct kref) == 4);
 static_assert(offsetof(struct static_key, enabled) == 0 && sizeof_field(struct static_key, enabled) == 4);
+static_assert(KMALLOC_MAX_SIZE >= 4 << 20);

@@ -58,6 +58,17 @@ fn variables_are_found_by_object_and_id() {
 }
 
 #[test]
+fn a_size_that_the_kernel_has_no_room_for_is_refused() {
+    let object = ptr::dangling();
+    for size in [usize::MAX, usize::MAX - 47, usize::MAX - 39, (4 << 20) - 47, isize::MAX as usize] {
+        // SAFETY: The variables are this test's alone.
+        let made = unsafe { raw::alloc(object, ONE, size, GFP_KERNEL, |_| Ok(())) };
+        assert_eq!(made.err(), Some(ENOMEM), "{size:#x}");
+    }
+    assert_eq!(raw::get(object, ONE), None);
+}
+
+#[test]
 fn a_constructor_that_fails_leaves_nothing() {
     let object = ptr::dangling();
     // SAFETY: The variables are this test's alone.

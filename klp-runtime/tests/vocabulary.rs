@@ -218,6 +218,8 @@ fn a_slice_of_zeros_owns_its_memory() {
     assert_eq!(unsafe { KBox::from_raw(raw) }[6].0, 1);
     assert_eq!(KVBox::<[u64]>::zeroed(usize::MAX / 8 + 1, GFP_KERNEL).map(drop), Err(ENOMEM));
     assert!(KVBox::<[u64]>::zeroed(0, GFP_KERNEL).unwrap().is_empty());
+    assert_eq!(KVBox::<[u8]>::zeroed((4 << 20) + 1, GFP_KERNEL).map(|bytes| bytes.len()), Ok((4 << 20) + 1));
+    assert_eq!(KBox::<[u8]>::zeroed((4 << 20) + 1, GFP_KERNEL).map(drop), Err(ENOMEM), "kmalloc would warn");
 }
 
 #[test]

@@ -210,7 +210,8 @@ impl Machine {
             self.fault(format!("object {obj:p} was given shadow variable {id:#x} a second time"));
             return ptr::null_mut();
         }
-        let data = self.kmalloc(size, gfp);
+        // The kernel adds its `struct klp_shadow` in this way, too.
+        let data = self.kmalloc(size.wrapping_add(48), gfp);
         if data.is_null() {
             return data;
         }

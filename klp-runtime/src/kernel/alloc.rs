@@ -80,10 +80,27 @@ macro_rules! allocators {
 }
 
 allocators! {
-    /// `kmalloc`: memory in one physical piece. More than a few pages are often not available.
-    Kmalloc = sys::klp_glue_kmalloc, sys::kfree;
+    /// `kmalloc`: memory in one physical piece. More than a few pages are often not available, more than 4 MiB never.
+    Kmalloc = kmalloc, sys::kfree;
     /// `kvmalloc`: page by page if there is no such piece. Process context only, with flags that may sleep.
     KVmalloc = kvmalloc, wrappers::kvfree;
+}
+
+/// The most that `kmalloc` gives (`KMALLOC_MAX_SIZE`; the glue asserts it). It warns of who asks for more.
+pub(crate) const LARGEST_KMALLOC: usize = 4 << 20;
+
+/// `kmalloc`, but for sizes that it never gives and warns about: a process may have chosen the size.
+///
+/// # Safety
+///
+/// As for the kernel's.
+#[inline]
+unsafe fn kmalloc(size: usize, gfp: sys::RawGfp) -> *mut c_void {
+    if size > LARGEST_KMALLOC {
+        return ptr::null_mut();
+    }
+    // SAFETY: A plain allocation.
+    unsafe { sys::klp_glue_kmalloc(size, gfp) }
 }
 
 /// `kvmalloc`, but for sizes that it never gives and warns about: a process may have chosen the size.

@@ -42,7 +42,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
 
 use crate::abi::{FIRST_RESERVED_ID, ShadowDestructor};
-use crate::alloc::Gfp;
+use crate::alloc::{Gfp, LARGEST_KMALLOC};
 use crate::error::{EEXIST, ENOMEM, Error, Result};
 use crate::module::sys;
 
@@ -85,8 +85,8 @@ pub fn get(obj: *const c_void, id: Id) -> Option<NonNull<c_void>> {
 ///
 /// # Errors
 ///
-/// `EEXIST` if `obj` has one already, `ENOMEM`, or what `init` returned. After an error there is no
-/// new variable.
+/// `EEXIST` if `obj` has one already, `ENOMEM`, also for more than 4 MiB, or what `init` returned. After
+/// an error there is no new variable.
 ///
 /// # Safety
 ///
@@ -149,6 +149,9 @@ pub unsafe fn free_all(id: Id, destroy: Option<Destructor>) {
     unsafe { sys::klp_shadow_free_all(id.0, destroy) }
 }
 
+/// Room for the kernel's `struct klp_shadow`, which stands before the data (`kernel/livepatch/shadow.c`).
+const HEADER: usize = 64;
+
 /// The data of variable `id` of `obj`, and whether they are new: made by `init`.
 ///
 /// # Safety
@@ -191,6 +194,10 @@ pub(super) unsafe fn add<F: FnOnce(NonNull<c_void>) -> Result>(
         }
     }
 
+    // The kernel adds its own structure to the size, unchecked, and warns where it has no such memory.
+    if size > LARGEST_KMALLOC - HEADER {
+        return Err(ENOMEM);
+    }
     let mut constructor = Constructor { init: Some(init), error: ENOMEM };
     // SAFETY: The constructor outlives the call, and the caller says that it makes what is found under the id.
     let data = unsafe {
