@@ -86,7 +86,7 @@ extern crate std;
 
 mod kernel;
 #[cfg(doc)]
-#[doc = include_str!("../../docs/lifecycle.md")]
+#[doc = include_str!("../lifecycle.md")]
 pub mod lifecycle {}
 mod module;
 mod patch;

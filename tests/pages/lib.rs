@@ -42,21 +42,24 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the package is two levels down")
 }
 
-/// The README, and every page below `docs/`.
+/// The pages at the top of the repository, those of the crates and examples, and every page below `docs/`.
 pub fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![root().join("README.md")];
-    let mut directories = vec![root().join("docs")];
-    while let Some(directory) = directories.pop() {
+    let mut pages = Vec::new();
+    // A directory, and how many levels below it are read.
+    let mut directories =
+        vec![(root().to_owned(), 1), (root().join("examples"), 1), (root().join("docs"), 9)];
+    while let Some((directory, levels)) = directories.pop() {
         for entry in fs::read_dir(&directory).expect("a directory of pages can be read") {
             let path = entry.expect("a directory of pages can be read").path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
+            if path.is_dir() && levels > 0 {
+                directories.push((path, levels - 1));
+            } else if path.extension().is_some_and(|extension| extension == "md") && !path.is_symlink() {
                 pages.push(path);
             }
         }
     }
     pages.sort();
+    pages.dedup();
     pages
 }
 

@@ -1,4 +1,4 @@
-//! Every Rust snippet of the README and of `docs/` compiles as a reader pastes it, without a warning.
+//! Every Rust snippet of the pages compiles as a reader pastes it, without a warning.
 //!
 //! A block marked `rust` is the `lib.rs` of a patch crate. A block marked `rust,test` is a test of one: it also runs.
 //! A block that mdBook includes from a file is compiled where that file stands; see `guide.rs`.
@@ -36,12 +36,13 @@ fn every_snippet_compiles_as_pasted() {
 }
 
 fn snippets_of(page: &Path) -> Vec<Snippet> {
-    let stem = page.file_stem().unwrap().to_str().unwrap().to_lowercase().replace('-', "_");
+    let name = page.strip_prefix(root()).unwrap().with_extension("").display().to_string().to_lowercase();
+    let name = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
     let snippets = blocks(page).into_iter().filter(|block| block.is("rust") && !block.is_included());
     snippets
         .enumerate()
         .map(|(index, block)| Snippet {
-            name: format!("{stem}_{}", index + 1),
+            name: format!("{name}_{}", index + 1),
             is_test: block.has("test"),
             code: block.code,
         })

@@ -1,5 +1,6 @@
-//! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: patches made of real fixes, a random walk over
-//! builds, all kernel tests on the debug kernel, a thousand cycles and random sequences on each kernel, minutes of fuzzing.
+//! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, patches made of
+//! real fixes, a random walk over builds, all kernel tests on the debug kernel, a thousand cycles and random sequences on
+//! each kernel, minutes of fuzzing.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -61,7 +62,8 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     // Short enough to type.
     let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
     let debug = debug_kernel::get()?;
-    let mut steps = vec![Step::fixes(), Step::walk(seed, args.steps), Step::all_tests(&debug)];
+    let mut steps =
+        vec![Step::packages(), Step::fixes(), Step::walk(seed, args.steps), Step::all_tests(&debug)];
     let stock = kernels.iter().map(|kernel| TestKernel::stock(kernel));
     for kernel in std::iter::once(debug).chain(stock) {
         steps.push(Step::cycles(&kernel));
@@ -92,6 +94,12 @@ impl Step {
         let mut tests = kernel.tests();
         tests.args(["--skip", SEQUENCES]);
         Self { name: format!("all tests on {}", kernel.name), tests }
+    }
+
+    /// The crates as a registry would have them.
+    fn packages() -> Self {
+        let tests = cargo(&["publish", "--workspace", "--dry-run", "--allow-dirty"]);
+        Self { name: "the crates as they are published".into(), tests }
     }
 
     /// Patches made of real fixes.

@@ -4,6 +4,7 @@ mod diff;
 pub mod func;
 mod name;
 mod next;
+mod runtime;
 mod workspace;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::process::{Command, ExitCode};
 
 use func::{Body, Function, Replacement};
 use name::Name;
+use runtime::{Runtime, RuntimeArgs};
 use workspace::Standing;
 
 use crate::commands::args::TargetArgs;
@@ -38,11 +40,8 @@ pub struct Args {
     /// The directory to create; its last component is the patch's name.
     path: PathBuf,
 
-    /// The directory of the klp-runtime that the patch is built with.
-    ///
-    /// By default the one beside the sources of this cargo-klp.
-    #[arg(long, value_name = "DIR")]
-    runtime: Option<PathBuf>,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
 
     /// A function to replace: SYMBOL for vmlinux, OBJECT:SYMBOL for a module; may be given several times.
     ///
@@ -69,7 +68,7 @@ pub struct Args {
     ///
     /// The new patch is a copy that replaces the old one (`replace: true`), with the same states and shadow variables,
     /// the next revision of its series, and a test of the replacement.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["funcs", "sympos", "errno", "diff", "runtime"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["funcs", "sympos", "errno", "diff", "runtime", "git"])]
     from: Option<PathBuf>,
 
     /// The source that the kernel was built from.
@@ -89,9 +88,6 @@ fn needs_func(arg: clap::Arg) -> clap::Arg {
     if is_target { arg.requires("start") } else { arg }
 }
 
-/// The runtime beside the sources that this program was built from: klp is not on crates.io yet.
-const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-runtime");
-
 /// Makes the crate and says what to do next.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let crate_dir = std::path::absolute(&args.path).map_err(Error::io("find", &args.path))?;
@@ -105,7 +101,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         None if args.funcs.is_empty() => None,
         None => Some(replacement(args)?),
     };
-    let patch = Patch { name, author: author(), runtime: runtime(args.runtime.as_deref())?, replacement };
+    let runtime = Runtime::choose(&args.runtime, &crate_dir)?;
+    let patch = Patch { name, author: author(), runtime, replacement };
     create(&crate_dir, patch.all_files())?;
     settle(&crate_dir)?;
     let does = match &patch.replacement {
@@ -124,6 +121,12 @@ pub fn main(args: &Args) -> Result<ExitCode> {
          {:<38}# on a real kernel, in QEMU",
         format!("cargo klp run -- {command}"),
     ));
+    if patch.runtime.is_of_this_machine() {
+        ui::note(
+            "the crate builds on this machine only: its Cargo.toml names a directory; `--git URL --rev COMMIT` makes \
+             one that builds on any",
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -167,7 +170,7 @@ fn next_version(args: &Args, from: &Path, crate_dir: &Path, name: &Name) -> Resu
 /// Makes a new crate work where it stands: in a workspace, in a checkout of klp.
 fn settle(crate_dir: &Path) -> Result<Standing> {
     let crate_dir = fs::canonicalize(crate_dir).map_err(Error::io("find", crate_dir))?;
-    let checkout = fs::canonicalize(Path::new(RUNTIME).join("..")).ok();
+    let checkout = fs::canonicalize(Path::new(runtime::BESIDE).join("..")).ok();
     let checkout = checkout.filter(|checkout| crate_dir.starts_with(checkout));
     let standing = workspace::join(&crate_dir)?;
     match (standing, checkout) {
@@ -214,7 +217,7 @@ fn replacement(args: &Args) -> Result<Replacement> {
 struct Patch {
     name: Name,
     author: String,
-    runtime: String,
+    runtime: Runtime,
     replacement: Option<Replacement>,
 }
 
@@ -246,7 +249,7 @@ fn create(crate_dir: &Path, files: BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
 /// In a checkout of klp, `cargo klp` is an alias that only works in its own workspace, and hides an
 /// installed command: the new crate, a workspace of its own, gets one that works there.
 fn keep_alias(crate_dir: &Path, checkout: &Path) -> Result<()> {
-    // One string, as the alias that it takes the place of; `runtime` has seen that the path has no space.
+    // One string, as the alias that it takes the place of; `Runtime` has seen that the path has no space.
     let klp = format!(
         "run --quiet --manifest-path {}/Cargo.toml --package cargo-klp --bin cargo-klp -- klp",
         checkout.display()
@@ -291,35 +294,13 @@ impl Patch {
     }
 
     fn fill(&self, template: &str) -> String {
-        // What JSON escapes, TOML reads.
-        let toml_path = serde_json::to_string(&self.runtime).expect("a string");
         template
             .replace("{{package}}", self.name.package())
             .replace("{{module}}", self.name.module())
             .replace("{{try}}", self.try_it())
             .replace("{{run}}", &format!("{:<40}", format!("cargo klp run -- {}", self.try_it())))
             .replace("{{author}}", &format!("{:?}", self.author))
-            .replace("{{runtime}}", &toml_path)
-    }
-}
-
-/// The directory of klp-runtime, after a check that it is one.
-fn runtime(given: Option<&Path>) -> Result<String> {
-    let dir = given.unwrap_or(Path::new(RUNTIME));
-    let refuse = |why: &str| Error::Request {
-        message: format!("`{}` {why}", dir.display()),
-        help: "give the directory klp-runtime of a checkout of klp: `cargo klp new NAME --runtime DIR`"
-            .into(),
-    };
-    let is_runtime = fs::read_to_string(dir.join("Cargo.toml"))
-        .is_ok_and(|manifest| manifest.lines().any(|line| line == "name = \"klp-runtime\""));
-    if !is_runtime || !dir.join("kbuild/klp.mk").exists() {
-        return Err(refuse("is not a klp-runtime crate"));
-    }
-    let dir = fs::canonicalize(dir).map_err(Error::io("find", dir))?;
-    match dir.to_str() {
-        Some(path) if !path.contains(char::is_whitespace) => Ok(path.into()),
-        _ => Err(refuse("has a path that Kbuild can't use: white space, or not UTF-8")),
+            .replace("{{runtime}}", &self.runtime.toml())
     }
 }
 
@@ -346,7 +327,7 @@ mod tests {
         Patch {
             name: Name::of_dir("fix-x".as_ref()).unwrap(),
             author: "A \"B\" <a@example.org>".into(),
-            runtime: "/klp/klp-runtime".into(),
+            runtime: Runtime::Directory("/klp/klp-runtime".into()),
             replacement: None,
         }
     }
@@ -390,14 +371,5 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         create(directory.path(), patch().all_files()).unwrap();
         assert!(directory.path().join("src/lib.rs").exists());
-    }
-
-    #[test]
-    fn the_runtime_is_looked_at() {
-        assert!(runtime(None).unwrap().ends_with("/klp-runtime"));
-        let error = runtime(Some("/nonexistent".as_ref())).unwrap_err();
-        assert!(error.help().unwrap().contains("--runtime"));
-        let other_crate = env!("CARGO_MANIFEST_DIR");
-        runtime(Some(other_crate.as_ref())).unwrap_err();
     }
 }

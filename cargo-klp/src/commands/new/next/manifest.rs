@@ -122,7 +122,7 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 /// A path as seen from a directory.
-fn relative(directory: &Path, path: &Path) -> String {
+pub(in crate::commands::new) fn relative(directory: &Path, path: &Path) -> String {
     let shared =
         directory.components().zip(path.components()).take_while(|(one, other)| one == other).count();
     let up = directory.components().skip(shared).map(|_| Component::ParentDir);

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use declaration::Declaration;
 use manifest::Manifest;
+pub(super) use manifest::relative;
 
 use super::name::Name;
 use crate::error::{Error, Result};
