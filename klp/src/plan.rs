@@ -89,7 +89,8 @@ impl Candidate {
 
     /// Whether `confirmed` was taken away for it: another build of it, an earlier patch of its series, or any patch if
     /// it replaces all and belongs to no series.
-    fn stands_for(&self, confirmed: &Self) -> bool {
+    #[must_use]
+    pub fn stands_for(&self, confirmed: &Self) -> bool {
         match (&self.series, &confirmed.series) {
             _ if self.name == confirmed.name => true,
             (Some((series, _)), Some((other, _))) => series == other,

@@ -10,6 +10,7 @@ use crate::fit::{self, Fit};
 use crate::loaded::{self, Loaded};
 use crate::log::{self, Log};
 use crate::machine::Machine;
+use crate::report::Installed;
 use crate::sysfs::Patch;
 use crate::transition::Patience;
 use crate::{marks, record, show, store, transition};
@@ -28,6 +29,10 @@ pub struct Args {
     #[command(flatten)]
     patience: PatienceArgs,
 
+    /// Load an installed patch only if it is loaded at boot, too: not one that brought the machine down. For packages.
+    #[arg(long, conflicts_with = "all")]
+    as_at_boot: bool,
+
     /// Replace a patch of the same series with a higher revision; its fixes are lost.
     #[arg(long)]
     allow_downgrade: bool,
@@ -41,6 +46,9 @@ pub struct Args {
 pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     let Some(patch) = &args.patch else { return load_all::main(machine, args.patience.into()) };
     let patch = find(machine, patch)?;
+    if args.as_at_boot {
+        check_left_out(machine, &patch)?;
+    }
     // Who asks for this patch knows better than the guard.
     if let Some(build_id) = &patch.build_id
         && marks::forgive(machine, build_id)?
@@ -62,6 +70,20 @@ fn find(machine: &dyn Machine, patch: &str) -> Result<ModuleFile> {
         message: format!("there is no file `{patch}`, and no patch of this name is installed for {release}"),
         help: "`klp list` shows what is installed".into(),
     })
+}
+
+/// Refuses a patch that the next boot leaves out.
+fn check_left_out(machine: &dyn Machine, patch: &ModuleFile) -> Result<()> {
+    let name = &patch.name;
+    let installed = Installed::all(machine)?;
+    let is_it = |other: &&Installed| other.build_id == patch.build_id && other.name == *name;
+    match installed.iter().find(is_it).and_then(|installed| installed.left_out.as_ref()) {
+        Some(reason) => Err(Error::Request {
+            message: format!("{name} was not loaded: {reason}"),
+            help: format!("`klp load {name}` loads it all the same"),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// What to do with a patch that can't be put on trial: the disk is full, or can't be written.

@@ -1,8 +1,13 @@
 //! `klp uninstall`: takes a patch away from those that are loaded at boot.
 
+use std::path::PathBuf;
+
 use crate::commands::install::is_name;
+use crate::commands::{PatienceArgs, unload};
 use crate::error::{Error, Exit, Result};
 use crate::machine::Machine;
+use crate::plan::Candidate;
+use crate::report::is_in_effect;
 use crate::sysfs::Patch;
 use crate::{fit, show, store};
 
@@ -16,9 +21,16 @@ pub struct Args {
     /// The kernel release that it is installed for; by default the one that runs.
     #[arg(short, long, value_name = "RELEASE")]
     kernel: Option<String>,
+
+    /// Unload it first, and the confirmed patch that stands in for it. If one can't be unloaded, it stays installed.
+    #[arg(long)]
+    now: bool,
+
+    #[command(flatten)]
+    patience: PatienceArgs,
 }
 
-/// Uninstalls a patch, and forgets that it may be fallen back to. One that is in effect stays so until the next boot.
+/// Uninstalls a patch, and forgets that it may be fallen back to.
 ///
 /// # Errors
 ///
@@ -40,6 +52,14 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
             help: "`klp list` shows what is installed".into(),
         });
     }
+    if args.now && *release == running {
+        for loaded in loaded_for(machine, name)? {
+            let exit = unload::unload(machine, &loaded, args.patience.into())?;
+            if exit != Exit::Done {
+                return Ok(exit);
+            }
+        }
+    }
     for file in files {
         store::remove(&file)?;
     }
@@ -51,4 +71,27 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         );
     }
     Ok(Exit::Done)
+}
+
+/// What is loaded of a patch: itself, and the confirmed patch in its place.
+fn loaded_for(machine: &dyn Machine, name: &str) -> Result<Vec<String>> {
+    let release = fit::release(machine)?;
+    let read = |directory: PathBuf| {
+        let (files, _) = store::read(&directory)?;
+        Ok(files.iter().map(Candidate::of).collect::<Vec<_>>())
+    };
+    let installed = read(store::installed(machine, &release))?;
+    let confirmed = read(store::confirmed(machine, &release))?;
+    let mut loaded = Vec::new();
+    if Patch::find(machine, name)?.is_some() {
+        loaded.push(name.to_owned());
+    }
+    let Some(patch) = installed.iter().find(|patch| patch.name == name) else { return Ok(loaded) };
+    for other in confirmed.iter().filter(|other| patch.stands_for(other) && other.name != name) {
+        let is_installed = installed.iter().any(|patch| patch.build_id == other.build_id);
+        if !is_installed && is_in_effect(machine, other)? {
+            loaded.push(other.name.clone());
+        }
+    }
+    Ok(loaded)
 }

@@ -5,7 +5,8 @@ use crate::error::{Error, Exit, Result};
 use crate::loaded::Loaded;
 use crate::machine::Machine;
 use crate::sysfs::{self, Patch};
-use crate::{marks, stuck, transition};
+use crate::transition::{self, Patience};
+use crate::{marks, stuck};
 
 /// Arguments of `klp unload`.
 #[derive(Debug, clap::Args)]
@@ -18,16 +19,24 @@ pub struct Args {
     patience: PatienceArgs,
 }
 
+/// Unloads the patch that the arguments name.
+///
+/// # Errors
+///
+/// Those of [`unload`].
+pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
+    unload(machine, &args.patch, args.patience.into())
+}
+
 /// Unloads a patch.
 ///
 /// # Errors
 ///
 /// There is none of this name, or another transition is running.
-pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
-    let name = &args.patch;
+pub(super) fn unload(machine: &dyn Machine, name: &str, patience: Patience) -> Result<Exit> {
     stuck::check(machine)?;
     let Some(patch) = Patch::find(machine, name)? else {
-        if !Loaded::livepatches(machine)?.iter().any(|module| module.name == *name) {
+        if !Loaded::livepatches(machine)?.iter().any(|module| module.name == name) {
             return Err(Error::Request {
                 message: format!("no livepatch {name} is loaded"),
                 help: "`klp status` shows all patches".into(),
@@ -37,7 +46,7 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         return Ok(Exit::Done);
     };
     if let Some(other) = Patch::in_transition(machine)?
-        && (other.name != *name || patch.enabled)
+        && (other.name != name || patch.enabled)
     {
         return Err(Error::Busy { patch: other.name });
     }
@@ -45,7 +54,7 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     if patch.enabled {
         sysfs::set_enabled(machine, name, false)?;
     }
-    let exit = transition::finish(machine, name, false, asked, args.patience.into())?;
+    let exit = transition::finish(machine, name, false, asked, patience)?;
     if exit == Exit::Done {
         if let Some(build_id) = Loaded::find(machine, name)?.and_then(|module| module.build_id) {
             marks::end(machine, &build_id)?;

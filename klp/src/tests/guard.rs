@@ -43,7 +43,11 @@ fn a_patch_that_brings_the_machine_down_is_left_out_at_the_next_boot() {
     for _ in 0..2 {
         fake.starts();
         assert_eq!(boot(&fake), Exit::NotInEffect);
+        // Nor does a package load it that is configured now.
+        assert_eq!(fake.klp(["load", "--as-at-boot", "fix"]), Exit::Failed);
         assert!(!fake.is_loaded("fix"));
+        assert!(fake.said().contains("fix was not loaded: the machine went down"), "{}", fake.said());
+        assert_eq!(boot(&fake), Exit::NotInEffect);
         let line = "fix: left out: the machine went down while it was on trial";
         assert!(fake.said().contains(line), "{}", fake.said());
         assert!(fake.read("dev/kmsg").contains(&format!("klp: {line}")), "{}", fake.read("dev/kmsg"));
@@ -273,6 +277,34 @@ fn a_boot_parameter_turns_it_off() {
     assert!(fake.read("dev/kmsg").contains("klp.enable=0"));
     // Who loads a patch by hand wants it.
     assert_eq!(fake.klp(["load", "fix"]), Exit::Done);
+}
+
+#[test]
+fn a_patch_goes_now_with_what_stands_in_for_it() {
+    let fake = machine();
+    install(&fake, "net_1", &net("net_1", 1).build(1));
+    install(&fake, "hotfix", &Ours::new("hotfix").build(9));
+    boot(&fake);
+    confirm(&fake);
+    install(&fake, "net_2", &net("net_2", 2).build(2));
+    fake.starts();
+    fake.dies(["load", "--all"]);
+    fake.starts();
+    boot(&fake);
+    assert!(fake.is_enabled("net_1") && fake.is_enabled("hotfix"));
+    assert_eq!(fake.klp(["uninstall", "--now", "net_2"]), Exit::Done, "{}", fake.said());
+    assert!(!fake.is_loaded("net_1") && fake.is_enabled("hotfix"));
+
+    // What can't be unloaded stays installed.
+    fake.sleeper(7, "hotfix_fifo_open+0x1f/0x300 [hotfix]");
+    assert_eq!(fake.klp(["uninstall", "--now", "hotfix"]), Exit::Reversed, "{}", fake.said());
+    assert!(fake.is_enabled("hotfix"));
+    assert_eq!(fake.klp(["status"]), Exit::Done);
+    fake.wakes(7);
+    assert_eq!(fake.klp(["uninstall", "--now", "hotfix"]), Exit::Done, "{}", fake.said());
+    assert!(!fake.is_loaded("hotfix"));
+    assert_eq!(fake.klp(["list"]), Exit::Done);
+    assert_eq!(fake.printed(), "");
 }
 
 #[test]
