@@ -11,6 +11,7 @@ mod kbuild;
 pub mod new;
 mod object;
 mod objtool;
+mod package;
 mod run;
 mod symbols;
 mod tips;
@@ -77,6 +78,8 @@ enum Command {
     Run(run::Args),
     /// Show what a livepatch module does, in Rust or C, without loading it.
     Inspect(inspect::Args),
+    /// Make a package of modules, which loads the patch when it is installed and at each boot.
+    Package(package::Args),
     /// Show what a kernel has under a name, whether it can be patched, and where it is inlined.
     Explain(explain::Args),
     /// Put what `kernel_types!` asks for into the cache, from within the macro.
@@ -122,6 +125,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Check(args) => check::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Inspect(args) => inspect::main(&args),
+        Command::Package(args) => package::main(&args),
         Command::Explain(args) => explain::main(&args),
         Command::Types(args) => types::main(&args),
         Command::Object(args) => object::main(args),

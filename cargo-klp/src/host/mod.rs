@@ -1,6 +1,7 @@
 //! This machine: its cache, its programs, Debian's archive, and the reports to its user.
 
 pub mod cache;
+pub mod deb;
 pub mod debian;
 pub mod digest;
 pub mod disk;

@@ -5,6 +5,7 @@ pub mod explain;
 pub mod inspect;
 pub mod manifest;
 pub mod meaning;
+pub mod package;
 pub mod resolve;
 pub mod succession;
 pub mod tables;

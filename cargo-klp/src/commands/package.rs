@@ -1,0 +1,79 @@
+//! `cargo klp package`: modules to a package that administrators install.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::error::{Error, Result};
+use crate::patch::package::{Labels, package};
+
+/// Arguments of `cargo klp package`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo klp package $(cargo klp build)          a package for one kernel
+  cargo klp package $(cargo klp build --kernel 6.12) $(cargo klp build --kernel 6.1)
+  cargo klp package fix.ko --maintainer 'A <a@example.org>' --output /srv/debs
+
+Any livepatch can be packaged, in Rust or C. Debug information is left out of the modules. If the kernel enforces
+signatures, sign the modules first, stripped: a signed module is taken as it is.
+
+The package needs klp-tools, which `cargo xtask package-tools` makes in klp's repository. All revisions of a series are
+one package. Installing it loads the patch, an upgrade replaces it without a gap, and a removal unloads it; what fails
+there leaves the package unconfigured or installed. A lower revision is refused, unless KLP_ALLOW_DOWNGRADE=1 is set.")]
+pub struct Args {
+    /// The .ko files: one patch, for different kernels.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// The format of the package.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    format: Format,
+
+    /// Who answers for the package: `Name <address>`; by default DEBFULLNAME and DEBEMAIL, as for Debian's own tools.
+    #[arg(long, value_name = "NAME")]
+    maintainer: Option<String>,
+
+    /// The name of the package; by default `livepatch-` with the name of the series, or of the module.
+    #[arg(long, value_name = "NAME")]
+    package_name: Option<String>,
+
+    /// The version of the package; by default the patch's revision, or its version if it has no series.
+    #[arg(long, value_name = "VERSION")]
+    package_version: Option<String>,
+
+    /// The directory to write to.
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+}
+
+/// A format of packages.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// Debian's.
+    #[default]
+    Deb,
+}
+
+/// Makes the package, and prints its path.
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let labels = Labels {
+        maintainer: maintainer(args.maintainer.clone())?,
+        name: args.package_name.clone(),
+        version: args.package_version.clone(),
+    };
+    let package = package(&args.files, &labels)?;
+    match args.format {
+        Format::Deb => println!("{}", package.write(&args.output)?.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn maintainer(given: Option<String>) -> Result<String> {
+    let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    given.or_else(|| Some(format!("{} <{}>", set("DEBFULLNAME")?, set("DEBEMAIL")?))).ok_or_else(|| {
+        Error::Request {
+            message: "nobody answers for the package".into(),
+            help: "give `--maintainer 'Name <address>'`, or set DEBFULLNAME and DEBEMAIL".into(),
+        }
+    })
+}

@@ -1,0 +1,280 @@
+//! The Debian package of a livepatch: its modules for some kernel releases, where `klp` loads them at boot.
+//!
+//! The scripts leave all that can go wrong to `klp`: if a patch can't take effect, the package is not configured; if it
+//! can't be taken back, the package is not removed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::inspect::{inspect, report::Report};
+use crate::error::{Error, Result};
+use crate::host::deb::{File, Package};
+use crate::host::tools::run_tool;
+
+/// What the author decides on.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    /// `Name <address>`.
+    pub maintainer: String,
+    /// The name of the package; by default that of the series or the module.
+    pub name: Option<String>,
+    /// The version of the package; by default the revision or the module's version.
+    pub version: Option<String>,
+}
+
+/// The package of modules: the same patch for different kernels.
+///
+/// # Errors
+///
+/// One is not a livepatch, or damaged; or they are not one patch.
+pub fn package(files: &[PathBuf], labels: &Labels) -> Result<Package> {
+    let reports = files.iter().map(|file| inspect(file)).collect::<Result<Vec<_>>>()?;
+    let patch = reports.first().ok_or_else(|| request("no module is given", "give .ko files"))?;
+    let releases = releases(&reports)?;
+    let version = version(patch, labels)?;
+    let mut contents = Vec::new();
+    for ((file, report), release) in files.iter().zip(&reports).zip(&releases) {
+        if let Some(fault) = report.faults.first() {
+            return Err(request(
+                &format!("`{}` must not be loaded: {fault}", file.display()),
+                "build it again",
+            ));
+        }
+        let path = format!("usr/lib/klp/{release}/{}.ko", report.name);
+        contents.push(File { path, data: stripped(file, report)?, is_program: false });
+    }
+    let summary = patch.description.as_deref().and_then(|text| text.lines().next());
+    Ok(Package {
+        name: labels.name.clone().unwrap_or_else(|| name(patch)),
+        maintainer: labels.maintainer.clone(),
+        section: "kernel",
+        depends: "klp-tools".into(),
+        summary: summary.map_or_else(|| format!("livepatch {}", patch.name), uncapitalized),
+        description: description(patch, &releases),
+        change: format!("{} for {}.", patch.name, releases.join(", ")),
+        copyright: copyright(patch),
+        files: contents,
+        scripts: scripts(patch, &version, &releases),
+        version,
+    })
+}
+
+fn request(message: &str, help: &str) -> Error {
+    Error::Request { message: message.into(), help: help.into() }
+}
+
+/// The release of each module; all must be the same patch.
+fn releases(reports: &[Report]) -> Result<Vec<String>> {
+    let series = |report: &Report| report.patch.as_ref().and_then(|patch| patch.series.clone());
+    let mut seen = BTreeSet::new();
+    for report in reports {
+        let first = &reports[0];
+        if report.name != first.name || series(report) != series(first) {
+            return Err(request(
+                &format!("{} and {} are different patches", first.name, report.name),
+                "make a package of each",
+            ));
+        }
+        let Some(release) = report.release.clone() else {
+            return Err(request(
+                &format!("{} does not say which kernel it is built for", report.name),
+                "build it again",
+            ));
+        };
+        // They become names of files and words of scripts that root runs.
+        if let Some(word) = [&report.name, &release].into_iter().find(|word| !is_word(word)) {
+            return Err(request(
+                &format!("`{word}` cannot stand in a package"),
+                "build the module with another name",
+            ));
+        }
+        if !seen.insert(release.clone()) {
+            return Err(request(
+                &format!("two of the modules are for {release}"),
+                "give one for each kernel",
+            ));
+        }
+    }
+    Ok(reports.iter().filter_map(|report| report.release.clone()).collect())
+}
+
+/// Whether a text is a plain name, which means itself to a shell and in a path.
+fn is_word(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.+~".contains(letter))
+}
+
+/// All revisions of a series have one name: each takes the place of the one before it.
+fn name(patch: &Report) -> String {
+    let series = patch.patch.as_ref().and_then(|patch| patch.series.as_ref());
+    let name = series.map_or(&*patch.name, |series| &*series.name).to_ascii_lowercase();
+    let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    format!("livepatch-{}", words.collect::<Vec<_>>().join("-"))
+}
+
+fn version(patch: &Report, labels: &Labels) -> Result<String> {
+    let series = patch.patch.as_ref().and_then(|patch| patch.series.as_ref());
+    let revision = series.map(|series| series.revision.to_string());
+    let version = labels.version.clone().or(revision).or_else(|| patch.version.clone()).unwrap_or("1".into());
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ".+~".contains(letter);
+    if version.starts_with(|first: char| first.is_ascii_digit()) && version.chars().all(is_plain) {
+        return Ok(version);
+    }
+    Err(request(
+        &format!("`{version}` cannot be the version of a package"),
+        "give one with `--package-version`: digits and letters, and `.`, `+` and `~`, a digit first",
+    ))
+}
+
+/// The module without debug information. One with a signature is taken as it is: the signature would be lost.
+fn stripped(file: &Path, report: &Report) -> Result<Vec<u8>> {
+    if report.signed {
+        return fs::read(file).map_err(Error::io("read", file));
+    }
+    let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+    let stripped = directory.path().join("module.ko");
+    run_tool(Command::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(file))?;
+    if let Some(fault) = inspect(&stripped)?.faults.first() {
+        return Err(request(
+            &format!("strip has damaged `{}`: {fault}", file.display()),
+            "try another release of binutils",
+        ));
+    }
+    fs::read(&stripped).map_err(Error::io("read", stripped))
+}
+
+/// Debian wants a phrase.
+fn uncapitalized(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let mut letters = text.chars();
+    match (letters.next(), letters.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            format!("{}{}", first.to_lowercase(), letters.as_str())
+        }
+        _ => text.into(),
+    }
+}
+
+fn description(patch: &Report, releases: &[String]) -> String {
+    let mut text = format!(
+        "The livepatch {} takes effect when this package is installed, and early at\neach boot, on these kernels:\n",
+        patch.name
+    );
+    for release in releases {
+        text.push_str(&format!(" {release}\n"));
+    }
+    if !patch.fixes.is_empty() {
+        text.push_str(&format!("\nIt fixes:\n {}\n", patch.fixes.join("\n ")));
+    }
+    text
+}
+
+fn copyright(patch: &Report) -> String {
+    let license = patch.license.as_deref().unwrap_or("unknown");
+    let mut text = format!("The livepatch {}\n\nLicense: {license}\n", patch.name);
+    for author in &patch.authors {
+        text.push_str(&format!("Copyright: {author}\n"));
+    }
+    if license.starts_with("GPL") || license.starts_with("Dual") {
+        text.push_str("\nOn Debian systems, /usr/share/common-licenses/GPL-2 has the license.\n");
+    }
+    text
+}
+
+fn scripts(patch: &Report, version: &str, releases: &[String]) -> Vec<(&'static str, String)> {
+    let name = &patch.name;
+    let postinst = format!(
+        r#"#!/bin/sh
+set -e
+# In a chroot nothing is loaded; nor where the administrator has turned livepatches off.
+if [ "$1" = configure ] && [ -d /run/systemd/system ] && [ -e "/usr/lib/klp/$(uname -r)/{name}.ko" ] &&
+    ! grep -qw klp.enable=0 /proc/cmdline; then
+    klp load --as-at-boot ${{KLP_ALLOW_DOWNGRADE:+--allow-downgrade}} {name}
+fi
+"#
+    );
+    let uninstall = releases.iter().map(|release| {
+        format!(
+            "    [ ! -e /usr/lib/klp/{release}/{name}.ko ] || klp uninstall --now --kernel {release} {name}\n"
+        )
+    });
+    let prerm = format!(
+        r#"#!/bin/sh
+set -e
+# A patch that can't be unloaded now stays installed. An upgrade replaces it, without a gap.
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+{}fi
+"#,
+        uninstall.collect::<String>()
+    );
+    let mut scripts = vec![("postinst", postinst), ("prerm", prerm)];
+    if patch.patch.as_ref().is_some_and(|patch| patch.series.is_some()) {
+        let preinst = format!(
+            r#"#!/bin/sh
+set -e
+if [ "$1" = upgrade ] && [ -z "$KLP_ALLOW_DOWNGRADE" ] && dpkg --compare-versions "$2" gt {version}; then
+    echo "$DPKG_MAINTSCRIPT_PACKAGE: version $2 is installed, and has fixes that {version} lacks" >&2
+    echo "  help: to lose them, set KLP_ALLOW_DOWNGRADE=1" >&2
+    exit 1
+fi
+"#
+        );
+        scripts.push(("preinst", preinst));
+    }
+    scripts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patch::inspect::report::{Patch, Series};
+
+    fn report(name: &str, release: &str, revision: Option<u64>) -> Report {
+        let series = revision.map(|revision| Series { name: "Net_Core 2".into(), revision });
+        let patch = Patch { series, ..Patch::default() };
+        Report { name: name.into(), release: Some(release.into()), patch: Some(patch), ..Report::default() }
+    }
+
+    fn labels() -> Labels {
+        Labels { maintainer: String::new(), name: None, version: None }
+    }
+
+    #[test]
+    fn a_series_is_one_package_whose_version_is_the_revision() {
+        for (module, revision) in [("fix_1", 1), ("fix_2", 2)] {
+            let report = report(module, "6.12", Some(revision));
+            assert_eq!(name(&report), "livepatch-net-core-2");
+            assert_eq!(version(&report, &labels()).unwrap(), revision.to_string());
+            assert!(scripts(&report, "1", &[]).iter().any(|(name, _)| *name == "preinst"));
+        }
+        let mut alone = report("fix_x", "6.12", None);
+        assert_eq!(name(&alone), "livepatch-fix-x");
+        assert_eq!(version(&alone, &labels()).unwrap(), "1");
+        assert!(!scripts(&alone, "1", &[]).iter().any(|(name, _)| *name == "preinst"));
+        alone.version = Some("1-2".into());
+        assert!(version(&alone, &labels()).is_err());
+    }
+
+    #[test]
+    fn only_one_patch_goes_into_a_package() {
+        let of = |reports: &[Report]| releases(reports).map_err(|error| error.to_string());
+        assert_eq!(of(&[report("a", "6.1", None), report("a", "6.12", None)]).unwrap(), ["6.1", "6.12"]);
+        for (other, why) in [
+            (report("b", "6.12", None), "a and b are different patches"),
+            (report("a", "6.12", Some(1)), "a and a are different patches"),
+            (report("a", "6.1", None), "two of the modules are for 6.1"),
+            (report("a", "../x", None), "`../x` cannot stand in a package"),
+            (report("a", "6.1 ; reboot", None), "`6.1 ; reboot` cannot stand in a package"),
+        ] {
+            assert_eq!(of(&[report("a", "6.1", None), other]).unwrap_err(), why);
+        }
+    }
+
+    #[test]
+    fn a_summary_is_a_phrase() {
+        assert_eq!(uncapitalized("Fixes it."), "fixes it");
+        assert_eq!(uncapitalized("NULL is not read"), "NULL is not read");
+    }
+}
