@@ -117,7 +117,17 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// Lets a command that only prints end as soon as nobody reads that any more, as in `cargo klp inspect x.ko | head`.
+/// Rust ignores the signal, and printing then panics.
+fn end_with_reader() {
+    // SAFETY: The signal's default action calls nothing of this process.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 fn dispatch(command: Command) -> Result<ExitCode> {
+    if let Command::Inspect(_) | Command::Explain(_) | Command::Check(_) | Command::Doctor(_) = command {
+        end_with_reader();
+    }
     match command {
         Command::Doctor(args) => doctor::main(&args),
         Command::New(args) => new::main(&args),

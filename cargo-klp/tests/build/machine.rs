@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::support::kernel;
 use super::{LIVEPATCH, Probe, assert_refused, build, result};
@@ -163,6 +163,20 @@ fn a_file_of_types_that_is_empty() {
         }
     }
     assert_refused(types(cache.path()), 1, &["vmlinux` can't be used: it is empty", "`rm -r "]);
+}
+
+/// `cargo klp doctor | head` is no crash.
+#[test]
+fn a_reader_that_has_gone() {
+    let cache = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_cargo-klp"));
+    doctor.arg("doctor").env("KLP_CACHE", cache.path()).stdout(writer).stderr(Stdio::piped());
+    let output = doctor.spawn().unwrap().wait_with_output().unwrap();
+    assert!(output.status.code().is_none(), "it goes on printing");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("panicked"), "{said}");
 }
 
 #[test]
