@@ -32,7 +32,7 @@ mod transition;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{Exit, Result};
 use crate::machine::{Machine, ThisMachine};
@@ -79,6 +79,12 @@ enum Command {
     Confirm(commands::confirm::Args),
     /// Force the running transition to end, whatever code tasks still run, after it has said what is lost.
     Force(commands::force::Args),
+}
+
+/// The command's arguments, for its manual pages and the shells' completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// The command.

@@ -1,5 +1,5 @@
-//! The commands for developers of klp: `cargo xtask demo`, `test`, `soak`, `fuzz`, `fresh`, `diff`, `mutants`,
-//! `kselftest` and `bench`.
+//! The commands for developers of klp: `cargo xtask demo`, `test`, `soak`, `fuzz`, `fresh`, `operate`, `diff`,
+//! `package-tools`, `mutants`, `kselftest` and `bench`.
 //!
 //! Each first installs what this machine lacks, as `cargo klp doctor --fix` does.
 
@@ -13,6 +13,8 @@ mod fuzz;
 mod hide;
 mod kselftest;
 mod mutants;
+mod operate;
+mod package_tools;
 mod soak;
 mod test;
 
@@ -41,6 +43,10 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Run the README's commands on a fresh machine: a bare Debian 12 in a directory.
     Fresh(fresh::Args),
+    /// Install, load and upgrade patches on a Debian guest with systemd, start it again, and bring it down.
+    Operate(operate::Args),
+    /// Make the Debian package of `klp`, which the packages of `cargo klp package` need.
+    PackageTools(package_tools::Args),
     /// Compare the model and real kernels on random patches and random operations on them.
     Diff(diff::Args),
     /// Run the kernel's own livepatch selftests with modules written with klp.
@@ -61,6 +67,8 @@ fn main() -> ExitCode {
         Command::Soak(args) => soak::main(&args),
         Command::Fuzz(args) => fuzz::main(&args),
         Command::Fresh(args) => fresh::main(&args),
+        Command::Operate(args) => operate::main(&args),
+        Command::PackageTools(args) => package_tools::main(&args),
         Command::Diff(args) => diff::main(&args),
         Command::Kselftest(args) => kselftest::main(&args),
         Command::Mutants(args) => mutants::main(&args),

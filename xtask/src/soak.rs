@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, patches made of
 //! real fixes, a random walk over builds, all kernel tests on the debug kernel, a thousand cycles and random sequences on
-//! each kernel, minutes of fuzzing.
+//! each kernel, minutes of fuzzing, and `cargo xtask operate`.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -14,6 +14,7 @@ use cargo_klp::kernel::DEFAULT_SERIES;
 use crate::command::{TestKernel, cargo, status};
 use crate::debug_kernel;
 use crate::fuzz::{self, Fuzzer};
+use crate::operate;
 
 /// Arguments of `cargo xtask soak`.
 #[derive(Debug, clap::Args)]
@@ -54,6 +55,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         vec![Requirement::Build, Requirement::Run, Requirement::Kernel(debug_kernel::SERIES.into())];
     requirements.extend(debug_kernel::REQUIREMENTS);
     requirements.extend(fuzz::REQUIREMENTS);
+    requirements.extend(operate::REQUIREMENTS);
     requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
     requirements.extend(KERNELS_OF_WALK.map(|series| Requirement::Kernel(series.into())));
     requirements.push(Requirement::Source(DEFAULT_SERIES.into()));
@@ -79,6 +81,8 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
             passed &= fuzzer.run(target, args.fuzz_seconds)?;
         }
     }
+    // It needs root, and comes last, so that all else is known where it can't run.
+    passed &= operate::run(DEFAULT_SERIES, false)?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

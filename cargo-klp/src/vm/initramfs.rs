@@ -18,12 +18,46 @@ const MODULES: [&str; 5] = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p"
 const INIT: &[u8] = include_bytes!("init.sh");
 
 /// Writes an archive in the format that the kernel unpacks.
-struct Archive<W: Write> {
+#[derive(Debug)]
+pub struct Archive<W: Write> {
     out: W,
     inode: u32,
 }
 
 impl<W: Write> Archive<W> {
+    /// An archive with some directories, each after those that it stands in.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing, as for the other functions.
+    pub fn new(out: W, directories: &[&str]) -> io::Result<Self> {
+        let mut archive = Self { out, inode: 0 };
+        for directory in directories {
+            archive.add(directory, ModeFileType::Directory, &[])?;
+        }
+        Ok(archive)
+    }
+
+    /// Adds a file that may be run.
+    pub fn file(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
+        self.add(name, ModeFileType::Regular, data)
+    }
+
+    /// Adds modules with the list `klp/modules`, in the order in which they must be loaded.
+    pub fn modules(&mut self, modules: &[(String, Vec<u8>)]) -> io::Result<()> {
+        let mut order = String::new();
+        for (name, data) in modules {
+            self.file(&format!("klp/{name}"), data)?;
+            order.push_str(&format!("{name}\n"));
+        }
+        self.file("klp/modules", order.as_bytes())
+    }
+
+    /// Ends the archive.
+    pub fn finish(self) -> io::Result<()> {
+        cpio::newc::trailer(self.out).map(drop)
+    }
+
     fn add(&mut self, name: &str, kind: ModeFileType, data: &[u8]) -> io::Result<()> {
         self.inode += 1;
         let size = u32::try_from(data.len()).map_err(io::Error::other)?;
@@ -32,10 +66,6 @@ impl<W: Write> Archive<W> {
         entry.write_all(data)?;
         entry.finish()?;
         Ok(())
-    }
-
-    fn file(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
-        self.add(name, ModeFileType::Regular, data)
     }
 }
 
@@ -56,39 +86,34 @@ pub struct Contents<'a> {
 /// Writes the initial file system.
 pub fn write(contents: &Contents<'_>, out: impl Write) -> Result<()> {
     let busybox = fs::read(contents.busybox).map_err(Error::io("read", contents.busybox))?;
-    let modules = load_order(contents.modules)?;
+    let modules = load_order(contents.modules, &MODULES)?;
     let archive = || -> io::Result<()> {
-        let mut archive = Archive { out, inode: 0 };
-        for directory in ["bin", "dev", "klp", "lower", "proc", "root", "sys", "upper"] {
-            archive.add(directory, ModeFileType::Directory, &[])?;
-        }
+        let mut archive = Archive::new(out, &["bin", "dev", "klp", "lower", "proc", "root", "sys", "upper"])?;
         archive.file("bin/busybox", &busybox)?;
         archive.file("init", INIT)?;
-        let mut order = String::new();
-        for (name, data) in &modules {
-            archive.file(&format!("klp/{name}"), data)?;
-            order.push_str(&format!("{name}\n"));
-        }
-        archive.file("klp/modules", order.as_bytes())?;
+        archive.modules(&modules)?;
         archive.file("klp/config", contents.config.as_bytes())?;
         archive.file("klp/shares", &contents.shares)?;
         archive.file("klp/command", &contents.command)?;
-        cpio::newc::trailer(archive.out)?;
-        Ok(())
+        archive.finish()
     };
     archive().map_err(Error::io("write", "the initial file system"))
 }
 
-/// The modules to load, unpacked, in order.
-fn load_order(modules: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+/// Modules of `lib/modules/RELEASE` and what they need, unpacked, in the order in which they must be loaded.
+///
+/// # Errors
+///
+/// One is absent, or a file cannot be read.
+pub fn load_order(modules: &Path, wanted: &[&'static str]) -> Result<Vec<(String, Vec<u8>)>> {
     let read = |name: &str| {
         let file = modules.join(name);
         fs::read_to_string(&file).map_err(Error::io("read", file))
     };
     let (dependencies, builtin) = (read("modules.dep")?, read("modules.builtin")?);
-    let order = resolve(&MODULES, &dependencies, &builtin).map_err(|name| Error::Missing {
+    let order = resolve(wanted, &dependencies, &builtin).map_err(|name| Error::Missing {
         what: format!("the module {name} in `{}`", modules.display()),
-        needed_for: "the guest cannot reach the host without it".into(),
+        needed_for: "the guest cannot start without it".into(),
     })?;
     let load = |path: &&str| {
         let file = modules.join(path);

@@ -9,7 +9,7 @@
 //! The command's streams and exit code come over virtio ports. The kernel log comes over the serial line, so that it
 //! is complete even when the kernel dies.
 
-mod initramfs;
+pub mod initramfs;
 mod qemu;
 mod stream;
 mod terminal;

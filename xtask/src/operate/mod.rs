@@ -1,0 +1,96 @@
+//! `cargo xtask operate`: patches on a machine that is started again and again, and brought down: a Debian 12 guest with
+//! systemd, and `klp` with its units.
+
+mod guest;
+mod story;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use cargo_klp::commands::doctor::{self, Requirement};
+use cargo_klp::commands::ui;
+use cargo_klp::error::{Error, Result};
+use cargo_klp::host::cache::Lock;
+use cargo_klp::host::tools::run_tool;
+use cargo_klp::kernel::{DEFAULT_SERIES, KernelParts, KernelQuery};
+
+use crate::command::{build_patches, cargo, root};
+use crate::package_tools;
+use guest::Machine;
+
+/// Arguments of `cargo xtask operate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Needs root, to make the guest's disk.")]
+pub(crate) struct Args {
+    /// The kernel: a release, or a series such as 6.12.
+    #[arg(long, value_name = "RELEASE", default_value = DEFAULT_SERIES)]
+    kernel: String,
+
+    /// Take the disk that the last run has made, as it was at its beginning.
+    #[arg(long)]
+    same_disk: bool,
+}
+
+/// The revisions of one series; the last one panics.
+const PATCHES: [&str; 3] = ["fix-1", "fix-2", "fix-3"];
+
+const MAINTAINER: &str = "The klp authors <klp@example.org>";
+
+/// What it needs besides what builds and boots patches.
+pub(crate) const REQUIREMENTS: [Requirement; 2] = [
+    Requirement::Program("mmdebstrap", "mmdebstrap", "makes a Debian"),
+    Requirement::Program("mke2fs", "e2fsprogs", "makes the disk of a guest"),
+];
+
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    let mut requirements =
+        vec![Requirement::Build, Requirement::Run, Requirement::Kernel(args.kernel.clone())];
+    requirements.extend(REQUIREMENTS);
+    doctor::ensure(&requirements)?;
+    let passed = run(&args.kernel, args.same_disk)?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs all boots on a kernel; whether all was as it must be.
+pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::Request {
+            message: "`cargo xtask operate` must run as root: it makes the guest's files, with their owners"
+                .into(),
+            help: "run it as root, or with sudo".into(),
+        });
+    }
+    let kernel = KernelQuery::Release(kernel.into()).find(KernelParts::Image)?;
+    let Some(patches) = build_patches(&PATCHES, &kernel.release, &[])? else { return Ok(false) };
+
+    let directory = root().join("target/operate");
+    fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+    let _lock = Lock::beside(&directory.join("disk"))?;
+    let image = directory.join("base.ext4");
+    if !same_disk || !image.exists() {
+        let _spinner = ui::spinner("Making", "a Debian 12 with systemd");
+        guest::make_disk(&image, &directory)?;
+    }
+    let disk = directory.join("disk.ext4");
+    run_tool(std::process::Command::new("cp").arg("--sparse=always").arg(&image).arg(&disk))?;
+
+    let mut files = vec![("klp-tools.deb".into(), package_tools::package(MAINTAINER, &directory)?)];
+    for (package, module) in PATCHES.iter().zip(patches) {
+        let name = package.replace('-', "_");
+        files.push((format!("{name}.deb"), package_patch(&module, &directory)?));
+        files.push((format!("{name}.ko"), module));
+    }
+    let machine = Machine { kernel: &kernel, disk, directory, files };
+    let passed = story::tell(&machine)?;
+    fs::remove_file(&machine.disk).map_err(Error::io("remove", &machine.disk))?;
+    Ok(passed)
+}
+
+/// The package of a module, as a user makes it.
+fn package_patch(module: &Path, directory: &Path) -> Result<PathBuf> {
+    let mut command = cargo(&["run", "--quiet", "--package", "cargo-klp", "--", "klp", "package"]);
+    command.args(["--maintainer", MAINTAINER, "--output"]).arg(directory).arg(module);
+    let output = run_tool(&mut command)?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}

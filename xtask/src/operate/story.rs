@@ -1,0 +1,256 @@
+//! What is done with the machine, boot by boot, and what must hold then.
+
+use cargo_klp::commands::ui;
+use cargo_klp::error::Result;
+
+use super::guest::{Boot, Machine};
+
+/// Waits until no patch is on trial.
+const CONFIRMED: &str =
+    "for i in $(seq 60); do ls /var/lib/klp/trial/* > /dev/null 2>&1 || exit 0; sleep 1; done; exit 1";
+/// What the redirected function shows.
+const SHOWN: &str = "cat /proc/version";
+
+/// Tells the story; whether all was as it must be.
+pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
+    let mut passed = true;
+    let mut boot = |title: &str, parameters: &str, commands: &[&str], judge: &dyn Fn(&mut Judge<'_>)| {
+        ui::status("Booting", title);
+        let boot = machine.boot(parameters, commands)?;
+        let mut judge_of_boot = Judge { boot: &boot, failures: Vec::new() };
+        judge(&mut judge_of_boot);
+        let failures = judge_of_boot.failures;
+        if !failures.is_empty() {
+            passed = false;
+            show(&boot, &failures);
+        }
+        Ok::<_, cargo_klp::error::Error>(())
+    };
+
+    boot(
+        "a machine that gets its first patch",
+        "",
+        &[
+            "apt-get install -qy /run/klp-test/klp-tools.deb /run/klp-test/fix_1.deb",
+            "klp status",
+            SHOWN,
+            CONFIRMED,
+            "klp status --fixes",
+            "ls /var/lib/klp/confirmed/$(uname -r)",
+            "klp metrics",
+        ],
+        &|judge| {
+            judge.all_succeed(&[0, 1, 2, 3, 4, 5, 6]);
+            judge.says(1, "fix_1: in effect");
+            judge.shows(2, "revision 1");
+            judge.shows(4, "CVE-2026-0001  fix_1");
+            judge.says(5, ".ko");
+            judge.says(6, r#"klp_fix{fix="CVE-2026-0001",patch="fix_1"} 1"#);
+        },
+    )?;
+
+    boot(
+        "again, to see the patch in effect before the network; upgrade and downgrade",
+        "",
+        &[
+            SHOWN,
+            "systemctl show --value -p ExecMainExitTimestampMonotonic klp.service",
+            "systemctl show --value -p ActiveEnterTimestampMonotonic network-pre.target",
+            "systemctl show --value -p ExecMainStartTimestampMonotonic systemd-networkd.service",
+            "journalctl -b -o cat | grep -c 'fix_1: enabled'",
+            // Each line that a reader gets is of one revision or the other; none is of the kernel's own function.
+            "for i in 1 2 3 4 5 6 7 8; do while [ ! -e /run/stop ]; do cat /proc/version; done > /run/read$i & done; \
+             apt-get install -qy /run/klp-test/fix_2.deb; code=$?; sleep 1; touch /run/stop; wait; exit $code",
+            "sort -u /run/read*",
+            "ls /sys/module | grep fix_; ls /usr/lib/klp/$(uname -r)",
+            "apt-get install -qy --allow-downgrades /run/klp-test/fix_1.deb",
+            "klp load /run/klp-test/fix_1.ko",
+            SHOWN,
+            "KLP_ALLOW_DOWNGRADE=1 apt-get install -qy --allow-downgrades /run/klp-test/fix_1.deb",
+            SHOWN,
+            "apt-get install -qy /run/klp-test/fix_2.deb",
+            CONFIRMED,
+            "klp unload fix_2 && klp load fix_2 && klp status",
+        ],
+        &|judge| {
+            judge.all_succeed(&[0, 5, 6, 7, 11, 13, 14, 15]);
+            judge.shows(0, "revision 1");
+            let loaded = judge.number(1);
+            judge.holds(
+                loaded > 0 && loaded < judge.number(2),
+                "klp.service ends before network-pre.target is reached",
+            );
+            judge.holds(
+                loaded > 0 && loaded < judge.number(3),
+                "klp.service ends before systemd-networkd starts",
+            );
+            judge.shows(4, "1");
+            judge.shows(6, "revision 1\nrevision 2");
+            judge.shows(7, "fix_2\nfix_2.ko");
+            judge.fails(8, 100, "version 2 is installed, and has fixes that 1 lacks");
+            judge.fails(9, 3, "its revision 1 of series operate is lower than 2 of fix_2");
+            judge.shows(10, "revision 2");
+            judge.shows(12, "revision 1");
+            judge.says(15, "fix_2: in effect, on trial");
+        },
+    )?;
+
+    // The last boot ended in good order while a patch was on trial: no patch is to blame.
+    boot(
+        "after a clean restart while a patch was on trial",
+        "",
+        &[SHOWN, "klp list", "ls -A /var/lib/klp/failed 2> /dev/null | wc -l", CONFIRMED],
+        &|judge| {
+            judge.all_succeed(&[0, 1, 3]);
+            judge.shows(0, "revision 2");
+            judge.says(1, "fix_2: in effect");
+            judge.shows(2, "0");
+        },
+    )?;
+
+    boot(
+        "without any patch, by the boot parameter; one that panics is installed",
+        "klp.enable=0",
+        &[
+            SHOWN,
+            "systemctl is-active klp.service",
+            "apt-get install -qy /run/klp-test/fix_3.deb",
+            SHOWN,
+            "klp list",
+        ],
+        &|judge| {
+            judge.all_succeed(&[0, 1, 2, 3, 4]);
+            judge.says(0, "Linux version");
+            judge.shows(1, "active");
+            judge.says(3, "Linux version");
+            judge.says(4, "fix_3: not in effect");
+        },
+    )?;
+
+    boot("the patch that panics", "", &[SHOWN], &|judge| {
+        judge.holds(
+            judge.boot.console.contains("fix_3 brings the machine down"),
+            "fix_3 is loaded, and panics",
+        );
+        judge.holds(judge.boot.answers.is_empty(), "the machine goes down before its services are up");
+    })?;
+
+    boot(
+        "without that one, with the last confirmed one in its place",
+        "",
+        &[
+            SHOWN,
+            "klp status",
+            "klp list",
+            "journalctl -b -o cat | grep -c 'fix_3: the machine went down while it was on trial'",
+            CONFIRMED,
+            "apt-get install -qy --reinstall /run/klp-test/fix_3.deb",
+            SHOWN,
+        ],
+        &|judge| {
+            judge.all_succeed(&[0, 2, 3, 4, 6]);
+            judge.shows(0, "revision 2");
+            judge.fails(1, 6, "fix_3: installed, not in effect; not loaded at boot: the machine went down");
+            judge.says(1, "fix_2: in effect");
+            judge.says(2, "fix_2: the last confirmed patch, in place of one that is left out");
+            judge.shows(3, "1");
+            judge.fails(5, 100, "fix_3 was not loaded: the machine went down while it was on trial");
+            judge.shows(6, "revision 2");
+        },
+    )?;
+
+    boot(
+        "a crash that no patch is to blame for, while the confirmed one is on trial",
+        "",
+        &[
+            "klp unload fix_2 && klp load /var/lib/klp/confirmed/$(uname -r)/*.ko && klp status",
+            "echo c > /proc/sysrq-trigger",
+        ],
+        &|judge| {
+            judge.says(0, "fix_2: in effect, on trial");
+            judge.holds(judge.boot.console.contains("sysrq triggered crash"), "the machine goes down");
+        },
+    )?;
+
+    boot(
+        "after it: the confirmed patch is loaded again; then all is removed",
+        "",
+        &[
+            SHOWN,
+            CONFIRMED,
+            "apt-get remove -qy livepatch-operate",
+            SHOWN,
+            "ls /sys/kernel/livepatch; ls /sys/module | grep fix_; ls /usr/lib/klp",
+            "apt-get purge -qy klp-tools",
+            "find / -xdev -name '*klp*' | grep -v klp-test",
+            "systemctl list-units --all --plain --no-legend 'klp*' | grep -v klp-test",
+        ],
+        &|judge| {
+            judge.all_succeed(&[0, 1, 2, 3, 5]);
+            judge.shows(0, "revision 2");
+            judge.says(3, "Linux version");
+            judge.holds(!judge.text(4).contains("fix_"), "no module is left");
+            judge.shows(6, "");
+            judge.shows(7, "");
+        },
+    )?;
+    Ok(passed)
+}
+
+/// Looks at a boot.
+struct Judge<'a> {
+    boot: &'a Boot,
+    failures: Vec<String>,
+}
+
+impl Judge<'_> {
+    fn holds(&mut self, holds: bool, what: &str) {
+        if !holds {
+            self.failures.push(what.into());
+        }
+    }
+
+    /// What a command has written; empty if it was not reached.
+    fn text(&self, number: usize) -> &str {
+        self.boot.answers.get(number).map_or("", |answer| &answer.text)
+    }
+
+    fn number(&self, number: usize) -> u64 {
+        self.text(number).parse().unwrap_or(0)
+    }
+
+    fn code(&self, number: usize) -> Option<i32> {
+        self.boot.answers.get(number)?.code
+    }
+
+    fn all_succeed(&mut self, numbers: &[usize]) {
+        for &number in numbers {
+            self.holds(self.code(number) == Some(0), &format!("command {number} succeeds"));
+        }
+    }
+
+    fn shows(&mut self, number: usize, text: &str) {
+        self.holds(self.text(number) == text, &format!("command {number} shows `{text}`"));
+    }
+
+    fn says(&mut self, number: usize, text: &str) {
+        self.holds(self.text(number).contains(text), &format!("command {number} says `{text}`"));
+    }
+
+    fn fails(&mut self, number: usize, code: i32, text: &str) {
+        self.holds(self.code(number) == Some(code), &format!("command {number} fails with {code}"));
+        self.says(number, text);
+    }
+}
+
+/// All that is known of a boot that was not as it must be.
+fn show(boot: &Boot, failures: &[String]) {
+    eprintln!("{}", boot.console);
+    for (number, answer) in boot.answers.iter().enumerate() {
+        let code = answer.code.map_or_else(|| "(never ended)".into(), |code| code.to_string());
+        eprintln!("--- {number}: {}\n{}\n--- exit code {code}", answer.command, answer.text);
+    }
+    for failure in failures {
+        ui::warning(format_args!("this does not hold: {failure}"));
+    }
+}
