@@ -85,6 +85,17 @@ pub enum Error {
         available: Vec<String>,
     },
 
+    /// This machine has a series only in flavours that one must ask for.
+    #[error("this machine has kernel {wanted} in special flavours only: {flavours}")]
+    NoPlainKernel {
+        /// The series that was asked for.
+        wanted: String,
+        /// The newest of the flavours.
+        first: String,
+        /// The releases on this machine, in one text.
+        flavours: String,
+    },
+
     /// A program, file or package is missing.
     #[error("{what} is missing: {needed_for}")]
     Missing {
@@ -295,6 +306,10 @@ impl Error {
                 Some("`cargo klp doctor --fix --kernel 6.12` gets a stock kernel that can".into())
             }
             Self::NoKernel { series, .. } => Some(format!("run `cargo klp doctor --fix --kernel {series}`")),
+            Self::NoPlainKernel { wanted, first, .. } => Some(format!(
+                "name the one you mean, such as `--kernel {first}`, or get the plain kernel with `cargo klp doctor \
+                 --fix --kernel {wanted}`"
+            )),
             Self::Missing { .. } => Some("run `cargo klp doctor --fix`".into()),
             Self::LostEntries { .. } => Some(
                 "this is a defect of klp or of the linker: report it with the versions of rustc and ld"
@@ -330,7 +345,10 @@ impl Error {
     /// The exit code of the process, one of [`exit`].
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NoKernel { .. } | Self::Missing { .. } | Self::MissingSome { .. } => exit::MISSING,
+            Self::NoKernel { .. }
+            | Self::NoPlainKernel { .. }
+            | Self::Missing { .. }
+            | Self::MissingSome { .. } => exit::MISSING,
             Self::Guest { .. } => exit::GUEST,
             _ => exit::FAILED,
         }

@@ -91,7 +91,8 @@ pub(crate) fn build(
     }
     if !kernel.is_tested() {
         let tested = TESTED.join(" and ");
-        reporter.warning(&format!("klp is untested on {}: it is tested on {tested}", kernel.release));
+        reporter
+            .warning(&format!("klp is untested on {}: it is tested on Debian's {tested}", kernel.release));
     }
     let metadata = metadata(packages.manifest_path.as_deref())?;
     // Kbuild's step would make it too; made here, a missing part is an error of its own.

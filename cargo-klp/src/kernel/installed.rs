@@ -14,6 +14,8 @@ use crate::host::debian::Apt;
 use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
 
+use super::release::{is_debians, is_special, matches, series};
+
 /// The choice of a kernel.
 #[derive(Clone, Debug, Default)]
 pub enum KernelQuery {
@@ -76,10 +78,13 @@ impl KernelQuery {
         let running = || rustix::system::uname().release().to_string_lossy().into_owned();
         let chosen = match wanted {
             Some(wanted) => newest(&installed, wanted),
-            None => newest(&installed, &running()).or_else(|| installed.iter().max_by(|a, b| a.order(b))),
+            None => newest(&installed, &running()).or_else(|| newest_plain(&installed)),
         };
         let Some(kernel) = chosen else {
-            wanted.map_or(Ok(()), check_wanted)?;
+            if let Some(wanted) = wanted {
+                check_wanted(wanted)?;
+                check_flavours(&installed, wanted)?;
+            }
             return Err(Error::NoKernel {
                 wanted: {
                     let with = match parts {
@@ -109,9 +114,10 @@ impl Kernel {
         kernel.unwrap_or_else(|| InstalledKernel::new(release, kdir, "/".as_ref())).open()
     }
 
-    /// Whether its series is one that all tests run on.
+    /// Whether all tests run on such kernels: those of Debian, of these series. Others of the same number may have
+    /// another configuration and patches of their own.
     pub fn is_tested(&self) -> bool {
-        TESTED.iter().any(|tested| matches(&self.release, tested))
+        is_debians(&self.release) && TESTED.iter().any(|tested| matches(&self.release, tested))
     }
 
     /// Whether its series is this one or a newer one.
@@ -226,12 +232,6 @@ impl InstalledKernel {
     }
 }
 
-/// The first two numbers of a release.
-fn series(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(['.', '-', '+']).map(|number| number.parse().ok());
-    Some((numbers.next()??, numbers.next()??))
-}
-
 /// Refuses a release or series that no machine and no archive has for klp.
 fn check_wanted(wanted: &str) -> Result<()> {
     match series(wanted) {
@@ -251,13 +251,27 @@ pub fn available(parts: KernelParts) -> Result<Vec<String>> {
     Ok(releases(&installed))
 }
 
-/// Whether a release is the wanted one, or belongs to the wanted series.
-pub fn matches(release: &str, wanted: &str) -> bool {
-    release.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+', '~']))
+/// The newest kernel of the wanted release or series; a special flavour only by its whole release.
+fn newest<'a>(installed: &'a [InstalledKernel], wanted: &str) -> Option<&'a InstalledKernel> {
+    installed
+        .iter()
+        .filter(|kernel| {
+            kernel.release == wanted || matches(&kernel.release, wanted) && !is_special(&kernel.release)
+        })
+        .max_by(|a, b| a.order(b))
 }
 
-fn newest<'a>(installed: &'a [InstalledKernel], wanted: &str) -> Option<&'a InstalledKernel> {
-    installed.iter().filter(|kernel| matches(&kernel.release, wanted)).max_by(|a, b| a.order(b))
+/// The newest kernel that is of no special flavour.
+fn newest_plain(installed: &[InstalledKernel]) -> Option<&InstalledKernel> {
+    installed.iter().filter(|kernel| !is_special(&kernel.release)).max_by(|a, b| a.order(b))
+}
+
+/// Refuses a series of which this machine has special flavours only.
+fn check_flavours(installed: &[InstalledKernel], wanted: &str) -> Result<()> {
+    let mut flavours = releases(installed);
+    flavours.retain(|release| matches(release, wanted));
+    let Some(first) = flavours.first() else { return Ok(()) };
+    Err(Error::NoPlainKernel { wanted: wanted.into(), first: first.clone(), flavours: flavours.join(", ") })
 }
 
 fn releases(installed: &[InstalledKernel]) -> Vec<String> {
@@ -424,16 +438,44 @@ mod tests {
     }
 
     #[test]
-    fn a_series_is_no_prefix() {
-        assert!(matches("6.1.0-56-amd64", "6.1"));
-        assert!(!matches("6.12.117+deb12-amd64", "6.1"));
-        assert_eq!(series("6.12.117+deb12-amd64"), Some((6, 12)));
-        assert_eq!(series("5.10.0-30-amd64"), Some((5, 10)));
-        assert_eq!(series("7.2-rc1+"), Some((7, 2)));
-        assert_eq!(series("next"), None);
+    fn series_older_than_the_oldest() {
         assert!(series("5.19.0") < Some(OLDEST) && series("10.0") > Some(OLDEST));
-        assert!(matches("6.12.117+deb12-amd64", "6.12.117"));
-        assert!(matches("6.12.117+deb12-amd64", "6.12.117+deb12-amd64"));
+    }
+
+    #[test]
+    fn a_special_flavour_is_taken_by_its_whole_release_only() {
+        const PLAIN: &str = "6.12.117+deb12-amd64";
+        const RT: &str = "6.12.118+deb12-rt-amd64";
+        const CLOUD: &str = "6.12.118+deb12-cloud-amd64";
+        let root = tempfile::tempdir().unwrap();
+        for release in [PLAIN, RT, CLOUD] {
+            add(root.path(), release, true, true);
+        }
+        let all = installed(root.path());
+        let newest = |wanted| newest(&all, wanted).map(|kernel| kernel.release.as_str());
+        assert_eq!(newest("6.12"), Some(PLAIN));
+        assert_eq!(newest(RT), Some(RT));
+        assert_eq!(newest("6.12.118"), None);
+        assert_eq!(newest_plain(&all).unwrap().release, PLAIN);
+        let error = check_flavours(&all, "6.12.118").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("this machine has kernel 6.12.118 in special flavours only: {RT}, {CLOUD}")
+        );
+        assert!(error.help().is_some_and(|help| help.contains(&format!("--kernel {RT}"))));
+        check_flavours(&all, "6.1").unwrap();
+    }
+
+    #[test]
+    fn only_debians_kernels_count_as_tested() {
+        let is_tested = |release: &str| {
+            let kernel = Kernel { release: release.into(), ..Kernel::for_test("") };
+            kernel.is_tested()
+        };
+        assert!(is_tested("6.12.117+deb12-amd64") && is_tested("6.1.0-56-amd64"));
+        for other in ["6.12.117+deb12-rt-amd64", "6.12.0-55.el10.x86_64", "6.5.0-1-amd64"] {
+            assert!(!is_tested(other), "{other}");
+        }
     }
 
     #[test]

@@ -7,9 +7,11 @@ pub(crate) mod example;
 pub mod headers;
 pub mod image;
 mod installed;
+mod release;
 pub mod source;
 pub mod symbols;
 mod target;
 
-pub use installed::{DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, TESTED, available, fetch, matches};
+pub use installed::{DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, TESTED, available, fetch};
+pub use release::matches;
 pub use target::Target;
