@@ -1,5 +1,6 @@
 //! The code generation flags that a kernel's configuration asks for.
 
+use super::options::{OPTIONS, Treatment};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 
@@ -17,20 +18,6 @@ const ALWAYS: &[&str] = &[
     // Without it, calls of memset and the like become GOT relocations, which the module loader refuses.
     "-Zplt=yes",
 ];
-
-/// Options that ask for flags; an option was renamed in some releases.
-const OPTIONAL: &[(&[&str], &[&str])] = &[
-    (&["CONFIG_X86_KERNEL_IBT"], &["-Zcf-protection=branch"]),
-    (&["CONFIG_MITIGATION_RETPOLINE", "CONFIG_RETPOLINE"], &["-Zretpoline-external-thunk"]),
-    (&["CONFIG_MITIGATION_RETHUNK", "CONFIG_RETHUNK"], &["-Zfunction-return=thunk-extern"]),
-    (&["CONFIG_MITIGATION_SLS", "CONFIG_SLS"], &["-Ctarget-feature=+harden-sls-ijmp,+harden-sls-ret"]),
-    (&["CONFIG_UNWINDER_FRAME_POINTER"], &["-Cforce-frame-pointers=y"]),
-];
-
-/// Options for which klp knows no flags: code without these flags would not run, would run unsafely, or would make a
-/// checker report false errors.
-const UNSUPPORTED: &[&str] =
-    &["CONFIG_CFI_CLANG", "CONFIG_CFI", "CONFIG_SHADOW_CALL_STACK", "CONFIG_KASAN_SW_TAGS", "CONFIG_KMSAN"];
 
 /// Flags that Kbuild gives to Rust code and that need no counterpart: the target has them
 /// already, they concern only how Kbuild links, or they change no generated code.
@@ -50,6 +37,8 @@ const KBUILD_ONLY: &[&str] = &[
     "-Copt-level=s",
     "-Cdebug-assertions=n",
     "-Coverflow-checks=n",
+    // CONFIG_RUST_OVERFLOW_CHECKS.
+    "-Coverflow-checks=y",
     "-Cdebuginfo=0",
     "-Cdebuginfo=1",
     "-Cdebuginfo=2",
@@ -65,20 +54,13 @@ const KBUILD_ONLY: &[&str] = &[
 
 /// The flags for `kernel`.
 pub fn rustflags(kernel: &Kernel) -> Result<Vec<String>> {
-    let set = |options: &[&str]| options.iter().any(|option| kernel.config(option).is_some());
-    if let Some(option) = UNSUPPORTED.iter().find(|option| set(&[option])) {
-        return Err(Error::Request {
-            message: format!(
-                "kernel {} is built with {option}=y, which is not supported yet",
-                kernel.release
-            ),
-            help: "build for a kernel without it, such as Debian's: `--kernel 6.12`".into(),
-        });
-    }
     let mut flags: Vec<String> = ALWAYS.iter().map(ToString::to_string).collect();
-    for (options, asked) in OPTIONAL {
-        if set(options) {
-            flags.extend(asked.iter().map(ToString::to_string));
+    for option in OPTIONS {
+        let Some(name) = option.set_in(kernel) else { continue };
+        match option.treatment {
+            Treatment::Flags(asked) => flags.extend(asked.iter().map(ToString::to_string)),
+            Treatment::Refused => return Err(refused(kernel, &name, option.why)),
+            Treatment::Computed | Treatment::Harmless => {}
         }
     }
     if kernel.config("CONFIG_CALL_PADDING").is_some() {
@@ -87,6 +69,18 @@ pub fn rustflags(kernel: &Kernel) -> Result<Vec<String>> {
     }
     flags.extend(kasan(kernel));
     Ok(flags)
+}
+
+/// The error for a kernel with an option that klp can't compile for.
+fn refused(kernel: &Kernel, option: &str, why: &str) -> Error {
+    let sentence = why.trim_end_matches('.');
+    Error::Request {
+        message: format!(
+            "kernel {} is built with {option}=y, which is not supported: {sentence}",
+            kernel.release
+        ),
+        help: "build for a kernel without it, such as Debian's: `--kernel 6.12`".into(),
+    }
 }
 
 /// What makes Rust code check its accesses as the kernel's own code does, as `scripts/Makefile.kasan` has it
@@ -176,9 +170,32 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_with_cfi_is_refused() {
-        let error = rustflags(&kernel("CONFIG_CFI_CLANG=y\n")).unwrap_err();
-        assert!(error.to_string().contains("CONFIG_CFI_CLANG"));
+    fn options_that_klp_can_not_compile_for_are_refused_by_name() {
+        for option in [
+            "CFI_CLANG",
+            "CFI",
+            "CC_IS_CLANG",
+            "LTO_CLANG",
+            "RANDSTRUCT",
+            "GCC_PLUGIN_RANDSTRUCT",
+            "KMSAN",
+            "SHADOW_CALL_STACK",
+        ] {
+            let error = rustflags(&kernel(&format!("CONFIG_{option}=y\n"))).unwrap_err();
+            assert!(error.to_string().contains(&format!("with CONFIG_{option}=y")), "{error}");
+        }
+    }
+
+    /// What Kbuild gives to Rust code of a kernel that unwinds stacks by frame pointers.
+    #[test]
+    fn kbuilds_flags_for_frame_pointers_are_ours() {
+        let kernel = kernel("CONFIG_UNWINDER_FRAME_POINTER=y\n");
+        let kbuild = "-Cforce-frame-pointers=y -Zllvm_module_flag=frame-pointer:u32:2:max";
+        let flags = rustflags(&kernel).unwrap();
+        for flag in kbuild.split(' ') {
+            assert!(flags.iter().any(|ours| ours == flag), "{flag} in {flags:?}");
+        }
+        check_kbuild(&kernel, &flags, kbuild).unwrap();
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod make;
 mod names;
 pub mod object;
 pub mod objtool;
+mod options;
 pub mod paths;
 mod places;
 mod record;
