@@ -3,7 +3,7 @@
 use arbitrary::{Result, Unstructured};
 use cargo_klp::kernel::symbols::{Table, kallsyms};
 
-use crate::seeds::kallsyms::Kallsyms;
+use crate::seeds::kallsyms::{Kallsyms, MAPPED_AT};
 
 /// Looks for the table in the bytes, and in a table that the bytes describe.
 pub fn run(data: &[u8]) {
@@ -15,7 +15,7 @@ pub fn run(data: &[u8]) {
 
 fn look(data: &[u8]) {
     for absolute_percpu in [false, true] {
-        let Ok(entries) = kallsyms::read(data, absolute_percpu) else { continue };
+        let Ok(entries) = kallsyms::read(data, MAPPED_AT, absolute_percpu) else { continue };
         let table = Table::of(&entries);
         assert!(table.all().len() <= entries.len());
         for entry in entries.iter().step_by(100) {
@@ -32,6 +32,7 @@ fn described(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         base: input.arbitrary()?,
         step: input.arbitrary()?,
         offsets_first: input.arbitrary()?,
+        distances: input.arbitrary()?,
     }
     .write();
     for _ in 0..input.int_in_range(0..=8)? {

@@ -3,6 +3,9 @@
 #[path = "../../../cargo-klp/src/kernel/symbols/kallsyms/example.rs"]
 mod example;
 
+/// The address of the part of an image that has the table.
+pub const MAPPED_AT: u64 = 0xffff_ffff_8200_0000;
+
 /// The contents of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Kallsyms {
@@ -16,11 +19,20 @@ pub struct Kallsyms {
     pub step: u32,
     /// Whether the offsets come before the names, as up to Linux 6.3.
     pub offsets_first: bool,
+    /// Whether there are distances in place of offsets, as in Linux 7.2.
+    pub distances: bool,
 }
 
 impl Default for Kallsyms {
     fn default() -> Self {
-        Self { symbols: 1000, long: 200, base: 0xffff_ffff_8100_0000, step: 16, offsets_first: false }
+        Self {
+            symbols: 1000,
+            long: 200,
+            base: 0xffff_ffff_8100_0000,
+            step: 16,
+            offsets_first: false,
+            distances: false,
+        }
     }
 }
 
@@ -33,7 +45,14 @@ impl Kallsyms {
             let long = if number == 10 { "x".repeat(self.long.into()) } else { String::new() };
             (offset.cast_unsigned(), format!("tklp_f{number}{long}"))
         };
-        let symbols: Vec<_> = (0..self.symbols).map(symbol).collect();
+        let symbols: Vec<(u32, String)> = (0..self.symbols).map(symbol).collect();
+        if self.distances {
+            let addresses = symbols.into_iter().map(|(offset, name)| {
+                let address = self.base.wrapping_add_signed(-1 - i64::from(offset.cast_signed()));
+                (address, name)
+            });
+            return example::distances(&addresses.collect::<Vec<_>>(), MAPPED_AT);
+        }
         example::table(&symbols, self.base, self.offsets_first)
     }
 }

@@ -24,28 +24,55 @@ const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00";
 /// The address range that the kernel is linked to: the upper 2 GiB.
 const KERNEL_START: u64 = 0xffff_ffff_8000_0000;
 
-/// Reads the table from a part of an image that is mapped as a whole.
+/// How the parts of the table follow each other, and what the numbers of symbols mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Parts start at multiples of 8; a number is an offset from a base.
+    Based,
+    /// Parts start at multiples of 4; a number is the distance from its own place to the symbol. The first release with
+    /// it lies between 6.13 and 7.2.
+    Distances,
+}
+
+impl Form {
+    /// The next offset at which a part may start.
+    fn align(self, offset: usize) -> usize {
+        offset.next_multiple_of(self.step())
+    }
+
+    /// What the offsets of parts are multiples of; the count of names takes as much.
+    fn step(self) -> usize {
+        match self {
+            Self::Based => 8,
+            Self::Distances => 4,
+        }
+    }
+}
+
+/// Reads the table from a part of an image that is mapped as a whole, at an address.
 ///
 /// `absolute_percpu` is `CONFIG_KALLSYMS_ABSOLUTE_PERCPU`.
-pub fn read(data: &[u8], absolute_percpu: bool) -> Result<Vec<Entry>> {
+pub fn read(data: &[u8], address: u64, absolute_percpu: bool) -> Result<Vec<Entry>> {
     let not_found = || Error::Request {
         message: "the kernel's table of symbols (kallsyms) was not found in its image".into(),
-        help: "its layout is known up to Linux 6.12: report the kernel's release".into(),
+        help: "its layout is known up to Linux 7.3: report the kernel's release".into(),
     };
     let tokens = Tokens::find(data).ok_or_else(not_found)?;
-    let names = Names::find(data, &tokens).ok_or_else(not_found)?;
-    let addresses = addresses(data, &tokens, &names, absolute_percpu).ok_or_else(not_found)?;
+    // Decided before the names are looked for: in the wrong form, that takes long.
+    let probe = distances(data, &tokens, address, 1000);
+    let form = if probe.is_some() { Form::Distances } else { Form::Based };
+    let names = Names::find(data, &tokens, form).ok_or_else(not_found)?;
+    let addresses = match form {
+        Form::Based => offsets(data, &tokens, &names, absolute_percpu),
+        Form::Distances => distances(data, &tokens, address, names.count),
+    };
+    let addresses = addresses.ok_or_else(not_found)?;
     let entries = names.all(&tokens).zip(addresses).map(|(name, address)| {
         let mut letters = name.chars();
         Entry { address, kind: letters.next().unwrap_or('?'), name: letters.collect() }
     });
     let entries: Vec<_> = entries.collect();
     if entries.len() == names.count { Ok(entries) } else { Err(not_found()) }
-}
-
-/// The next multiple of 8: each part of the table starts at such an offset.
-fn align(offset: usize) -> usize {
-    offset.next_multiple_of(8)
 }
 
 fn u32_at(data: &[u8], at: usize) -> Option<u32> {
@@ -76,7 +103,12 @@ impl<'a> Tokens<'a> {
         for _ in usize::from(b'0')..256 {
             at += data[at..].iter().position(|&byte| byte == 0)? + 1;
         }
-        let index = align(at);
+        let forms = [Form::Based, Form::Distances];
+        forms.into_iter().find_map(|form| Self::with_index(data, zero, form.align(at)))
+    }
+
+    /// The table with this token for the digit 0, and its index.
+    fn with_index(data: &'a [u8], zero: usize, index: usize) -> Option<Self> {
         let end = index + 512;
         let offsets: Vec<usize> = data
             .get(index..end)?
@@ -109,15 +141,25 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// Finds them: the count precedes the names, and the names precede the tokens.
-    fn find(data: &'a [u8], tokens: &Tokens<'_>) -> Option<Self> {
-        (0..tokens.start / 8).rev().map(|word| word * 8).find_map(|start| Self::at(data, start, tokens))
+    fn find(data: &'a [u8], tokens: &Tokens<'_>, form: Form) -> Option<Self> {
+        let starts = (0..tokens.start / form.step()).rev().map(|word| word * form.step());
+        starts.into_iter().find_map(|start| Self::at(data, start, tokens, form))
     }
 
-    fn at(data: &'a [u8], start: usize, tokens: &Tokens<'_>) -> Option<Self> {
+    fn at(data: &'a [u8], start: usize, tokens: &Tokens<'_>, form: Form) -> Option<Self> {
         let count = usize::try_from(u32_at(data, start)?).ok()?;
-        let names = data.get(start + 8..tokens.start)?;
-        // A name takes at least two bytes. Padding follows the fourth byte of the count.
-        if !(1000..=names.len() / 2).contains(&count) || u32_at(data, start + 4)? != 0 {
+        let names = data.get(start + form.step()..tokens.start)?;
+        // A name takes at least two bytes.
+        if !(1000..=names.len() / 2).contains(&count) {
+            return None;
+        }
+        let is_plausible = match form {
+            // Padding follows the fourth byte of the count.
+            Form::Based => u32_at(data, start + 4)? == 0,
+            // The marks, one for 256 names, end where the tokens start; the first one alone is 0.
+            Form::Distances => u32_at(data, tokens.start.checked_sub(4 * count.div_ceil(256))?)? == 0,
+        };
+        if !is_plausible {
             return None;
         }
         let names = Self { data: names, count, start };
@@ -135,7 +177,7 @@ impl<'a> Names<'a> {
             }
             at = names.next(at)?.1;
         }
-        let markers = align(start + 8 + at);
+        let markers = form.align(start + form.step() + at);
         let is_marked = |(number, &mark): (usize, &usize)| {
             u32_at(data, markers + 4 * number).is_some_and(|found| found as usize == mark)
         };
@@ -167,11 +209,28 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The addresses: offsets, and the base that they are relative to. Up to Linux 6.3 they precede the
+/// The addresses of [`Form::Distances`]: so many distances follow the tokens. `None` if these are none: the first symbols
+/// of a kernel lie before the table.
+fn distances(data: &[u8], tokens: &Tokens<'_>, address: u64, count: usize) -> Option<Vec<u64>> {
+    let start = Form::Distances.align(tokens.end);
+    if u32_at(data, start)?.cast_signed() >= 0 {
+        return None;
+    }
+    let target = |number| {
+        let at = start + 4 * number;
+        let distance = i64::from(u32_at(data, at)?.cast_signed());
+        Some(address.wrapping_add(at as u64).wrapping_add_signed(distance))
+    };
+    let addresses: Vec<u64> = (0..count).map(target).collect::<Option<_>>()?;
+    let is_kernel = addresses.first().is_some_and(|&first| first >= KERNEL_START);
+    (is_kernel && addresses.is_sorted()).then_some(addresses)
+}
+
+/// The addresses of [`Form::Based`]: offsets, and the base that they are relative to. Up to Linux 6.3 they precede the
 /// names; later they follow the tokens.
-fn addresses(data: &[u8], tokens: &Tokens<'_>, names: &Names<'_>, absolute_percpu: bool) -> Option<Vec<u64>> {
-    let length = align(4 * names.count);
-    let behind = Some(align(tokens.end));
+fn offsets(data: &[u8], tokens: &Tokens<'_>, names: &Names<'_>, absolute_percpu: bool) -> Option<Vec<u64>> {
+    let length = Form::Based.align(4 * names.count);
+    let behind = Some(Form::Based.align(tokens.end));
     let before = names.start.checked_sub(8 + length);
     [behind, before].into_iter().flatten().find_map(|start| {
         let base = u64_at(data, start + length)?;
@@ -196,8 +255,11 @@ mod example;
 
 #[cfg(test)]
 mod tests {
-    use super::example::table;
+    use super::example::{distances, table};
     use super::*;
+
+    /// Where the data are mapped.
+    const AT: u64 = 0xffff_ffff_8200_0000;
 
     fn symbols() -> Vec<(u32, String)> {
         let absolute = (0..10).map(|number| (number, format!("Apercpu_{number}")));
@@ -212,7 +274,7 @@ mod tests {
     fn both_layouts_are_read() {
         const BASE: u64 = 0xffff_ffff_8100_0000;
         for offsets_first in [true, false] {
-            let entries = read(&table(&symbols(), BASE, offsets_first), true).unwrap();
+            let entries = read(&table(&symbols(), BASE, offsets_first), AT, true).unwrap();
             assert_eq!(entries.len(), 2000);
             assert_eq!(entries[3], Entry { address: 3, kind: 'A', name: "percpu_3".into() });
             assert_eq!(
@@ -224,25 +286,43 @@ mod tests {
     }
 
     #[test]
+    fn distances_are_read() {
+        // Their parts start at multiples of 4; 1300 and 1301 symbols put the tokens at others.
+        for count in [1300, 1301] {
+            let symbols: Vec<_> =
+                (0..count).map(|number| (AT - 0x100_0000 + 16 * number, format!("Tklp_f{number}"))).collect();
+            let entries = read(&distances(&symbols, AT), AT, false).unwrap();
+            let last = Entry {
+                address: AT - 0x100_0000 + 16 * (count - 1),
+                kind: 'T',
+                name: format!("klp_f{}", count - 1),
+            };
+            assert_eq!((entries.len() as u64, entries.last()), (count, Some(&last)));
+            let elsewhere = AT - 0x1000;
+            assert_ne!(read(&distances(&symbols, AT), elsewhere, false).unwrap()[0].address, symbols[0].0);
+        }
+    }
+
+    #[test]
     fn without_absolute_ones_offsets_have_no_sign() {
         let symbols: Vec<_> = (0..1000).map(|number| (number * 0x20_0000, format!("Tf{number}"))).collect();
-        let entries = read(&table(&symbols, KERNEL_START, false), false).unwrap();
+        let entries = read(&table(&symbols, KERNEL_START, false), AT, false).unwrap();
         assert_eq!(entries[999].address, KERNEL_START + 999 * 0x20_0000);
     }
 
     #[test]
     fn what_is_no_table_is_refused() {
-        assert!(read(b"", true).is_err());
+        assert!(read(b"", AT, true).is_err());
         let mut damaged = table(&symbols(), KERNEL_START, false);
         damaged.truncate(damaged.len() - 1000);
-        assert!(read(&damaged, true).is_err());
+        assert!(read(&damaged, AT, true).is_err());
     }
 
     #[test]
     fn addresses_and_names_that_no_kernel_has() {
-        assert!(read(&table(&symbols(), u64::MAX, false), false).is_err());
+        assert!(read(&table(&symbols(), u64::MAX, false), AT, false).is_err());
         let named = |length| vec![(0, format!("t{}", "x".repeat(length))); 1000];
-        assert_eq!(read(&table(&named(510), KERNEL_START, false), false).unwrap()[0].name.len(), 510);
-        assert!(read(&table(&named(511), KERNEL_START, false), false).is_err());
+        assert_eq!(read(&table(&named(510), KERNEL_START, false), AT, false).unwrap()[0].name.len(), 510);
+        assert!(read(&table(&named(511), KERNEL_START, false), AT, false).is_err());
     }
 }

@@ -52,7 +52,8 @@ pub struct Symbol {
     /// Its name.
     pub name: String,
     /// The letter for its kind, as in `/proc/kallsyms`: `t` for code, `d`, `b` and `r` for data, …; a capital
-    /// letter if it is global (vmlinux) or exported to all (a module).
+    /// letter if it is global (vmlinux) or exported to all (a module). Where `/proc/kallsyms` calls a variable code,
+    /// it is the letter of data.
     pub kind: char,
     /// The section of the module's file; `None` in vmlinux.
     pub section: Option<usize>,

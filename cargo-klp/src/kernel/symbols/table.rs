@@ -22,13 +22,23 @@ impl Table {
         let address = |name| entries.iter().find(|entry| entry.name == name).map(|entry| entry.address);
         let init = address("__init_begin").zip(address("__init_end"));
         let is_init = |at: u64| init.is_some_and(|(start, end)| (start..end).contains(&at));
+        // `.data` of newer images is executable to the linker, so kallsyms gives its variables the letters of code.
+        let data = address("_sdata").zip(address("_edata"));
+        let is_data = |at: u64| data.is_some_and(|(start, end)| (start..end).contains(&at));
+        let kind_of = |kind, at| match kind {
+            't' if is_data(at) => 'd',
+            'T' if is_data(at) => 'D',
+            'w' if is_data(at) => 'v',
+            'W' if is_data(at) => 'V',
+            kind => kind,
+        };
         let mut positions = HashMap::new();
         let words = entries.iter().enumerate().filter(|(_, entry)| sorted::is_word(&entry.name));
         let mut lines: Vec<_> = words
             .map(|(number, Entry { name, kind, address })| {
                 let position = positions.entry(name).or_insert(0u64);
                 *position += 1;
-                (name, *position, *kind, *address, number)
+                (name, *position, kind_of(*kind, *address), *address, number)
             })
             .collect();
         lines.sort();
@@ -138,6 +148,21 @@ mod tests {
         let addresses: Vec<_> = table.all().iter().map(|symbol| symbol.address).collect();
         assert_eq!(addresses, [1, 2, 3, 4, 5, 6, 7, 8, 8]);
         assert_eq!(table.all()[8].name, "same");
+    }
+
+    #[test]
+    fn variables_are_known_by_their_addresses() {
+        let table = table(&[
+            ("code", 't', 1),
+            ("_sdata", 'T', 4),
+            ("own", 't', 5),
+            ("global", 'T', 6),
+            ("weak", 'W', 7),
+            ("_edata", 'T', 8),
+            ("after", 't', 9),
+        ]);
+        let kinds: String = table.all().iter().map(|symbol| symbol.kind).collect();
+        assert_eq!(kinds, "tDdDVTt");
     }
 
     /// A symbol of the image may be called anything: no line is taken for another.

@@ -28,7 +28,7 @@ pub(super) struct Vmlinux {
 }
 
 /// The form of the table, in the name of the cache's entry.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Vmlinux {
     /// Reads those of a kernel whose image is on this machine.
@@ -149,7 +149,7 @@ fn read(image: &Path, absolute_percpu: bool) -> Result<Vec<kallsyms::Entry>> {
     let mut first = None;
     for segment in file.segments() {
         let data = segment.data().map_err(|error| unusable(image, error))?;
-        match kallsyms::read(data, absolute_percpu) {
+        match kallsyms::read(data, segment.address(), absolute_percpu) {
             Ok(entries) => return Ok(entries),
             Err(error) => first = first.or(Some(error)),
         }
