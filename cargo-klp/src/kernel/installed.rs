@@ -14,7 +14,7 @@ use crate::host::debian::Apt;
 use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
 
-use super::release::{is_debians, is_special, matches, series};
+use super::release::{is_debians, is_debug_kernel, is_special, matches, series};
 
 /// The choice of a kernel.
 #[derive(Clone, Debug, Default)]
@@ -114,10 +114,11 @@ impl Kernel {
         kernel.unwrap_or_else(|| InstalledKernel::new(release, kdir, "/".as_ref())).open()
     }
 
-    /// Whether all tests run on such kernels: those of Debian, of these series. Others of the same number may have
-    /// another configuration and patches of their own.
+    /// Whether all tests run on such kernels: those of Debian and the tests' debug kernel, of these series. Others of
+    /// the same number may have another configuration and patches of their own.
     pub fn is_tested(&self) -> bool {
-        is_debians(&self.release) && TESTED.iter().any(|tested| matches(&self.release, tested))
+        let is_known = is_debians(&self.release) || is_debug_kernel(&self.release);
+        is_known && TESTED.iter().any(|tested| matches(&self.release, tested))
     }
 
     /// Whether its series is this one or a newer one.
@@ -472,7 +473,9 @@ mod tests {
             let kernel = Kernel { release: release.into(), ..Kernel::for_test("") };
             kernel.is_tested()
         };
-        assert!(is_tested("6.12.117+deb12-amd64") && is_tested("6.1.0-56-amd64"));
+        for tested in ["6.12.117+deb12-amd64", "6.1.0-56-amd64", "6.12.117-klp-debug"] {
+            assert!(is_tested(tested), "{tested}");
+        }
         for other in ["6.12.117+deb12-rt-amd64", "6.12.0-55.el10.x86_64", "6.5.0-1-amd64"] {
             assert!(!is_tested(other), "{other}");
         }

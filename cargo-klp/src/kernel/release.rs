@@ -31,6 +31,11 @@ pub(super) fn is_debians(release: &str) -> bool {
     version.split('.').all(is_number) && build.is_some_and(is_number)
 }
 
+/// Whether a release is that of the debug kernel that this project's tests build.
+pub(super) fn is_debug_kernel(release: &str) -> bool {
+    release.ends_with("-klp-debug")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
