@@ -160,8 +160,9 @@ pub fn signature_is_enforced(machine: &dyn Machine) -> Result<Option<&'static st
     Ok(is_locked.then_some("lockdown"))
 }
 
-/// The rules of the lifecycle that can be seen from outside: S1, S13 and S20.
-fn reasons_beside(patch: &About, name: &str, other: &About, allow_downgrade: bool) -> Vec<String> {
+/// The rules of the lifecycle that can be seen from outside: S1, S13 and S20. A test compares the answers with those of the
+/// engine, which a tool that serves any patch does not carry.
+pub(crate) fn reasons_beside(patch: &About, name: &str, other: &About, allow_downgrade: bool) -> Vec<String> {
     let mut reasons = Vec::new();
     if let (Some((series, revision)), Some((other_series, other_revision))) = (patch.series(), other.series())
         && patch.replaces()
@@ -175,7 +176,7 @@ fn reasons_beside(patch: &About, name: &str, other: &About, allow_downgrade: boo
     }
     for state in &patch.states {
         if let Some(theirs) = other.states.iter().find(|theirs| theirs.id == state.id) {
-            reasons.extend(state_reason(patch, state, name, theirs));
+            reasons.extend(state_reason((patch, state), name, (other, theirs)));
         }
     }
     let lacks = |state: &&State| !patch.states.iter().any(|ours| ours.id == state.id);
@@ -191,11 +192,16 @@ fn reasons_beside(patch: &About, name: &str, other: &About, allow_downgrade: boo
     reasons
 }
 
-fn state_reason(patch: &About, state: &State, name: &str, theirs: &State) -> Option<String> {
+fn state_reason(ours: (&About, &State), name: &str, theirs: (&About, &State)) -> Option<String> {
+    let ((patch, state), (other_patch, theirs)) = (ours, theirs);
     let title = format!("state {} (id {})", state.name, state.id);
     let (version, other) = (state.version, theirs.version);
+    let is_of_another_series = matches!((patch.series(), other_patch.series()),
+        (Some((series, _)), Some((other, _))) if series != other);
     if state.name != theirs.name {
         Some(format!("{title} has the id of state {} of {name}", theirs.name))
+    } else if is_of_another_series {
+        Some(format!("{title} is also one of {name}, which is of another series"))
     } else if version < other {
         Some(format!("{title} has version {version}, which is lower than version {other} of {name}"))
     } else if version > other && !patch.replaces() {

@@ -1,5 +1,6 @@
 //! The commands, on a machine that the tests make.
 
+mod beside;
 mod fake;
 mod guard;
 mod install;
