@@ -92,6 +92,17 @@ fn the_doctor_tells_programs_what_is_here() {
     }
 }
 
+/// A program has an object to read whatever goes wrong, also before there is something to build.
+#[test]
+fn programs_are_told_of_each_failure() {
+    for command in [&["build"][..], &["check"], &["explain", "fifo_open"]] {
+        let output = klp(&[command, &["--kernel", "1.2.3", "--message-format", "json"]].concat());
+        let failure: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(failure["error"].as_str().unwrap().contains("1.2.3"), "{failure}");
+        assert!(!output.status.success(), "{command:?}");
+    }
+}
+
 #[test]
 fn the_doctor_says_what_is_missing() {
     let output = klp(&["doctor", "--kernel", "9.99"]);

@@ -19,6 +19,11 @@ pub const COMMAND_SEPARATOR: char = '\x1f';
 /// `cargo klp` sets it for rustc, the macros read it.
 pub const PATCH: &str = "KLP_PATCH";
 
+/// Flags for each cargo that works on a patch, such as `--locked`, with white space between them.
+///
+/// `cargo klp build` sets it for the steps of Kbuild, which read it; with plain make, a user sets it.
+pub const CARGO_FLAGS: &str = "KLP_CARGO_FLAGS";
+
 /// The directory of the cache, in place of the user's own.
 ///
 /// A user sets it, `cargo klp` and `kernel_types!` read it.

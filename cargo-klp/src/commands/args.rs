@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result};
+use crate::kbuild::cargo_flags::CargoFlags;
 use crate::kbuild::workspace::PackageQuery;
 use crate::kernel::debug_info::check_given;
 use crate::kernel::symbols::check_modules;
@@ -20,6 +23,25 @@ pub enum MessageFormat {
     Human,
     /// One JSON object a line, for programs.
     Json,
+}
+
+impl MessageFormat {
+    /// Runs a command. A program gets an object with the error of one that fails, so that it always has something to read.
+    pub(super) fn run(self, command: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
+        command().inspect_err(|error| {
+            if self == Self::Json {
+                let failure = Failure { error: error.to_string(), help: error.help() };
+                println!("{}", serde_json::to_string(&failure).expect("plain data"));
+            }
+        })
+    }
+}
+
+/// What programs get instead of results.
+#[derive(Debug, Serialize)]
+struct Failure {
+    error: String,
+    help: Option<String>,
 }
 
 /// Which kernel to work with.
@@ -172,15 +194,63 @@ pub struct PackageArgs {
     #[arg(short, long = "package", value_name = "NAME")]
     pub packages: Vec<String>,
 
+    /// All patches of the workspace.
+    #[arg(long, conflicts_with = "packages")]
+    pub workspace: bool,
+
     /// The Cargo.toml of the crate or workspace.
     #[arg(long, value_name = "PATH")]
     pub manifest_path: Option<PathBuf>,
+
+    /// What cargo is told.
+    #[command(flatten)]
+    pub cargo: CargoArgs,
+}
+
+/// Flags that are cargo's own.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct CargoArgs {
+    /// Features of the patches to switch on, with commas between them.
+    #[arg(short = 'F', long, value_name = "FEATURES", value_delimiter = ',')]
+    features: Vec<String>,
+
+    /// Switch all features of the patches on.
+    #[arg(long)]
+    all_features: bool,
+
+    /// Leave the default features of the patches off.
+    #[arg(long)]
+    no_default_features: bool,
+
+    /// Fail if Cargo.lock would have to change.
+    #[arg(long)]
+    locked: bool,
+
+    /// Take what cargo has downloaded before, without the network.
+    #[arg(long)]
+    offline: bool,
+}
+
+impl CargoArgs {
+    fn flags(&self) -> CargoFlags {
+        let switches = [
+            (self.all_features, "--all-features"),
+            (self.no_default_features, "--no-default-features"),
+            (self.locked, "--locked"),
+            (self.offline, "--offline"),
+        ];
+        let mut flags: Vec<String> =
+            switches.into_iter().filter(|(is_on, _)| *is_on).map(|(_, flag)| flag.into()).collect();
+        let features = self.features.iter().flat_map(|features| features.split_whitespace());
+        flags.extend(features.map(|feature| format!("--features={feature}")));
+        CargoFlags(flags)
+    }
 }
 
 impl PackageArgs {
     /// The query for the crates.
     pub(crate) fn query(&self) -> PackageQuery {
-        let Self { packages, manifest_path } = self.clone();
-        PackageQuery { packages, manifest_path }
+        let Self { packages, workspace, manifest_path, cargo } = self.clone();
+        PackageQuery { packages, manifest_path, workspace, flags: cargo.flags() }
     }
 }

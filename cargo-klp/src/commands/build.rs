@@ -3,8 +3,6 @@
 use std::num::NonZero;
 use std::process::ExitCode;
 
-use serde::Serialize;
-
 use super::args::{DebugInfoArgs, MessageFormat, PackageArgs, TargetArgs};
 use super::ui::Terminal;
 use crate::error::Result;
@@ -18,6 +16,7 @@ use crate::kernel::KernelParts;
   cargo klp build                               this directory's patch, for the running or the newest kernel here
   cargo klp build --kernel 6.1                  for the newest 6.1 kernel on this machine
   cargo klp build -p fix_a -p fix_b             two patches of a workspace
+  cargo klp build --workspace --locked          all of them, with the dependencies of Cargo.lock
   insmod $(cargo klp build)                     the path of each module is printed on stdout
   cargo klp build --message-format json         an object for each module, or one with an error
 
@@ -41,27 +40,17 @@ pub struct Args {
     message_format: MessageFormat,
 }
 
-/// What programs get instead of modules.
-#[derive(Debug, Serialize)]
-struct Failure {
-    error: String,
-    help: Option<String>,
-}
-
 /// Builds, and prints what was built.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    let target = args.target.find_with(&args.debug_info, KernelParts::Headers)?;
-    let jobs = args.jobs.map_or_else(processors, NonZero::get);
-    let outcome = build(&args.packages.query(), &target, jobs, &Terminal);
-    if let (MessageFormat::Json, Err(error)) = (args.message_format, &outcome) {
-        let failure = Failure { error: error.to_string(), help: error.help() };
-        println!("{}", serde_json::to_string(&failure).expect("plain data"));
-    }
-    for built in outcome? {
-        match args.message_format {
-            MessageFormat::Human => println!("{}", built.ko.display()),
-            MessageFormat::Json => println!("{}", serde_json::to_string(&built).expect("plain data")),
+    args.message_format.run(|| {
+        let target = args.target.find_with(&args.debug_info, KernelParts::Headers)?;
+        let jobs = args.jobs.map_or_else(processors, NonZero::get);
+        for built in build(&args.packages.query(), &target, jobs, &Terminal)? {
+            match args.message_format {
+                MessageFormat::Human => println!("{}", built.ko.display()),
+                MessageFormat::Json => println!("{}", serde_json::to_string(&built).expect("plain data")),
+            }
         }
-    }
-    Ok(ExitCode::SUCCESS)
+        Ok(ExitCode::SUCCESS)
+    })
 }

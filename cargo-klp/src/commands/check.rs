@@ -57,6 +57,10 @@ struct Line {
 
 /// Checks the chosen patches against the chosen kernels.
 pub fn main(args: &Args) -> Result<ExitCode> {
+    args.message_format.run(|| check_all(args))
+}
+
+fn check_all(args: &Args) -> Result<ExitCode> {
     let debug_info = args.debug_info.files()?;
     let targets: Vec<Target> = kernels(&args.kernels)?
         .into_iter()
@@ -65,7 +69,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     check_given(&targets, &Terminal)?;
     let mut lines = Vec::new();
     let packages = args.packages.query();
-    let metadata = metadata(packages.manifest_path.as_deref())?;
+    let metadata = metadata(packages.manifest_path.as_deref(), &packages.flags)?;
     for package in select_packages(&metadata, &packages)? {
         let _progress = ui::spinner("Checking", &package.name);
         let mut common: Option<Manifest> = None;
@@ -73,7 +77,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             let compiled = match &common {
                 // It does not depend on the kernel.
                 Some(manifest) if manifest.bindings.is_empty() => Ok(manifest.clone()),
-                _ => manifest_for(package.manifest_path.as_std_path(), target, &Terminal),
+                _ => manifest_for(package.manifest_path.as_std_path(), &packages.flags, target, &Terminal),
             };
             let outcome = match compiled {
                 Ok(manifest) => {

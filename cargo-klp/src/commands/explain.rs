@@ -37,6 +37,10 @@ pub struct Args {
 
 /// Explains a symbol.
 pub fn main(args: &Args) -> Result<ExitCode> {
+    args.message_format.run(|| explain_all(args))
+}
+
+fn explain_all(args: &Args) -> Result<ExitCode> {
     let (object, symbol) = parse(&args.symbol)?;
     let target = args.target.find_with(&args.debug_info, KernelParts::Image)?;
     let symbols = Symbols::of(&target, &Terminal)?;

@@ -114,7 +114,7 @@ fn modules(args: &Args, target: &Target) -> Result<Vec<PathBuf>> {
     }
     let mut modules = absolute(&args.modules)?;
     check_modules(&Target { modules: modules.clone(), ..target.clone() })?;
-    if modules.is_empty() || !args.packages.packages.is_empty() {
+    if modules.is_empty() || args.packages.workspace || !args.packages.packages.is_empty() {
         let known = modules.iter().chain(&target.modules).cloned().collect();
         let target = Target { modules: known, ..target.clone() };
         let built = kbuild::build(&args.packages.query(), &target, processors(), &Terminal)?;

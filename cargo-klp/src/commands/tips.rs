@@ -11,15 +11,11 @@ use super::Cli;
 const CARGO: [&str; 9] = ["add", "bench", "clean", "clippy", "doc", "fmt", "metadata", "test", "update"];
 
 /// Options of `cargo build` that `cargo klp` does not have, and what to do instead.
-const OPTIONS: [(&[&str], &str); 5] = [
+const OPTIONS: [(&[&str], &str); 4] = [
     (&["--release", "-r", "--profile"], "modules are always optimized: leave it out"),
     (&["--target"], "`--kernel RELEASE` says which kernel to build for"),
-    (&["--workspace", "--all"], "name each patch of the workspace with `-p`"),
-    (
-        &["--features", "-F", "--all-features", "--no-default-features"],
-        "choose the patch's default features in its Cargo.toml",
-    ),
-    (&["--offline", "--frozen"], "set CARGO_NET_OFFLINE=true in the environment"),
+    (&["--all"], "`--workspace` means all patches of the workspace"),
+    (&["--frozen"], "write `--locked --offline`"),
 ];
 
 /// Parses the arguments.
@@ -98,7 +94,7 @@ mod tests {
         let clean = said(&["clean"]);
         assert!(clean.contains("`cargo clean` works") && !clean.contains("explain"), "{clean}");
         assert!(said(&["build", "--release"]).contains("always optimized"));
-        assert!(said(&["check", "--workspace"]).contains("with `-p`"));
-        assert!(said(&["build", "--features", "x"]).contains("Cargo.toml"));
+        assert!(said(&["check", "--all"]).contains("`--workspace`"));
+        assert!(said(&["build", "--frozen"]).contains("`--locked --offline`"));
     }
 }

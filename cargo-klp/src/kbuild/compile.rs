@@ -10,6 +10,7 @@ use cargo_metadata::camino::Utf8PathBuf;
 use klp_format::env;
 use object::{Object, ObjectSymbol};
 
+use super::cargo_flags::CargoFlags;
 use super::flags::{self, TARGET};
 use super::headers;
 use super::kernel_hint::KernelHint;
@@ -27,11 +28,12 @@ use crate::patch::manifest::Manifest;
 /// What the macros emit in a crate for a kernel. The crate is compiled as fast as possible and not linked.
 pub(crate) fn manifest_for(
     manifest_path: &Path,
+    flags: &CargoFlags,
     target: &Target,
     reporter: &dyn Reporter,
 ) -> Result<Manifest> {
     let rustflags = flags::rustflags(&target.kernel)?;
-    let krate = crate_of(manifest_path)?;
+    let krate = crate_of(manifest_path, flags.clone())?;
     let library = compile(&krate, target, &rustflags, &Product::MANIFEST, reporter)?;
     emitted(&members(&library)?)
 }
@@ -142,6 +144,7 @@ pub(super) fn compile(
         .arg("--target-dir")
         .arg(&directory)
         .args(["--message-format=json-diagnostic-rendered-ansi", "--color=always"])
+        .args(&krate.flags.0)
         .args(product.config.iter().flat_map(|setting| ["--config", setting]))
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))

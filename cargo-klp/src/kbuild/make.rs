@@ -12,7 +12,10 @@ use std::{env, fs, io};
 
 use console::strip_ansi_codes;
 
+use klp_format::env::CARGO_FLAGS;
+
 use super::record;
+use super::workspace::Crate;
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
@@ -41,7 +44,7 @@ pub(super) fn is_of_build() -> bool {
 ///
 /// make fails, or a tool warns.
 pub(super) fn run(
-    package: &str,
+    krate: &Crate,
     target: &Target,
     crate_dir: &Path,
     ko: &Path,
@@ -62,6 +65,7 @@ pub(super) fn run(
         .arg(format!("KLP_OUTPUT={}", ko.display()))
         .arg(format!("KLP_UNKNOWN_MODULES={}", target.unknown_modules.join(" ")))
         .arg("modules")
+        .env(CARGO_FLAGS, krate.flags.variable())
         .env(record::ENVIRONMENT, record::environment())
         .env(STDERR, format!("/proc/{}/fd/{}", std::process::id(), rust_writer.as_raw_fd()))
         .env_remove("MAKEFLAGS")
@@ -84,7 +88,7 @@ pub(super) fn run(
         let join = "reading does not panic";
         let (mut output, stderr) = (stdout.join().expect(join), stderr.join().expect(join));
         output.extend(stderr);
-        outcome(package, status?.success(), has_told.join().expect(join), &output)
+        outcome(&krate.package.name, status?.success(), has_told.join().expect(join), &output)
     })
 }
 

@@ -4,6 +4,7 @@
 //! lines that `cargo klp new` writes, so that plain `make` and this command take the same steps.
 
 mod c_header;
+pub mod cargo_flags;
 mod compile;
 pub mod finish;
 mod flags;
@@ -48,6 +49,7 @@ use crate::kernel::{TESTED, Target};
 use crate::patch::inspect;
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::check_tables;
+use cargo_flags::CargoFlags;
 use compile::library_digest;
 pub(crate) use compile::manifest_for;
 use record::{Change, Place};
@@ -95,23 +97,25 @@ pub(crate) fn build(
         reporter
             .warning(&format!("klp is untested on {}: it is tested on Debian's {tested}", kernel.release));
     }
-    let metadata = metadata(packages.manifest_path.as_deref())?;
+    let flags = &packages.flags;
+    let metadata = metadata(packages.manifest_path.as_deref(), flags)?;
     // Kbuild's step would make it too; made here, a missing part is an error of its own.
     sysroot::sysroot(&flags::rustflags(kernel)?, reporter)?;
     let packages = select_packages(&metadata, packages)?;
     let said = Mutex::new(BTreeSet::new());
     if packages.len() == 1 || jobs == 1 {
-        let one = |package| build_one(&metadata, package, target, &said, reporter);
+        let one = |package| build_one(&metadata, package, flags, target, &said, reporter);
         return packages.into_iter().map(one).collect();
     }
     jobs::run(&packages, jobs, |package| {
-        build_one(&metadata, package, target, &said, &Together::new(reporter))
+        build_one(&metadata, package, flags, target, &said, &Together::new(reporter))
     })
 }
 
 fn build_one(
     metadata: &Metadata,
     package: &Package,
+    flags: &CargoFlags,
     target: &Target,
     said: &Mutex<BTreeSet<String>>,
     reporter: &dyn Reporter,
@@ -138,8 +142,11 @@ fn build_one(
     let _lock = Lock::told(&dir, reporter)?;
     rules::write(&dir, &module, &klp_mk)?;
 
-    let krate =
-        Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() };
+    let krate = Crate {
+        package: package.clone(),
+        target_directory: metadata.target_directory.clone().into(),
+        flags: flags.clone(),
+    };
     let ko = dir.join(format!("{module}.ko"));
     let place = Place::of(&ko);
     let is_fresh = match place.library_if_unchanged(&krate, target) {
@@ -148,7 +155,7 @@ fn build_one(
     };
     let manifest = match is_fresh {
         true => check(&ko, &module, &kernel.release)?,
-        false => make_one(package, target, &ko, reporter)?,
+        false => make_one(&krate, target, &ko, reporter)?,
     };
     let object = dir.join(format!("{module}_rust.o"));
     let warnings = object::warnings(&object)?;
@@ -165,7 +172,8 @@ fn build_one(
 }
 
 /// Has Kbuild make a module. No module exists meanwhile, or after a failure.
-fn make_one(package: &Package, target: &Target, ko: &Path, reporter: &dyn Reporter) -> Result<Manifest> {
+fn make_one(krate: &Crate, target: &Target, ko: &Path, reporter: &dyn Reporter) -> Result<Manifest> {
+    let package = &krate.package;
     let crate_dir = package.manifest_path.parent().expect("a Cargo.toml is in a directory").as_std_path();
     let (release, module) = (&target.kernel.release, names::module_of(&package.name));
     let what = format!("{} for {release}", package.name);
@@ -173,7 +181,7 @@ fn make_one(package: &Package, target: &Target, ko: &Path, reporter: &dyn Report
     // The module's name until the output of all tools is known.
     let unjudged = ko.with_extension("ko.unjudged");
     record::remove(ko)?;
-    let made = make::run(&package.name, target, crate_dir, &unjudged, reporter).and_then(|()| {
+    let made = make::run(krate, target, crate_dir, &unjudged, reporter).and_then(|()| {
         let manifest = check(&unjudged, &module, release)?;
         fs::rename(&unjudged, ko).map_err(Error::io("write", ko))?;
         Ok(manifest)

@@ -11,6 +11,7 @@ use std::process::Command;
 use klp_format::Table;
 use object::Object;
 
+use super::cargo_flags::CargoFlags;
 use super::compile::{Product, compile, emitted, members};
 use super::places::Places;
 use super::record::{Change, MadeOf, Place};
@@ -67,7 +68,7 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     let started = place.start()?;
     let rustflags = flags::rustflags(&target.kernel)?;
     flags::check_kbuild(&target.kernel, &rustflags, &request.kbuild_rustflags)?;
-    let krate = crate_of(&request.manifest_path)?;
+    let krate = crate_of(&request.manifest_path, CargoFlags::of_environment())?;
     names::difference(&krate.package.name, &request.ko).iter().for_each(|warning| reporter.warning(warning));
     let library = place.or_discard(compile(&krate, target, &rustflags, &Product::MODULE, reporter))?;
     let digest = Digest::of(&library);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Metadata, Package};
 
+use super::cargo_flags::CargoFlags;
 use super::workspace::{crate_of, metadata};
 use crate::error::{Error, Result};
 
@@ -20,8 +21,9 @@ pub fn for_crate(module: &str) -> String {
 /// `klp.mk` of the runtime that the crate in a directory is built with.
 pub fn klp_mk_of(crate_dir: &Path) -> Result<PathBuf> {
     let manifest_path = crate_dir.join("Cargo.toml");
-    let metadata = metadata(Some(&manifest_path))?;
-    klp_mk(&metadata, &crate_of(&manifest_path)?.package)
+    let flags = CargoFlags::of_environment();
+    let metadata = metadata(Some(&manifest_path), &flags)?;
+    klp_mk(&metadata, &crate_of(&manifest_path, flags)?.package)
 }
 
 /// `klp.mk` of the runtime that `package` depends on.

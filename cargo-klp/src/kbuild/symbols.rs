@@ -13,6 +13,7 @@ use std::process::Command;
 use klp_format::manifest::{Func, Symbol as SymbolRequest};
 use object::{File, Object, ObjectSection, ObjectSymbol, RelocationTarget};
 
+use super::cargo_flags::CargoFlags;
 use super::places::Places;
 use super::workspace::crate_of;
 use super::{flags, glue_header, linked, undefined, write_if_changed};
@@ -179,7 +180,7 @@ fn rust_faults(request: &Request, symbols: &Symbols<'_>, names: &[&str]) -> Vec<
         return Vec::new();
     }
     let made_of = flags::rustflags(&request.target.kernel)
-        .and_then(|flags| Ok((crate_of(&request.manifest_path)?, flags)));
+        .and_then(|flags| Ok((crate_of(&request.manifest_path, CargoFlags::of_environment())?, flags)));
     let places = made_of.as_ref().ok().map(|(krate, flags)| Places::new(krate, &request.target, flags));
     let fault = |name: &&str| {
         let place = places.as_ref().and_then(|places| places.of_use(name));

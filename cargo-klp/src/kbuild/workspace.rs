@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use rustix::fs::{Access, access};
 
+use super::cargo_flags::CargoFlags;
 use crate::error::{Error, Result, indented};
 use crate::host::tools::run_tool;
 
@@ -18,17 +19,22 @@ pub struct PackageQuery {
     pub packages: Vec<String>,
     /// The Cargo.toml of the crate or workspace, unless it is that of the current directory.
     pub manifest_path: Option<PathBuf>,
+    /// Whether all patches of the workspace are meant.
+    pub workspace: bool,
+    /// Flags for cargo.
+    pub flags: CargoFlags,
 }
 
 /// A crate and where it is built.
 pub(crate) struct Crate {
     pub(crate) package: Package,
     pub(crate) target_directory: PathBuf,
+    pub(crate) flags: CargoFlags,
 }
 
 /// The crate of a Cargo.toml.
-pub(crate) fn crate_of(manifest_path: &Path) -> Result<Crate> {
-    let metadata = metadata(Some(manifest_path))?;
+pub(crate) fn crate_of(manifest_path: &Path, flags: CargoFlags) -> Result<Crate> {
+    let metadata = metadata(Some(manifest_path), &flags)?;
     let path = fs::canonicalize(manifest_path).map_err(Error::io("find", manifest_path))?;
     // cargo keeps the path that it was given, which may contain a link.
     let is_it = |package: &&Package| fs::canonicalize(&package.manifest_path).is_ok_and(|own| own == path);
@@ -36,12 +42,13 @@ pub(crate) fn crate_of(manifest_path: &Path) -> Result<Crate> {
         message: format!("`{}` is not the Cargo.toml of a crate", path.display()),
         help: "name the patch crate's own Cargo.toml".into(),
     })?;
-    Ok(Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into() })
+    Ok(Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into(), flags })
 }
 
 /// cargo's description of the workspace.
-pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
+pub(crate) fn metadata(manifest_path: Option<&Path>, flags: &CargoFlags) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
+    command.other_options(flags.of_resolution());
     let missing = match manifest_path {
         Some(path) => {
             command.manifest_path(path);
@@ -65,13 +72,13 @@ pub(crate) fn metadata(manifest_path: Option<&Path>) -> Result<Metadata> {
     let output = run_tool(&mut command).map_err(|error| match error {
         Error::Tool { output, .. } if output.contains("failed to download") => Error::Request {
             message: format!("cargo can't download what the patch depends on:{}", indented(&output)),
-            help: "check this machine's network; with CARGO_NET_OFFLINE=true, cargo takes what it has \
-                   downloaded before"
+            help: "check this machine's network; with `--offline`, cargo takes what it has downloaded before"
                 .into(),
         },
         Error::Tool { output, .. } if output.contains("you're using offline mode") => Error::Request {
             message: format!("cargo has not downloaded all that the patch depends on:{}", indented(&output)),
-            help: "run `cargo fetch` once with a network, and without CARGO_NET_OFFLINE".into(),
+            help: "run `cargo fetch` once with a network, and without `--offline` or CARGO_NET_OFFLINE"
+                .into(),
         },
         other => other,
     })?;
@@ -95,10 +102,13 @@ pub(super) fn create_in_target(directory: &Path) -> Result<()> {
 pub(crate) fn select_packages<'a>(metadata: &'a Metadata, query: &PackageQuery) -> Result<Vec<&'a Package>> {
     let patches: Vec<&Package> =
         metadata.workspace_packages().into_iter().filter(|package| is_patch(package)).collect();
+    if query.workspace && !patches.is_empty() {
+        return Ok(patches);
+    }
     if query.packages.is_empty() {
         return metadata.root_package().map(|package| vec![package]).ok_or_else(|| Error::Request {
             message: "this is a workspace, not a patch crate".into(),
-            help: format!("name a patch with `-p`: {}", names(&patches)),
+            help: format!("name a patch with `-p`, or all with `--workspace`: {}", names(&patches)),
         });
     }
     let named = |name: &String| {

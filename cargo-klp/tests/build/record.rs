@@ -184,13 +184,16 @@ unsafe extern \"C\" fn f(m: *mut seq_file, _v: *mut c_void) -> c_int {{
     let toml = patch.0.path().join("Cargo.toml");
     let manifest = fs::read_to_string(&toml).unwrap();
     let mut made = Vec::new();
-    for default in ["", "\"extra\"", "", "\"extra\""] {
+    let by_default: &[&str] = &[];
+    let asked_for = &["--features", "extra", "--locked", "--offline"];
+    for (default, flags) in [("", by_default), ("\"extra\"", by_default), ("", by_default), ("", asked_for)] {
         fs::write(&toml, format!("{manifest}[features]\ndefault = [{default}]\nextra = []\n")).unwrap();
-        let output = patch.build().output().unwrap();
+        let output = patch.build().args(flags).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let data = fs::read(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
         let has = |text: &str| data.windows(text.len()).any(|bytes| bytes == text.as_bytes());
-        assert_eq!((has("it has extra"), has("it is plain")), (!default.is_empty(), default.is_empty()));
+        let is_extra = !default.is_empty() || !flags.is_empty();
+        assert_eq!((has("it has extra"), has("it is plain")), (is_extra, !is_extra));
         made.push(data);
     }
     assert!(made[0] == made[2], "without the feature it is another module than before");

@@ -35,6 +35,10 @@ fn patches_are_built_at_once() {
         assert!(module.starts_with(target_directory()) && module.ends_with(format!("{name}/{name}.ko")));
         assert!(module.exists());
     }
+    let workspace = build(root, &["--kernel", "6.12", "--workspace", "--jobs", "1"]).output().unwrap();
+    let modules = String::from_utf8(workspace.stdout).unwrap();
+    assert_eq!(modules.lines().count(), names.len(), "{}", String::from_utf8_lossy(&workspace.stderr));
+
     // rustc's warnings, two of each patch.
     let of = |line: &str| names.iter().position(|name| line.contains(&format!("_of_{name}` is never used")));
     let warned: Vec<usize> = said.lines().filter_map(of).collect();

@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use klp_format::env::CARGO_FLAGS;
+
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::tools::find_program;
@@ -18,7 +20,7 @@ use crate::patch::manifest::Manifest;
 pub(in crate::kbuild) const ENVIRONMENT: &str = "KLP_ENVIRONMENT";
 
 /// Variables that differ between sessions, or that make sets for itself, and that affect no tool here.
-const SESSION: [&str; 22] = [
+const SESSION: [&str; 23] = [
     "_",
     "SHLVL",
     "PWD",
@@ -35,6 +37,8 @@ const SESSION: [&str; 22] = [
     "SSH_AUTH_SOCK",
     "CLICOLOR_FORCE",
     "KLP_STDERR",
+    // What it changes is in the library.
+    CARGO_FLAGS,
     "MAKEFLAGS",
     "MFLAGS",
     "MAKELEVEL",
