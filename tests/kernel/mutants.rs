@@ -36,7 +36,7 @@ macro_rules! fault {
 }
 
 /// The faults, in the order of the rules that they break.
-const MUTANTS: [Alteration; 39] = [
+const MUTANTS: [Alteration; 40] = [
     fault!("S1: a lower version is let in", "mismatch", Comparison("version", "<"), To("false")),
     fault!("S1: the same version is refused", "mismatch", Comparison("version", "<"), Name("<=")),
     fault!("S1: a higher version is let in beside", "mismatch", Call("differs_beside"), To("false")),
@@ -169,6 +169,12 @@ const MUTANTS: [Alteration; 39] = [
     ),
     fault!("S18: a patch that is over reaches its states", "Engine::release", Call("clear"), To("()")),
     fault!("S18: a patch that holds a state reaches it", "Engine::keep_held", Call("clear"), To("()")),
+    fault!(
+        "S18: what continues is reached only when its turn comes",
+        "Engine::introduce",
+        Call("publish_continuing"),
+        To("()")
+    ),
     fault!("S19: the version of a state does not grow", "Engine::settle", Call("set_version"), To("()")),
     fault!("S20: a higher revision is replaced", "higher_revision", Comparison("revision", ">"), To("false")),
     fault!(

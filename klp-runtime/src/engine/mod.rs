@@ -263,6 +263,7 @@ impl<K: Kernel> Engine<K> {
     /// [S2](crate::lifecycle#s2), and [S3](crate::lifecycle#s3) where a `pre_patch` fails;
     /// [S22](crate::lifecycle#s22) for the states that continue with another layout.
     fn introduce(&self, patch: PatchRef<'_>) -> Result {
+        publish_continuing(patch);
         for claim in patch.claims() {
             let made = if claim.has(CLAIM_INTRODUCED) { self.make(claim) } else { self.migrate(claim) };
             if let Err(error) = made {
@@ -433,6 +434,18 @@ impl<K: Kernel> Engine<K> {
         let returned = callback(&context);
         self.kernel.watch(ptr::null());
         returned
+    }
+}
+
+/// Lets the patch's code reach the states that continue, before its first callback; data of another layout once they
+/// are made ([S18](crate::lifecycle#s18)).
+fn publish_continuing(patch: PatchRef<'_>) {
+    for claim in patch.claims().filter(|claim| claim.has(CLAIM_MADE)) {
+        if claim.migrates() {
+            claim.slot().set_live(claim.live().as_ptr());
+        } else {
+            publish(claim);
+        }
     }
 }
 

@@ -81,7 +81,7 @@ pub trait State: DeclaredState {
 
     /// Calls `f` with the state's data, from anywhere in the patch's code. `None`, without calling it, unless the
     /// patch provides the live state ([S18](crate::lifecycle#s18)): in an init hook, for a state that the init hook
-    /// left out, while `pre_patch` makes the data, and after the patch was disabled or replaced.
+    /// left out, while `pre_patch` or `migrate` makes the data, and after the patch was disabled or replaced.
     ///
     /// One load and a comparison. The data stay while `f` runs: they are dropped once no task runs the patch's
     /// functions and its works and files of sysfs are stopped ([S17](crate::lifecycle#s17)).
