@@ -12,7 +12,7 @@ pub use crate::object::{
 };
 pub use crate::param::{ParamType, Parameter};
 pub use crate::patch::signature::{AnyType, TypeClass};
-pub use crate::shadow::derived_id;
+pub use crate::shadow::{OwnsState, derived_id};
 pub use crate::state::{
     BLOCK_DISABLE, DeclaredState, Migrate, post_patch, post_unpatch, pre_patch, pre_unpatch, take_over,
 };

@@ -3,7 +3,7 @@
 use darling::FromMeta;
 use klp_format::manifest::{self, Line};
 use klp_format::{Table, VMLINUX};
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -248,21 +248,22 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
     };
     let as_shadow = quote!(<#ty as ::klp_runtime::shadow::Shadow>);
 
-    let (state, owns_state, slot) = match owner {
+    let (state, slot) = match owner {
         Owner::State(state) => {
             let as_state = quote_spanned!(state.span()=> <#state as ::klp_runtime::state::State>);
-            (quote!(#as_state::ID), false, quote!(#as_state::SLOT))
+            (quote!(#as_state::ID), quote!(#as_state::SLOT))
         }
-        Owner::Own { id, .. } => (quote!(#id), true, own_slot()),
+        Owner::Own { id, .. } => (quote!(#id), own_slot()),
     };
     let entry_tokens = entry(Table::Shadows, &quote!(::klp_runtime::__private::ShadowEntry::of::<#ty>()));
     let alignment = alignment(ty, "a shadow variable", ty);
     let (own_id, state_id) = (quote!(#as_shadow::ID), quote!(#as_shadow::STATE));
     let (uniqueness, own_state) = match owner {
         Owner::State(_) => (unique("ShadowVariableDeclaredTwice", &own_id, named), TokenStream::new()),
-        Owner::Own { id, version } => {
-            (unique("StateIdUsedTwice", &state_id, id), implicit_state(&cfgs, name, &as_shadow, version, id))
-        }
+        Owner::Own { id, version } => (
+            unique("StateIdUsedTwice", &state_id, id),
+            implicit_state(&cfgs, ty, name, &as_shadow, version, id),
+        ),
     };
     let hidden = hidden(
         &cfgs,
@@ -274,7 +275,6 @@ fn emit(variable: &Variable<'_>) -> TokenStream {
                 type Of = #of;
                 const ID: u64 = ::klp_runtime::__private::derived_id(Self::STATE, #name);
                 const STATE: u64 = #state;
-                const OWNS_STATE: bool = #owns_state;
                 const NAME: &'static ::core::ffi::CStr = #name_literal;
                 const OF: &'static ::core::ffi::CStr = #of_literal;
                 #[allow(clippy::undocumented_unsafe_blocks)]
@@ -311,6 +311,7 @@ fn own_slot() -> TokenStream {
 /// The state of a variable that has an `id`.
 fn implicit_state(
     cfgs: &[&Attribute],
+    ty: &Ident,
     name: &str,
     as_shadow: &TokenStream,
     version: &TokenStream,
@@ -323,7 +324,15 @@ fn implicit_state(
         &quote!(::klp_runtime::__private::StateEntry::implicit(#id, #version, #literal, #as_shadow::__SLOT)),
     );
     let assertions = id_assertions(&id, at);
-    let hidden = hidden(cfgs, &quote!(#entry #assertions));
+    let hidden = hidden(
+        cfgs,
+        &quote! {
+            // SAFETY: The id is that of no other state, which is checked.
+            unsafe impl ::klp_runtime::__private::OwnsState for #ty {}
+            #entry
+            #assertions
+        },
+    );
     let line = manifest::State {
         id: id.clone(),
         version: version.clone(),

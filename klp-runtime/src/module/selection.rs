@@ -7,7 +7,7 @@ use crate::abi::{FuncEntry, PATCH_IDLE, Replace, STATE_BLOCK_DISABLE, ShadowEntr
 use crate::error::{ENOENT, Result};
 use crate::native::{NativeEntry, NativeState};
 use crate::object::ObjectEntry;
-use crate::shadow::Shadow;
+use crate::shadow::OwnsState;
 use crate::state::State;
 
 /// One table of a patch. With an init hook a copy, from which entries may be taken.
@@ -41,7 +41,7 @@ impl<T> Table<T> {
 
 impl<T: Copy> Table<T> {
     /// Takes out the entries that `keep` is not true of; how many there were.
-    fn retain(&mut self, keep: impl Fn(&T) -> bool) -> usize {
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) -> usize {
         let (mut kept, entries) = (0, self.as_mut_slice());
         let len = entries.len();
         for index in 0..len {
@@ -175,16 +175,14 @@ impl PatchSelection<'_> {
         self.omit_state_id(S::ID)
     }
 
-    /// Leaves a shadow variable out; with the state, if it has one of its own.
+    /// Leaves a shadow variable out, with the state of its own that it has (`#[shadow(id = …)]`). One of a state that is
+    /// declared goes with that state.
     ///
     /// # Errors
     ///
     /// `ENOENT` if it was left out before.
-    pub fn omit_shadow<T: Shadow>(&mut self) -> Result {
-        if T::OWNS_STATE {
-            return self.omit_state_id(T::STATE);
-        }
-        found(self.tables.shadows.retain(|shadow| shadow.id != T::ID))
+    pub fn omit_shadow<T: OwnsState>(&mut self) -> Result {
+        self.omit_state_id(T::STATE)
     }
 
     /// Leaves a state of the kernel's own table out.

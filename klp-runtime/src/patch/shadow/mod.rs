@@ -45,8 +45,6 @@ pub unsafe trait Shadow: KlpData {
     const ID: u64;
     /// Id of the state that the variable lives as long as.
     const STATE: u64;
-    /// Whether the state is the variable's own (`id = …`).
-    const OWNS_STATE: bool;
     /// The type's name.
     const NAME: &'static CStr;
     /// The name of [`Of`](Self::Of).
@@ -211,6 +209,20 @@ pub unsafe trait Shadow: KlpData {
         unsafe { free_all(&ShadowEntry::of::<Self>()) }
     }
 }
+
+/// A shadow variable with a state of its own: `#[shadow(id = …)]`.
+///
+/// # Safety
+///
+/// No other variable and no [`State`](crate::state::State) has the state.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no state of its own",
+    label = "goes with its state",
+    note = "a variable that is left out alone would be reached all the same, as its state is there: leave the state out \
+            with `omit_state`, or give the variable its own with `#[shadow(id = …)]`"
+)]
+pub unsafe trait OwnsState: Shadow {}
 
 /// A shadow variable as the patch's code uses it, while the call lasts in which it was asked for.
 ///

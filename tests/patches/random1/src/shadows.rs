@@ -113,7 +113,15 @@ pub(crate) fn choose<T: Counter>(patch: &mut PatchSelection<'_>) -> Result {
             .filter(|shadow| shadow.id == T::ID)
             .for_each(|shadow| shadow.layout.fingerprint ^= 1);
     }
-    if !is_declared::<T>() && has_state::<T>() { patch.omit_shadow::<T>() } else { Ok(()) }
+    if !is_declared::<T>() && has_state::<T>() {
+        // SAFETY: `count` does not look for a variable that is not declared.
+        let tables = unsafe { patch.tables() };
+        tables.shadows.retain(|shadow| shadow.id != T::ID);
+        if T::BITS.1.is_none() {
+            tables.states.retain(|state| state.id != T::STATE);
+        }
+    }
+    Ok(())
 }
 
 fn is_declared<T: Counter>() -> bool {

@@ -77,7 +77,6 @@ fn main() {
     let another = Another(0, [1; 3]);
     assert_eq!((another.0, another.1), (0, [1; 3]));
     assert_eq!((Another::STATE, Counter::STATE), (21, 10));
-    assert_eq!((Another::OWNS_STATE, Counter::OWNS_STATE), (true, false));
     assert_eq!((Another::NAME, Another::OF), (c"another", c"object"));
     assert!(!elsewhere::ids().contains(&Counter::ID));
 }
