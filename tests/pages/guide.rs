@@ -102,10 +102,20 @@ fn code_is_compiled_where_it_stands() {
         for block in blocks(&page) {
             let first = block.code.lines().next().unwrap_or_default();
             if let Some(file) = first.strip_prefix("{{#include ") {
-                let file = file.trim_end_matches("}}").split(':').next().unwrap();
+                let (file, anchor) = match file.trim_end_matches("}}").split_once(':') {
+                    Some((file, anchor)) => (file, Some(anchor)),
+                    None => (file.trim_end_matches("}}"), None),
+                };
                 let path = beside(Path::new("docs/guide/src/page"), file);
                 if !INCLUDED.iter().any(|place| path.to_str().unwrap().starts_with(place)) {
                     wrong.push(format!("{}: no test compiles {}", name.display(), path.display()));
+                }
+                // mdBook includes nothing, and says nothing, where the anchor is not there.
+                let text = fs::read_to_string(root().join(&path)).unwrap_or_default();
+                let has =
+                    |anchor| text.lines().any(|line| line.trim().ends_with(&format!("// ANCHOR: {anchor}")));
+                if !anchor.is_none_or(has) {
+                    wrong.push(format!("{}: {} has no such anchor: {first}", name.display(), path.display()));
                 }
             } else if block.is("c") {
                 wrong
