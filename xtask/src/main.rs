@@ -12,6 +12,7 @@ mod fresh;
 mod fuzz;
 mod hide;
 mod kselftest;
+mod manual;
 mod mutants;
 mod operate;
 mod package_tools;
@@ -51,6 +52,8 @@ enum Command {
     Diff(diff::Args),
     /// Run the kernel's own livepatch selftests with modules written with klp.
     Kselftest(kselftest::Args),
+    /// Make manual pages and completions of `cargo klp`.
+    Manual(manual::Args),
     /// Plant faults in the engine, and report which tests find each of them.
     Mutants(mutants::Args),
     /// Measure what a patch costs, beside the same patch in C.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::PackageTools(args) => package_tools::main(&args),
         Command::Diff(args) => diff::main(&args),
         Command::Kselftest(args) => kselftest::main(&args),
+        Command::Manual(args) => manual::main(&args),
         Command::Mutants(args) => mutants::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::BenchGuest(args) => bench::guest::main(&args),
