@@ -8,8 +8,10 @@
 //! Needs a kernel 6.12 with its source: `cargo klp doctor --fix --source --kernel 6.12` gets them. The corpus fetches the
 //! other release's source into the cache.
 
+mod bodies;
 mod corpus;
 mod guest;
+mod line;
 mod own;
 mod source;
 mod workshop;
@@ -39,5 +41,5 @@ fn real_fixes_become_patches_or_are_refused_for_the_right_reason() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), FIXES.len(), wrong.join("\n"));
-    guest::load(&workshop.kernel, &modules);
+    guest::cycle(&workshop.kernel, &modules);
 }

@@ -1,39 +1,8 @@
 //! Fixes of our own making: each changes a line or two of the kernel's source, and shows one thing that must be refused or
 //! found. What they change is named, not quoted.
 
-use crate::source::{diff, function, read};
+use crate::line::{Line, log};
 use crate::workshop::{Made, Workshop};
-
-/// A line to put into a file.
-struct Line {
-    file: &'static str,
-    /// A function, at whose start the line is put, or a structure, at whose end.
-    within: &'static str,
-    line: &'static str,
-}
-
-/// A line of a function that changes what it does, and nothing else.
-const fn log(file: &'static str, within: &'static str) -> Line {
-    Line { file, within, line: "\tpr_info_once(\"patched\\n\");\n" }
-}
-
-impl Line {
-    fn diff(&self, workshop: &Workshop) -> String {
-        let old = read(&workshop.source.join(self.file));
-        let at = match self.within.strip_prefix("struct ") {
-            Some(_) => {
-                let start = old.find(&format!("\n{} {{\n", self.within)).expect("the structure is there");
-                start + old[start..].find("\n}").unwrap() + 1
-            }
-            None => {
-                let function = function(&old, self.within);
-                function.start + old[function].find("\n{\n").unwrap() + 3
-            }
-        };
-        let new = format!("{}{}{}", &old[..at], self.line, &old[at..]);
-        diff(self.file, &old, &new)
-    }
-}
 
 /// What becomes of a diff that puts these lines in.
 fn make(workshop: &Workshop, name: &str, lines: &[Line]) -> Result<Made, String> {
