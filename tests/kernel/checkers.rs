@@ -122,6 +122,20 @@ pub(crate) fn leaking(work: impl FnOnce()) {
     }
 }
 
+/// Has kmemleak forget what was allocated for a function of the kernel; it must know of nothing else.
+pub(crate) fn forget_leaks(function: &str) {
+    let leaks = leaks();
+    let others: Vec<&str> = leaks
+        .split("unreferenced object")
+        .skip(1)
+        .filter(|leak| !leak.contains(&format!(" {function}+")))
+        .collect();
+    assert!(others.is_empty(), "{}", others.concat());
+    if let Some(kmemleak) = kmemleak() {
+        fs::write(kmemleak, "clear").unwrap();
+    }
+}
+
 /// What nothing refers to, as kmemleak has it; nothing on a kernel without it.
 fn leaks() -> String {
     /// How old an object must be, and some time for what RCU frees later.
