@@ -91,5 +91,11 @@ fn a_warning_and_a_panic_have_their_location() {
     assert!(said("klp_test_panics: panicked at tests/patches/panics/src/lib.rs:"), "{lines:#?}");
     assert!(said(": a patch panicked at run time"), "{lines:#?}");
     assert!(said("kernel BUG at"), "{lines:#?}");
+
+    let reader = Command::new("cat").arg("/proc/version").output().unwrap();
+    assert_eq!(reader.status.code(), None, "the reader is killed");
+    let lines = log.lines();
+    let again = |line: &String| line.ends_with(", while a panic was told of");
+    assert!(lines.iter().any(again), "{lines:#?}");
     assert!(fs::read_to_string("/proc/uptime").is_ok(), "other tasks go on");
 }

@@ -109,12 +109,14 @@ fn with_text(message: fmt::Arguments<'_>, print: impl FnOnce(*const u8, c_int)) 
     print(text.as_ptr(), c_int::try_from(text.len()).unwrap_or(c_int::MAX));
 }
 
-/// Prints one line at level emerg, with the module's name in front, and ends the task with a BUG.
+/// Prints one line at level emerg, with the module's name in front, and ends the task with a BUG. `told` is called once
+/// the message is formed, which may run code of the patch.
 #[cfg(target_os = "none")]
-pub(crate) fn bug(message: fmt::Arguments<'_>) {
+pub(crate) fn bug(message: fmt::Arguments<'_>, told: impl FnOnce()) {
     let mut line = Line { text: [0; LONGEST], len: 0 };
     // As in `print`.
     let _ = line.write_fmt(message);
+    told();
     // SAFETY: The text has as many bytes.
     unsafe { sys::klp_glue_bug(line.text.as_ptr(), line.len as c_int) }
 }
