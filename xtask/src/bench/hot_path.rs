@@ -1,5 +1,5 @@
-//! Counts the instructions of what runs often: a redirected function, and access to a shadow variable and to a
-//! state's data.
+//! Counts the instructions of what runs often: a redirected function, access to a shadow variable and to a state's
+//! data, and a shadow variable's life.
 
 use cargo_klp::error::Result;
 
@@ -9,15 +9,17 @@ use super::sources::{self, TARGET};
 use super::workshop::Workshop;
 
 /// The suffixes of the target module's functions that are called.
-pub(crate) const FUNCTIONS: [&str; 4] = ["plain", "hit", "miss", "data"];
+pub(crate) const FUNCTIONS: [&str; 5] = ["plain", "hit", "miss", "data", "life"];
 
 /// For each of [`FUNCTIONS`], the name of its row, and the goal as a multiple of C. `Shadow::get` also checks that
-/// the patch provides the live state (S18).
-const GOALS: [(&str, f64); 4] = [
+/// the patch provides the live state (S18); `Shadow::alloc` also looks for the variable before its value is made, and
+/// checks that it is in no destructor under the kernel's shadow lock.
+const GOALS: [(&str, f64); 5] = [
     ("a redirected function", 1.02),
     ("Shadow::get of an object that has one", 1.04),
     ("Shadow::get of an object that has none", 1.04),
     ("State::with_data", 1.02),
+    ("Shadow::alloc and Shadow::free", 1.25),
 ];
 
 /// Number of calls. The figure is the difference between twice this number of calls and this number, so that it
@@ -49,6 +51,8 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Figures> {
 }
 
 const RUST: &str = r#"#![no_std]
+use core::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
 use klp_runtime::prelude::*;
 
 livepatch! {
@@ -82,6 +86,19 @@ struct Number {
     value: c_long,
 }
 
+/// One that comes and goes in each call, with something to drop.
+#[shadow(state = Bench, of = Object)]
+#[repr(C)]
+struct ShortLived {
+    value: AtomicI64,
+}
+
+impl Drop for ShortLived {
+    fn drop(&mut self) {
+        self.value.store(0, Relaxed);
+    }
+}
+
 #[klp_func(symbol = "klp_bench_prepare", object = "klp_bench_target")]
 unsafe extern "C" fn prepare(object: *mut Object) -> c_long {
     let number = Number::get_or_alloc(unsafe { &*object }, GFP_KERNEL, || Ok(Number { value: 2 }));
@@ -107,6 +124,14 @@ unsafe extern "C" fn miss(object: *mut Object) -> c_long {
 unsafe extern "C" fn data(_object: *mut Object) -> c_long {
     Bench::with_data(|data| data.value).unwrap_or(-1)
 }
+
+#[klp_func(symbol = "klp_bench_life", object = "klp_bench_target")]
+unsafe extern "C" fn life(object: *mut Object) -> c_long {
+    let made = ShortLived::alloc(unsafe { &*object }, GFP_ATOMIC, || Ok(ShortLived { value: AtomicI64::new(4) }));
+    let value = made.map_or(-1, |made| made.value.load(Relaxed));
+    unsafe { ShortLived::free(object) };
+    value
+}
 "#;
 
 const C: &str = r#"// SPDX-License-Identifier: GPL-2.0-only
@@ -115,6 +140,7 @@ const C: &str = r#"// SPDX-License-Identifier: GPL-2.0-only
 #include <linux/slab.h>
 
 #define NUMBER 0x5eed
+#define SHORT_LIVED 0x5eee
 
 struct data {
 	long value;
@@ -176,6 +202,26 @@ static long data(u64 *object)
 	return data ? data->value : -1;
 }
 
+static int construct_life(void *obj, void *shadow_data, void *ctor_data)
+{
+	*(long *)shadow_data = 4;
+	return 0;
+}
+
+static void destroy_life(void *obj, void *shadow_data)
+{
+	WRITE_ONCE(*(long *)shadow_data, 0);
+}
+
+static long life(u64 *object)
+{
+	long *number = klp_shadow_alloc(object, SHORT_LIVED, sizeof(*number), GFP_ATOMIC, construct_life, NULL);
+	long value = number ? READ_ONCE(*number) : -1;
+
+	klp_shadow_free(object, SHORT_LIVED, destroy_life);
+	return value;
+}
+
 static struct klp_func vmlinux_funcs[] = {
 	{ }
 };
@@ -186,6 +232,7 @@ static struct klp_func funcs[] = {
 	{ .old_name = "klp_bench_hit", .new_func = hit },
 	{ .old_name = "klp_bench_miss", .new_func = miss },
 	{ .old_name = "klp_bench_data", .new_func = data },
+	{ .old_name = "klp_bench_life", .new_func = life },
 	{ }
 };
 
