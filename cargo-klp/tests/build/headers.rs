@@ -62,7 +62,11 @@ mod elsewhere {
         ("`NEGATIVE` is -1, for which `usize` has no room", "src/lib.rs:19:21"),
         ("`TRUTH` is 2, not a `bool`", "src/lib.rs:20:18"),
         ("`TEXT` of the headers is neither an integer nor a `bool`", "src/lib.rs:21:11"),
-        ("what `spin_lock_irqsave` writes to an argument would be lost", "src/lib.rs:21:39"),
+        (
+            "what `spin_lock_irqsave` writes to an argument would be lost, as Rust passes a copy: pass a pointer, and write the \
+             expression with `= \"…\"`; use `klp_runtime::sync::kernel::spin_lock_irqsave`",
+            "src/lib.rs:21:39",
+        ),
         ("has no header `linux/no_such_header.h`", "src/lib.rs:27:13"),
         ("has no header `<net/sock.h>`: write `use \"net/sock.h\";`", "src/lib.rs:28:13"),
         ("`asm/bitops.h` of kernel 6.12", "src/lib.rs:29:13"),

@@ -12,7 +12,7 @@ use super::compiler::{Compiled, Compiler};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::kernel::Kernel;
-use crate::patch::vocabulary::advice;
+use crate::patch::vocabulary::{advice, wrapper as wrapper_of_runtime};
 
 /// What the compiler said.
 pub(super) struct Found {
@@ -303,7 +303,7 @@ fn why(item: &Item, message: &str, macros: &BTreeSet<String>, kernel: &Kernel) -
             format!("the headers of kernel {release} refuse it: {message}{advice}")
         }
         Item::Expression { name, .. } if message.contains("read-only") => {
-            let advice = advice(&kernel.kdir, name).map(|advice| format!("; {advice}")).unwrap_or_default();
+            let advice = wrapper_of_runtime(name).map(|path| format!("; use `{path}`")).unwrap_or_default();
             format!(
                 "the headers of kernel {release} refuse it: {message}; what `{name}` writes to an argument would be lost, as \
                  Rust passes a copy: pass a pointer, and write the expression with `= \"…\"`{advice}"
