@@ -70,7 +70,6 @@ pub const OPTIONS: &[CodeOption] = &[
         Harmless,
         "The kernel changes the calls that objtool lists when it loads the module; it needs CALL_PADDING.",
     ),
-    option(&["PREEMPT_RT"], Harmless, "Locks are the kernel's own, made by C that is compiled for it."),
     option(&["MODVERSIONS"], Harmless, "modpost writes the checksums."),
     option(
         &["STACKPROTECTOR", "STACKPROTECTOR_STRONG"],
@@ -91,6 +90,11 @@ pub const OPTIONS: &[CodeOption] = &[
         &["CFI", "CFI_CLANG"],
         Refused,
         "Calls by pointer check the type of the function, which Rust's functions do not have.",
+    ),
+    option(
+        &["PREEMPT_RT"],
+        Refused,
+        "Spinlocks sleep there, and `SpinLock` takes one with interrupts off, where nothing may be allocated either.",
     ),
     option(&["CC_IS_CLANG"], Refused, "The C parts of a patch are compiled with GCC."),
     option(&["LTO_CLANG"], Refused, "Objects are LLVM bitcode, and functions may have other names."),
