@@ -20,7 +20,7 @@ use cargo_klp::kernel::image::boot_image;
 use cargo_klp::vm::initramfs::{Archive, load_order};
 use cargo_klp::vm::{QEMU, has_kvm, static_busybox};
 
-const CODENAME: &str = "bookworm";
+pub(super) const CODENAME: &str = "bookworm";
 
 /// Besides what dpkg itself needs.
 const PACKAGES: &str = "systemd-sysv,kmod,udev,apt";
@@ -41,8 +41,8 @@ const MASKED: [&str; 9] = [
 /// The file systems and devices that the kernel's image lacks; ext4 asks for its checksums by an alias.
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
 
-/// Far above what a boot takes.
-const LIMIT: Duration = Duration::from_secs(600);
+/// Far above what a boot takes, also on a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(1800);
 
 const INIT: &[u8] = include_bytes!("init.sh");
 
@@ -59,21 +59,26 @@ ExecStart=/bin/sh /run/klp-test/script
 WantedBy=multi-user.target
 ";
 
+/// apt's sources, as a file.
+pub(super) fn sources(directory: &Path) -> Result<PathBuf> {
+    let sources = directory.join("debian.sources");
+    fs::write(&sources, debian::sources(CODENAME)).map_err(Error::io("write", &sources))?;
+    Ok(sources)
+}
+
 /// Makes the disk image, with the distribution's own tools.
-pub(super) fn make_disk(image: &Path, directory: &Path) -> Result<()> {
+pub(super) fn make_disk(image: &Path, sources: &Path, directory: &Path) -> Result<()> {
     let root = directory.join("root");
     if root.exists() {
         fs::remove_dir_all(&root).map_err(Error::io("remove", &root))?;
     }
-    let sources = directory.join("debian.sources");
-    fs::write(&sources, debian::sources(CODENAME)).map_err(Error::io("write", &sources))?;
     let mut command = Command::new("mmdebstrap");
     command.args(["--quiet", "--mode=root", "--variant=essential", &format!("--include={PACKAGES}")]);
     command.arg(r#"--aptopt=Acquire::Languages "none""#);
     for left_out in ["doc", "man", "locale", "info"] {
         command.arg(format!("--dpkgopt=path-exclude=/usr/share/{left_out}/*"));
     }
-    run_tool(command.arg(CODENAME).arg(&root).arg(&sources))?;
+    run_tool(command.arg(CODENAME).arg(&root).arg(sources))?;
 
     let units = root.join("etc/systemd/system");
     for unit in MASKED {

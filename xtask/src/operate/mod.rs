@@ -2,6 +2,7 @@
 //! systemd, and `klp` with its units.
 
 mod guest;
+mod lint;
 mod story;
 
 use std::fs;
@@ -67,10 +68,11 @@ pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
     let directory = root().join("target/operate");
     fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
     let _lock = Lock::beside(&directory.join("disk"))?;
+    let sources = guest::sources(&directory)?;
     let image = directory.join("base.ext4");
     if !same_disk || !image.exists() {
         let _spinner = ui::spinner("Making", "a Debian 12 with systemd");
-        guest::make_disk(&image, &directory)?;
+        guest::make_disk(&image, &sources, &directory)?;
     }
     let disk = directory.join("disk.ext4");
     run_tool(std::process::Command::new("cp").arg("--sparse=always").arg(&image).arg(&disk))?;
@@ -81,10 +83,13 @@ pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
         files.push((format!("{name}.deb"), package_patch(&module, &directory)?));
         files.push((format!("{name}.ko"), module));
     }
+    let packages: Vec<_> =
+        files.iter().filter(|(name, _)| name.ends_with(".deb")).map(|(_, file)| file).collect();
+    let linted = lint::lint(&packages, &sources, &directory)?;
     let machine = Machine { kernel: &kernel, disk, directory, files };
     let passed = story::tell(&machine)?;
     fs::remove_file(&machine.disk).map_err(Error::io("remove", &machine.disk))?;
-    Ok(passed)
+    Ok(linted && passed)
 }
 
 /// The package of a module, as a user makes it.
