@@ -104,6 +104,17 @@ fn programs_are_told_of_each_failure() {
 }
 
 #[test]
+fn colors_are_printed_where_they_are_asked_for() {
+    let is_colored = |arguments: &[&str], of_cargo: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-klp"));
+        command.args(["build", "--kernel", "1.2.3"]).args(arguments).env("CARGO_TERM_COLOR", of_cargo);
+        command.output().unwrap().stderr.contains(&0x1b)
+    };
+    assert!(is_colored(&["--color", "always"], "never") && is_colored(&[], "always"));
+    assert!(!is_colored(&["--color", "never"], "always") && !is_colored(&[], "auto"));
+}
+
+#[test]
 fn the_doctor_says_what_is_missing() {
     let output = klp(&["doctor", "--kernel", "9.99"]);
     assert_eq!(output.status.code(), Some(3));

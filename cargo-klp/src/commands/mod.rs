@@ -21,7 +21,7 @@ pub mod ui;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
 use crate::error::Result;
 use ui::Verbosity;
@@ -59,6 +59,10 @@ struct Cli {
     /// Print more, such as the commands that are run.
     #[arg(short, long, global = true, display_order = LAST)]
     verbose: bool,
+
+    /// When to print in color; by default as CARGO_TERM_COLOR says, or else on a terminal.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", display_order = LAST)]
+    color: Option<ColorChoice>,
 
     #[command(subcommand)]
     command: Command,
@@ -111,6 +115,7 @@ pub fn command() -> clap::Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = tips::parse(arguments(std::env::args_os())).unwrap_or_else(|error| error.exit());
+    ui::set_color(cli.color);
     ui::set_verbosity(match (cli.quiet, cli.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,

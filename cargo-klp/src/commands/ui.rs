@@ -1,5 +1,6 @@
 //! What the command tells its user, on stderr and in cargo's style.
 
+use std::env;
 use std::fmt::Display;
 use std::io::{IsTerminal, stderr};
 use std::sync::LazyLock;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use clap::{ColorChoice, ValueEnum};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::error::Error;
@@ -35,6 +37,17 @@ const NOTE: Style = AnsiColor::Cyan.on_default().bold();
 /// Sets the verbosity of this process.
 pub fn set_verbosity(verbosity: Verbosity) {
     VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
+}
+
+/// Sets when this process prints in color: as it is told, else as CARGO_TERM_COLOR says, as for cargo.
+pub fn set_color(told: Option<ColorChoice>) {
+    let of_cargo = || ColorChoice::from_str(&env::var("CARGO_TERM_COLOR").ok()?, true).ok();
+    let choice = match told.or_else(of_cargo) {
+        Some(ColorChoice::Always) => anstream::ColorChoice::Always,
+        Some(ColorChoice::Never) => anstream::ColorChoice::Never,
+        Some(ColorChoice::Auto) | None => anstream::ColorChoice::Auto,
+    };
+    choice.write_global();
 }
 
 fn tells(verbosity: Verbosity) -> bool {

@@ -4,12 +4,13 @@
 //! comes. All other output comes from Kbuild and its tools. There, every warning is an error: a module that objtool
 //! or modpost warns about may not work.
 
-use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
+use anstream::{AutoStream, ColorChoice};
 use console::strip_ansi_codes;
 
 use klp_format::env::CARGO_FLAGS;
@@ -73,7 +74,7 @@ pub(super) fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if io::stderr().is_terminal() {
+    if AutoStream::choice(&io::stderr()) != ColorChoice::Never {
         command.env("CLICOLOR_FORCE", "1");
     }
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;

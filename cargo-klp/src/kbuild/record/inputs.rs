@@ -20,7 +20,7 @@ use crate::patch::manifest::Manifest;
 pub(in crate::kbuild) const ENVIRONMENT: &str = "KLP_ENVIRONMENT";
 
 /// Variables that differ between sessions, or that make sets for itself, and that affect no tool here.
-const SESSION: [&str; 23] = [
+const SESSION: [&str; 24] = [
     "_",
     "SHLVL",
     "PWD",
@@ -36,6 +36,7 @@ const SESSION: [&str; 23] = [
     "SSH_TTY",
     "SSH_AUTH_SOCK",
     "CLICOLOR_FORCE",
+    "CARGO_TERM_COLOR",
     "KLP_STDERR",
     // What it changes is in the library.
     CARGO_FLAGS,
