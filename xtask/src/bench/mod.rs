@@ -73,7 +73,8 @@ pub(crate) enum Part {
     Build,
     /// Bytes of modules.
     Size,
-    /// Instructions of a redirected function, and of access to a shadow variable and to a state's data.
+    /// Instructions of a redirected function, of access to a shadow variable and to a state's data, and of a shadow
+    /// variable's life.
     HotPath,
     /// Instructions of guards, iterators and wrappers.
     Wrappers,
