@@ -125,3 +125,35 @@ fn code_is_compiled_where_it_stands() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The tests that a case names are there.
+#[test]
+fn every_case_has_its_tests() {
+    let mut sources = String::new();
+    for directory in ["tests", "cargo-klp/tests"] {
+        read(&root().join(directory), &mut sources);
+    }
+    let page = fs::read_to_string(guide().join("src/cases.md")).unwrap();
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| ") && line.contains("](")).collect();
+    assert!(rows.len() > 10, "the page has {} cases: is it still read?", rows.len());
+    let mut missing = Vec::new();
+    for row in rows {
+        let tests = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
+        missing.extend(
+            tests.split('`').skip(1).step_by(2).filter(|test| !sources.contains(&format!("fn {test}("))),
+        );
+    }
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+/// Adds the text of all Rust files.
+fn read(directory: &Path, sources: &mut String) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
