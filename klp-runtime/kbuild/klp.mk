@@ -21,6 +21,9 @@ endif
 KLP_CRATE ?= $(src)
 CARGO_KLP ?= cargo klp
 
+# A reference to what is gone after init is an error, also where the kernel's configuration has modpost only warn of it.
+CONFIG_SECTION_MISMATCH_WARN_ONLY :=
+
 # The C files of the patch: src/*.c of the crate.
 klp-c := $(notdir $(basename $(wildcard $(KLP_CRATE)/src/*.c)))
 klp-c-objects := $(patsubst %,$(obj)/$(klp-name)_c_%.o,$(klp-c))

@@ -86,15 +86,7 @@ fn what_was_refused_is_refused_again() {
         assert_refused(by_objtool.build(), 1, &["objtool warned of the module", "by_asm"]);
         assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
     }
-    let by_modpost = Probe::new(&format!(
-        "{LIVEPATCH}
-#[inline(never)]
-#[unsafe(link_section = \".init.text\")]
-fn gone(number: usize) -> c_int {{ core::hint::black_box(number) as c_int }}
-#[klp_func(symbol = \"cmdline_proc_show\")]
-unsafe extern \"C\" fn f(m: *mut seq_file, _v: *mut c_void) -> c_int {{ gone(m.addr()) }}
-"
-    ));
+    let by_modpost = Probe::new(&format!("{LIVEPATCH}{GONE}"));
     for _ in 0..3 {
         assert_refused(by_modpost.build(), 1, &["WARNING: modpost", "section mismatch"]);
         assert_eq!(modules_of_this_test(), Vec::<PathBuf>::new());
@@ -112,16 +104,27 @@ core::arch::global_asm!(
 static mut TABLE: [unsafe extern \"C\" fn(); 1] = [by_asm];
 ";
 
+/// A function that is gone once the module has been loaded, and is called later.
+const GONE: &str = "
+#[inline(never)]
+#[unsafe(link_section = \".init.text\")]
+fn gone(number: usize) -> c_int { core::hint::black_box(number) as c_int }
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(m: *mut seq_file, _v: *mut c_void) -> c_int { gone(m.addr()) }
+";
+
 /// The same by plain make, which goes on after a tool's warning.
 #[test]
 fn what_plain_make_refused_it_refuses_again() {
-    let patch = Probe::new(&format!("{LIVEPATCH}{UNSEALED}"));
-    patch.write_kbuild();
-    for _ in 0..3 {
-        let (code, said) = result(&mut patch.make(&["modules"]));
-        assert_ne!(code, 0, "{said}");
-        assert!(said.contains("objtool warned of the module"), "{said}");
-        assert!(!patch.0.path().join("what_plain_make_refused_it_refuses_again.ko").exists());
+    for (source, why) in [(UNSEALED, "objtool warned of the module"), (GONE, "Section mismatches detected")] {
+        let patch = Probe::new(&format!("{LIVEPATCH}{source}"));
+        patch.write_kbuild();
+        for _ in 0..3 {
+            let (code, said) = result(&mut patch.make(&["modules"]));
+            assert_ne!(code, 0, "{said}");
+            assert!(said.contains(why), "{said}");
+            assert!(!patch.0.path().join("what_plain_make_refused_it_refuses_again.ko").exists());
+        }
     }
 }
 
