@@ -308,6 +308,22 @@ fn a_patch_goes_now_with_what_stands_in_for_it() {
 }
 
 #[test]
+fn what_is_installed_itself_stays_when_another_patch_goes() {
+    let fake = machine();
+    install(&fake, "hotfix", &Ours::new("hotfix").build(9));
+    boot(&fake);
+    confirm(&fake);
+    install(&fake, "all", &Ours { replace: true, ..Ours::new("all") }.build(2));
+    fake.starts();
+    fake.dies(["load", "--all"]);
+    fake.starts();
+    boot(&fake);
+    assert!(fake.is_enabled("hotfix"));
+    assert_eq!(fake.klp(["uninstall", "--now", "all"]), Exit::Done, "{}", fake.said());
+    assert!(fake.is_enabled("hotfix"));
+}
+
+#[test]
 fn a_patch_on_trial_is_shown_once() {
     let fake = machine();
     install(&fake, "fix", &Ours::new("fix").build(1));
