@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use clap::{ColorChoice, ValueEnum};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -115,6 +116,10 @@ impl Reporter for Terminal {
 
     fn passed_on(&self, text: &str) {
         print(format_args!("{text}"));
+    }
+
+    fn is_colored(&self) -> bool {
+        AutoStream::choice(&stderr()) != anstream::ColorChoice::Never
     }
 
     fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {

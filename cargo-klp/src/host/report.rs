@@ -21,6 +21,9 @@ pub trait Reporter: Debug + Sync {
     /// Text for people that another program has printed, unchanged, with its line ends.
     fn passed_on(&self, text: &str);
 
+    /// Whether colors in what is passed on are shown.
+    fn is_colored(&self) -> bool;
+
     /// Work that takes more than a second or two: a verb and its object. The work ends when the value is dropped.
     fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a>;
 }
@@ -72,6 +75,9 @@ impl Reporter for Together<'_> {
     fn passed_on(&self, text: &str) {
         self.hold(Report::PassedOn(text.into()));
     }
+    fn is_colored(&self) -> bool {
+        self.to.is_colored()
+    }
     fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {
         self.to.progress(verb, object)
     }
@@ -103,6 +109,9 @@ impl Reporter for Silent {
     fn note(&self, _: &str) {}
     fn warning(&self, _: &str) {}
     fn passed_on(&self, _: &str) {}
+    fn is_colored(&self) -> bool {
+        false
+    }
     fn progress<'a>(&'a self, _: &'a str, _: &'a str) -> Box<dyn Progress + 'a> {
         Box::new(Self)
     }
@@ -138,6 +147,9 @@ mod tests {
         }
         fn passed_on(&self, text: &str) {
             self.keep(text);
+        }
+        fn is_colored(&self) -> bool {
+            false
         }
         fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {
             self.keep(&format!("{verb} {object}"));

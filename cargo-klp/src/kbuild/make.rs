@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
-use anstream::{AutoStream, ColorChoice};
 use console::strip_ansi_codes;
 
 use klp_format::env::CARGO_FLAGS;
@@ -74,7 +73,7 @@ pub(super) fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if AutoStream::choice(&io::stderr()) != ColorChoice::Never {
+    if reporter.is_colored() {
         command.env("CLICOLOR_FORCE", "1");
     }
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
