@@ -105,13 +105,15 @@ fn skip(builder: &mut Builder<'_>, targets: &BTreeMap<usize, &ResolvedSymbol>) -
             let before = usize::try_from(relocation.r_offset).ok().and_then(|at| at.checked_sub(1));
             let opcode = code.zip(before).and_then(|(code, before)| code.get(before));
             let is_direct = matches!(opcode, Some(&(CALL | JUMP)));
-            if !is_direct || !matches!(relocation.r_type, R_X86_64_PLT32 | R_X86_64_PC32) {
+            let is_distance = matches!(relocation.r_type, R_X86_64_PLT32 | R_X86_64_PC32);
+            let addend = relocation.r_addend.checked_add(target.skipped.cast_signed());
+            let Some(addend) = addend.filter(|_| is_direct && is_distance) else {
                 return Err(Error::Request {
                     message: format!("the patch uses {}, but does not call it directly", target.name),
                     help: "this is a defect of klp: report it with the version of rustc".into(),
                 });
-            }
-            relocation.r_addend += target.skipped.cast_signed();
+            };
+            relocation.r_addend = addend;
         }
     }
     Ok(())
@@ -161,6 +163,22 @@ mod tests {
         let error = adapt(&data, &resolved(9)).unwrap_err().to_string();
         assert!(error.contains("does not call it directly"), "{error}");
         adapt(&data, &resolved(0)).unwrap();
+    }
+
+    /// No compiler makes such a call; a damaged object may have it.
+    #[test]
+    fn a_distance_that_does_not_exist() {
+        let data = module(&["placeholder"], &[]);
+        let mut builder = Builder::read(&*data).unwrap();
+        for section in &mut builder.sections {
+            if let SectionData::Relocation(relocations) = &mut section.data {
+                relocations.iter_mut().for_each(|relocation| relocation.r_addend = i64::MAX);
+            }
+        }
+        let mut damaged = Vec::new();
+        builder.write(&mut damaged).unwrap();
+        assert!(adapt(&damaged, &resolved(9)).is_err());
+        adapt(&damaged, &resolved(0)).unwrap();
     }
 
     #[test]
