@@ -201,6 +201,13 @@ pub enum Error {
         faults: Vec<String>,
     },
 
+    /// Conditions on the kernel are not written as they must be.
+    #[error("the patch's `#[cfg]`s ask about the kernel in a way that klp does not know{}", indented(&faults.join("\n")))]
+    Conditions {
+        /// What is expected instead, each with its place in the source.
+        faults: Vec<String>,
+    },
+
     /// A patch does not fit a kernel.
     #[error("the patch does not fit {release}{}", indented(&faults.join("\n")))]
     Unfit {
@@ -327,6 +334,7 @@ impl Error {
             | Self::ElfBuild { .. }
             | Self::Symbols { .. }
             | Self::Unfit { .. }
+            | Self::Conditions { .. }
             | Self::NotPatchable { .. }
             | Self::Btf { .. }
             | Self::Compile { .. }

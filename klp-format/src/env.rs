@@ -14,6 +14,11 @@ pub const TYPES: &str = "KLP_TYPES";
 /// What separates the words of [`TYPES`]; cargo separates encoded flags the same way.
 pub const COMMAND_SEPARATOR: char = '\x1f';
 
+/// The answers to the conditions on the kernel that the crate has, as [`crate::condition::write_answers`] writes them.
+///
+/// `cargo klp` sets it for rustc, `kernel_types!` reads it. Without it, none holds.
+pub const CONDITIONS: &str = "KLP_CONDITIONS";
+
 /// The package of the patch that is compiled, of which all other packages are libraries.
 ///
 /// `cargo klp` sets it for rustc, the macros read it.

@@ -1,7 +1,7 @@
 //! What the macros, the runtime and the command of klp agree on.
 //!
 //! Whatever two of them must spell the same way is defined here, once: the lines of a patch's
-//! `manifest`, questions about the kernel's `headers`, reserved ids, and the names of link sections and
+//! `manifest`, questions about the kernel's `headers`, conditions on it, reserved ids, and the names of link sections and
 //! environment variables. A patch is linked with this crate, so outside of these two it has constants only.
 #![no_std]
 
@@ -9,6 +9,8 @@
 extern crate alloc;
 
 mod class;
+#[cfg(feature = "manifest")]
+pub mod condition;
 pub mod env;
 #[cfg(feature = "manifest")]
 pub mod headers;

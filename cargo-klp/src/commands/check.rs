@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::args::{DebugInfoArgs, MessageFormat, ModuleArgs, PackageArgs};
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result, exit};
-use crate::kbuild::manifest_for;
+use crate::host::report::Silent;
 use crate::kbuild::workspace::{metadata, select_packages};
+use crate::kbuild::{conditions, manifest_for};
 use crate::kernel::debug_info::check_given;
 use crate::kernel::{Kernel, KernelParts, KernelQuery, Target, available};
 use crate::patch::check::{Diagnostic, Outcome, check};
@@ -51,6 +52,8 @@ struct Line {
     package: String,
     release: String,
     fits: bool,
+    /// The conditions on the kernel in the crate's source, and whether they hold.
+    conditions: BTreeMap<String, bool>,
     #[serde(flatten)]
     outcome: Outcome,
 }
@@ -72,11 +75,14 @@ fn check_all(args: &Args) -> Result<ExitCode> {
     let metadata = metadata(packages.manifest_path.as_deref(), &packages.flags)?;
     for package in select_packages(&metadata, &packages)? {
         let _progress = ui::spinner("Checking", &package.name);
+        let conditions = conditions(package)?;
         let mut common: Option<Manifest> = None;
         for target in &targets {
             let compiled = match &common {
                 // It does not depend on the kernel.
-                Some(manifest) if manifest.bindings.is_empty() => Ok(manifest.clone()),
+                Some(manifest) if manifest.bindings.is_empty() && conditions.is_empty() => {
+                    Ok(manifest.clone())
+                }
                 _ => manifest_for(package.manifest_path.as_std_path(), &packages.flags, target, &Terminal),
             };
             let outcome = match compiled {
@@ -97,6 +103,8 @@ fn check_all(args: &Args) -> Result<ExitCode> {
                 package: package.name.to_string(),
                 release: target.kernel.release.clone(),
                 fits,
+                // What is strange about them was said when the crate was compiled.
+                conditions: conditions.answer(target, &Silent)?.texts(),
                 outcome,
             });
         }
@@ -104,7 +112,7 @@ fn check_all(args: &Args) -> Result<ExitCode> {
     match args.message_format {
         MessageFormat::Human => {
             print_diagnostics(&lines);
-            print!("{}", table(&lines));
+            print!("{}{}", table(&lines), condition_tables(&lines));
         }
         MessageFormat::Json => {
             for line in &lines {
@@ -212,6 +220,31 @@ fn table(lines: &[Line]) -> String {
     text
 }
 
+/// For each patch with conditions on the kernel: a row for each condition, a column for each kernel.
+fn condition_tables(lines: &[Line]) -> String {
+    let mut patches = BTreeMap::<&str, Vec<&Line>>::new();
+    for line in lines.iter().filter(|line| !line.conditions.is_empty()) {
+        patches.entry(&line.package).or_default().push(line);
+    }
+    let mut text = String::new();
+    for (name, lines) in patches {
+        let title = format!("#[cfg(…)] in {name}");
+        let names = lines[0].conditions.keys().map(String::as_str);
+        let width = names.clone().chain([&*title]).map(|name| name.chars().count()).max().unwrap_or(0);
+        let mut row = |name: &str, cell: &dyn Fn(&Line) -> String| {
+            let cells = lines.iter().map(|line| format!("  {:1$}", cell(line), line.release.len()));
+            text.push_str(format!("{name:width$}{}", cells.collect::<String>()).trim_end());
+            text.push('\n');
+        };
+        row("", &|_| String::new());
+        row(&title, &|line| line.release.clone());
+        for name in names {
+            row(name, &|line| if line.conditions[name] { "yes" } else { "no" }.into());
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +255,7 @@ mod tests {
             package: package.into(),
             release: release.into(),
             fits,
+            conditions: BTreeMap::new(),
             outcome: Outcome::default(),
         };
         let lines = [
@@ -234,5 +268,24 @@ mod tests {
                         fix-a     fits          does not fit\n\
                         fix-long  fits          fits\n";
         assert_eq!(table(&lines), expected);
+        assert_eq!(condition_tables(&lines), "");
+    }
+
+    #[test]
+    fn a_row_for_each_condition() {
+        let line = |release: &str, holds| Line {
+            package: "fix-a".into(),
+            release: release.into(),
+            fits: true,
+            conditions: BTreeMap::from([
+                ("CONFIG_SMP".into(), true),
+                ("kernel_since = \"6.12\"".into(), holds),
+            ]),
+            outcome: Outcome::default(),
+        };
+        let expected = "\n#[cfg(…)] in fix-a     6.1  6.12\n\
+                        CONFIG_SMP             yes  yes\n\
+                        kernel_since = \"6.12\"  no   yes\n";
+        assert_eq!(condition_tables(&[line("6.1", false), line("6.12", true)]), expected);
     }
 }

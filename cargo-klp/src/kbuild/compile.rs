@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cargo_metadata::Message;
 use cargo_metadata::camino::Utf8PathBuf;
+use cargo_metadata::{Message, Package, TargetKind};
 use klp_format::env;
 use object::{Object, ObjectSymbol};
 
@@ -23,6 +23,7 @@ use crate::host::digest::Digest;
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
 use crate::kernel::{Target, btf};
+use crate::patch::conditions::Conditions;
 use crate::patch::manifest::Manifest;
 
 /// What the macros emit in a crate for a kernel. The crate is compiled as fast as possible and not linked.
@@ -159,6 +160,8 @@ pub(super) fn compile(
     // For `kernel_types!`. Empty if the kernel has no BTF: an inherited value would be another kernel's.
     command.env(env::BTF, btf::file(&target.kernel)?.unwrap_or_default());
     command.env(env::TYPES, btf::command(target)?);
+    let conditions = conditions(&krate.package)?.answer(target, reporter)?;
+    command.env(env::CONDITIONS, conditions.for_macros()).arg("--").args(conditions.arguments());
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let own = BufReader::new(child.stderr.take().expect("stderr is piped"));
@@ -172,6 +175,21 @@ pub(super) fn compile(
             fs::read(&library).map_err(Error::io("read", library.into_std_path_buf()))
         }
         _ => Err(Error::Compile { package: krate.package.name.to_string() }),
+    }
+}
+
+/// The conditions on the kernel in a crate's source.
+pub(crate) fn conditions(package: &Package) -> Result<Conditions> {
+    let is_library = |target: &&cargo_metadata::Target| {
+        target.is_kind(TargetKind::Lib) || target.is_kind(TargetKind::RLib)
+    };
+    let manifest = package.manifest_path.as_std_path();
+    match package.targets.iter().find(is_library) {
+        Some(library) => {
+            Conditions::of(library.src_path.as_std_path(), manifest.parent().unwrap_or(manifest))
+        }
+        // cargo says that there is no library.
+        None => Ok(Conditions::default()),
     }
 }
 

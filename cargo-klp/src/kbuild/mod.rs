@@ -51,7 +51,7 @@ use crate::patch::manifest::Manifest;
 use crate::patch::tables::check_tables;
 use cargo_flags::CargoFlags;
 use compile::library_digest;
-pub(crate) use compile::manifest_for;
+pub(crate) use compile::{conditions, manifest_for};
 use record::{Change, Place};
 use workspace::{Crate, PackageQuery, create_in_target, metadata, select_packages};
 

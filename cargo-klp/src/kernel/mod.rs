@@ -7,10 +7,12 @@ pub(crate) mod example;
 pub mod headers;
 pub mod image;
 mod installed;
+pub(crate) mod options;
 mod release;
 pub mod source;
 pub mod symbols;
 mod target;
+pub mod version;
 
 pub use installed::{DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, TESTED, available, fetch};
 pub use release::matches;

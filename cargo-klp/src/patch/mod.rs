@@ -1,6 +1,7 @@
 //! Patches: what the macros emit, and whether it fits a kernel.
 
 pub mod check;
+pub mod conditions;
 pub mod explain;
 pub mod inspect;
 pub mod manifest;

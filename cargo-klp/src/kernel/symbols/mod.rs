@@ -28,7 +28,6 @@ use crate::kernel::{Kernel, Target};
 use exports::Exports;
 use index::Index;
 use module::Module;
-use nearest::nearest;
 use vmlinux::Vmlinux;
 
 pub(crate) use build_id::build_id;
@@ -36,7 +35,7 @@ pub use exports::{Access, Export};
 pub use flow::Flow;
 pub(crate) use given::check_modules;
 pub use lookup::LookupError;
-pub(crate) use nearest::message as nearest_message;
+pub(crate) use nearest::{message as nearest_message, nearest as nearest_names};
 pub use sites::Sites;
 pub use table::Table;
 
@@ -274,7 +273,7 @@ impl Object<'_> {
             self.starting_with(&format!("{name}.")).into_iter().map(|symbol| symbol.name).collect();
         near.dedup();
         let names = self.all().into_iter().map(|symbol| symbol.name);
-        near.extend(nearest(name, names.filter(|other| !other.starts_with("__pfx_"))));
+        near.extend(nearest_names(name, names.filter(|other| !other.starts_with("__pfx_"))));
         near.truncate(MOST);
         near
     }

@@ -4,7 +4,7 @@
 const MOST_SHOWN: usize = 5;
 
 /// The names with a similar spelling, the most similar first, without the name itself.
-pub(super) fn nearest<T: AsRef<str> + Ord>(name: &str, others: impl IntoIterator<Item = T>) -> Vec<T> {
+pub(crate) fn nearest<T: AsRef<str> + Ord>(name: &str, others: impl IntoIterator<Item = T>) -> Vec<T> {
     let distance = |other: &str| {
         let first = |name: &str| name.trim_start_matches('_').chars().next();
         let is_similar =

@@ -58,6 +58,8 @@ pub(super) enum Kind {
 
 /// A field that is asked for, and what the author says of the pointer that it is.
 pub(super) struct FieldName {
+    /// Its `#[cfg]`s.
+    pub(super) attrs: Vec<Attribute>,
     pub(super) name: Ident,
     pub(super) pointer: Option<(Ident, PointerKind)>,
 }
@@ -103,15 +105,14 @@ fn object(input: ParseStream<'_>) -> syn::Result<Text> {
 
 /// The name of a field, and behind a colon what kind of pointer it is.
 fn field(input: ParseStream<'_>) -> syn::Result<FieldName> {
-    if input.peek(Token![#]) {
-        return Err(input.error(
-            "a field has no attributes, as the layout must be known before `#[cfg]` is: write the structure once \
-             for each case, with `#[cfg]` above it",
-        ));
+    let attrs = input.call(Attribute::parse_outer)?;
+    if let Some(other) = attrs.iter().find(|attribute| !attribute.path().is_ident("cfg")) {
+        let message = "the only attribute of a field is `#[cfg]`: remove this one";
+        return Err(syn::Error::new_spanned(other, message));
     }
     let name = input.call(Ident::parse_any)?;
     if !input.peek(Token![:]) {
-        return Ok(FieldName { name, pointer: None });
+        return Ok(FieldName { attrs, name, pointer: None });
     }
     input.parse::<Token![:]>()?;
     let expected = "the kernel's BTF has the type: write the name alone, or for a pointer `name: __percpu`, `name: \
@@ -120,7 +121,7 @@ fn field(input: ParseStream<'_>) -> syn::Result<FieldName> {
     let Some(pointer) = PointerKind::named(&kind.to_string()) else {
         return Err(syn::Error::new(kind.span(), expected));
     };
-    Ok(FieldName { name, pointer: Some((kind, pointer)) })
+    Ok(FieldName { attrs, name, pointer: Some((kind, pointer)) })
 }
 
 /// `use "net/sock.h";`, behind its attributes.

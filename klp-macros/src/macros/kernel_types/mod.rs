@@ -1,6 +1,7 @@
 //! `kernel_types!`.
 
 mod block;
+mod conditions;
 mod constant;
 mod headers;
 mod source;
@@ -34,8 +35,9 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 }
 
 fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenStream, Reported> {
-    let Block { object, headers, items: wanted } =
-        Block::parse.parse2(input).map_err(|error| diagnostics.push(error))?;
+    let mut block = Block::parse.parse2(input).map_err(|error| diagnostics.push(error))?;
+    conditions::apply(diagnostics, &mut block);
+    let Block { object, headers, items: wanted } = block;
     if let Some(object) = &object {
         check_object(diagnostics, object);
         diagnostics.check()?;
@@ -354,7 +356,7 @@ impl Bindings<'_> {
         let all = self.btf(&first.name, self.types.fields(id))?;
         let mut found: Vec<(&Ident, Field, u64)> = Vec::new();
         let mut seen = BTreeSet::new();
-        for FieldName { name: ident, pointer } in wanted {
+        for FieldName { name: ident, pointer, .. } in wanted {
             let field_name = ident.unraw().to_string();
             let Some(field) = all.iter().find(|field| field.name == field_name) else {
                 let near = nearest(&field_name, all.iter().map(|field| &*field.name));
