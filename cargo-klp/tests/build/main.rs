@@ -1,11 +1,12 @@
 //! `cargo klp build`: what it refuses, and how it says it.
 //!
-//! Needs a kernel 6.12: `cargo klp doctor --fix --kernel 6.12` gets it.
+//! Needs kernels 6.12 and 6.1: `cargo klp doctor --fix --kernel 6.12` gets them.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod c_files;
+mod conditions;
 mod headers;
 mod kernels;
 mod machine;

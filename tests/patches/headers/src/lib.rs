@@ -1,4 +1,4 @@
-//! Uses inline functions, macros and constants of the kernel's headers, which differ from kernel to kernel.
+//! Uses inline functions, macros and constants of the kernel's headers, and a field, which differ from kernel to kernel.
 #![no_std]
 
 use klp_runtime::prelude::*;
@@ -34,6 +34,42 @@ kernel_types! {
 
 const _: () = assert!(PAGE_SIZE == 4096 && TEN_SECONDS == 10 * HZ as c_ulong);
 
+/// Where a file's time of change is: in one field up to 6.10, then in two. Without a build, no condition holds, and the
+/// types are those of the newest kernel.
+mod times {
+    use klp_runtime::prelude::*;
+
+    // ANCHOR: conditions
+    kernel_types! {
+        struct seq_file { file }
+        struct file { f_inode }
+        struct inode {
+            #[cfg(kernel_has = "struct inode.i_ctime")]
+            i_ctime,
+            #[cfg(not(kernel_has = "struct inode.i_ctime"))]
+            i_ctime_sec,
+        }
+    }
+
+    /// When the file that is read was changed, in seconds.
+    ///
+    /// # Safety
+    ///
+    /// The file is open.
+    pub(super) unsafe fn changed(m: *const seq_file) -> i64 {
+        // SAFETY: An open file has an inode.
+        let inode = unsafe { (*(*m).file).f_inode };
+        // SAFETY: As above. The time is a number that others may write meanwhile.
+        unsafe {
+            cfg_select! {
+                kernel_has = "struct inode.i_ctime" => { (*inode).i_ctime.tv_sec }
+                _ => { (*inode).i_ctime_sec }
+            }
+        }
+    }
+    // ANCHOR_END: conditions
+}
+
 /// In place of `fs/proc/version.c`: what the headers have.
 ///
 /// # Safety
@@ -58,13 +94,14 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_i
         let milliseconds = jiffies_to_msecs(TEN_SECONDS);
         seq_printf(
             m,
-            c"%d %d %d %u %d %s\n".as_ptr(),
+            c"%d %d %d %u %d %s %lld\n".as_ptr(),
             before,
             after,
             HZ as c_int,
             milliseconds,
             SMALLEST,
             current_name(),
+            times::changed(m.cast()),
         );
         kfree(entry.cast());
     }
