@@ -55,7 +55,8 @@ pub type Store = fn(&str) -> Result;
 /// A patch is stopped when it is disabled, when another one has replaced it, when its enabling is taken
 /// back, and when its module is unloaded. The stop waits for the functions of the files that run, before the
 /// first `post_unpatch` and before a newer patch's `take_over`, which may make a directory of the same name.
-/// A stopped patch can't make another one.
+/// A stopped patch can't make another one. Meanwhile no patch can be enabled or disabled, and a forced transition waits
+/// as well: a wait in such a function needs a limit.
 ///
 /// Dropping it waits for these functions too, so drop it only in process context, and not under a lock that they
 /// take. A function that drops its own directory would wait for itself: the directory stays until the patch is

@@ -7,8 +7,9 @@ use crate::module::sys;
 
 /// A function that the kernel calls later, in process context: a `struct delayed_work` on the system's work queue.
 ///
-/// Declare it as a `static`. The function may sleep, and may schedule its own work again. It must not load a module
-/// or wait for one that does: the patch can't be disabled while it runs.
+/// Declare it as a `static`. The function may sleep, and may schedule its own work again. It must return: a patch that
+/// goes waits for it with the lock of all livepatches held, and waits after a forced transition as well. So it must not
+/// load a module or wait for one that does, and a wait in it needs a limit.
 ///
 /// The runtime stops all works of a patch ([S17](crate::lifecycle#s17)) when it is disabled, when another one has
 /// replaced it, when its enabling is taken back, and when its module is unloaded. After that, no work of the patch is
