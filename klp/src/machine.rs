@@ -54,6 +54,9 @@ pub trait Machine {
     /// Whether what it [says](Self::say) goes to the journal, which also has the kernel log.
     fn says_to_journal(&self) -> bool;
 
+    /// Tells systemd that the service has started, if this command is one.
+    fn has_started(&self);
+
     /// Asks the user for a line; empty where nobody answers.
     fn ask(&self, prompt: &str) -> String;
 
@@ -135,6 +138,11 @@ impl Machine for ThisMachine {
         // systemd sets it for what it starts; a program in between may have sent the stream elsewhere.
         let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
         rustix::fs::fstat(io::stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
+    }
+
+    fn has_started(&self) {
+        // Nobody else to tell: systemd sees it when the command ends.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     }
 
     fn ask(&self, prompt: &str) -> String {

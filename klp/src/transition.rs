@@ -24,6 +24,8 @@ pub enum OnStall {
     Reverse,
     /// Leave it running.
     Leave,
+    /// Wait on until it ends. A service tells systemd that it has started, so that the boot goes on.
+    WaitOn,
 }
 
 /// How long to wait for a transition, and what to do then.
@@ -70,6 +72,12 @@ pub fn finish(
         }
         Wait::Stalled if patience.on_stall == OnStall::Reverse => {
             take_back(machine, name, target, patience.wait)
+        }
+        Wait::Stalled if patience.on_stall == OnStall::WaitOn => {
+            show::action(machine, &format!("{name}: still in transition, which goes on in the background"));
+            machine.has_started();
+            let patience = Patience { wait: Duration::MAX, ..patience };
+            finish(machine, name, target, asked, patience)
         }
         Wait::Stalled | Wait::Interrupted => Ok(left_running(machine, name, target)),
         Wait::TurnedRound => {

@@ -20,6 +20,14 @@ const OFF: &str = "klp.enable=0";
 ///
 /// Those of reading files.
 pub fn main(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
+    let exit = load_all(machine, patience)?;
+    if exit == Exit::Done {
+        machine.has_started();
+    }
+    Ok(exit)
+}
+
+fn load_all(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
     // Before anything else: what a boot has died of must be known, whatever this one does.
     if let Err(error) = marks::settle(machine) {
         show::warning(machine, &error.to_string());

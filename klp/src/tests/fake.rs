@@ -40,6 +40,10 @@ pub(super) struct Fake {
     is_fatal: Cell<bool>,
     /// The journal has what the command says.
     in_service: Cell<bool>,
+    /// When the command last told that it has started.
+    started: Cell<Option<Duration>>,
+    /// The task that wakes at a time.
+    alarm: Cell<Option<(u32, Duration)>>,
 }
 
 impl Fake {
@@ -56,6 +60,8 @@ impl Fake {
             boots: Cell::default(),
             is_fatal: Cell::default(),
             in_service: Cell::default(),
+            started: Cell::default(),
+            alarm: Cell::default(),
         };
         fs::create_dir_all(fake.path("sys/kernel/livepatch")).unwrap();
         fake.write("proc/sys/kernel/osrelease", format!("{RELEASE}\n"));
@@ -179,6 +185,16 @@ impl Fake {
 
     pub(super) fn wakes(&self, pid: u32) {
         fs::remove_dir_all(self.path("proc").join(pid.to_string())).unwrap();
+    }
+
+    /// The task wakes later, while a command runs.
+    pub(super) fn wakes_after(&self, pid: u32, time: Duration) {
+        self.alarm.set(Some((pid, self.time.get() + time)));
+    }
+
+    /// How long after the machine's start the command last told systemd that the service has started.
+    pub(super) fn started(&self) -> Option<Duration> {
+        self.started.get()
     }
 
     fn patch_file(&self, name: &str, file: &str) -> Option<String> {
@@ -318,6 +334,12 @@ impl Machine for Fake {
     fn pause(&self, time: Duration) {
         self.time.set(self.time.get() + time);
         assert!(self.time.get() < Duration::from_secs(86_400), "the command never ends");
+        if let Some((pid, time)) = self.alarm.get()
+            && self.time.get() >= time
+        {
+            self.alarm.set(None);
+            self.wakes(pid);
+        }
         self.step();
     }
 
@@ -335,6 +357,10 @@ impl Machine for Fake {
 
     fn says_to_journal(&self) -> bool {
         self.in_service.get()
+    }
+
+    fn has_started(&self) {
+        self.started.set(Some(self.time.get()));
     }
 
     fn ask(&self, prompt: &str) -> String {

@@ -1,6 +1,7 @@
 //! The commands, on a machine that the tests make.
 
 mod beside;
+mod boot;
 mod fake;
 mod guard;
 mod install;
