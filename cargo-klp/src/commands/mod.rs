@@ -14,6 +14,7 @@ mod objtool;
 mod package;
 mod run;
 mod symbols;
+mod timeline;
 mod tips;
 mod types;
 pub mod ui;
@@ -82,6 +83,8 @@ enum Command {
     Run(run::Args),
     /// Show what a livepatch module does, in Rust or C, without loading it.
     Inspect(inspect::Args),
+    /// Draw what is called in which order when patches are loaded, replaced, taken back, disabled, or fail.
+    Timeline(timeline::Args),
     /// Make a package of modules, which loads the patch when it is installed and at each boot.
     Package(package::Args),
     /// Show what a kernel has under a name, whether it can be patched, and where it is inlined.
@@ -136,7 +139,12 @@ fn end_with_reader() {
 }
 
 fn dispatch(command: Command) -> Result<ExitCode> {
-    if let Command::Inspect(_) | Command::Explain(_) | Command::Check(_) | Command::Doctor(_) = command {
+    if let Command::Inspect(_)
+    | Command::Explain(_)
+    | Command::Check(_)
+    | Command::Doctor(_)
+    | Command::Timeline(_) = command
+    {
         end_with_reader();
     }
     match command {
@@ -146,6 +154,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Check(args) => check::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Inspect(args) => inspect::main(&args),
+        Command::Timeline(args) => timeline::main(&args),
         Command::Package(args) => package::main(&args),
         Command::Explain(args) => explain::main(&args),
         Command::Types(args) => types::main(&args),

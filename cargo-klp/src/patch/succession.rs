@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use klp_runtime::sim::{self, Sim};
 use serde::Serialize;
 
-use super::inspect::report::{Language, Report, Series, State};
+use super::inspect::report::{Report, Series, State};
+use super::modelled::{calls, machine, modelled, refusal, states};
 
 /// What the second of two modules changes against the first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -107,10 +107,6 @@ pub fn succession(old: &Report, new: &Report) -> Succession {
     }
 }
 
-fn states(report: &Report) -> impl Iterator<Item = &State> {
-    report.patch.iter().flat_map(|patch| &patch.states)
-}
-
 fn title(state: &State) -> String {
     let name = state.name.as_deref().unwrap_or("the kernel's state");
     format!("{name} (id {}), version {}", state.id, state.version)
@@ -121,24 +117,28 @@ fn outcome(old: &Report, new: &Report) -> (Outcome, Vec<Step>) {
     if old.name == new.name {
         return (Outcome::SameName, Vec::new());
     }
-    let sim = Sim::new();
+    let both = [old, new];
+    let sim = machine(&both);
     let mut steps = Vec::new();
-    let mut step = |action: String| steps.push(Step { action, calls: calls(&sim, &[old, new]) });
+    let mut step = |action: String| {
+        let calls = calls(&sim, &both).iter().map(ToString::to_string).collect();
+        steps.push(Step { action, calls });
+    };
     let result = sim.insmod(modelled(old));
     step(format!("insmod {}", old.name));
     if result.is_err() {
-        return (Outcome::Refused(last_line(&sim, old)), steps);
+        return (Outcome::Refused(refusal(&sim, old)), steps);
     }
     // First as it goes where some task keeps running old code, and the administrator takes the patch back.
     sim.stall();
     if sim.insmod(modelled(new)).is_err() {
-        return (Outcome::Refused(last_line(&sim, new)), steps);
+        return (Outcome::Refused(refusal(&sim, new)), steps);
     }
     if sim.disable(&new.name).is_ok() {
         sim.resume();
         step(format!("insmod {}, reversed before its transition ends", new.name));
         if sim.rmmod(&new.name).is_err() || sim.insmod(modelled(new)).is_err() {
-            return (Outcome::Refused(last_line(&sim, new)), steps);
+            return (Outcome::Refused(refusal(&sim, new)), steps);
         }
     }
     sim.resume();
@@ -149,62 +149,6 @@ fn outcome(old: &Report, new: &Report) -> (Outcome, Vec<Step>) {
         step(format!("echo 0 > /sys/kernel/livepatch/{}/enabled", new.name));
     }
     (if is_replaced { Outcome::Replaces } else { Outcome::Beside }, steps)
-}
-
-/// The callbacks that the model has called and the patches have.
-fn calls(sim: &Sim, reports: &[&Report]) -> Vec<String> {
-    let has = |call: &String| {
-        let Some((patch, rest)) = call.split_once('.') else { return false };
-        let mut words = rest.split(' ');
-        let (callback, id) = (words.next().unwrap_or_default(), words.next().and_then(|id| id.parse().ok()));
-        let of_patch = reports.iter().filter(|report| report.name == patch);
-        let mut states = of_patch.flat_map(|report| states(report));
-        states.any(|state| Some(state.id) == id && state.callbacks.iter().any(|own| own == callback))
-    };
-    sim.take_calls().into_iter().filter(has).collect()
-}
-
-/// The engine's word on a patch that was refused.
-fn last_line(sim: &Sim, report: &Report) -> String {
-    let line = sim.take_log().pop().unwrap_or_default();
-    let line = line.strip_prefix(&format!("{}: ", report.name)).unwrap_or(&line);
-    let line = line.strip_prefix("refused: ").unwrap_or(line);
-    if line.is_empty() {
-        "the kernel's own check of its table of states (klp_patch.states)".into()
-    } else {
-        line.into()
-    }
-}
-
-/// The patch as the model loads it. What the file does not tell is taken as equal: the layouts of data.
-fn modelled(report: &Report) -> sim::Patch {
-    let mut patch = match report.language {
-        Language::Klp => sim::Patch::new(&report.name),
-        Language::C => sim::Patch::c(&report.name),
-    };
-    let Some(contents) = &report.patch else { return patch };
-    if contents.replace {
-        patch = patch.replace();
-    }
-    if let Some(Series { name, revision }) = &contents.series {
-        patch = patch.series(name, *revision);
-    }
-    for state in &contents.states {
-        let version = u32::try_from(state.version).unwrap_or(u32::MAX);
-        if state.flags.iter().any(|flag| flag == "native") || report.language == Language::C {
-            patch = patch.native_state(state.id, version);
-            continue;
-        }
-        let mut made = sim::State::new(state.id).version(version);
-        if let Some(name) = &state.name {
-            made = made.name(name);
-        }
-        if state.flags.iter().any(|flag| flag == "block_disable") {
-            made = made.block_disable();
-        }
-        patch = patch.state(made);
-    }
-    patch
 }
 
 #[cfg(test)]
