@@ -131,7 +131,7 @@ fn sources(kernel: &Kernel) -> Result<PathBuf> {
     let package = format!("linux-source-{series}");
     let entry = cache::entry(Path::new("kselftest").join(&kernel.release), |dir| {
         let unpacked = tempfile::tempdir_in(dir).map_err(Error::io("create", dir))?;
-        Apt::stable(&Terminal)?.download_and_extract(&package, None, unpacked.path())?;
+        Apt::of_kernel(&kernel.release, &Terminal)?.download_and_extract(&package, None, unpacked.path())?;
         let _spinner = ui::spinner("Unpacking", &package);
         let archive = unpacked.path().join(format!("usr/src/{package}.tar.xz"));
         let parts =

@@ -24,11 +24,13 @@ use crate::vm;
   cargo klp doctor --fix                        install what is missing, with a 6.12 kernel
   cargo klp doctor --fix --kernel 6.1           with the newest 6.1 kernel
   cargo klp doctor --fix --kernel 6.12.117+deb12-amd64
+  cargo klp doctor --fix --kernel 7.3           with one of a later Debian, and what builds for it
   cargo klp doctor --fix --debug-info           with debug information (downloads 1 GB)
   cargo klp doctor --fix --source               with the source, for `new --diff` (downloads 150 MB)
 
 Tools are installed with apt-get, which needs root. Kernels and the Rust sources go into the cache
-(KLP_CACHE, or ~/.cache/klp): /boot, /lib/modules and the toolchain are not changed.
+(KLP_CACHE, or ~/.cache/klp): /boot, /lib/modules and the toolchain are not changed. So do the compiler and the
+libraries with which an older Debian builds for the kernels of a later one.
 
 The exit code is 3 if something is missing.")]
 pub struct Args {
@@ -242,11 +244,12 @@ fn kernel_checks(wanted: &str) -> Vec<Check> {
         found: kernel.as_ref().map(|kernel| format!("{} in {}", kernel.release, kernel.kdir.display())),
         fix: Fix::Kernel(wanted.into()),
     }];
-    if let Some(compiler) = kernel.and_then(|kernel| kernel.compiler()) {
+    let compiler = kernel.and_then(|kernel| Some((kernel.compiler()?, kernel.compiler_program()?)));
+    if let Some((compiler, program)) = compiler {
         checks.push(Check {
             group: "kernel",
             needed_for: "the compiler that this kernel's Kbuild calls",
-            found: find_program(&format!("x86_64-linux-gnu-{compiler}")).map(shown),
+            found: find_program(&program).map(shown),
             fix: Fix::Apt(compiler.clone()),
             name: compiler,
         });

@@ -6,13 +6,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::host::cache;
-use crate::host::debian::Apt;
-use crate::host::report::Reporter;
-use crate::host::tools::run_tool;
 
 use super::release::{is_debians, is_debug_kernel, is_special, matches, series};
 
@@ -46,6 +42,12 @@ pub const DEFAULT_SERIES: &str = "6.12";
 
 /// The oldest release that has everything that the runtime needs, as two numbers.
 const OLDEST: (u32, u32) = (6, 1);
+
+/// The file of Debian's headers with variables of the build.
+pub(super) const VARIABLES: &str = ".kernelvariables";
+
+/// The start of its line with what the names of compiler and binutils begin with.
+pub(super) const CROSS_COMPILE: &str = "override CROSS_COMPILE = ";
 
 /// A kernel on this machine.
 #[derive(Clone, Debug)]
@@ -155,13 +157,33 @@ impl Kernel {
         installed_kernels().ok()?.into_iter().find(is_twin)
     }
 
-    /// The compiler that the kernel's build asks for, if its packages name one.
+    /// The compiler that the kernel's build asks for, if its packages name one: `gcc-12`.
     pub fn compiler(&self) -> Option<String> {
-        let variables = fs::read_to_string(self.kdir.join(".kernelvariables")).ok()?;
-        let line = variables.lines().find(|line| line.starts_with("CC ") || line.starts_with("CC="))?;
-        let start = line.rfind("gcc")?;
-        Some(line[start..].trim().to_owned())
+        compiler(&self.variables()?)
     }
+
+    /// The program that is this compiler: a name, or the path of one in the cache.
+    pub fn compiler_program(&self) -> Option<String> {
+        let variables = self.variables()?;
+        Some(format!("{}{}", prefix(&variables), compiler(&variables)?))
+    }
+
+    fn variables(&self) -> Option<String> {
+        fs::read_to_string(self.kdir.join(VARIABLES)).ok()
+    }
+}
+
+/// The compiler that this file of the headers names.
+fn compiler(variables: &str) -> Option<String> {
+    let line = variables.lines().find(|line| line.starts_with("CC ") || line.starts_with("CC="))?;
+    let start = line.rfind("gcc")?;
+    Some(line[start..].trim().to_owned())
+}
+
+/// What this file of the headers puts before the names of compiler and binutils.
+fn prefix(variables: &str) -> &str {
+    let set = variables.lines().find_map(|line| line.strip_prefix(CROSS_COMPILE));
+    set.filter(|prefix| !prefix.contains('$')).unwrap_or("x86_64-linux-gnu-")
 }
 
 #[cfg(test)]
@@ -189,8 +211,11 @@ struct InstalledKernel {
 
 impl InstalledKernel {
     fn new(release: String, kdir: PathBuf, root: &Path) -> Self {
-        let image = root.join(format!("boot/vmlinuz-{release}"));
         let modules = root.join("lib/modules").join(&release);
+        // Packages of the new form have the image beside the modules; installing them may copy it to `boot`.
+        let places = [root.join(format!("boot/vmlinuz-{release}")), modules.join("vmlinuz")];
+        let [usual, _] = &places;
+        let image = places.iter().find(|place| place.exists()).unwrap_or(usual).clone();
         Self { release, kdir, image, modules }
     }
 
@@ -234,7 +259,7 @@ impl InstalledKernel {
 }
 
 /// Refuses a release or series that no machine and no archive has for klp.
-fn check_wanted(wanted: &str) -> Result<()> {
+pub(super) fn check_wanted(wanted: &str) -> Result<()> {
     match series(wanted) {
         Some(series) if series < OLDEST => Err(Error::TooOld { release: wanted.into() }),
         Some(_) => Ok(()),
@@ -316,7 +341,7 @@ fn names(directory: &Path) -> Vec<String> {
         .collect()
 }
 
-fn headers_dir(root: &Path, release: &str) -> PathBuf {
+pub(super) fn headers_dir(root: &Path, release: &str) -> PathBuf {
     root.join(format!("usr/src/linux-headers-{release}"))
 }
 
@@ -326,7 +351,7 @@ fn auto_conf(kdir: &Path) -> PathBuf {
 
 fn release_of(kdir: &Path) -> Result<String> {
     // Debian's headers override the release of the source; some contain a file with the latter too.
-    let variables = fs::read_to_string(kdir.join(".kernelvariables")).unwrap_or_default();
+    let variables = fs::read_to_string(kdir.join(VARIABLES)).unwrap_or_default();
     let overridden = variables.lines().find_map(|line| line.strip_prefix("override KERNELRELEASE ="));
     let release = match overridden {
         Some(release) => Ok(release.to_owned()),
@@ -350,75 +375,6 @@ fn read_config(kdir: &Path) -> Result<BTreeMap<String, String>> {
 fn parse_config(text: &str) -> BTreeMap<String, String> {
     let options = text.lines().filter_map(|line| line.split_once('='));
     options.map(|(option, value)| (option.to_owned(), value.trim_matches('"').to_owned())).collect()
-}
-
-/// Fetches a kernel's headers, image and modules into the cache: those of a release, or of the newest release of a
-/// series. Returns the release.
-pub fn fetch(wanted: &str, reporter: &dyn Reporter) -> Result<String> {
-    check_wanted(wanted)?;
-    let apt = Apt::stable(reporter)?;
-    let release = newest_in_archive(&apt, wanted)?;
-    let kernels = cache::root()?.join("kernels");
-    cache::entry(kernels.join(&release), |dir| {
-        let root = dir.join("root");
-        let headers = format!("linux-headers-{release}");
-        let depends = apt.depends(&headers)?;
-        let parts = depends.iter().filter(|name| is_headers_part(name));
-        let image = format!("linux-image-{release}");
-        for package in parts.chain([&headers, &image]) {
-            apt.download_and_extract(package, None, &root)?;
-        }
-        let final_root = kernels.join(&release).join("root");
-        make_relocated(&root, &final_root, &release)
-    })?;
-    Ok(release)
-}
-
-/// The release that a series' meta package depends on, or the wanted one itself.
-fn newest_in_archive(apt: &Apt, wanted: &str) -> Result<String> {
-    let mut candidates = Vec::new();
-    if !apt.depends(&format!("linux-headers-{wanted}"))?.is_empty() {
-        candidates.push(wanted.to_owned());
-    }
-    for meta in [format!("linux-headers-{wanted}-amd64"), "linux-headers-amd64".into()] {
-        let depends = apt.depends(&meta)?;
-        candidates
-            .extend(depends.iter().filter_map(|name| name.strip_prefix("linux-headers-")).map(str::to_owned));
-    }
-    let fits = candidates.iter().find(|release| matches(release, wanted)).cloned();
-    fits.ok_or_else(|| Error::Request {
-        message: format!("Debian's archive has no kernel {wanted} for this release of Debian"),
-        help: format!(
-            "name a series, such as {}, or a release that it has, such as {}",
-            TESTED.join(" or "),
-            candidates.join(", ")
-        ),
-    })
-}
-
-/// Whether a package is a part of a release's headers.
-fn is_headers_part(package: &str) -> bool {
-    package.starts_with("linux-headers-") || package.starts_with("linux-kbuild-")
-}
-
-/// Makes unpacked packages work in the cache instead of in `/`.
-fn make_relocated(root: &Path, final_root: &Path, release: &str) -> Result<()> {
-    // The links among the packages' directories are relative; the single line of this Makefile is not.
-    let makefile = headers_dir(root, release).join("Makefile");
-    let text = fs::read_to_string(&makefile).map_err(Error::io("read", &makefile))?;
-    let text = text.replace("include /usr/src/", &format!("include {}/usr/src/", final_root.display()));
-    fs::write(&makefile, text).map_err(Error::io("write", &makefile))?;
-
-    // Installing the package would have run this.
-    run_tool(Command::new("depmod").arg("-b").arg(root).arg(release).env("PATH", path_with_sbin()))?;
-    Ok(())
-}
-
-/// `PATH` with the directories for administrators' tools, which a user's `PATH` may lack.
-fn path_with_sbin() -> std::ffi::OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/sbin:/sbin");
-    path
 }
 
 #[cfg(test)]
@@ -536,13 +492,5 @@ mod tests {
         assert_eq!(config.get("CONFIG_C").unwrap(), "gcc 12");
         assert_eq!(config.get("CONFIG_D").unwrap(), "16");
         assert!(!config.contains_key("CONFIG_B"));
-    }
-
-    #[test]
-    fn parts_of_the_headers() {
-        assert!(is_headers_part("linux-headers-6.12.117+deb12-common"));
-        assert!(is_headers_part("linux-kbuild-6.1"));
-        assert!(!is_headers_part("linux-image-6.12.117+deb12-amd64"));
-        assert!(!is_headers_part("gcc-12"));
     }
 }

@@ -8,12 +8,15 @@ pub mod headers;
 pub mod image;
 mod installed;
 pub(crate) mod options;
+mod packages;
+mod programs;
 mod release;
 pub mod source;
 pub mod symbols;
 mod target;
 pub mod version;
 
-pub use installed::{DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, TESTED, available, fetch};
+pub use installed::{DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, TESTED, available};
+pub use packages::fetch;
 pub use release::matches;
 pub use target::Target;

@@ -30,7 +30,7 @@ pub fn find(kernel: &Kernel) -> Result<Option<PathBuf>> {
 pub fn fetch(kernel: &Kernel, reporter: &dyn Reporter) -> Result<PathBuf> {
     let release = &kernel.release;
     cache::entry(key(release), |dir| {
-        let apt = Apt::stable(reporter)?;
+        let apt = Apt::of_kernel(release, reporter)?;
         let built = apt.versions(&format!("linux-headers-{release}"))?;
         let package = package(release);
         let sources = apt.versions(&package)?;

@@ -16,7 +16,7 @@ use crate::kernel::symbols::{Symbols, VMLINUX};
 
 /// Puts the index of the debug information of a kernel and all its modules into the cache.
 pub(crate) fn fetch(target: &Target, reporter: &dyn Reporter) -> Result<()> {
-    let (apt, release) = (Apt::stable(reporter)?, &target.kernel.release);
+    let (apt, release) = (Apt::of_kernel(&target.kernel.release, reporter)?, &target.kernel.release);
     let package = format!("linux-image-{release}-dbg");
     let own = "for a kernel of your own, `--debug-info PATH` of explain, check and build takes its vmlinux";
     if apt.versions(&package)?.is_empty() {

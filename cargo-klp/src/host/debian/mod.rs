@@ -15,11 +15,12 @@ use crate::host::cache::{self, Lock};
 use crate::host::report::Reporter;
 use crate::host::tools::{find_program, run_tool};
 
-const ARCHIVE: &str = "http://deb.debian.org/debian";
-const SECURITY: &str = "http://deb.debian.org/debian-security";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-/// The Debian release whose kernels a machine gets that does not run Debian.
-const FALLBACK_CODENAME: &str = "bookworm";
+mod release;
+mod sources;
+
+pub use release::Debian;
+pub use sources::{archive, sources};
+
 /// The suite with Debian's newer Rust, for every Debian release.
 const RUST_SUITE: &str = "trixie-backports";
 
@@ -27,20 +28,30 @@ const RUST_SUITE: &str = "trixie-backports";
 #[derive(Debug)]
 pub struct Apt<'a> {
     options: Vec<OsString>,
+    root: PathBuf,
     reporter: &'a dyn Reporter,
     _lock: Lock,
 }
 
 impl<'a> Apt<'a> {
-    /// apt with the sources of this machine's Debian release, for kernels and their sources.
+    /// apt with everything that a release of Debian has for kernels: the release, its security updates, its backports.
+    pub fn of(debian: Debian, reporter: &'a dyn Reporter) -> Result<Self> {
+        Self::open(debian.codename(), &sources::with_kernels(debian), reporter)
+    }
+
+    /// apt with this machine's release of Debian.
     pub fn stable(reporter: &'a dyn Reporter) -> Result<Self> {
-        let codename = debian_codename().unwrap_or_else(|| FALLBACK_CODENAME.into());
-        Self::open(&codename, &sources(&codename), reporter)
+        Self::of(Debian::of_this_machine(), reporter)
+    }
+
+    /// apt with what belongs to a kernel: its source, its debug information.
+    pub fn of_kernel(release: &str, reporter: &'a dyn Reporter) -> Result<Self> {
+        Self::of(Debian::of_kernel(release).unwrap_or_else(Debian::of_this_machine), reporter)
     }
 
     /// apt with the suite that has newer versions of Rust.
     pub fn rust(reporter: &'a dyn Reporter) -> Result<Self> {
-        Self::open(RUST_SUITE, &stanza(ARCHIVE, RUST_SUITE), reporter)
+        Self::open(RUST_SUITE, &sources::of_suite(RUST_SUITE), reporter)
     }
 
     /// Writes the configuration and brings the package lists up to date.
@@ -81,7 +92,7 @@ impl<'a> Apt<'a> {
             // By default lists that can't be downloaded are a warning, and packages then seem not to exist.
             option("APT::Update::Error-Mode", OsStr::new("any")),
         ];
-        let apt = Self { options: options.into_iter().flatten().collect(), reporter, _lock: lock };
+        let apt = Self { options: options.into_iter().flatten().collect(), root, reporter, _lock: lock };
 
         let lists = format!("the package lists of {name}");
         let _progress = reporter.progress("Updating", &lists);
@@ -111,6 +122,40 @@ impl<'a> Apt<'a> {
     pub fn versions(&self, package: &str) -> Result<Vec<String>> {
         let output = run_tool(self.command("apt-cache").args(["madison", package]))?;
         Ok(parse_madison(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// The packages whose names begin so.
+    pub fn names(&self, start: &str) -> Result<Vec<String>> {
+        let output = run_tool(self.command("apt-cache").args(["pkgnames", start]))?;
+        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    }
+
+    /// Downloads packages with all that they depend on, as for a machine that has nothing, and unpacks them under
+    /// `dest`.
+    pub fn download_and_extract_all(&self, what: &str, packages: &[String], dest: &Path) -> Result<()> {
+        // apt takes it for the list of what is installed, and keeps its lock beside it.
+        let status = self.root.join("status");
+        fs::write(&status, "").map_err(Error::io("write", &status))?;
+        let archives = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+        let partial = archives.path().join("partial");
+        fs::create_dir(&partial).map_err(Error::io("create", &partial))?;
+        let progress = self.reporter.progress("Downloading", what);
+        let mut install = self.command("apt-get");
+        install.arg("-o").arg(format!("Dir::State::status={}", status.display()));
+        install.arg("-o").arg(format!("Dir::Cache::archives={}", archives.path().display()));
+        install
+            .args(["-qq", "--yes", "--no-install-recommends", "--download-only", "install"])
+            .args(packages);
+        run_tool(&mut install).map_err(|error| not_downloaded(what, error))?;
+        drop(progress);
+        let io = || Error::io("read", archives.path());
+        for entry in fs::read_dir(archives.path()).map_err(io())? {
+            let deb = entry.map_err(io())?.path();
+            if deb.extension().is_some_and(|extension| extension == "deb") {
+                run_tool(Command::new("dpkg").arg("-x").arg(deb).arg(dest))?;
+            }
+        }
+        Ok(())
     }
 
     /// Downloads a package, in the given version or the newest one, and unpacks it under `dest`.
@@ -152,19 +197,6 @@ pub(crate) fn not_downloaded(what: &str, error: Error) -> Error {
             "check this machine's network, and the proxy and mirror in /etc/apt; then run this command again"
                 .into(),
     }
-}
-
-/// The address of a Debian release's archive: the mirror that this machine's own sources name, or else Debian's.
-pub fn archive(codename: &str) -> String {
-    source_uri(&system_sources(), codename).unwrap_or(ARCHIVE).to_owned()
-}
-
-/// apt's sources for a Debian release and its security updates, from this machine's mirrors.
-pub fn sources(codename: &str) -> String {
-    let system = system_sources();
-    let security = format!("{codename}-security");
-    let security_archive = source_uri(&system, &security).unwrap_or(SECURITY);
-    [stanza(&archive(codename), codename), stanza(security_archive, &security)].join("\n")
 }
 
 /// The `library` directory of the Rust sources of exactly the compiler's version: rustup's, or the one
@@ -227,56 +259,6 @@ fn is_upstream(package_version: &str, upstream: &str) -> bool {
     package_version.strip_prefix(upstream).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
 }
 
-/// The code name of this machine's Debian release.
-fn debian_codename() -> Option<String> {
-    let release = fs::read_to_string("/etc/os-release").ok()?;
-    let value = |key: &str| {
-        release.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix('=')?.trim_matches('"')))
-    };
-    if value("ID") != Some("debian") {
-        return None;
-    }
-    value("VERSION_CODENAME").map(str::to_owned)
-}
-
-/// The text of the system's own apt sources, which may name a mirror.
-fn system_sources() -> String {
-    let parts =
-        fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|part| part.path());
-    let named = |path: &PathBuf| path.extension().is_some_and(|e| e == "sources" || e == "list");
-    std::iter::once(PathBuf::from("/etc/apt/sources.list"))
-        .chain(parts.filter(named))
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .collect::<Vec<_>>()
-        .join("\n\n")
-}
-
-/// The URI that `sources`, in either of apt's formats, give for the suite.
-fn source_uri<'a>(sources: &'a str, suite: &str) -> Option<&'a str> {
-    let deb822 = || {
-        sources.split("\n\n").find_map(|stanza| {
-            let field = |key: &str| stanza.lines().find_map(|line| line.strip_prefix(key));
-            field("Suites:")?.split_whitespace().find(|word| *word == suite)?;
-            field("URIs:")?.split_whitespace().next()
-        })
-    };
-    let one_line = || {
-        sources.lines().find_map(|line| {
-            let mut words =
-                line.strip_prefix("deb ")?.split_whitespace().skip_while(|word| !word.contains("://"));
-            let uri = words.next()?;
-            (words.next()? == suite).then_some(uri)
-        })
-    };
-    deb822().or_else(one_line)
-}
-
-fn stanza(uri: &str, suite: &str) -> String {
-    format!(
-        "Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: amd64\nSigned-By: {KEYRING}\n"
-    )
-}
-
 /// The dependencies of `package`, without versions, the first of alternatives.
 ///
 /// apt-cache takes an unknown name that contains a dot for a pattern, and shows every package that
@@ -322,19 +304,5 @@ mod tests {
         assert!(is_upstream("1.95.0-1", "1.95.0"));
         assert!(!is_upstream("1.95.01-1", "1.95.0"));
         assert!(!is_upstream("1.94.0-1", "1.95.0"));
-    }
-
-    #[test]
-    fn mirror_of_a_deb822_source() {
-        let sources = "Types: deb\n# a comment\nURIs: http://mirror/debian\nSuites: bookworm bookworm-updates\n\nTypes: deb\nURIs: http://mirror/security\nSuites: bookworm-security\n";
-        assert_eq!(source_uri(sources, "bookworm"), Some("http://mirror/debian"));
-        assert_eq!(source_uri(sources, "bookworm-security"), Some("http://mirror/security"));
-        assert_eq!(source_uri(sources, "trixie"), None);
-    }
-
-    #[test]
-    fn mirror_of_a_one_line_source() {
-        let sources = "# deb http://no/debian bookworm main\ndeb [signed-by=/k.gpg] http://mirror/debian bookworm main contrib\n";
-        assert_eq!(source_uri(sources, "bookworm"), Some("http://mirror/debian"));
     }
 }
