@@ -17,7 +17,7 @@ kernel_types! {
     fn seq_printf;
     fn __task_pid_nr_ns;
     #[klp_symbols]
-    fn skip_atoi;
+    fn num_to_str;
 }
 
 /// In place of `fs/proc/version.c`: who reads it.
@@ -29,22 +29,24 @@ kernel_types! {
 unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_int {
     let current = task::current();
     let this = (&raw const *current).cast::<task_struct>().cast_mut();
-    let mut text = c"4711x".as_ptr();
+    let mut text: [c_char; 8] = [0; 8];
     // SAFETY: The task runs this; its leader and credentials stay for as long. The kernel's function takes any
-    // task, and the namespace of the reader for null; the text has a digit. The format takes what follows it.
+    // task, and the namespace of the reader for null; the text has room for seven digits. The format takes what
+    // follows it.
     unsafe {
         let leader = (*this).group_leader;
+        num_to_str(text.as_mut_ptr(), 7, 4711, 0);
         let session = __task_pid_nr_ns(this, PIDTYPE_SID, core::ptr::null_mut());
         seq_printf(
             m,
-            c"%d %d %d %d %u %s %d\n".as_ptr(),
+            c"%d %d %d %d %u %s %s\n".as_ptr(),
             (*this).pid,
             (*this).tgid,
             (*leader).pid,
             session,
             (*(*this).cred).uid.val,
             (&raw const (*this).comm).cast::<c_char>(),
-            skip_atoi(&raw mut text),
+            text.as_ptr(),
         );
     }
     0

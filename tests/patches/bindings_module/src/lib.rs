@@ -37,7 +37,8 @@ unsafe extern "C" fn loop_get_status(lo: *mut loop_device, info: *mut loop_info6
             return refused;
         }
         let (number, offset) = ((*lo).lo_number as u64, (*lo).lo_offset as u64);
-        let requests = (*(*lo).lo_queue).nr_requests;
+        // It has 64 bits in some kernels, and 32 in others.
+        let requests = (*(*lo).lo_queue).nr_requests as u64;
         let status = original_loop_get_status(lo, info);
         (*info).lo_inode = number * 1_000_000_000 + requests * 1_000_000 + offset;
         status
