@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use cargo_klp::kernel::Kernel;
 use cargo_klp::patch::inspect::report::{Language, Memory, Report};
 use cargo_klp::patch::inspect::{inspect, modinfo};
+use klp_module::Signature;
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use support::{kernel, klp, succeed, target_directory};
@@ -123,15 +124,20 @@ fn without_any_layout_the_rest_is_told() {
     assert!(why.contains(&format!("no BTF of its kernel {other_release}")), "{why}");
 }
 
+/// What sign-file appended to some file.
+const SIGNATURE: &[u8] = include_bytes!("../../klp-module/src/signature/appended");
+
 #[test]
 fn a_compressed_and_signed_module() {
     let packed = changed(&C_MODULE, "signed.ko.zst", |data| {
-        data.extend_from_slice(b"~Module signature appended~\n");
+        data.extend_from_slice(SIGNATURE);
         *data = ruzstd::encoding::compress_to_vec(&**data, ruzstd::encoding::CompressionLevel::Fastest);
     });
     let plain = inspect(&C_MODULE).unwrap();
     assert!(!plain.signed);
-    assert_eq!(inspect(&packed).unwrap(), Report { signed: true, ..plain });
+    let signature = Signature::of(&[b"x", SIGNATURE].concat()).unwrap();
+    assert!(signature.is_some());
+    assert_eq!(inspect(&packed).unwrap(), Report { signed: true, signature, ..plain });
 }
 
 #[test]

@@ -6,10 +6,9 @@
 mod about;
 mod modinfo;
 mod note;
+pub mod signature;
 
 pub use about::About;
 pub use modinfo::Modinfo;
 pub use note::{Note, build_id, notes};
-
-/// The mark that the kernel's `scripts/sign-file` appends: the last bytes of a signed module.
-pub const SIGNATURE_MARK: &[u8] = b"~Module signature appended~\n";
+pub use signature::Signature;

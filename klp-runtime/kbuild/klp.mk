@@ -9,6 +9,8 @@
 #               symbols of: the paths of their .ko files
 #   KLP_DEBUG_INFO files with debug information of the kernel or of modules
 #   KLP_UNKNOWN_MODULES names of modules that this machine lacks
+#   KLP_SIGN_KEY, KLP_SIGN_CERT the key (an absolute path, or a PKCS#11 URI) and the
+#               certificate that sign the module
 
 klp-name := $(basename $(firstword $(obj-m)))
 klp-dir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -34,7 +36,8 @@ $(klp-name)-y := $(klp-name)_rust.o $(if $(klp-c),$(klp-name)_c.o) $(klp-name)_g
 klp-target = --kdir $(abspath $(objtree)) \
 	$(addprefix --module ,$(abspath $(KLP_MODULES))) \
 	$(addprefix --debug-info ,$(abspath $(KLP_DEBUG_INFO))) \
-	$(addprefix --unknown-module ,$(KLP_UNKNOWN_MODULES))
+	$(addprefix --unknown-module ,$(KLP_UNKNOWN_MODULES)) \
+	$(if $(KLP_SIGN_KEY)$(KLP_SIGN_CERT),--key '$(KLP_SIGN_KEY)' --cert '$(KLP_SIGN_CERT)')
 
 # cargo knows whether the object is up to date: it is asked every time, and
 # leaves the file alone if so. The kernel's Makefile exports RUSTC_BOOTSTRAP, with

@@ -5,7 +5,8 @@
 # to be the last step, so BTF is made before.
 #
 # Kbuild's own commands make a module of another name, and only what klp-finish
-# has checked gets the module's name: KLP_OUTPUT, by default.
+# has checked, and signed with KLP_SIGN_KEY and KLP_SIGN_CERT, gets the module's
+# name: KLP_OUTPUT, by default.
 
 ifndef klp-final
 klp-final := y
@@ -27,6 +28,11 @@ cmd_btf_ko = $(if $(klp-is-ours),true,$(klp_btf_ko))
 endif
 
 cmd_ld_ko_o = $(if $(klp-is-ours),$(klp_ld_unfinished); $(klp_btf_unfinished) \
-	$(klp-finish) $(klp-unfinished) $(or $(KLP_OUTPUT),$@),$(klp_ld_ko_o))
+	$(klp-finish) $(klp-signing) $(klp-unfinished) $(or $(KLP_OUTPUT),$@),$(klp_ld_ko_o))
+
+# The command names the key, so that make runs it again where another one is given; and where the certificate is newer.
+klp-signing = $(if $(KLP_SIGN_KEY)$(KLP_SIGN_CERT),\
+	--kdir $(abspath $(objtree)) --key '$(KLP_SIGN_KEY)' --cert '$(KLP_SIGN_CERT)')
+$(modules:%.o=%.ko): $(wildcard $(KLP_SIGN_CERT))
 
 endif

@@ -82,6 +82,8 @@ pub enum Error {
         errno: Errno,
         /// What it logged meanwhile.
         log: Vec<String>,
+        /// The next thing to try, where that is known.
+        help: Option<String>,
     },
 
     /// A transition is running, and another one can't begin.
@@ -117,7 +119,7 @@ impl Error {
                 io::ErrorKind::StorageFull => Some("make room on the file system".into()),
                 _ => None,
             },
-            Self::Kernel { .. } => None,
+            Self::Kernel { help, .. } => help.clone(),
             Self::Request { help, .. } | Self::Unfit { help, .. } | Self::Uninstallable { help, .. } => Some(help.clone()),
             Self::Busy { .. } => {
                 Some("`klp blockers` shows what holds it up; `klp reverse` takes it back".into())
@@ -146,7 +148,8 @@ fn meaning(errno: Errno) -> String {
     let meaning = match errno {
         Errno::PERM => "modules may be loaded by root only, or no more at all (kernel.modules_disabled)",
         Errno::NOEXEC => "the file is not a module for this kernel (vermagic, symbol versions or format)",
-        Errno::KEYREJECTED => "it enforces signatures, and the module has none that it trusts",
+        Errno::KEYREJECTED => "the module has no signature that it trusts",
+        Errno::BADMSG => "it can't read the module's signature",
         Errno::NOKEY => "it enforces signatures, and has no key for that of the module",
         Errno::EXIST => "a module of this name is loaded",
         Errno::NOENT => "it needs a symbol that neither the kernel nor a loaded module has",

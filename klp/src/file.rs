@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use klp_format::manifest::NOTE_SECTION;
-use klp_module::{About, Modinfo, SIGNATURE_MARK, build_id};
+use klp_module::{About, Modinfo, Signature, build_id};
 use object::{Object, ObjectKind, ObjectSection};
 
 use crate::error::{Error, Result};
@@ -25,8 +25,8 @@ pub struct ModuleFile {
     pub build_id: Option<String>,
     /// What it says of itself, if it is made with klp.
     pub about: Option<About>,
-    /// Whether a signature is appended. Only the kernel can verify it.
-    pub is_signed: bool,
+    /// The signature at its end, or why the kernel would not read it. Only the kernel can verify it.
+    pub signature: Result<Option<Signature>, &'static str>,
     /// The modules that must be loaded before it.
     pub depends: Vec<String>,
 }
@@ -76,7 +76,7 @@ impl ModuleFile {
             release: modinfo.release().map(str::to_owned),
             build_id: section(".note.gnu.build-id").and_then(build_id),
             about: section(NOTE_SECTION).and_then(About::of_section),
-            is_signed: data.ends_with(SIGNATURE_MARK),
+            signature: Signature::of(&data),
             depends: depends.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         })
     }

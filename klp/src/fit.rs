@@ -127,11 +127,7 @@ pub fn build_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<St
 /// What this machine asks of every module, and the patch lacks.
 fn machine_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<String>> {
     let mut reasons = Vec::new();
-    if !patch.is_signed
-        && let Some(why) = signature_is_enforced(machine)?
-    {
-        reasons.push(format!("it is not signed, and the kernel loads signed modules only ({why}): sign it with a key that the kernel trusts"));
-    }
+    reasons.extend(signature_reason(machine, patch)?);
     if flag(&machine.path("proc/sys/kernel/modules_disabled"))? == Some(true) {
         reasons.push(
             "the kernel loads no module any more (kernel.modules_disabled=1): only a reboot allows it again"
@@ -146,12 +142,31 @@ fn machine_reasons(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<Stri
     Ok(reasons)
 }
 
+/// What is wrong with a patch's signature, as far as that can be seen without the key.
+///
+/// # Errors
+///
+/// Those of reading sysfs.
+pub fn signature_reason(machine: &dyn Machine, patch: &ModuleFile) -> Result<Option<String>> {
+    Ok(match &patch.signature {
+        Ok(Some(_)) => None,
+        Ok(None) => signature_is_enforced(machine)?.map(|why| {
+            format!(
+                "it is not signed, and the kernel loads signed modules only ({why}): sign it with a key that the kernel \
+                 trusts, where it was built: `cargo klp sign`"
+            )
+        }),
+        // The kernel refuses such a module even where it asks for no signature.
+        Err(why) => Some(format!("its signature can't be read, {why}: copy it again, or sign it again")),
+    })
+}
+
 /// Whether the kernel loads signed modules only; what says so.
 ///
 /// # Errors
 ///
 /// Those of reading sysfs.
-pub fn signature_is_enforced(machine: &dyn Machine) -> Result<Option<&'static str>> {
+fn signature_is_enforced(machine: &dyn Machine) -> Result<Option<&'static str>> {
     if flag(&machine.path("sys/module/module/parameters/sig_enforce"))? == Some(true) {
         return Ok(Some("module.sig_enforce"));
     }

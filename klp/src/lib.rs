@@ -13,6 +13,7 @@ mod file;
 mod files;
 mod fit;
 mod guard;
+mod keys;
 mod loaded;
 mod log;
 mod machine;

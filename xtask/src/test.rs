@@ -26,12 +26,15 @@ pub(crate) struct Args {
     no_debug_kernel: bool,
 }
 
+/// What tests make keys with.
+const OPENSSL: Requirement =
+    Requirement::Program("openssl", "openssl", "makes keys, and verifies signatures");
 /// What a test asks which files of a patch crate are ignored.
 const GIT: Requirement = Requirement::Program("git", "git", "says in a test which files it ignores");
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     // Packages are installed first: they may contain files in the directories that are hidden later.
-    let mut needs = vec![Requirement::Build, Requirement::Run, GIT];
+    let mut needs = vec![Requirement::Build, Requirement::Run, OPENSSL, GIT];
     needs.extend(kselftest::REQUIREMENTS);
     if !args.no_debug_kernel {
         needs.extend(debug_kernel::REQUIREMENTS);

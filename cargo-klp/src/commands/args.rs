@@ -1,7 +1,7 @@
 //! Arguments that several subcommands share, and the queries that they are turned into.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
@@ -12,8 +12,10 @@ use crate::error::{Error, Result};
 use crate::kbuild::cargo_flags::CargoFlags;
 use crate::kbuild::workspace::PackageQuery;
 use crate::kernel::debug_info::check_given;
+use crate::kernel::signing::{self, Certificate, SigningKey};
 use crate::kernel::symbols::check_modules;
 use crate::kernel::{Kernel, KernelParts, KernelQuery, Target};
+use crate::patch::package::Signing;
 
 /// How results are written to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -67,8 +69,13 @@ impl KernelArgs {
         }
     }
 
+    /// Whether one is named.
+    pub(super) fn is_given(&self) -> bool {
+        self.kdir.is_some() || self.kernel.is_some()
+    }
+
     /// Finds the kernel, and prints its release where the arguments leave that open.
-    fn find(&self, parts: KernelParts) -> Result<Kernel> {
+    pub(super) fn find(&self, parts: KernelParts) -> Result<Kernel> {
         let kernel = self.query().find(parts)?;
         if self.kdir.is_none() && self.kernel.as_ref() != Some(&kernel.release) {
             ui::status("Kernel", &kernel.release);
@@ -158,6 +165,75 @@ impl TargetArgs {
     }
 }
 
+/// A key to sign with, as Kbuild's rules give it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct KeyArgs {
+    /// The private key.
+    #[arg(long)]
+    key: Option<String>,
+    /// Its certificate.
+    #[arg(long)]
+    cert: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    /// The key, if one is given.
+    pub(crate) fn find(&self) -> Result<Option<SigningKey>> {
+        pair(self.key.as_deref(), self.cert.as_deref())
+    }
+}
+
+/// The key to sign modules with.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SigningArgs {
+    /// The private key that signs the module: a PEM file, or the PKCS#11 URI of a key in a token. Its passphrase or PIN
+    /// is what KBUILD_SIGN_PIN says.
+    #[arg(long, value_name = "FILE|URI", env = signing::VARIABLES[0], hide_env_values = true)]
+    key: Option<String>,
+
+    /// The certificate of that key, in PEM or DER format.
+    #[arg(long, value_name = "FILE", env = signing::VARIABLES[1])]
+    cert: Option<PathBuf>,
+}
+
+impl SigningArgs {
+    /// The key, if one is given.
+    pub(crate) fn find(&self) -> Result<Option<SigningKey>> {
+        pair(self.key.as_deref(), self.cert.as_deref())
+    }
+
+    /// What becomes of the signatures of modules that are packaged: a certificate alone verifies them.
+    pub(super) fn for_package(&self) -> Result<Signing> {
+        match (given_key(self.key.as_deref()), given_cert(self.cert.as_deref())) {
+            (None, Some(cert)) => Ok(Signing::Verify(Box::new(Certificate::read(cert)?))),
+            _ => Ok(self.find()?.map_or(Signing::Keep, Signing::Sign)),
+        }
+    }
+}
+
+// A variable may be empty.
+fn given_key(key: Option<&str>) -> Option<&str> {
+    key.filter(|key| !key.is_empty())
+}
+
+fn given_cert(cert: Option<&Path>) -> Option<&Path> {
+    cert.filter(|cert| !cert.as_os_str().is_empty())
+}
+
+fn pair(key: Option<&str>, cert: Option<&Path>) -> Result<Option<SigningKey>> {
+    let lacks = |what: &str, option: &str, variable: &str| Error::Request {
+        message: format!("{what} is missing: who signs needs a private key and its certificate"),
+        help: format!("give it with `{option}` or in {variable}"),
+    };
+    let [key_variable, cert_variable] = signing::VARIABLES;
+    match (given_key(key), given_cert(cert)) {
+        (None, None) => Ok(None),
+        (Some(key), Some(cert)) => SigningKey::new(key, cert).map(Some),
+        (Some(_), None) => Err(lacks("the certificate", "--cert", cert_variable)),
+        (None, Some(_)) => Err(lacks("the private key", "--key", key_variable)),
+    }
+}
+
 /// What a module is built for, as `klp.mk` says it from within Kbuild.
 #[derive(Clone, Debug, clap::Args)]
 pub struct KbuildTargetArgs {
@@ -173,13 +249,16 @@ pub struct KbuildTargetArgs {
     /// A module that this machine lacks.
     #[arg(long = "unknown-module")]
     unknown_modules: Vec<String>,
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 impl KbuildTargetArgs {
     /// Finds the target.
     pub(crate) fn find(self) -> Result<Target> {
-        let Self { kdir, modules, debug_info, unknown_modules } = self;
-        let target = Target { kernel: Kernel::from_kdir(&kdir)?, modules, debug_info, unknown_modules };
+        let Self { kdir, modules, debug_info, unknown_modules, key } = self;
+        let (kernel, signing) = (Kernel::from_kdir(&kdir)?, key.find()?);
+        let target = Target { kernel, modules, debug_info, unknown_modules, signing };
         check_modules(&target)?;
         Ok(target)
     }

@@ -3,12 +3,12 @@
 use std::num::NonZero;
 use std::process::ExitCode;
 
-use super::args::{DebugInfoArgs, MessageFormat, PackageArgs, TargetArgs};
+use super::args::{DebugInfoArgs, MessageFormat, PackageArgs, SigningArgs, TargetArgs};
 use super::ui::Terminal;
 use crate::error::Result;
 use crate::host::processors;
 use crate::kbuild::build;
-use crate::kernel::KernelParts;
+use crate::kernel::{KernelParts, Target};
 
 /// Arguments of `cargo klp build`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,7 @@ use crate::kernel::KernelParts;
   cargo klp build --workspace --locked          all of them, with the dependencies of Cargo.lock
   insmod $(cargo klp build)                     the path of each module is printed on stdout
   cargo klp build --message-format json         an object for each module, or one with an error
+  cargo klp build --key key.pem --cert cert.pem signed modules
 
 Modules go into the target directory, as klp/RELEASE/NAME/NAME.ko. A build that fails leaves none there.")]
 pub struct Args {
@@ -30,6 +31,9 @@ pub struct Args {
 
     #[command(flatten)]
     debug_info: DebugInfoArgs,
+
+    #[command(flatten)]
+    signing: SigningArgs,
 
     /// How many patches to build at the same time; by default as many as this machine has processors.
     #[arg(long, short, value_name = "N")]
@@ -43,7 +47,9 @@ pub struct Args {
 /// Builds, and prints what was built.
 pub fn main(args: &Args) -> Result<ExitCode> {
     args.message_format.run(|| {
+        let signing = args.signing.find()?;
         let target = args.target.find_with(&args.debug_info, KernelParts::Headers)?;
+        let target = Target { signing, ..target };
         let jobs = args.jobs.map_or_else(processors, NonZero::get);
         for built in build(&args.packages.query(), &target, jobs, &Terminal)? {
             match args.message_format {

@@ -13,6 +13,7 @@ mod object;
 mod objtool;
 mod package;
 mod run;
+mod sign;
 mod symbols;
 mod timeline;
 mod tips;
@@ -85,6 +86,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Draw what is called in which order when patches are loaded, replaced, taken back, disabled, or fail.
     Timeline(timeline::Args),
+    /// Sign modules, for kernels that enforce signatures.
+    Sign(sign::Args),
     /// Make a package of modules, which loads the patch when it is installed and at each boot.
     Package(package::Args),
     /// Show what a kernel has under a name, whether it can be patched, and where it is inlined.
@@ -155,6 +158,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(args) => run::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Timeline(args) => timeline::main(&args),
+        Command::Sign(args) => sign::main(&args),
         Command::Package(args) => package::main(&args),
         Command::Explain(args) => explain::main(&args),
         Command::Types(args) => types::main(&args),

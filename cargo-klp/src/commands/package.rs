@@ -4,6 +4,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::args::SigningArgs;
 use crate::error::{Error, Result};
 use crate::patch::package::{Labels, package};
 
@@ -12,10 +13,12 @@ use crate::patch::package::{Labels, package};
 #[command(after_help = "Examples:
   cargo klp package $(cargo klp build)          a package for one kernel
   cargo klp package $(cargo klp build --kernel 6.12) $(cargo klp build --kernel 6.1)
+  cargo klp package fix.ko --key key.pem --cert cert.pem
   cargo klp package fix.ko --maintainer 'A <a@example.org>' --output /srv/debs
 
-Any livepatch can be packaged, in Rust or C. Debug information is left out of the modules. If the kernel enforces
-signatures, sign the modules first, stripped: a signed module is taken as it is.
+Any livepatch can be packaged, in Rust or C. Debug information is left out of the modules. With --key and --cert, they
+are signed after that. Without a key, a signed module is taken as it is, and --cert alone asks that the certificate's
+owner has signed each module.
 
 The package needs klp-tools, which `cargo xtask package-tools` makes in klp's repository. All revisions of a series are
 one package. Installing it loads the patch, an upgrade replaces it without a gap, and a removal unloads it; what fails
@@ -41,6 +44,9 @@ pub struct Args {
     #[arg(long, value_name = "VERSION")]
     package_version: Option<String>,
 
+    #[command(flatten)]
+    signing: SigningArgs,
+
     /// The directory to write to.
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     output: PathBuf,
@@ -61,7 +67,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         name: args.package_name.clone(),
         version: args.package_version.clone(),
     };
-    let package = package(&args.files, &labels)?;
+    let package = package(&args.files, &labels, &args.signing.for_package()?)?;
     match args.format {
         Format::Deb => println!("{}", package.write(&args.output)?.display()),
     }

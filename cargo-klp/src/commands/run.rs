@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::args::{PackageArgs, TargetArgs, absolute};
+use super::args::{PackageArgs, SigningArgs, TargetArgs, absolute};
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result, exit, last_lines};
 use crate::host::processors;
@@ -37,6 +37,9 @@ pub struct Args {
 
     #[command(flatten)]
     target: TargetArgs,
+
+    #[command(flatten)]
+    signing: SigningArgs,
 
     /// A directory that the guest may write to; may be given several times.
     #[arg(long, value_name = "DIR")]
@@ -116,7 +119,8 @@ fn modules(args: &Args, target: &Target) -> Result<Vec<PathBuf>> {
     check_modules(&Target { modules: modules.clone(), ..target.clone() })?;
     if modules.is_empty() || args.packages.workspace || !args.packages.packages.is_empty() {
         let known = modules.iter().chain(&target.modules).cloned().collect();
-        let target = Target { modules: known, ..target.clone() };
+        let signing = args.signing.find()?;
+        let target = Target { modules: known, signing, ..target.clone() };
         let built = kbuild::build(&args.packages.query(), &target, processors(), &Terminal)?;
         modules.extend(built.into_iter().map(|built| built.ko));
     }

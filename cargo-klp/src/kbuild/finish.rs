@@ -1,6 +1,6 @@
 //! Adds livepatch symbols and relocations to a module that Kbuild has linked.
 //!
-//! Linkers keep neither, so this is the last step, after BTF and before any signature. Kbuild runs `cargo klp finish`
+//! Linkers keep neither, so this is the last step, after BTF; what it has made is signed. Kbuild runs `cargo klp finish`
 //! as part of its own last step: `klp_final.mk`.
 
 use std::collections::BTreeMap;
@@ -16,17 +16,23 @@ use super::linked::builder;
 use super::record::Place;
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
+use crate::kernel::Kernel;
+use crate::kernel::signing::SigningKey;
 use crate::kernel::symbols::VMLINUX;
 use crate::patch::inspect::symbols::PREFIX;
 use crate::patch::verify::{self, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 
-/// Finishes a module that Kbuild has linked as `unfinished`: only a module that passes all checks becomes `ko`.
-pub fn finish_file(unfinished: &Path, ko: &Path) -> Result<()> {
+/// Finishes a module that Kbuild has linked as `unfinished`: only a module that passes all checks, and is signed if there
+/// is a key, becomes `ko`.
+pub fn finish_file(unfinished: &Path, ko: &Path, signing: Option<(&SigningKey, &Kernel)>) -> Result<()> {
     let data = fs::read(unfinished).map_err(Error::io("read", unfinished))?;
     // If this fails, no file of that name may be left that could be taken for a module.
     fs::remove_file(unfinished).map_err(Error::io("remove", unfinished))?;
-    let finished = finish(&data)?;
+    let mut finished = finish(&data)?;
     verify(ko, &finished)?;
+    if let Some((key, kernel)) = signing {
+        finished = key.sign(&finished, kernel)?;
+    }
     Place::of(ko).complete(&Digest::of(&finished))?;
     fs::write(unfinished, finished).map_err(Error::io("write", unfinished))?;
     fs::rename(unfinished, ko).map_err(Error::io("write", ko))

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
 use crate::kernel::Target;
+use crate::kernel::signing::SigningKey;
 
 /// The variable that names the file to use as stderr when this program runs within make.
 const STDERR: &str = "KLP_STDERR";
@@ -53,6 +54,7 @@ pub(super) fn run(
     let this = env::current_exe().map_err(Error::io("find", "this program"))?;
     let pipe = || Error::io("open", "a pipe");
     let (rust, rust_writer) = io::pipe().map_err(pipe())?;
+    let signing = target.signing.as_ref();
     let mut command = Command::new("make");
     command
         .arg("-C")
@@ -64,6 +66,11 @@ pub(super) fn run(
         .arg(format!("KLP_DEBUG_INFO={}", list(&target.debug_info)))
         .arg(format!("KLP_OUTPUT={}", ko.display()))
         .arg(format!("KLP_UNKNOWN_MODULES={}", target.unknown_modules.join(" ")))
+        .arg(format!("KLP_SIGN_KEY={}", signing.map_or("", SigningKey::key)))
+        .arg(format!(
+            "KLP_SIGN_CERT={}",
+            signing.map_or(String::new(), |key| key.certificate().display().to_string())
+        ))
         .arg("modules")
         .env(CARGO_FLAGS, krate.flags.variable())
         .env(record::ENVIRONMENT, record::environment())

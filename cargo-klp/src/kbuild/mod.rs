@@ -138,6 +138,10 @@ fn build_one(
     }
     target.modules.iter().try_for_each(|module| paths::check(module, "move the module"))?;
     target.debug_info.iter().try_for_each(|file| paths::check(file, "move the debug information"))?;
+    if let Some(signing) = &target.signing {
+        let files = signing.file().into_iter().chain([signing.certificate()]);
+        files.into_iter().try_for_each(|file| paths::check(file, "move the key and the certificate"))?;
+    }
     create_in_target(&dir)?;
     let _lock = Lock::told(&dir, reporter)?;
     rules::write(&dir, &module, &klp_mk)?;

@@ -11,6 +11,7 @@ pub(crate) mod options;
 mod packages;
 mod programs;
 mod release;
+pub mod signing;
 pub mod source;
 pub mod symbols;
 mod target;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Kernel;
+use super::signing::SigningKey;
 
 /// A kernel, and files and names that the user gave besides the kernel's own.
 #[derive(Clone, Debug)]
@@ -15,11 +16,19 @@ pub struct Target {
     pub debug_info: Vec<PathBuf>,
     /// Names of modules that this machine lacks, so that klp does not look for them.
     pub unknown_modules: Vec<String>,
+    /// The key to sign modules with.
+    pub signing: Option<SigningKey>,
 }
 
 impl From<Kernel> for Target {
     /// A kernel with only its own files.
     fn from(kernel: Kernel) -> Self {
-        Self { kernel, modules: Vec::new(), debug_info: Vec::new(), unknown_modules: Vec::new() }
+        Self {
+            kernel,
+            modules: Vec::new(),
+            debug_info: Vec::new(),
+            unknown_modules: Vec::new(),
+            signing: None,
+        }
     }
 }

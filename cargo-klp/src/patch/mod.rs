@@ -9,6 +9,7 @@ pub mod meaning;
 pub(crate) mod modelled;
 pub mod package;
 pub mod resolve;
+pub mod sign;
 pub mod succession;
 pub mod tables;
 pub mod timeline;

@@ -8,10 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::inspect::{inspect, report::Report};
+use super::inspect::{inspect, report::Report, signature_fault};
 use crate::error::{Error, Result};
 use crate::host::deb::{File, Package};
 use crate::host::tools::run_tool;
+use crate::kernel::signing::{Certificate, SigningKey};
+use crate::kernel::{KernelParts, KernelQuery};
 
 /// What the author decides on.
 #[derive(Clone, Debug)]
@@ -24,12 +26,23 @@ pub struct Labels {
     pub version: Option<String>,
 }
 
+/// What becomes of signatures.
+#[derive(Clone, Debug)]
+pub enum Signing {
+    /// A signed module is taken as it is.
+    Keep,
+    /// Only modules are taken that the owner of this certificate has signed.
+    Verify(Box<Certificate>),
+    /// Each module is signed, after it was stripped.
+    Sign(SigningKey),
+}
+
 /// The package of modules: the same patch for different kernels.
 ///
 /// # Errors
 ///
-/// One is not a livepatch, or damaged; or they are not one patch.
-pub fn package(files: &[PathBuf], labels: &Labels) -> Result<Package> {
+/// One is not a livepatch, or damaged, or not signed as it must be; or they are not one patch.
+pub fn package(files: &[PathBuf], labels: &Labels, signing: &Signing) -> Result<Package> {
     let reports = files.iter().map(|file| inspect(file)).collect::<Result<Vec<_>>>()?;
     let patch = reports.first().ok_or_else(|| request("no module is given", "give .ko files"))?;
     let releases = releases(&reports)?;
@@ -43,7 +56,7 @@ pub fn package(files: &[PathBuf], labels: &Labels) -> Result<Package> {
             ));
         }
         let path = format!("usr/lib/klp/{release}/{}.ko", report.name);
-        contents.push(File { path, data: stripped(file, report)?, is_program: false });
+        contents.push(File { path, data: data(file, report, release, signing)?, is_program: false });
     }
     let summary = patch.description.as_deref().and_then(|text| text.lines().next());
     Ok(Package {
@@ -128,11 +141,29 @@ fn version(patch: &Report, labels: &Labels) -> Result<String> {
     ))
 }
 
-/// The module without debug information. One with a signature is taken as it is: the signature would be lost.
-fn stripped(file: &Path, report: &Report) -> Result<Vec<u8>> {
-    if report.signed {
-        return fs::read(file).map_err(Error::io("read", file));
+/// The module as it is installed.
+fn data(file: &Path, report: &Report, release: &str, signing: &Signing) -> Result<Vec<u8>> {
+    match signing {
+        Signing::Sign(key) => {
+            let kernel = KernelQuery::Release(release.into()).find(KernelParts::Headers)?;
+            return key.sign(&stripped(file)?, &kernel);
+        }
+        Signing::Verify(certificate) => {
+            if let Some(fault) = signature_fault(file, certificate)? {
+                return Err(request(
+                    &format!("`{}` is not signed as it should be: {fault}", file.display()),
+                    "`cargo klp sign` signs it, and so does this command with `--key` and `--cert`",
+                ));
+            }
+        }
+        Signing::Keep => {}
     }
+    // The signature would be lost.
+    if report.signed { fs::read(file).map_err(Error::io("read", file)) } else { stripped(file) }
+}
+
+/// The module without debug information and signature.
+fn stripped(file: &Path) -> Result<Vec<u8>> {
     let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let stripped = directory.path().join("module.ko");
     run_tool(Command::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(file))?;

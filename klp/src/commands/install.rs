@@ -65,11 +65,7 @@ fn check(machine: &dyn Machine, patch: &ModuleFile, wanted: Option<&str>) -> Res
     // Of another kernel nothing is known here but its release.
     if fit::release(machine)? == release {
         reasons.extend(fit::build_reasons(machine, patch)?);
-        if !patch.is_signed
-            && let Some(why) = fit::signature_is_enforced(machine)?
-        {
-            reasons.push(format!("it is not signed, and the kernel loads signed modules only ({why})"));
-        }
+        reasons.extend(fit::signature_reason(machine, patch)?);
     }
     if !reasons.is_empty() {
         return refuse(reasons, "build or sign it for this machine".into());

@@ -13,7 +13,7 @@ use crate::machine::Machine;
 use crate::report::Installed;
 use crate::sysfs::Patch;
 use crate::transition::Patience;
-use crate::{marks, record, show, store, transition};
+use crate::{keys, marks, record, show, store, transition};
 
 /// Arguments of `klp load`.
 #[derive(Debug, clap::Args)]
@@ -185,7 +185,9 @@ fn wait(
 fn insert(machine: &dyn Machine, patch: &ModuleFile, allow_downgrade: bool) -> Result<()> {
     let name = &patch.name;
     let build = patch.build_id.as_deref().unwrap_or("unknown");
-    log::write(machine, &format!("{name}: loading {}, build ID {build}", patch.path.display()));
+    let path = patch.path.display();
+    let signed = keys::signed_by(patch);
+    log::write(machine, &format!("{name}: loading {path}, build ID {build}, {signed}"));
     // Only a patch of a series has the parameter; another module would be loaded with a warning.
     let is_of_series = patch.about.as_ref().is_some_and(|about| about.series().is_some());
     let parameters = if allow_downgrade && is_of_series { c"klp_allow_downgrade=1" } else { c"" };
@@ -194,6 +196,7 @@ fn insert(machine: &dyn Machine, patch: &ModuleFile, allow_downgrade: bool) -> R
         name: name.clone(),
         errno,
         log: kernel_log.lines_of(name),
+        help: keys::help(machine, patch, errno),
     })
 }
 
@@ -227,7 +230,7 @@ pub(super) fn remove(machine: &dyn Machine, name: &str) -> Result<()> {
             );
         }
         Err(errno) => {
-            return Err(Error::Kernel { name: name.into(), errno, log: Vec::new() });
+            return Err(Error::Kernel { name: name.into(), errno, log: Vec::new(), help: None });
         }
     }
     Ok(())

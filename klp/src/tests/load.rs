@@ -62,9 +62,45 @@ fn an_unsigned_patch_is_refused_where_signatures_are_enforced() {
         let fake = Fake::new();
         fake.write(file, text);
         refused(&fake, &c_patch("refused"), "it is not signed");
-        let signed = [&c_patch("signed")[..], b"~Module signature appended~\n"].concat();
-        fake.load("signed", &signed);
+        fake.load("signed", &signed("signed"));
+        assert!(fake.read("dev/kmsg").contains("signed by CN=klp test,O=Example, serial "));
     }
+}
+
+/// A patch, with what sign-file appended to some file.
+fn signed(name: &str) -> Vec<u8> {
+    [&c_patch(name)[..], include_bytes!("../../../klp-module/src/signature/appended")].concat()
+}
+
+#[test]
+fn a_damaged_signature_is_refused_before_the_kernel_sees_it() {
+    let fake = Fake::new();
+    let mut data = signed("refused");
+    let at = data.len() - 32;
+    data[at] = 0xff;
+    refused(&fake, &data, "its signature can't be read, it is cut off");
+}
+
+#[test]
+fn a_signature_that_the_kernel_refuses_is_told_with_its_key() {
+    let fake = Fake::new();
+    let path = fake.ko("fix", &signed("fix"));
+    let says = |keys: &str, text: &str| {
+        fake.write("proc/keys", keys);
+        fake.answers(Errno::KEYREJECTED);
+        assert_eq!(fake.klp(["load", path.to_str().unwrap()]), Exit::Refused);
+        let said = fake.said();
+        for text in
+            ["no signature that it trusts", "help: it is signed by CN=klp test,O=Example, serial ", text]
+        {
+            assert!(said.contains(text), "expected `{text}`, found {said}");
+        }
+    };
+    let key = |name: &str| {
+        format!("0d5c I------ 1 perm 1f030000 0 0 asymmetri {name}: 6ccece7e4c: X509.rsa bb419ea1 []\n")
+    };
+    says(&key("Another"), "no key in /proc/keys has that name: enrol the certificate");
+    says(&(key("Another") + &key("Example: klp test")), "the file has changed since");
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl Text {
         add("depends", &report.depends.join(", "));
         add("imports", &report.imports.join(", "));
         add("module", &flags.join(", "));
+        add("signer", &signer(report));
         self.table(&rows);
     }
 
@@ -194,6 +195,17 @@ impl Text {
     }
 }
 
+/// Who has signed, and whether that is known.
+fn signer(report: &Report) -> String {
+    let Some(signature) = &report.signature else { return String::new() };
+    let verdict = match report.verified {
+        Some(true) => "verified",
+        Some(false) => "WRONG",
+        None => "not verified: `--cert` takes the certificate",
+    };
+    format!("{signature} ({verdict})")
+}
+
 /// The objects whose functions the patch redirects, in the order in which they first appear.
 fn objects(patch: &Patch) -> Vec<&str> {
     let mut objects: Vec<&str> = Vec::new();
@@ -240,6 +252,9 @@ fn wrapped(names: &[String]) -> Vec<Row> {
 
 #[cfg(test)]
 mod tests {
+    use klp_module::Signature;
+    use klp_module::signature::Signer;
+
     use super::*;
     use crate::patch::inspect::report::*;
 
@@ -290,6 +305,11 @@ mod tests {
             intree: true,
             retpoline: false,
             signed: true,
+            signature: Some(Signature {
+                signer: Signer::Key { key_id: "12ab".into() },
+                hash: "sha256".into(),
+            }),
+            verified: Some(false),
             patch: Some(Patch {
                 series: Some(Series { name: "example.org: fixes".into(), revision: 3 }),
                 replace: true,

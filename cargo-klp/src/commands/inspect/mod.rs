@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use crate::commands::args::MessageFormat;
 use crate::error::{Error, Result};
-use crate::patch::inspect::{faults, inspect};
+use crate::kernel::signing::Certificate;
+use crate::patch::inspect::{faults, inspect, signature_fault};
 use crate::patch::succession::succession;
 
 /// Arguments of `cargo klp inspect`.
@@ -16,7 +17,9 @@ use crate::patch::succession::succession;
 #[command(after_help = "Examples:
   cargo klp inspect fix_x.ko                    functions, states, symbols, parameters, memory
   cargo klp inspect fix_v1.ko fix_v2.ko         what fix_v2 changes, whether it may replace fix_v1, what is called
-  cargo klp inspect --verify fix_x.ko           after strip, signing, or another tool has changed the file")]
+  cargo klp inspect --verify fix_x.ko           after strip, signing, or another tool has changed the file
+  cargo klp inspect --verify fix_x.ko --cert cert.pem
+                                                also, whether the owner of this certificate has signed it as it is")]
 pub struct Args {
     /// The module: a .ko, also compressed as .ko.xz or .ko.zst.
     #[arg(value_name = "FILE")]
@@ -34,6 +37,10 @@ pub struct Args {
     #[arg(long)]
     verify: bool,
 
+    /// The certificate of who should have signed the module, in PEM or DER format: its signature is verified.
+    #[arg(long, value_name = "CERT", conflicts_with = "new")]
+    cert: Option<PathBuf>,
+
     /// The format of the result on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
@@ -41,17 +48,32 @@ pub struct Args {
 
 /// Inspects the module and prints the findings.
 pub fn main(args: &Args) -> Result<ExitCode> {
+    let certificate = args.cert.as_deref().map(Certificate::read).transpose()?;
     if args.verify {
-        let faults = faults(&args.file)?;
+        let mut faults = faults(&args.file)?;
+        let is_sound = faults.is_empty();
+        faults.extend(
+            certificate.map(|certificate| signature_fault(&args.file, &certificate)).transpose()?.flatten(),
+        );
         if args.message_format == MessageFormat::Json {
             println!("{}", serde_json::to_string(&faults).expect("plain data"));
         }
-        return match faults.is_empty() {
-            true => Ok(ExitCode::SUCCESS),
-            false => Err(Error::Unloadable { path: args.file.clone(), faults }),
+        return match faults.as_slice() {
+            [] => Ok(ExitCode::SUCCESS),
+            [fault] if is_sound => Err(Error::Request {
+                message: format!("`{}` is not signed as it should be: {fault}", args.file.display()),
+                help: "do not load it before you know why; `cargo klp sign --key KEY --cert CERT FILE` signs it as it is"
+                    .into(),
+            }),
+            _ => Err(Error::Unloadable { path: args.file.clone(), faults }),
         };
     }
-    let report = inspect(&args.file)?;
+    let mut report = inspect(&args.file)?;
+    if let Some(certificate) = certificate {
+        let fault = signature_fault(&args.file, &certificate)?;
+        report.verified = Some(fault.is_none());
+        report.faults.extend(fault);
+    }
     if let Some(new) = &args.new {
         let succession = succession(&report, &inspect(new)?);
         match args.message_format {

@@ -13,6 +13,7 @@ use crate::host::tools::find_program;
 use crate::kbuild::workspace::Crate;
 use crate::kernel::debug_info::stamp;
 use crate::kernel::headers::common;
+use crate::kernel::signing;
 use crate::kernel::{Kernel, Target, symbols};
 use crate::patch::manifest::Manifest;
 
@@ -20,7 +21,7 @@ use crate::patch::manifest::Manifest;
 pub(in crate::kbuild) const ENVIRONMENT: &str = "KLP_ENVIRONMENT";
 
 /// Variables that differ between sessions, or that make sets for itself, and that affect no tool here.
-const SESSION: [&str; 24] = [
+const SESSION: [&str; 27] = [
     "_",
     "SHLVL",
     "PWD",
@@ -38,6 +39,10 @@ const SESSION: [&str; 24] = [
     "CLICOLOR_FORCE",
     "CARGO_TERM_COLOR",
     "KLP_STDERR",
+    // The target has the key; its PIN is a secret.
+    signing::VARIABLES[0],
+    signing::VARIABLES[1],
+    signing::PIN,
     // What it changes is in the library.
     CARGO_FLAGS,
     "MAKEFLAGS",
@@ -79,10 +84,10 @@ pub(in crate::kbuild) fn environment() -> String {
 
 /// The digest of everything that matters and is not a file.
 pub(super) fn circumstances(krate: &Crate, target: &Target) -> Digest {
-    let Target { kernel, modules, debug_info, unknown_modules } = target;
+    let Target { kernel, modules, debug_info, unknown_modules, signing } = target;
     let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.into());
     Digest::of(format!(
-        "{} {} {:?} {:?} {:?} {modules:?} {debug_info:?} {unknown_modules:?} {}",
+        "{} {} {:?} {:?} {:?} {modules:?} {debug_info:?} {unknown_modules:?} {signing:?} {}",
         env!("CARGO_PKG_VERSION"),
         kernel.release,
         canonical(&kernel.kdir),
@@ -110,9 +115,10 @@ pub(super) fn c_objects(dir: &Path, module: &str) -> Vec<String> {
 /// The files that are known when a build begins: this program, the rules and the glue in `kbuild`, tools,
 /// the kernel's build directory, image and modules, and the modules that the patch names.
 pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Result<BTreeSet<PathBuf>> {
-    let Target { kernel, modules, debug_info, .. } = target;
+    let Target { kernel, modules, debug_info, signing, .. } = target;
     let this = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let mut files: BTreeSet<PathBuf> = modules.iter().chain(debug_info).cloned().chain([this]).collect();
+    files.extend(signing.iter().map(|signing| signing.certificate().to_owned()));
     files.extend(files_in(kbuild));
     files.extend(PROGRAMS.iter().filter_map(|program| find_program(program)));
     files.extend(kernel_files(kernel));

@@ -14,10 +14,11 @@ use std::io;
 use std::path::Path;
 
 use klp_format::Table;
-use klp_module::{Modinfo, SIGNATURE_MARK};
+use klp_module::{Modinfo, Signature};
 use object::{Object, ObjectKind};
 
 use crate::error::{Error, Result};
+use crate::kernel::signing::{Certificate, Verdict};
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::start;
 use crate::patch::verify;
@@ -50,6 +51,8 @@ pub fn report(path: &Path, data: &[u8]) -> Result<Report> {
         Ok(patch) => (Some(patch), None),
         Err(error) => (None, Some(error.with_help())),
     };
+    // One that can't be read is among the faults.
+    let signature = Signature::of(data).unwrap_or_default();
     let owned = |key| modinfo.get(key).map(str::to_owned);
     let depends = modinfo.get("depends").unwrap_or_default().split(',');
     Ok(Report {
@@ -66,7 +69,9 @@ pub fn report(path: &Path, data: &[u8]) -> Result<Report> {
         imports: modinfo.all("import_ns").map(str::to_owned).collect(),
         intree: modinfo.has("intree"),
         retpoline: modinfo.has("retpoline"),
-        signed: data.ends_with(SIGNATURE_MARK),
+        signed: signature.is_some(),
+        signature,
+        verified: None,
         patch,
         unknown,
         parameters: modinfo::parameters(&modinfo),
@@ -85,6 +90,28 @@ pub fn faults(path: &Path) -> Result<Vec<String>> {
     let data = read(path)?;
     parse(path, &data)?;
     verify::faults(&data)
+}
+
+/// Verifies a module's signature with the certificate that its signer should have: what is wrong with it, or `None`.
+///
+/// # Errors
+///
+/// The file is not a module, or `openssl` is missing.
+pub fn signature_fault(path: &Path, certificate: &Certificate) -> Result<Option<String>> {
+    let data = read(path)?;
+    parse(path, &data)?;
+    Ok(match certificate.verify(&data)? {
+        Some(Verdict::Verified) => None,
+        Some(Verdict::Mismatch) => {
+            Some("its signature does not match its contents: they have changed since it was signed".into())
+        }
+        Some(Verdict::OtherSigner) => Some(format!(
+            "another certificate has signed it than `{}` ({})",
+            certificate.path().display(),
+            certificate.subject()
+        )),
+        None => Some("it has no signature that can be read".into()),
+    })
 }
 
 /// What the patch does. The inner error is for a sound module that does not show it.

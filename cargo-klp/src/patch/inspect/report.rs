@@ -1,5 +1,6 @@
 //! The findings of `cargo klp inspect`: one structure, shown to people and programs alike.
 
+use klp_module::Signature;
 use serde::Serialize;
 
 /// A livepatch module. With `--message-format json` this is the line on stdout; its names are
@@ -30,8 +31,12 @@ pub struct Report {
     pub intree: bool,
     /// Whether its compiler was told to use retpolines.
     pub retpoline: bool,
-    /// Whether a signature is appended. It is not verified.
+    /// Whether a signature is appended.
     pub signed: bool,
+    /// What that signature says of itself.
+    pub signature: Option<Signature>,
+    /// Whether the signature is that of the given certificate's owner, and matches; absent if no certificate was given.
+    pub verified: Option<bool>,
     /// What it does; absent if `unknown` gives a reason.
     pub patch: Option<Patch>,
     /// The reason why `patch` is absent.

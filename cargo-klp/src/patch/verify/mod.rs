@@ -9,6 +9,7 @@ mod relocations;
 mod sections;
 mod symbols;
 
+use klp_module::Signature;
 use object::elf::{
     EM_X86_64, ET_REL, FileHeader64, SHN_UNDEF, SHT_SYMTAB, STT_SECTION, SectionFlags, SymbolSection,
 };
@@ -90,6 +91,10 @@ pub fn faults(data: &[u8]) -> Result<Vec<String>> {
     let mut faults = sections::faults(&module);
     faults.extend(symbols::faults(&module));
     faults.extend(relocations::faults(&module));
+    // The kernel looks at it even where it does not ask for one.
+    if let Err(why) = Signature::of(data) {
+        faults.push(format!("the signature at its end can't be read: {why}"));
+    }
     Ok(faults)
 }
 
