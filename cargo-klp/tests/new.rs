@@ -85,7 +85,7 @@ fn a_patch_for_a_function() {
     }
     for (func, expected) in [
         ("c_start", "write `--func c_start,…` with the position"),
-        ("no_such_function", "does not exist in vmlinux"),
+        ("no_such_function", "has no symbol `no_such_function`"),
         ("nft_do_chain", "nf_tables has it: write `nf_tables:nft_do_chain`"),
         ("do_syscall_64", "can't be redirected"),
         ("seq_printf", "is variadic"),
@@ -329,6 +329,15 @@ struct Slow {
 }
 "#;
 
+/// A test of the patch that the next versions have, too.
+const OWN_TEST: &str = r#"//! What the author of fix_v1 tests.
+
+#[test]
+fn the_author_tests_it_too() {
+    assert_eq!(module_path!(), "own");
+}
+"#;
+
 /// The next version of a patch, alone and as a member of a workspace, and the next of that.
 #[test]
 fn the_next_version_of_a_patch() {
@@ -350,6 +359,9 @@ fn the_next_version_of_a_patch() {
         assert!(text.contains(advice));
         fs::write(&source, text.replace(advice, series) + VERSIONED).unwrap();
         fs::write(place.join("fix-v1/fix_v1.o"), "").unwrap();
+        fs::write(place.join("fix-v1/src/helper.c"), "int helper;\n").unwrap();
+        fs::create_dir(place.join("fix-v1/tests")).unwrap();
+        fs::write(place.join("fix-v1/tests/own.rs"), OWN_TEST).unwrap();
 
         for (old, new, revision) in [("fix-v1", "fix-v2", 2), ("fix-v2", "fix-v3", 3)] {
             let output = succeed(&mut new_in(place, &[new, "--from", old]));
@@ -361,12 +373,15 @@ fn the_next_version_of_a_patch() {
         assert!(text.contains("replace: true") && text.contains("revision: 3,"), "{text}");
         assert!(text.contains(VERSIONED), "what must stay stays");
         assert!(!crate_dir.join("fix_v1.o").exists());
+        assert!(crate_dir.join("src/helper.c").exists());
+        let own = fs::read_to_string(crate_dir.join("tests/own.rs")).unwrap();
+        assert!(own.contains("author of fix_v3 tests"), "{own}");
         let clippy = ["clippy", "--all-targets"];
         succeed(in_crate("cargo", &crate_dir).args(clippy).env("RUSTFLAGS", "-Dwarnings"));
         succeed(in_crate("cargo", &crate_dir).args(["fmt", "--check"]));
         let output = succeed(in_crate("cargo", &crate_dir).arg("test").env("RUSTFLAGS", "-Dwarnings"));
         let said = String::from_utf8(output.stdout).unwrap();
-        assert!(said.contains("3 passed"), "{said}");
+        assert!(said.contains("3 passed") && said.contains("the_author_tests_it_too ... ok"), "{said}");
         succeed(in_crate("cargo", &crate_dir).args(["klp", "build", "--kernel", "6.12"]));
     }
 

@@ -1,7 +1,7 @@
 //! The next version of a patch: a copy of its crate that replaces it, and a test of the replacement.
 //!
 //! What a cumulative patch must keep (functions, states with their ids and versions, shadow variables) is
-//! the same because the source is the same.
+//! the same because the source is the same. The tests are copied too, and test the new version.
 
 mod calls;
 mod declaration;
@@ -19,8 +19,11 @@ use super::name::Name;
 use crate::error::{Error, Result};
 use crate::kbuild::rules;
 
-/// Directories that are not part of a patch, or of which the next version has its own.
-const LEFT_OUT: [&str; 3] = ["target", "tests", "Cargo.lock"];
+/// What is not part of a patch, or of which the next version has its own.
+const LEFT_OUT: [&str; 2] = ["target", "Cargo.lock"];
+
+/// The test of the replacement, each version's own.
+const REPLACEMENT: &str = "tests/replacement.rs";
 
 /// What Kbuild leaves beside the sources.
 const MADE: [&str; 12] = [
@@ -87,7 +90,8 @@ pub(super) fn next(from: &Path, crate_dir: &Path, name: &Name) -> Result<Next> {
         });
     }
     let edited = declaration.cumulative();
-    let rust = files.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "rs"));
+    let is_rust = |path: &Path| path.extension().is_some_and(|end| end == "rs");
+    let rust = files.iter().filter(|(path, _)| is_rust(path) && !path.starts_with("tests"));
     let texts: Vec<_> = rust.map(|(_, text)| String::from_utf8_lossy(text).into_owned()).collect();
     let stubs = calls::stubs(&texts);
     let test = declaration.test(&old, name.module(), &stubs);
@@ -98,17 +102,16 @@ pub(super) fn next(from: &Path, crate_dir: &Path, name: &Name) -> Result<Next> {
         Some(kbuild) => renamed(&String::from_utf8_lossy(kbuild), &old, name.module()),
         None => rules::for_crate(name.module()),
     };
-    if let Some(ignored) = files.get_mut(Path::new(".gitignore")) {
-        *ignored = renamed(&String::from_utf8_lossy(ignored), &old, name.module()).into_bytes();
-    }
-    let readme = "README.md";
-    if let Some(text) = files.get_mut(Path::new(readme)) {
-        *text = renamed(&String::from_utf8_lossy(text), &old, name.module()).into_bytes();
+    for (path, text) in &mut files {
+        let is_test = path.starts_with("tests") && is_rust(path);
+        if is_test || [".gitignore", "README.md"].iter().any(|name| path == Path::new(name)) {
+            *text = renamed(&String::from_utf8_lossy(text), &old, name.module()).into_bytes();
+        }
     }
     files.insert("Kbuild".into(), kbuild.into_bytes());
     files.insert(root, edited.into_bytes());
     files.insert("Cargo.toml".into(), manifest.text().into_bytes());
-    files.insert("tests/replacement.rs".into(), test.into_bytes());
+    files.insert(REPLACEMENT.into(), test.into_bytes());
     Ok(Next { files, old, revision: declaration.next_revision(), inherits: manifest.inherits() })
 }
 
