@@ -401,6 +401,9 @@ fn what_explain_says() {
             "system call __x64_sys_sethostname, __ia32_sys_sethostname: `#[klp_syscall(name = \"sethostname\", compat)]`",
         ),
         ("sys_sysinfo", "`#[klp_syscall(name = \"sysinfo\", compat = \"compat_sys_sysinfo\")]`"),
+        ("compat_sys_sysinfo", "`#[klp_syscall(name = \"sysinfo\", compat = \"compat_sys_sysinfo\")]`"),
+        // Programs and the kernel name it differently.
+        ("uname", "system call __x64_sys_newuname, "),
     ] {
         let text = explain(&[name]);
         assert!(text.contains(expected) && !text.contains("exported"), "{name}: {text}");
@@ -412,6 +415,7 @@ fn what_explain_says() {
     for (name, expected) in [
         ("cmdline_proc_sho", "the nearest name there is"),
         ("nft_no_such_function", "no module has this one"),
+        ("nf_tables:nft_verdict_init", "the compiler may have inlined it, which debug information tells"),
         ("init_module", "modules of 6.12"),
         ("xfs:nf_tables_newtable", "nf_tables has it: write `nf_tables:nf_tables_newtable`"),
     ] {

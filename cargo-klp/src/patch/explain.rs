@@ -136,21 +136,29 @@ pub(crate) fn absent(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, symbol: &str)
         };
     }
     let elsewhere = symbols.modules_with(symbol).unwrap_or_default();
+    // Without debug information, a function of the source that was inlined everywhere leaves no trace.
+    let is_known_wholly = info.debug_info.is_some();
     let help = match &*elsewhere {
         [] if let Some(call) = system_call(info, symbol) => {
             format!("it is a system call: `{}` redirects it", call.attribute)
         }
         [] => {
-            let inlined = match info.debug_info {
-                Some(_) => String::new(),
-                None => format!("; if the compiler inlined it, {}", debug_info::help(symbols.release())),
-            };
-            format!("{}; no module has this one{inlined}", symbols.similar(&info.object, symbol))
+            let similar = format!("{}; no module has this one", symbols.similar(&info.object, symbol));
+            match is_known_wholly {
+                true => similar,
+                false => format!(
+                    "the compiler may have inlined it, which debug information tells: {}; if the name is wrong, {similar}",
+                    debug_info::help(symbols.release())
+                ),
+            }
         }
         [other, ..] => format!("{} has it: write `{other}:{symbol}`", elsewhere.join(", ")),
     };
     Error::Request {
-        message: format!("`{symbol}` does not exist in {object} of {}", symbols.release()),
+        message: match is_known_wholly {
+            true => format!("`{symbol}` does not exist in {object} of {}", symbols.release()),
+            false => format!("{object} of {} has no symbol `{symbol}`", symbols.release()),
+        },
         help,
     }
 }

@@ -79,10 +79,35 @@ pub fn meanings(
 }
 
 /// What the kernel puts before the name of a system call.
-const PREFIXES: [&str; 5] = ["__x64_sys_", "__ia32_sys_", "__do_sys_", "__se_sys_", "sys_"];
+const PREFIXES: [&str; 10] = [
+    "__x64_sys_",
+    "__ia32_sys_",
+    "__do_sys_",
+    "__se_sys_",
+    "sys_",
+    "__x64_compat_sys_",
+    "__ia32_compat_sys_",
+    "__do_compat_sys_",
+    "__se_compat_sys_",
+    "compat_sys_",
+];
 
-/// The system call that has a name, with one of the kernel's prefixes or without.
+/// System calls that programs and the kernel name differently (`arch/x86/entry/syscalls/syscall_64.tbl`).
+const NAMED_OTHERWISE: [(&str, &str); 6] = [
+    ("stat", "newstat"),
+    ("fstat", "newfstat"),
+    ("lstat", "newlstat"),
+    ("sendfile", "sendfile64"),
+    ("uname", "newuname"),
+    ("umount2", "umount"),
+];
+
+/// The system call that has a name: the one that programs use, or the kernel's, with one of its prefixes or without.
 pub(super) fn system_call(info: &ObjectInfo<'_>, name: &str) -> Option<SystemCall> {
+    let of_programs = NAMED_OTHERWISE.iter().find(|(of_programs, _)| *of_programs == name);
+    if let Some(found) = of_programs.and_then(|(_, kernels)| system_call(info, kernels)) {
+        return Some(found);
+    }
     let name = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
     let entry = |name: String| (!info.object.named(&name).is_empty()).then_some(name);
     let native = entry(format!("__x64_sys_{name}"))?;
