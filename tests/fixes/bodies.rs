@@ -1,5 +1,7 @@
 //! Long bodies as C: functions that authors of livepatches have to copy whole. Each gets one line more, and is made to run.
 
+use cargo_klp::kernel::DEFAULT_SERIES;
+
 use crate::guest;
 use crate::line::{Line, log};
 use crate::workshop::Workshop;
@@ -17,7 +19,7 @@ const BODIES: [Line; 6] = [
 #[test]
 #[ignore = "it takes minutes: `cargo xtask soak` runs it"]
 fn long_bodies_run_as_c() {
-    let workshop = Workshop::new();
+    let workshop = Workshop::new(DEFAULT_SERIES);
     let modules = BODIES.map(|body| {
         let made = workshop.make(body.within, &body.diff(&workshop));
         let made = made.unwrap_or_else(|said| panic!("{}: {said}", body.within));

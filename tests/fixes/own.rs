@@ -1,6 +1,8 @@
 //! Fixes of our own making: each changes a line or two of the kernel's source, and shows one thing that must be refused or
 //! found. What they change is named, not quoted.
 
+use cargo_klp::kernel::DEFAULT_SERIES;
+
 use crate::line::{Line, log};
 use crate::workshop::{Made, Workshop};
 
@@ -20,7 +22,7 @@ fn assert_refused(workshop: &Workshop, name: &str, lines: &[Line], whys: &[&str]
 
 #[test]
 fn what_has_run_already_is_refused_once() {
-    let workshop = Workshop::new();
+    let workshop = Workshop::new(DEFAULT_SERIES);
     // Of a module, its first function has a second name.
     assert_refused(
         &workshop,
@@ -33,7 +35,7 @@ fn what_has_run_already_is_refused_once() {
 /// The kernel has objects of the old layout, whether or not code changes with it.
 #[test]
 fn a_changed_layout_is_refused() {
-    let workshop = Workshop::new();
+    let workshop = Workshop::new(DEFAULT_SERIES);
     let member = |within| Line { file: "net/sched/sch_netem.c", within, line: "\tu64 added;\n" };
     let why = "changes its layout or values";
     assert_refused(&workshop, "layout", &[member("struct netem_skb_cb")], &[why]);
@@ -43,25 +45,19 @@ fn a_changed_layout_is_refused() {
 /// A copy of a variable would be another one.
 #[test]
 fn variables_that_only_the_kernel_can_have_are_refused() {
-    let workshop = Workshop::new();
+    let workshop = Workshop::new(DEFAULT_SERIES);
     assert_refused(
         &workshop,
         "of_a_function",
         &[log("fs/inode.c", "get_next_ino"), log("fs/stat.c", "cp_old_stat")],
         &["the patch would have a `warncount` of its own"],
     );
-    assert_refused(
-        &workshop,
-        "of_processors",
-        &[log("fs/dcache.c", "get_nr_dentry")],
-        &["`nr_dentry` of vmlinux is a variable of each processor"],
-    );
 }
 
 /// The kernel patches branches of a module that it loads before livepatch says where the keys of another one are.
 #[test]
 fn static_keys_and_tracepoints_of_modules_are_refused() {
-    let workshop = Workshop::new();
+    let workshop = Workshop::new(DEFAULT_SERIES);
     assert_refused(
         &workshop,
         "key",
@@ -72,7 +68,7 @@ fn static_keys_and_tracepoints_of_modules_are_refused() {
 
 #[test]
 fn a_header_of_many_is_refused() {
-    let workshop = Workshop::new();
+    let workshop = Workshop::new(DEFAULT_SERIES);
     assert_refused(
         &workshop,
         "header",
@@ -84,7 +80,7 @@ fn a_header_of_many_is_refused() {
 /// What the compiler made of a function has no entry of its own: its callers are replaced.
 #[test]
 fn callers_of_clones_and_functions_of_several_units_are_replaced() {
-    let workshop = Workshop::new();
+    let workshop = Workshop::new(DEFAULT_SERIES);
     let made = make(
         &workshop,
         "several",
@@ -92,4 +88,34 @@ fn callers_of_clones_and_functions_of_several_units_are_replaced() {
     );
     let functions = made.unwrap().functions;
     assert_eq!(functions, ["can:can_reset_stats_proc_show", "can:can_stat_update", "sch_netem:netem_reset"]);
+}
+
+/// A weak function of which the kernel has another definition, a system call with its trace events, a header of the
+/// kernel that includes a private one, a per-CPU variable, a constant within a function, and a file that the Makefile of
+/// another directory names.
+#[test]
+fn what_only_looks_like_an_obstacle_is_none() {
+    let workshop = Workshop::new(DEFAULT_SERIES);
+    let text = "\tNL_SET_ERR_MSG(extack, \"patched\");\n";
+    let made = make(
+        &workshop,
+        "unhindered",
+        &[
+            log("kernel/sys.c", "SYSCALL_DEFINE1"),
+            log("fs/dlm/lowcomms.c", "lowcomms_write_space"),
+            log("fs/dcache.c", "get_nr_dentry"),
+            Line { file: "net/sched/sch_netem.c", within: "netem_change", line: text },
+            log("virt/kvm/binary_stats.c", "kvm_stats_read"),
+        ],
+    );
+    let functions = made.unwrap().functions;
+    let expected = [
+        "__ia32_sys_setgid",
+        "__x64_sys_setgid",
+        "dlm:lowcomms_write_space",
+        "kvm:kvm_stats_read",
+        "proc_nr_dentry",
+        "sch_netem:netem_change",
+    ];
+    assert_eq!(functions, expected);
 }

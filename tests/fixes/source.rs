@@ -11,22 +11,18 @@ use cargo_klp::host::report::Silent;
 use lzma_rust2::XzReader;
 use tar::Archive;
 
-use crate::corpus::{FIXES, Fix};
+use crate::corpus::{Corpus, Fix};
 
-/// The package of the other release's source.
-const PACKAGE: &str = "linux-source-6.12";
-/// Its version.
-const VERSION: &str = "6.12.115-2~deb12u1";
-
-/// The other release's files that fixes come from, fetched from Debian.
-pub(crate) fn other() -> tempfile::TempDir {
+/// The files of the other release that fixes of a corpus come from, fetched from Debian.
+pub(crate) fn other(corpus: &Corpus) -> tempfile::TempDir {
+    let (name, version) = (format!("linux-source-{}", corpus.series), corpus.other);
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let apt = Apt::stable(&Silent).unwrap();
     let package = directory.path().join("package");
-    apt.download_and_extract(PACKAGE, Some(VERSION), &package)
+    apt.download_and_extract(&name, Some(version), &package)
         .unwrap_or_else(|error| panic!("{error}; {:?}", error.help()));
-    let archive = File::open(package.join(format!("usr/src/{PACKAGE}.tar.xz"))).unwrap();
-    let mut wanted: BTreeSet<&Path> = FIXES.iter().map(|fix| Path::new(fix.file)).collect();
+    let archive = File::open(package.join(format!("usr/src/{name}.tar.xz"))).unwrap();
+    let mut wanted: BTreeSet<&Path> = corpus.fixes.iter().map(|fix| Path::new(fix.file)).collect();
     for entry in Archive::new(XzReader::new(BufReader::new(archive), true)).entries().unwrap() {
         let mut entry = entry.unwrap();
         // The first part is the name of the package.
@@ -40,7 +36,7 @@ pub(crate) fn other() -> tempfile::TempDir {
             break;
         }
     }
-    assert!(wanted.is_empty(), "{PACKAGE} {VERSION} has no {wanted:?}");
+    assert!(wanted.is_empty(), "{name} {version} has no {wanted:?}");
     fs::remove_dir_all(package).unwrap();
     directory
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use cargo_klp::kernel::{DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, source};
+use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery, source};
 use cargo_klp::patch::inspect::inspect;
 
 /// A directory for patch crates, and the kernel that they are for.
@@ -29,11 +29,12 @@ pub(crate) struct Made {
 }
 
 impl Workshop {
-    pub(crate) fn new() -> Self {
-        let kernel = KernelQuery::Release(DEFAULT_SERIES.into()).find(KernelParts::Image);
+    pub(crate) fn new(series: &str) -> Self {
+        let kernel = KernelQuery::Release(series.into()).find(KernelParts::Image);
         let kernel = kernel.unwrap_or_else(|error| panic!("{error}; {:?}", error.help()));
         let source = source::find(&kernel).unwrap();
-        let source = source.expect("run `cargo klp doctor --fix --source --kernel 6.12`");
+        let source =
+            source.unwrap_or_else(|| panic!("run `cargo klp doctor --fix --source --kernel {series}`"));
         Self { directory: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), kernel, source }
     }
 

@@ -46,6 +46,8 @@ pub(crate) struct Args {
 
 /// The kernels that the random walk builds for.
 const KERNELS_OF_WALK: [&str; 2] = ["6.12", "6.1"];
+/// The kernels that real fixes are for.
+const KERNELS_OF_FIXES: [&str; 2] = ["6.12", "6.1"];
 /// The test of random sequences.
 pub(crate) const SEQUENCES: &str = "random_sequences_agree_with_the_model";
 
@@ -58,7 +60,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     requirements.extend(operate::REQUIREMENTS);
     requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
     requirements.extend(KERNELS_OF_WALK.map(|series| Requirement::Kernel(series.into())));
-    requirements.push(Requirement::Source(DEFAULT_SERIES.into()));
+    requirements.extend(KERNELS_OF_FIXES.map(|series| Requirement::Source(series.into())));
     doctor::ensure(&requirements)?;
 
     // Short enough to type.

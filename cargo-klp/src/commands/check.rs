@@ -15,7 +15,7 @@ use crate::kernel::debug_info::check_given;
 use crate::kernel::{Kernel, KernelParts, KernelQuery, Target, available};
 use crate::patch::check::{Diagnostic, Outcome, check};
 use crate::patch::manifest::Manifest;
-use crate::patch::resolve::resolve;
+use crate::patch::resolve::{Language, resolve};
 
 /// Arguments of `cargo klp check`.
 #[derive(Debug, clap::Args)]
@@ -125,7 +125,7 @@ fn check_all(args: &Args) -> Result<ExitCode> {
 
 /// What is wrong with the symbols that the patch needs.
 fn symbols(manifest: &Manifest, target: &Target) -> Result<Vec<Diagnostic>> {
-    match resolve(&manifest.symbols, target, &Terminal) {
+    match resolve(&manifest.symbols, Language::Rust, target, &Terminal) {
         Ok(_) => Ok(Vec::new()),
         Err(Error::Symbols { faults, .. }) => {
             Ok(faults.into_iter().map(|message| Diagnostic { place: None, message }).collect())

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::object::{Compiled, Definition, stem};
 
-/// Data that the compiler and the kernel's macros make for one place of the source each: a patch has its own.
-const OF_PLACES: [&str; 12] = [
-    "__func__",
-    "__PRETTY_FUNCTION__",
+/// Variables that the kernel's macros make for one place of the source each: a patch has its own.
+const OF_PLACES: [&str; 9] = [
     "__already_done",
     "__warned",
     "___done",
@@ -15,7 +13,6 @@ const OF_PLACES: [&str; 12] = [
     "_rs",
     "descriptor",
     "__key",
-    "CSWTCH",
     "_entry",
     "__UNIQUE_ID_",
 ];
@@ -54,9 +51,7 @@ pub fn compare(before: &Compiled, after: &Compiled) -> Difference {
 
 /// Whether data belongs to one place of the source, and a copy of the code has its own.
 pub fn is_of_a_place(name: &str) -> bool {
-    OF_PLACES.iter().any(|start| {
-        name == *start || (start.ends_with('_') || *start == "CSWTCH") && name.starts_with(start)
-    })
+    OF_PLACES.iter().any(|start| name == *start || start.ends_with('_') && name.starts_with(start))
 }
 
 /// The functions to replace for those that differ: what has no entry of its own for livepatch is a part of others,
@@ -124,6 +119,7 @@ mod tests {
             size: 1,
             is_code: true,
             is_writable: false,
+            is_weak: false,
             content: vec![content.into()],
             refers: refers.iter().map(|&name| name.to_owned()).collect(),
         }
@@ -146,7 +142,7 @@ mod tests {
             function("rare.cold", "b", &[]),
             function("gone", "a", &[]),
             data("table", "1"),
-            data("__func__.1", "x"),
+            data("__warned.1", "x"),
             data("count.3", "0"),
         ]);
         let after = object(vec![
@@ -155,7 +151,7 @@ mod tests {
             function("rare.cold", "c", &[]),
             function("new", "a", &[]),
             data("table", "2"),
-            data("__func__.7", "y"),
+            data("__warned.7", "y"),
             data("count.9", "0"),
         ]);
         let expected = Difference { functions: names(&["rare"]), data: names(&["table"]) };

@@ -1,5 +1,6 @@
 //! Headers that a unit includes and that modules do not find in the kernel's build directory: those beside it in the
-//! source, and those that the fix changes. The patch has copies, which are included by their paths.
+//! source, and those that the fix changes; with them, the kernel's headers that lead to them. The patch has copies,
+//! which are included by their paths.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ pub const DIRECTORY: &str = "include";
 pub struct Headers {
     /// The files.
     pub files: BTreeSet<PathBuf>,
+    /// Those that the kernel has otherwise.
+    changed: BTreeSet<PathBuf>,
     /// Where the unit's command looks for others than those beside the file that includes them.
     directories: Vec<PathBuf>,
 }
@@ -26,18 +29,30 @@ impl Headers {
         changed: &BTreeSet<PathBuf>,
     ) -> Self {
         let mut files = BTreeSet::new();
+        // The files that are being read, each included by the one before it; `None` for those of no source.
+        let mut open: Vec<Option<PathBuf>> = Vec::new();
         for line in preprocessed.lines().filter(|line| line.starts_with("# ")) {
-            let name = line.split('"').nth(1).unwrap_or_default();
-            if let Ok(file) = Path::new(name).strip_prefix(root)
-                && file != unit
-            {
-                let file = normal(file);
-                if !is_public(&file) || changed.contains(&file) {
-                    files.insert(file);
+            let mut words = line.split('"').skip(1);
+            let (name, flags) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let file = Path::new(name).strip_prefix(root).ok().map(normal);
+            match flags.split_whitespace().next() {
+                Some("2") => drop(open.pop()),
+                Some("1") => {
+                    if let Some(file) = file.as_ref().filter(|file| !is_public(file)) {
+                        let leading =
+                            open.iter().rev().map_while(|file| file.as_ref().filter(|file| is_public(file)));
+                        files.extend(leading.cloned());
+                        files.insert(file.clone());
+                    }
+                    files.extend(file.iter().filter(|file| changed.contains(*file)).cloned());
+                    open.push(file);
                 }
+                _ => {}
             }
         }
-        Self { files, directories }
+        files.remove(unit);
+        let changed = files.intersection(changed).cloned().collect();
+        Self { files, changed, directories }
     }
 
     /// The text of a file of the source, for its place in the patch: `at`, relative to the directory of the C files.
@@ -72,7 +87,7 @@ impl Headers {
 
     /// The headers that the kernel has, but not as the fix has them: they must come before the kernel's.
     pub fn first(&self) -> impl Iterator<Item = PathBuf> {
-        self.files.iter().filter(|file| is_public(file)).map(|file| place(file))
+        self.changed.iter().filter(|file| is_public(file)).map(|file| place(file))
     }
 }
 
@@ -87,7 +102,7 @@ pub fn is_public(header: &Path) -> bool {
 }
 
 /// A path as seen from a directory.
-fn relative(path: &Path, from: &Path) -> PathBuf {
+pub fn relative(path: &Path, from: &Path) -> PathBuf {
     let (path_parts, from_parts): (Vec<_>, Vec<_>) =
         (path.components().collect(), from.components().collect());
     let common = path_parts.iter().zip(&from_parts).take_while(|(a, b)| a == b).count();
@@ -116,8 +131,9 @@ mod tests {
 
     #[test]
     fn private_headers_are_included_where_the_copies_are() {
-        let preprocessed = "# 1 \"/s/fs/x/a.c\"\n# 1 \"/s/include/linux/fs.h\" 1\n# 1 \"/s/fs/x/a.h\" 1\n\
-                            # 2 \"/s/fs/x/../lib/b.h\" 1\n# 1 \"./include/generated/c.h\" 1\n# 1 \"/s/include/linux/d.h\" 1\n";
+        let preprocessed = "# 1 \"/s/fs/x/a.c\"\n# 1 \"/s/include/linux/fs.h\" 1\n# 2 \"/s/fs/x/a.c\" 2\n\
+                            # 1 \"/s/fs/x/a.h\" 1\n# 2 \"/s/fs/x/../lib/b.h\" 1\n# 1 \"./include/generated/c.h\" 1\n\
+                            # 1 \"/s/include/linux/d.h\" 1\n";
         let changed = BTreeSet::from(["include/linux/d.h".into()]);
         let headers =
             Headers::of(preprocessed, "/s".as_ref(), "fs/x/a.c".as_ref(), vec!["fs/lib".into()], &changed);
@@ -134,5 +150,25 @@ mod tests {
             "#include \"../lib/b.h\"\n#include \"../lib/b.h\"\n#include \"other.h\"\n"
         );
         assert_eq!(headers.first().collect::<Vec<_>>(), [Path::new("include/include/linux/d.h")]);
+    }
+
+    #[test]
+    fn a_header_of_the_kernel_that_leads_to_a_private_one_is_copied() {
+        let preprocessed = "# 1 \"/s/fs/x/a.c\"\n# 1 \"/s/include/linux/fs.h\" 1\n# 2 \"/s/fs/x/a.c\" 2\n\
+                            # 1 \"/s/include/trace/x.h\" 1\n# 1 \"/s/include/trace/../../fs/x/a.h\" 1\n";
+        let directories = vec!["include".into()];
+        let headers =
+            Headers::of(preprocessed, "/s".as_ref(), "fs/x/a.c".as_ref(), directories, &BTreeSet::new());
+        let files: Vec<_> = headers.files.iter().map(|file| file.to_str().unwrap()).collect();
+        assert_eq!(files, ["fs/x/a.h", "include/trace/x.h"]);
+        assert_eq!(headers.first().next(), None);
+        assert_eq!(
+            headers.adapt(
+                "fs/x/a.c".as_ref(),
+                "a.c".as_ref(),
+                "#include <linux/fs.h>\n#include <trace/x.h>\n"
+            ),
+            "#include <linux/fs.h>\n#include \"include/include/trace/x.h\"\n"
+        );
     }
 }

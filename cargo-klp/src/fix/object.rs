@@ -7,7 +7,7 @@ use iced_x86::{Decoder, DecoderOptions, OpKind};
 use object::elf::{R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_PC32, R_X86_64_PLT32};
 use object::{
     File, Object as _, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionFlags,
-    SectionIndex, SymbolKind,
+    SectionIndex, SectionKind, SymbolKind,
 };
 
 use crate::error::{Error, Result};
@@ -38,6 +38,8 @@ pub struct Definition {
     pub is_code: bool,
     /// Whether the section can be written to.
     pub is_writable: bool,
+    /// Whether another object's definition of the name takes its place.
+    pub is_weak: bool,
     /// What it consists of: instructions or words, with the names that they refer to.
     pub content: Vec<String>,
     /// The names that it refers to.
@@ -75,7 +77,6 @@ impl Definition {
 
 /// A name without the number that the compiler appends, and of a part of a function that is rarely run, the function's.
 pub fn stem(name: &str) -> &str {
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let mut name = name;
     loop {
         match name.rsplit_once('.') {
@@ -83,6 +84,10 @@ pub fn stem(name: &str) -> &str {
             _ => return name,
         }
     }
+}
+
+fn is_number(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A relocation.
@@ -100,7 +105,12 @@ struct Reader<'a> {
     references: HashMap<SectionIndex, Vec<Reference>>,
     /// What each section defines: start, end, name.
     places: HashMap<SectionIndex, Vec<(u64, u64, &'a str)>>,
+    /// Where in each section something without a name begins.
+    unnamed: HashMap<SectionIndex, BTreeSet<u64>>,
 }
+
+/// So deep constants of functions may refer to each other.
+const DEEPEST: usize = 4;
 
 impl<'a> Reader<'a> {
     fn new(file: &'a File<'a>) -> object::Result<Self> {
@@ -129,7 +139,19 @@ impl<'a> Reader<'a> {
             }
         }
         places.values_mut().for_each(|places| places.sort_unstable());
-        Ok(Self { file, references, places })
+        let mut reader = Self { file, references, places, unnamed: HashMap::new() };
+        let mut unnamed = HashMap::<_, BTreeSet<u64>>::new();
+        for reference in reader.references.values().flatten() {
+            // A distance counts from the end of its field; what an instruction compares with is named.
+            let is_distance =
+                matches!(object::elf::RelocationType(reference.flags), R_X86_64_PC32 | R_X86_64_PLT32);
+            let addend = reference.addend + if is_distance { 4 } else { 0 };
+            if let Some((section, at)) = reader.place(&reference.target, addend)? {
+                unnamed.entry(section).or_default().insert(at);
+            }
+        }
+        reader.unnamed = unnamed;
+        Ok(reader)
     }
 
     fn read(&self) -> object::Result<Compiled> {
@@ -148,16 +170,17 @@ impl<'a> Reader<'a> {
             if symbol.size() == 0 || !(is_code || is_data) || name.starts_with("__pfx_") {
                 continue;
             }
-            let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+            if is_constant_of_a_function(name, &section)? {
+                continue;
+            }
             let mut definition = Definition {
                 name: name.to_owned(),
                 section: section_name.to_owned(),
                 offset: symbol.address(),
                 size: symbol.size(),
                 is_code,
-                // What is written once, as the kernel or module starts, is not written by a patch's copy.
-                is_writable: sh_flags.0 & object::elf::SHF_WRITE.0 != 0
-                    && !section_name.starts_with(".data.rel.ro"),
+                is_writable: is_writable(&section)?,
+                is_weak: symbol.is_weak(),
                 content: Vec::new(),
                 refers: BTreeSet::new(),
             };
@@ -242,39 +265,87 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A place by the name that is defined there and the distance from it; without one, by what stands there.
+    /// A place by the name that is defined there and the distance from it; without one, or if it is a function's
+    /// constant, by what stands there: the compiler numbers these, and a copy of the function has its own.
     fn describe(&self, target: &RelocationTarget, addend: i64) -> object::Result<(String, String)> {
+        self.describe_to(target, addend, DEEPEST)
+    }
+
+    fn describe_to(
+        &self,
+        target: &RelocationTarget,
+        addend: i64,
+        depth: usize,
+    ) -> object::Result<(String, String)> {
+        let Some((index, place)) = self.place(target, addend)? else {
+            let RelocationTarget::Symbol(symbol) = target else { return Ok((String::new(), offset(addend))) };
+            return Ok((stem(self.file.symbol_by_index(*symbol)?.name()?).to_owned(), offset(addend)));
+        };
+        let places = self.places.get(&index).map(Vec::as_slice).unwrap_or_default();
+        let section = self.file.section_by_index(index)?;
+        let (start, end) = match places.iter().find(|(start, end, _)| (*start..*end).contains(&place)) {
+            Some(&(start, end, name)) => {
+                let distance = offset((place - start) as i64);
+                if depth == 0 || !is_constant_of_a_function(name, &section)? {
+                    return Ok((stem(name).to_owned(), distance));
+                }
+                (start, end)
+            }
+            None => {
+                let next_name = places.iter().map(|(start, ..)| *start).find(|start| *start > place);
+                let after = self.unnamed.get(&index).and_then(|all| all.range(place + 1..).next().copied());
+                (place, next_name.into_iter().chain(after).min().unwrap_or(section.size()))
+            }
+        };
+        let name = section.name()?;
+        let data = section.data()?.get(start as usize..).unwrap_or_default();
+        if name.contains(".str") {
+            let text = String::from_utf8_lossy(data.split(|byte| *byte == 0).next().unwrap_or_default());
+            return Ok((String::new(), format!("{name} {text:?}")));
+        }
+        let data = &data[..data.len().min(end.saturating_sub(start) as usize)];
+        // What is behind the end only aligns the next.
+        let length = data.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let mut content: String = data[..length].iter().map(|byte| format!("{byte:02x}")).collect();
+        for reference in self.within(index, start, end) {
+            let (name, distance) =
+                self.describe_to(&reference.target, reference.addend, depth.saturating_sub(1))?;
+            content.push_str(&format!(" {}: {name}{distance}", reference.at - start));
+        }
+        Ok((String::new(), format!("{name} {content:?}{}", offset((place - start) as i64))))
+    }
+
+    /// The place that a reference leads to, unless it names what it means.
+    fn place(&self, target: &RelocationTarget, addend: i64) -> object::Result<Option<(SectionIndex, u64)>> {
         let (index, at) = match target {
             RelocationTarget::Symbol(symbol) => {
                 let symbol = self.file.symbol_by_index(*symbol)?;
                 let name = symbol.name()?;
-                match symbol.section_index() {
-                    Some(index) if symbol.kind() == SymbolKind::Section || name.starts_with(".L") => {
-                        (index, symbol.address() as i64 + addend)
-                    }
-                    _ => return Ok((stem(name).to_owned(), offset(addend))),
+                let Some(index) = symbol.section_index() else { return Ok(None) };
+                let is_place = symbol.kind() == SymbolKind::Section || name.starts_with(".L");
+                if !is_place && !is_constant_of_a_function(name, &self.file.section_by_index(index)?)? {
+                    return Ok(None);
                 }
+                (index, symbol.address() as i64 + addend)
             }
             RelocationTarget::Section(index) => (*index, addend),
-            _ => return Ok((String::new(), offset(addend))),
+            _ => return Ok(None),
         };
-        let place = u64::try_from(at).unwrap_or_default();
-        let places = self.places.get(&index).map(Vec::as_slice).unwrap_or_default();
-        if let Some((start, _, name)) = places.iter().find(|(start, end, _)| (*start..*end).contains(&place))
-        {
-            return Ok((stem(name).to_owned(), offset((place - start) as i64)));
-        }
-        let section = self.file.section_by_index(index)?;
-        let name = section.name()?;
-        let data = section.data()?.get(place as usize..).unwrap_or_default();
-        let content = match name.contains(".str") {
-            true => {
-                String::from_utf8_lossy(data.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
-            }
-            false => data.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
-        };
-        Ok((String::new(), format!("{name} {content:?}")))
+        Ok(Some((index, u64::try_from(at).unwrap_or_default())))
     }
+}
+
+/// Whether this is the name of a function's constant, or of one that the compiler made: it has numbered them.
+fn is_constant_of_a_function<'a>(name: &str, section: &impl ObjectSection<'a>) -> object::Result<bool> {
+    let is_numbered = name.rsplit_once('.').is_some_and(|(_, number)| is_number(number));
+    Ok(is_numbered && section.kind() != SectionKind::Text && !is_writable(section)?)
+}
+
+/// Whether what is in a section can be written to. What is written once, as the kernel or module starts, is not written
+/// by a patch's copy.
+fn is_writable<'a>(section: &impl ObjectSection<'a>) -> object::Result<bool> {
+    let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return Ok(false) };
+    Ok(sh_flags.0 & object::elf::SHF_WRITE.0 != 0 && !section.name()?.starts_with(".data.rel.ro"))
 }
 
 /// Drops the second names that a module's first and last function have.

@@ -2,7 +2,7 @@
 //! same, all its functions stand in the kernel at the same distances from each other. That proves the source right, and
 //! tells symbols of the same name apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::object::{Compiled, Definition};
 use crate::kernel::symbols::{Object, Symbol};
@@ -14,6 +14,7 @@ const MOST_SHOWN: usize = 5;
 #[derive(Debug)]
 pub struct Placement {
     symbols: BTreeMap<String, (Symbol, u64)>,
+    overridden: BTreeSet<String>,
 }
 
 impl Placement {
@@ -23,7 +24,7 @@ impl Placement {
     ///
     /// The functions that the kernel does not have, or has otherwise.
     pub fn of(unit: &Compiled, object: &Object<'_>) -> Result<Self, String> {
-        let mut symbols = BTreeMap::new();
+        let (mut symbols, mut overridden) = (BTreeMap::new(), BTreeSet::new());
         let mut wrong: Vec<&str> = Vec::new();
         let mut sections: BTreeMap<&str, Vec<&Definition>> = BTreeMap::new();
         for definition in &unit.definitions {
@@ -59,6 +60,11 @@ impl Placement {
                     Some(symbol) => {
                         symbols.insert(definition.name.clone(), (symbol, definition.size));
                     }
+                    // The linker has taken another object's definition.
+                    None if definition.is_weak && found.len() == 1 => {
+                        overridden.insert(definition.name.clone());
+                        symbols.insert(definition.name.clone(), (found[0].clone(), definition.size));
+                    }
                     None if must_be_there && definition.is_code => wrong.push(&definition.name),
                     // Linkers place data as they like.
                     None => {
@@ -70,7 +76,7 @@ impl Placement {
             }
         }
         if wrong.is_empty() {
-            return Ok(Self { symbols });
+            return Ok(Self { symbols, overridden });
         }
         let functions = unit.definitions.iter().filter(|definition| definition.is_code).count();
         let (shown, more) = wrong.split_at(wrong.len().min(MOST_SHOWN));
@@ -86,6 +92,11 @@ impl Placement {
     /// The symbol of a function or variable of the unit.
     pub fn symbol(&self, name: &str) -> Option<&Symbol> {
         self.symbols.get(name).map(|(symbol, _)| symbol)
+    }
+
+    /// Whether the kernel has another definition in place of the unit's, which is weak.
+    pub fn is_overridden(&self, name: &str) -> bool {
+        self.overridden.contains(name)
     }
 
     /// The size of a function or variable that has a symbol.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::headers::{is_public, normal};
+use super::headers::{is_public, normal, relative};
 use super::tree::Tree;
 use crate::error::{Error, Result};
 use crate::host::tools::run_tool;
@@ -27,12 +27,20 @@ impl Unit {
     ///
     /// The kernel's configuration does not have the file compiled.
     pub fn of(tree: &Tree, file: &Path) -> Result<Self> {
-        let directory = makefile_of(tree, file);
-        let target = file.strip_prefix(&directory).unwrap_or(file).with_extension("o");
+        Self::within(tree, file, &makefile_of(tree, file))
+    }
+
+    /// Asks Kbuild for the command of a file in the directory whose Makefile names it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of`].
+    pub fn within(tree: &Tree, file: &Path, directory: &Path) -> Result<Self> {
+        let target = relative(file, directory).with_extension("o");
         let mut make = Command::new("make");
         make.args(["--always-make", "--dry-run", "V=1", "-C"])
             .arg(tree.build())
-            .arg(format!("M={}", tree.source().join(&directory).display()))
+            .arg(format!("M={}", tree.source().join(directory).display()))
             .arg(&target)
             .env("LC_ALL", "C")
             .env_remove("MAKEFLAGS")
@@ -48,7 +56,7 @@ impl Unit {
             output => output?.stdout,
         };
         let source = tree.source().join(file);
-        let words = command(&String::from_utf8_lossy(&output), &source.to_string_lossy())
+        let words = command(&String::from_utf8_lossy(&output), &source)
             .ok_or_else(|| not_built("Kbuild has no command for it"))?;
         let is_module = words.iter().any(|word| word == "-DMODULE");
         let name = words.iter().find_map(|word| word.strip_prefix("-DKBUILD_MODNAME="));
@@ -142,11 +150,11 @@ fn makefile_of(tree: &Tree, file: &Path) -> PathBuf {
 }
 
 /// The words of the command that compiles `source`, among the commands that make would run; without what it makes.
-fn command(output: &str, source: &str) -> Option<Vec<String>> {
+fn command(output: &str, source: &Path) -> Option<Vec<String>> {
     let commands = output.lines().flat_map(|line| line.split("; "));
     let words = commands.filter(|command| command.contains(" -c -o ")).find_map(|command| {
         let words = shlex::split(command)?;
-        (words.last().is_some_and(|last| last == source)).then_some(words)
+        (words.last().is_some_and(|last| normal(last.as_ref()) == source)).then_some(words)
     })?;
     let at = words.windows(2).position(|pair| pair == ["-c", "-o"])?;
     let kept =
@@ -162,8 +170,10 @@ mod tests {
     fn the_command_is_found_in_what_make_prints() {
         let output = "make -C x\nset -e; echo 'gcc -c -o a.o /s/a.c'; gcc -Wp,-MMD,/s/.a.o.d -nostdinc -I./include \
                       -DKBUILD_MODNAME='\"a b\"' -DMODULE -c -o /s/a.o /s/a.c; ./tools/objtool /s/a.o\n";
-        let words = command(output, "/s/a.c").unwrap();
+        let words = command(output, "/s/a.c".as_ref()).unwrap();
         assert_eq!(words, ["gcc", "-nostdinc", "-I./include", "-DKBUILD_MODNAME=\"a b\"", "-DMODULE"]);
-        assert_eq!(command(output, "/s/b.c"), None);
+        assert_eq!(command(output, "/s/b.c".as_ref()), None);
+        let of_another_directory = "gcc -c -o /s/x/../a.o /s/x/../a.c\n";
+        assert_eq!(command(of_another_directory, "/s/a.c".as_ref()).unwrap(), ["gcc"]);
     }
 }

@@ -26,7 +26,7 @@ use crate::host::tools::run_tool;
 use crate::kernel::Target;
 use crate::patch::check;
 use crate::patch::manifest::Manifest;
-use crate::patch::resolve::resolve;
+use crate::patch::resolve::{Language, resolve};
 use crate::patch::tables::{self, check_tables};
 
 /// Inputs and outputs of the Rust half of a module.
@@ -96,7 +96,7 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     if !make::is_of_build() {
         notes.iter().for_each(|note| reporter.note(note));
     }
-    let symbols = resolve(&manifest.symbols, target, reporter)?;
+    let symbols = resolve(&manifest.symbols, Language::Rust, target, reporter)?;
     let linked = output.with_extension("o.tmp");
     link(&members, &kbuild.join("klp.lds"), &manifest, &linked)?;
     let data = fs::read(&linked).map_err(Error::io("read", &linked))?;

@@ -25,7 +25,7 @@ use crate::kernel::debug_info::Lines;
 use crate::kernel::symbols::{Object as KernelObject, Symbols, VMLINUX};
 use crate::patch::inspect::modinfo;
 use crate::patch::manifest::Manifest;
-use crate::patch::resolve::{named_in_c, resolve};
+use crate::patch::resolve::{Language, named_in_c, resolve};
 
 /// The parts of a module, and what is made of them.
 #[derive(Clone, Debug)]
@@ -95,7 +95,8 @@ pub fn find(request: &Request, reporter: &dyn Reporter) -> Result<()> {
             }
         }
         if faults.is_empty() {
-            adapted.push(linked::adapt(file.data, &resolve(&wanted, &request.target, reporter)?)?);
+            adapted
+                .push(linked::adapt(file.data, &resolve(&wanted, Language::C, &request.target, reporter)?)?);
         }
     }
     if !faults.is_empty() {

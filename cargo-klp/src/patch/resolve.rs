@@ -26,12 +26,26 @@ pub struct ResolvedSymbol {
 /// A value, or the message for a wrong request.
 type Found<T> = std::result::Result<T, String>;
 
-/// Finds all symbols.
+/// The language that uses symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// The address of a symbol is a pointer.
+    Rust,
+    /// C has what else an address may be: the offset of a per-CPU variable.
+    C,
+}
+
+/// Finds all symbols for what is written in a language.
 ///
 /// # Errors
 ///
 /// [`Error::Symbols`], with the reason for each symbol that can't be used.
-pub fn resolve(requests: &[SymbolRequest], target: &Target, reporter: &dyn Reporter) -> Result<Resolved> {
+pub fn resolve(
+    requests: &[SymbolRequest],
+    language: Language,
+    target: &Target,
+    reporter: &dyn Reporter,
+) -> Result<Resolved> {
     let (mut resolved, mut faults) = (Resolved::new(), Vec::new());
     if requests.is_empty() {
         return Ok(resolved);
@@ -49,7 +63,7 @@ pub fn resolve(requests: &[SymbolRequest], target: &Target, reporter: &dyn Repor
                 Err(error) => return Err(error),
             };
         }
-        match find(&symbols, &objects[&request.object], request)? {
+        match find(&symbols, &objects[&request.object], request, language)? {
             Ok(found) => {
                 let taken = resolved.insert(request.placeholder.clone(), found.clone());
                 if taken.is_some_and(|other| other != found) {
@@ -149,15 +163,17 @@ fn find(
     symbols: &Symbols<'_>,
     object: &Object<'_>,
     request: &SymbolRequest,
+    language: Language,
 ) -> Result<Found<ResolvedSymbol>> {
     let symbol = match &request.kind {
         SymbolKind::StaticOf(function) => statics(object, request, function)?,
         _ => lookup(symbols, object, request),
     };
-    let (symbol, name) = match symbol.and_then(|symbol| Ok((check(object, request, &symbol)?, symbol))) {
-        Ok((name, symbol)) => (symbol, name),
-        Err(fault) => return Ok(Err(fault)),
-    };
+    let (symbol, name) =
+        match symbol.and_then(|symbol| Ok((check(object, request, &symbol, language)?, symbol))) {
+            Ok((name, symbol)) => (symbol, name),
+            Err(fault) => return Ok(Err(fault)),
+        };
     if request.kind != SymbolKind::Original {
         return Ok(Ok(ResolvedSymbol { name, skipped: 0 }));
     }
@@ -195,7 +211,7 @@ fn lookup(symbols: &Symbols<'_>, object: &Object<'_>, request: &SymbolRequest) -
 }
 
 /// Refuses a symbol that can't be used as declared; otherwise returns its full name.
-fn check(object: &Object<'_>, request: &SymbolRequest, symbol: &Symbol) -> Found<String> {
+fn check(object: &Object<'_>, request: &SymbolRequest, symbol: &Symbol, language: Language) -> Found<String> {
     let (name, place) = (&symbol.name, &object.name);
     let declared =
         if matches!(request.kind, SymbolKind::Function | SymbolKind::Original) { "fn" } else { "static" };
@@ -207,10 +223,10 @@ fn check(object: &Object<'_>, request: &SymbolRequest, symbol: &Symbol) -> Found
     if symbol.is_init {
         return Err(format!("`{name}` of {place} can't be used: {}", freed_after_init(place)));
     }
-    if object.is_per_cpu(symbol) {
+    if language == Language::Rust && object.is_per_cpu(symbol) {
         return Err(format!(
             "`{name}` of {place} is a per-CPU variable: its address is an offset into the memory of each processor, and no \
-             pointer; declare a function of {place} that reads or writes it, and call that"
+             pointer; declare a function of {place} that reads or writes it, and call that, or use it in a C file of the patch"
         ));
     }
     let namesakes = object.named(name);

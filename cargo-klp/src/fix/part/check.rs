@@ -77,6 +77,16 @@ impl Part {
             if let Some(symbol) = self.placement.symbol(plain) {
                 self.check_symbol(&object, plain, symbol, &place_of(plain), faults);
                 if plain != name {
+                    if object.is_per_cpu(symbol) {
+                        faults.add(
+                            &place_of(plain),
+                            format!(
+                                "`{plain}` of {} is a per-CPU variable whose name others have too: call a function of {} \
+                                 that uses it",
+                                object.name, object.name
+                            ),
+                        );
+                    }
                     fix.symbols.push(NamedSymbol {
                         name: name.clone(),
                         object: self.unit.object.clone(),
@@ -147,15 +157,6 @@ impl Part {
             faults.add(
                 place,
                 format!("`{name}` of {} is gone once the kernel or the module has started", object.name),
-            );
-        } else if object.is_per_cpu(symbol) && object.export(name).is_none() {
-            faults.add(
-                place,
-                format!(
-                    "`{name}` of {} is a variable of each processor, which a patch can't reach by its address: call a \
-                     function of {} that uses it",
-                    object.name, object.name
-                ),
             );
         }
     }

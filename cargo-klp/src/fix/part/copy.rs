@@ -144,6 +144,11 @@ impl Part {
         if !is_traced {
             head.push_str("#define NOTRACE\n");
         }
+        if text.contains("SYSCALL_DEFINE") {
+            head.push_str(
+                "/* The kernel has the trace events of its system calls. */\n#undef CONFIG_FTRACE_SYSCALLS\n",
+            );
+        }
         for definition in self.unit.macros() {
             let (name, value) = definition.split_once('=').unwrap_or((definition, "1"));
             head.push_str(&format!("#ifndef {name}\n#define {name} {value}\n#endif\n"));

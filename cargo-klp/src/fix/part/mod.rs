@@ -43,8 +43,13 @@ impl Part {
         unit.compile(&context.tree, &output)?;
         let before = Compiled::read(&output)?;
         let object = context.symbols.object(&unit.object)?;
-        let mut functions = before.definitions.iter().filter(|definition| definition.is_code);
-        if functions.all(|function| object.named(&function.name).is_empty()) {
+        let functions = before.definitions.iter().filter(|definition| definition.is_code);
+        let (absent, there): (Vec<&Definition>, Vec<&Definition>) =
+            functions.partition(|function| object.named(&function.name).is_empty());
+        if let Some(unit) = unit_of_a_module(context, &unit, &absent)? {
+            return Self::before(context, unit);
+        }
+        if there.is_empty() {
             return Ok(None);
         }
         let placement = Placement::of(&before, &object).map_err(|why| Error::Request {
@@ -71,6 +76,9 @@ impl Part {
         self.unit.compile(&context.tree, &output)?;
         self.after = Compiled::read(&output)?;
         self.difference = compare::compare(&self.before, &self.after);
+        // What the kernel has in its place is not the unit's.
+        self.difference.functions.retain(|name| !self.placement.is_overridden(name));
+        self.difference.data.retain(|name| !self.placement.is_overridden(name));
         Ok(())
     }
 
@@ -192,6 +200,28 @@ impl Part {
         let symbol = self.placement.symbol(name);
         Ok(symbol.filter(|_| object.named(name).len() > 1).map_or(0, |symbol| symbol.position))
     }
+}
+
+/// A unit as a part of the module that has those of its functions that vmlinux lacks: another directory's Makefile than
+/// the nearest names it. `None` if no module has them.
+fn unit_of_a_module(context: &Context<'_>, unit: &Unit, absent: &[&Definition]) -> Result<Option<Unit>> {
+    /// Names that other modules have, too, lead nowhere.
+    const MOST: usize = 8;
+    if unit.is_module() {
+        return Ok(None);
+    }
+    for function in absent.iter().filter(|function| !function.is_init()).take(MOST) {
+        for module in context.symbols.modules_with(&function.name)? {
+            let object = context.symbols.object(&module)?;
+            let directory = object.file().parent().map(Path::to_string_lossy).unwrap_or_default();
+            let Some((_, directory)) = directory.rsplit_once("/kernel/") else { continue };
+            match Unit::within(&context.tree, &unit.file, directory.as_ref()) {
+                Ok(found) if found.object == module => return Ok(Some(found)),
+                _ => {}
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The name that the source has for what the compiler calls so.
