@@ -40,6 +40,8 @@ pub(crate) const SHRINK: &str = "KLP_TEST_SHRINK";
 
 /// How many sequences an ordinary run has.
 const ORDINARY: u32 = 20;
+/// After how many sequences a long run says how far it is.
+const PROGRESS: u32 = 50;
 
 /// What the test says where they do.
 pub(crate) const DIFFER: &str = "the kernel and the model differ";
@@ -126,6 +128,9 @@ fn run(sequence: &Sequence, before: &[String], totals: &mut Totals) -> Result<()
     totals.lines += both.lines;
     let Some(difference) = both.difference.take() else {
         totals.agreed += u32::from(!totals.failed);
+        if !totals.failed && totals.agreed.is_multiple_of(PROGRESS) {
+            println!("{} sequences agree", totals.agreed);
+        }
         return Ok(());
     };
     let done = both.done.join("\n    ");
