@@ -29,13 +29,15 @@ pub const RUNTIME_TYPES: [&str; 8] =
 
 /// The kernel types that functions of the runtime take, and what `klp_runtime::types` calls them: a declaration of one
 /// implements `klp_runtime::types::Is`.
-pub(crate) const TAKEN_TYPES: [(&str, &str); 19] = [
+pub(crate) const TAKEN_TYPES: [(&str, &str); 21] = [
     ("atomic64_t", "atomic64_t"),
     ("atomic_t", "atomic_t"),
     ("callback_head", "callback_head"),
     ("device", "device"),
     ("hlist_head", "hlist_head"),
     ("hlist_node", "hlist_node"),
+    ("hlist_nulls_head", "hlist_nulls_head"),
+    ("hlist_nulls_node", "hlist_nulls_node"),
     ("kref", "kref"),
     ("list_head", "list_head"),
     ("mutex", "mutex"),

@@ -441,7 +441,7 @@ module_init(klp_glue_init);
 
 #ifdef KLP_USES_klp_glue_gfp
 const unsigned int klp_glue_gfp[] = {
-	GFP_KERNEL, GFP_ATOMIC, GFP_NOWAIT, GFP_NOFS, GFP_NOIO,
+	GFP_KERNEL, GFP_ATOMIC, GFP_NOWAIT, GFP_NOFS, GFP_NOIO, GFP_KERNEL_ACCOUNT,
 };
 #endif
 

@@ -4,13 +4,17 @@
  * or inline in C, and differs by release and configuration. Only what the Rust half
  * of this patch uses.
  */
+#include <linux/bottom_half.h>
 #include <linux/bug.h>
+#include <linux/irqflags.h>
 #include <linux/jump_label.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/list_nulls.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/ratelimit.h>
 #include <linux/rculist.h>
 #include <linux/rcupdate.h>
@@ -259,6 +263,57 @@ klp_glue_wrapper void klp_glue_kernel_mutex_unlock(struct mutex *lock);
 klp_glue_wrapper void klp_glue_kernel_mutex_unlock(struct mutex *lock)
 {
 	mutex_unlock(lock);
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_preempt_disable
+klp_glue_wrapper void klp_glue_preempt_disable(void);
+klp_glue_wrapper void klp_glue_preempt_disable(void)
+{
+	preempt_disable();
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_preempt_enable
+klp_glue_wrapper void klp_glue_preempt_enable(void);
+klp_glue_wrapper void klp_glue_preempt_enable(void)
+{
+	preempt_enable();
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_local_bh_disable
+klp_glue_wrapper void klp_glue_local_bh_disable(void);
+klp_glue_wrapper void klp_glue_local_bh_disable(void)
+{
+	local_bh_disable();
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_local_bh_enable
+klp_glue_wrapper void klp_glue_local_bh_enable(void);
+klp_glue_wrapper void klp_glue_local_bh_enable(void)
+{
+	local_bh_enable();
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_local_irq_save
+klp_glue_wrapper unsigned long klp_glue_local_irq_save(void);
+klp_glue_wrapper unsigned long klp_glue_local_irq_save(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	return flags;
+}
+#endif
+
+#ifdef KLP_USES_klp_glue_local_irq_restore
+klp_glue_wrapper void klp_glue_local_irq_restore(unsigned long flags);
+klp_glue_wrapper void klp_glue_local_irq_restore(unsigned long flags)
+{
+	local_irq_restore(flags);
 }
 #endif
 
@@ -514,6 +569,8 @@ klp_glue_wrapper unsigned long klp_glue_copy_to_user(void __user *to, const void
 static_assert(sizeof(struct list_head) == 16 && offsetof(struct list_head, next) == 0);
 static_assert(sizeof(struct hlist_head) == 8 && sizeof(struct hlist_node) == 16 &&
 	      offsetof(struct hlist_node, next) == 0);
+static_assert(sizeof(struct hlist_nulls_head) == 8 && sizeof(struct hlist_nulls_node) == 16 &&
+	      offsetof(struct hlist_nulls_node, next) == 0);
 static_assert(sizeof(atomic_t) == 4 && sizeof(atomic64_t) == 8);
 static_assert(sizeof(refcount_t) == 4 && sizeof(struct kref) == 4);
 static_assert(offsetof(struct static_key, enabled) == 0 && sizeof_field(struct static_key, enabled) == 4);

@@ -64,7 +64,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`sync::kernel`], [`sync::rcu`] | guards of spinlocks, mutexes, semaphores, sockets and the read side of RCU |
+//! | [`sync::kernel`], [`sync::rcu`] | guards of spinlocks, mutexes, semaphores, sockets, the read side of RCU, and of what is off meanwhile |
 //! | [`sync`] | [`read_once`](sync::read_once), [`write_once`](sync::write_once), [`atomic`](sync::atomic), [`Refcount`](sync::Refcount) |
 //! | [`interop::list`], [`container_of!`] | lists and chains, plain and under RCU |
 //! | [`bits`], [`byteorder`], [`jump_label`] | bits in flags and bitmaps, integers of headers, static keys |

@@ -11,7 +11,8 @@ use klp_runtime::jump_label::static_key_enabled;
 use klp_runtime::prelude::*;
 use klp_runtime::sync::{Refcount, atomic, rcu};
 use klp_runtime::types::{
-    atomic_t, callback_head, hlist_head, hlist_node, kref, list_head, refcount_struct, static_key,
+    atomic_t, callback_head, hlist_head, hlist_node, hlist_nulls_head, hlist_nulls_node, kref, list_head,
+    refcount_struct, static_key,
 };
 use klp_runtime::uaccess::{UserPtr, UserSlice};
 
@@ -97,6 +98,42 @@ fn a_chain_is_walked_and_changed_meanwhile() {
         }
         assert!(chain.is_empty() && !list_is_linked(entries[0]));
         entries.into_iter().for_each(|entry| drop(Box::from_raw(entry)));
+    }
+}
+
+#[test]
+fn a_chain_tells_in_which_number_it_ended() {
+    #[repr(C)]
+    struct Moving {
+        number: u32,
+        node: hlist_nulls_node,
+    }
+    /// The end of a chain.
+    fn end(number: usize) -> *mut hlist_nulls_node {
+        ptr::without_provenance_mut(number << 1 | 1)
+    }
+    let moving = |number, next| Moving { number, node: hlist_nulls_node { next, pprev: ptr::null_mut() } };
+    let mut last = moving(2, end(7));
+    let mut first = moving(1, &raw mut last.node);
+    let mut head = hlist_nulls_head { first: &raw mut first.node };
+    // SAFETY: The head and the entries are here, and nobody else has them.
+    unsafe {
+        let chain = chlist_nulls_create!(&raw mut head, Moving, node);
+        assert!(!chain.is_empty());
+        let mut entries = chain.iter();
+        assert_eq!(entries.end(), None);
+        assert_eq!(entries.by_ref().map(|entry| (*entry).number).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(entries.end(), Some(7));
+        // It moves to another chain while it is read.
+        let read = rcu::read_lock();
+        let mut entries = chain.iter_rcu(&read);
+        assert_eq!(entries.next().map(|entry| (*entry).number), Some(1));
+        (&raw mut first.node.next).write_volatile(end(9));
+        assert_eq!((entries.next(), entries.end()), (None, Some(9)));
+        (&raw mut head.first).write_volatile(end(0));
+        assert!(chain.is_empty());
+        let mut none = chain.iter();
+        assert_eq!((none.next(), none.end()), (None, Some(0)));
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct Machine {
     watched: Cell<bool>,
     /// How many spinlocks this thread holds.
     pub(crate) spinlocks: Cell<u32>,
+    /// How often this thread has turned preemption, softirqs or interrupts off.
+    pub(crate) held_up: Cell<u32>,
     /// How many read sides of RCU it is in.
     pub(crate) read_sides: Cell<u32>,
     /// How many allocations succeed before one fails.
@@ -92,6 +94,7 @@ impl Machine {
             #[cfg(feature = "sim")]
             watched: Cell::new(false),
             spinlocks: Cell::new(0),
+            held_up: Cell::new(0),
             read_sides: Cell::new(0),
             until_failure: Cell::new(None),
             log: RefCell::default(),
@@ -152,7 +155,8 @@ impl Machine {
 
     /// Whether the code that runs must not sleep.
     pub(crate) fn is_atomic(&self) -> bool {
-        self.locked.get() || self.spinlocks.get() > 0 || self.read_sides.get() > 0
+        self.locked.get()
+            || [&self.spinlocks, &self.held_up, &self.read_sides].iter().any(|count| count.get() > 0)
     }
 
     pub(crate) fn kmalloc(&self, size: usize, gfp: RawGfp) -> *mut c_void {
@@ -162,6 +166,8 @@ impl Machine {
                 "under the kernel's shadow lock"
             } else if self.spinlocks.get() > 0 {
                 "under a spinlock"
+            } else if self.held_up.get() > 0 {
+                "with preemption, softirqs or interrupts off"
             } else {
                 "in a read side of RCU"
             };

@@ -187,6 +187,33 @@ pub(crate) unsafe fn release_sock(sock: *mut sock) {
     unlock(sock as usize);
 }
 
+pub(crate) fn klp_glue_preempt_disable() {
+    machine().held_up.update(|number| number + 1);
+}
+
+/// # Safety
+///
+/// As the kernel's `preempt_enable`.
+pub(crate) unsafe fn klp_glue_preempt_enable() {
+    machine().held_up.update(|number| number.saturating_sub(1));
+}
+
+pub(crate) use klp_glue_preempt_disable as klp_glue_local_bh_disable;
+pub(crate) use klp_glue_preempt_enable as klp_glue_local_bh_enable;
+
+pub(crate) fn klp_glue_local_irq_save() -> c_ulong {
+    klp_glue_preempt_disable();
+    0
+}
+
+/// # Safety
+///
+/// As the kernel's `local_irq_restore`.
+pub(crate) unsafe fn klp_glue_local_irq_restore(_flags: c_ulong) {
+    // SAFETY: The caller has turned them off.
+    unsafe { klp_glue_preempt_enable() };
+}
+
 pub(crate) fn klp_glue_rcu_read_lock() {
     machine().read_sides.update(|sides| sides + 1);
 }
@@ -324,6 +351,7 @@ pub(crate) unsafe fn klp_glue_kvmalloc(size: usize, gfp: RawGfp) -> *mut c_void 
 ///
 /// As the kernel's.
 pub(crate) unsafe fn kvfree(memory: *mut c_void) {
+    sleeps("memory of kvmalloc was given back");
     // SAFETY: The caller gives the memory up.
     unsafe { kfree(memory) }
 }
@@ -423,9 +451,10 @@ mod tests {
     use std::vec::Vec;
 
     use super::{machine, mutex, sock, spinlock};
-    use crate::alloc::{GFP_KERNEL, KBox};
+    use crate::alloc::{GFP_KERNEL, GFP_KERNEL_ACCOUNT, KBox, KVBox};
     use crate::sync::kernel::{
-        lock_sock, mutex_lock, mutex_trylock, spin_lock, spin_lock_bh, spin_lock_irqsave, spin_trylock,
+        local_bh_disable, local_irq_save, lock_sock, mutex_lock, mutex_trylock, preempt_disable, spin_lock,
+        spin_lock_bh, spin_lock_irqsave, spin_trylock,
     };
     use crate::sync::rcu;
 
@@ -468,6 +497,37 @@ mod tests {
                 "an allocation that may sleep was made in a read side of RCU",
                 "a mutex was locked in atomic context",
                 "a grace period was waited for in atomic context",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_sleeps_where_something_is_off_is_a_fault() {
+        let allocate = || drop(KBox::new(1, GFP_KERNEL_ACCOUNT));
+        let preemption = preempt_disable();
+        allocate();
+        let softirqs = local_bh_disable();
+        drop(preemption);
+        rcu::synchronize_rcu();
+        drop(softirqs);
+        // SAFETY: No other guard turns interrupts off.
+        let interrupts = unsafe { local_irq_save() };
+        allocate();
+        drop(interrupts);
+        allocate();
+        let table = KVBox::<[u64]>::zeroed(10, GFP_KERNEL).unwrap();
+        let read = rcu::read_lock();
+        drop(table);
+        drop(read);
+        drop(KVBox::new(1, GFP_KERNEL));
+        let allocation = "an allocation that may sleep was made with preemption, softirqs or interrupts off";
+        assert_eq!(
+            machine().take_faults(),
+            [
+                allocation,
+                "a grace period was waited for in atomic context",
+                allocation,
+                "memory of kvmalloc was given back in atomic context",
             ]
         );
     }

@@ -24,6 +24,8 @@ pub const GFP_NOWAIT: Gfp = Gfp(2);
 pub const GFP_NOFS: Gfp = Gfp(3);
 /// May sleep, but starts no I/O.
 pub const GFP_NOIO: Gfp = Gfp(4);
+/// May sleep: process context only. Counts for the control group of the task: for what a process can make many of.
+pub const GFP_KERNEL_ACCOUNT: Gfp = Gfp(5);
 
 impl Gfp {
     /// The flags' value on the kernel that the module was built for.
@@ -82,7 +84,8 @@ macro_rules! allocators {
 allocators! {
     /// `kmalloc`: memory in one physical piece. More than a few pages are often not available, more than 4 MiB never.
     Kmalloc = kmalloc, sys::kfree;
-    /// `kvmalloc`: page by page if there is no such piece. Process context only, with flags that may sleep.
+    /// `kvmalloc`: page by page if there is no such piece. Process context only, with flags that may sleep; giving it back
+    /// may sleep, too.
     KVmalloc = kvmalloc, wrappers::kvfree;
 }
 
@@ -127,6 +130,9 @@ pub struct Box<T: ?Sized, A: Allocator>(NonNull<T>, PhantomData<A>);
 pub type KBox<T> = Box<T, Kmalloc>;
 
 /// An owned value in memory from `kvmalloc`: for values that may be large.
+///
+/// Dropping it may sleep: process context only, under no spinlock and in no read side of RCU. Take it out of what the lock
+/// protects, and drop it once the lock is given back. On the host, dropping it elsewhere is a fault.
 ///
 /// ```
 /// use klp_runtime::alloc::KVBox;

@@ -51,6 +51,14 @@ mod kernel {
         pub(crate) fn klp_glue_kernel_mutex_trylock(lock: *mut mutex) -> bool;
         pub(crate) fn klp_glue_kernel_mutex_unlock(lock: *mut mutex);
 
+        // include/linux/preempt.h, include/linux/bottom_half.h, include/linux/irqflags.h
+        pub(crate) safe fn klp_glue_preempt_disable();
+        pub(crate) fn klp_glue_preempt_enable();
+        pub(crate) safe fn klp_glue_local_bh_disable();
+        pub(crate) fn klp_glue_local_bh_enable();
+        pub(crate) safe fn klp_glue_local_irq_save() -> c_ulong;
+        pub(crate) fn klp_glue_local_irq_restore(flags: c_ulong);
+
         // include/linux/rwsem.h
         pub(crate) fn down_read(lock: *mut rw_semaphore);
         pub(crate) fn down_read_trylock(lock: *mut rw_semaphore) -> c_int;

@@ -119,3 +119,23 @@ pub struct hlist_node {
     /// What points to this one; null where it is in no chain.
     pub pprev: *mut *mut hlist_node,
 }
+
+/// The head of a chain whose end is a number: [`interop::list`](crate::interop::list). `include/linux/list_nulls.h`.
+#[allow(non_camel_case_types)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct hlist_nulls_head {
+    /// The first entry, or the end.
+    pub first: *mut hlist_nulls_node,
+}
+
+/// A link in a chain whose end is a number: [`interop::list`](crate::interop::list). `include/linux/list_nulls.h`.
+#[allow(non_camel_case_types)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct hlist_nulls_node {
+    /// The entry behind, or the end.
+    pub next: *mut hlist_nulls_node,
+    /// What points to this one; null where it is in no chain.
+    pub pprev: *mut *mut hlist_nulls_node,
+}

@@ -25,7 +25,7 @@ struct Case {
     c: &'static str,
 }
 
-const CASES: [Case; 20] = [
+const CASES: [Case; 24] = [
     Case { name: "nothing", rust: "0", c: "return 0;" },
     Case {
         name: "spin_lock",
@@ -63,6 +63,21 @@ const CASES: [Case; 20] = [
         c: "rcu_read_lock(); rcu_read_unlock(); return 0;",
     },
     Case {
+        name: "preempt_disable",
+        rust: "drop(preempt_disable()); 0",
+        c: "preempt_disable(); preempt_enable(); return 0;",
+    },
+    Case {
+        name: "local_bh_disable",
+        rust: "drop(local_bh_disable()); 0",
+        c: "local_bh_disable(); local_bh_enable(); return 0;",
+    },
+    Case {
+        name: "local_irq_save",
+        rust: "drop(local_irq_save()); 0",
+        c: "unsigned long flags; local_irq_save(flags); local_irq_restore(flags); return 0;",
+    },
+    Case {
         name: "list_for_each_entry",
         rust: "clist_create!(&raw mut (*f).list, entry, link).iter().map(|entry| (*entry).number).sum()",
         c: "struct entry *entry; long sum = 0; list_for_each_entry(entry, &f->list, link) sum += entry->number; return sum;",
@@ -80,6 +95,15 @@ const CASES: [Case; 20] = [
                chlist_create!(&raw mut (*f).hlist, entry, node).iter_rcu(&read).map(|entry| (*entry).number).sum()",
         c: "struct entry *entry; long sum = 0; rcu_read_lock(); \
             hlist_for_each_entry_rcu(entry, &f->hlist, node) sum += entry->number; rcu_read_unlock(); return sum;",
+    },
+    Case {
+        name: "hlist_nulls_for_each_entry_rcu",
+        rust: "let read = rcu::read_lock(); \
+               chlist_nulls_create!(&raw mut (*f).numbered, entry, numbered).iter_rcu(&read) \
+                   .map(|entry| (*entry).number).sum()",
+        c: "struct entry *entry; struct hlist_nulls_node *node; long sum = 0; rcu_read_lock(); \
+            hlist_nulls_for_each_entry_rcu(entry, node, &f->numbered, numbered) sum += entry->number; \
+            rcu_read_unlock(); return sum;",
     },
     Case {
         name: "list_add_tail, list_del",
@@ -191,7 +215,7 @@ use klp_runtime::interop::list::{list_add_tail, list_del};
 use klp_runtime::jump_label::static_key_enabled;
 use klp_runtime::prelude::*;
 use klp_runtime::sync::kernel::{
-    down_read, mutex_lock, spin_lock, spin_lock_bh, spin_lock_irqsave, write_lock,
+    down_read, local_bh_disable, local_irq_save, mutex_lock, preempt_disable, spin_lock, spin_lock_bh, spin_lock_irqsave, write_lock,
 };
 use klp_runtime::sync::{Refcount, rcu};
 use klp_runtime::uaccess::{UserPtr, UserSlice};
@@ -205,6 +229,7 @@ livepatch! {
 kernel_types! {
     use "linux/list.h";
     use "linux/mm.h";
+    use "linux/rculist_nulls.h";
     use "linux/sched.h";
     struct spinlock;
     struct rwlock_t;
@@ -213,6 +238,8 @@ kernel_types! {
     struct list_head;
     struct hlist_head;
     struct hlist_node;
+    struct hlist_nulls_head;
+    struct hlist_nulls_node;
     struct refcount_struct;
     struct static_key_true;
     inline fn list_is_singular;
@@ -223,6 +250,8 @@ kernel_types! {
     macro fn make_list(list: *mut list_head) = "INIT_LIST_HEAD(list)";
     macro fn add(link: *mut list_head, list: *mut list_head) = "list_add(link, list)";
     macro fn add_hashed(node: *mut hlist_node, list: *mut hlist_head) = "hlist_add_head(node, list)";
+    macro fn make_numbered(list: *mut hlist_nulls_head) = "INIT_HLIST_NULLS_HEAD(list, 7)";
+    macro fn add_numbered(node: *mut hlist_nulls_node, list: *mut hlist_nulls_head) = "hlist_nulls_add_head_rcu(node, list)";
     macro fn user() -> c_ulong = "current->mm->arg_start";
 }
 
@@ -237,6 +266,7 @@ struct entry {
     number: c_long,
     link: list_head,
     node: hlist_node,
+    numbered: hlist_nulls_node,
 }
 
 #[repr(C)]
@@ -247,6 +277,7 @@ struct Fixture {
     semaphore: rw_semaphore,
     list: list_head,
     hlist: hlist_head,
+    numbered: hlist_nulls_head,
     entries: [entry; 8],
     spare: entry,
     count: refcount_struct,
@@ -266,10 +297,12 @@ unsafe extern "C" fn prepare(_object: *mut u64) -> c_long {
     make_mutex(&raw mut (*f).mutex);
     make_semaphore(&raw mut (*f).semaphore);
     make_list(&raw mut (*f).list);
+    make_numbered(&raw mut (*f).numbered);
     for entry in &mut (*f).entries {
         entry.number = 1;
         add(&raw mut entry.link, &raw mut (*f).list);
         add_hashed(&raw mut entry.node, &raw mut (*f).hlist);
+        add_numbered(&raw mut entry.numbered, &raw mut (*f).numbered);
     }
     Refcount::from_raw(&raw mut (*f).count).set(1);
     (*f).user = user() as usize;
@@ -284,6 +317,7 @@ const C: &str = r"// SPDX-License-Identifier: GPL-2.0-only
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/rculist.h>
+#include <linux/rculist_nulls.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
@@ -295,6 +329,7 @@ struct entry {
 	long number;
 	struct list_head link;
 	struct hlist_node node;
+	struct hlist_nulls_node numbered;
 };
 
 static struct fixture {
@@ -304,6 +339,7 @@ static struct fixture {
 	struct rw_semaphore semaphore;
 	struct list_head list;
 	struct hlist_head hlist;
+	struct hlist_nulls_head numbered;
 	struct entry entries[8];
 	struct entry spare;
 	refcount_t count;
@@ -323,10 +359,12 @@ static long prepare(u64 *object)
 	mutex_init(&f->mutex);
 	init_rwsem(&f->semaphore);
 	INIT_LIST_HEAD(&f->list);
+	INIT_HLIST_NULLS_HEAD(&f->numbered, 7);
 	for (i = 0; i < ARRAY_SIZE(f->entries); i++) {
 		f->entries[i].number = 1;
 		list_add(&f->entries[i].link, &f->list);
 		hlist_add_head(&f->entries[i].node, &f->hlist);
+		hlist_nulls_add_head_rcu(&f->entries[i].numbered, &f->numbered);
 	}
 	refcount_set(&f->count, 1);
 	f->user = current->mm->arg_start;

@@ -178,7 +178,10 @@ pub unsafe fn assign_pointer<P: Place>(place: *mut P, pointer: P::Pointer) {
 }
 
 /// Waits until each read side that had begun when it was called has ended. Sleeps, for many milliseconds: process
-/// context only, in no read side.
+/// context only.
+///
+/// In a read side of its own task it is a deadlock: it waits for the [`Guard`] that its caller has yet to drop. The
+/// compiler does not see that; on the host it is a fault.
 pub fn synchronize_rcu() {
     wrappers::klp_glue_synchronize_rcu();
 }

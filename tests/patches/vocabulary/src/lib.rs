@@ -8,9 +8,10 @@ use klp_runtime::interop::list::{init_list_head, list_add, list_add_tail, list_d
 use klp_runtime::jump_label::static_key_enabled;
 use klp_runtime::prelude::*;
 use klp_runtime::sync::kernel::{
-    down_read, down_read_trylock, down_write, down_write_trylock, lock_sock, mutex_lock_interruptible,
-    mutex_lock_killable, mutex_trylock, raw_spin_lock_irqsave, read_lock, read_lock_bh, read_lock_irqsave,
-    spin_lock, spin_lock_bh, spin_lock_irqsave, spin_trylock, write_lock, write_lock_bh, write_lock_irqsave,
+    down_read, down_read_trylock, down_write, down_write_trylock, local_bh_disable, local_irq_save,
+    lock_sock, mutex_lock_interruptible, mutex_lock_killable, mutex_trylock, preempt_disable,
+    raw_spin_lock_irqsave, read_lock, read_lock_bh, read_lock_irqsave, spin_lock, spin_lock_bh,
+    spin_lock_irqsave, spin_trylock, write_lock, write_lock_bh, write_lock_irqsave,
 };
 use klp_runtime::sync::{Refcount, atomic, rcu};
 use klp_runtime::uaccess::{UserPtr, UserSlice};
@@ -35,6 +36,10 @@ kernel_types! {
     struct kobject { kref }
     struct socket { sk }
     struct hlist_head;
+    struct hlist_nulls_head;
+    struct inet_hashinfo { ehash, ehash_mask }
+    struct inet_ehash_bucket { chain }
+    struct sock_common { skc_nulls_node, skc_family }
     struct static_key_false;
     fn seq_printf;
     fn filp_open;
@@ -46,6 +51,12 @@ unsafe extern "C" {
     static mut init_net: net;
     static bpf_stats_enabled_key: static_key_false;
     static init_on_free: static_key_false;
+}
+
+// Exported up to 6.1.
+#[klp_symbols]
+unsafe extern "C" {
+    static tcp_hashinfo: inet_hashinfo;
 }
 
 /// Is false, and says so, where something is not as it must be.
@@ -185,6 +196,60 @@ fn devices() {
     }
 }
 
+/// What is off on this processor, and on again afterwards.
+fn contexts() {
+    let state = || context::state();
+    let before = state();
+    let preemption = preempt_disable();
+    check!(state() == before | context::ATOMIC);
+    let softirqs = local_bh_disable();
+    check!(state() == before | context::ATOMIC | context::SOFTIRQS_OFF);
+    drop((preemption, softirqs));
+    // SAFETY: Nothing else turns interrupts off here.
+    let interrupts = unsafe { local_irq_save() };
+    check!(state() == before | context::INTERRUPTS_OFF);
+    drop(interrupts);
+    check!(before == 0, state() == 0);
+}
+
+/// Where this code runs.
+mod context {
+    use klp_runtime::prelude::*;
+
+    pub(super) const ATOMIC: c_int = 1;
+    pub(super) const SOFTIRQS_OFF: c_int = 2;
+    pub(super) const INTERRUPTS_OFF: c_int = 4;
+
+    kernel_types! {
+        use "linux/preempt.h";
+        use "linux/irqflags.h";
+        macro fn context() -> c_int = "!!in_atomic() | !!in_softirq() << 1 | !!irqs_disabled() << 2";
+    }
+
+    /// What is off.
+    pub(super) fn state() -> c_int {
+        // SAFETY: Looks only.
+        unsafe { context() }
+    }
+}
+
+/// The kernel's table of TCP connections: each of its chains ends in its own number.
+fn numbered_chains() {
+    let read = rcu::read_lock();
+    // SAFETY: The table is made when the kernel starts, and stays; its entries are freed by RCU.
+    unsafe {
+        let table = &raw const tcp_hashinfo;
+        check!((*table).ehash_mask > 0);
+        for number in 0..=(*table).ehash_mask {
+            let bucket = (*table).ehash.add(number as usize);
+            let mut entries =
+                chlist_nulls_create!(&raw mut (*bucket).chain, sock_common, skc_nulls_node).iter_rcu(&read);
+            let is_established = entries.all(|entry| (*entry).skc_family != 0);
+            check!(is_established && entries.end() == Some(number as usize));
+        }
+    }
+}
+
 /// A list of the patch's own.
 fn lists() {
     let mut heads =
@@ -206,7 +271,7 @@ fn memory() -> Result {
     let mut table = KVBox::<[u64]>::zeroed(1 << 20, GFP_KERNEL)?;
     check!(table.iter().all(|entry| *entry == 0));
     table[7] = 1;
-    check!(KBox::<[u16]>::zeroed(100, GFP_ATOMIC)?.len() == 100);
+    check!(KBox::<[u16]>::zeroed(100, GFP_ATOMIC)?.len() == 100, *KBox::new(7, GFP_KERNEL_ACCOUNT)? == 7);
     // SAFETY: The path is a string.
     let opened = unsafe { filp_open(c"/proc/nothing of this name".as_ptr(), 0, 0) };
     check!(from_err_ptr(opened) == Err(ENOENT));
@@ -245,6 +310,8 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_i
     unsafe { locks(m) };
     devices();
     lists();
+    contexts();
+    numbered_chains();
     for error in [socket(), memory(), own_locks(), replaced()].into_iter().filter_map(Result::err) {
         pr_err!("failed with {error}");
     }

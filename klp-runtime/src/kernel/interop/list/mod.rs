@@ -1,10 +1,11 @@
-//! The kernel's lists: `struct list_head`, `struct hlist_head`, and what RCU keeps of them.
+//! The kernel's lists: `struct list_head`, `struct hlist_head`, `struct hlist_nulls_head`, and what RCU keeps of them.
 //!
 //! | in C | here |
 //! | --- | --- |
 //! | `list_for_each_entry(x, head, field)` | `for x in unsafe { clist_create!(head, T, field) }.iter()` |
 //! | `list_for_each_entry_safe`, `_reverse`, `_rcu` | [`iter_safe`](CList::iter_safe), [`iter_reverse`](CList::iter_reverse), [`iter_rcu`](CList::iter_rcu) |
 //! | `hlist_for_each_entry`, `_safe`, `_rcu` | the same of `chlist_create!` ([`CHlist`]) |
+//! | `hlist_nulls_for_each_entry`, `_rcu` | the same of `chlist_nulls_create!` ([`CHlistNulls`]); `get_nulls_value` is [`end`](HlistNullsIter::end) |
 //! | `list_add`, `list_del`, `list_empty`, … | functions of this module, by the same names |
 //!
 //! An iterator gives raw pointers, to structures that others may use at the same time. A [`List`](crate::list::List) is
@@ -31,6 +32,7 @@
 
 mod chlist;
 mod clist;
+mod nulls;
 
 use core::ptr;
 
@@ -40,6 +42,7 @@ use crate::types::{Is, hlist_head, hlist_node, list_head};
 
 pub use chlist::{CHlist, HlistIter, HlistIterSafe};
 pub use clist::{Backward, CList, Forward, Iter, IterSafe, Rcu, Way};
+pub use nulls::{CHlistNulls, HlistNullsIter};
 
 /// Makes a head an empty list, or an entry one that is in none (`INIT_LIST_HEAD`). Any context.
 ///

@@ -16,6 +16,7 @@
 //! | `mutex_lock_interruptible`, `mutex_lock_killable` | [`mutex_lock_interruptible`], [`mutex_lock_killable`] |
 //! | `down_read`, `down_write`, with `_trylock`; `up_read`, `up_write` | [`down_read`], [`down_write`], … |
 //! | `lock_sock`, `release_sock` | [`lock_sock`] |
+//! | `preempt_disable`, `local_bh_disable`, `local_irq_save` | [`preempt_disable`], [`local_bh_disable`], [`local_irq_save`] |
 //! | `rcu_read_lock`, `rcu_read_unlock` | [`rcu::read_lock`](super::rcu::read_lock) |
 //!
 //! A lock of the patch's own is a [`Mutex`](super::Mutex) or a [`SpinLock`](super::SpinLock).
@@ -39,6 +40,7 @@
 //! # }
 //! ```
 
+mod context;
 mod rw;
 
 use core::ffi::c_ulong;
@@ -49,6 +51,7 @@ use crate::error::{Result, to_result};
 use crate::module::wrappers;
 use crate::types::{Is, mutex, raw_spinlock, rw_semaphore, rwlock_t, sock, spinlock};
 
+pub use context::{local_bh_disable, local_irq_save, preempt_disable};
 pub use rw::{
     down_read, down_read_trylock, down_write, down_write_trylock, read_lock, read_lock_bh, read_lock_irqsave,
     write_lock, write_lock_bh, write_lock_irqsave,
@@ -127,11 +130,17 @@ backends! {
     Mutex(mutex, ()) = |lock, _state| wrappers::klp_glue_kernel_mutex_unlock(lock);
     /// By [`lock_sock`].
     Sock(sock, ()) = |lock, _state| wrappers::release_sock(lock);
+    /// By [`preempt_disable`], which locks nothing.
+    Preemption((), ()) = |_none, _state| wrappers::klp_glue_preempt_enable();
+    /// By [`local_bh_disable`], which locks nothing.
+    Softirqs((), ()) = |_none, _state| wrappers::klp_glue_local_bh_enable();
+    /// By [`local_irq_save`], which locks nothing.
+    Interrupts((), c_ulong) = |_none, flags| wrappers::klp_glue_local_irq_restore(flags);
 }
 
 /// A lock of the kernel that is held, and given back when this is dropped: by the task, and for a spinlock on the
-/// processor, that has taken it. Guards must be dropped in the reverse order of their making where one of them is of
-/// [`spin_lock_irqsave`] or another `_irqsave`.
+/// processor, that has taken it; or what is off on that processor, and on again then. Guards must be dropped in the reverse
+/// order of their making where one of them is of [`local_irq_save`], [`spin_lock_irqsave`] or another `_irqsave`.
 #[must_use = "the lock is given back when the guard is dropped"]
 pub struct Guard<B: Backend> {
     lock: *mut B::Lock,
