@@ -26,6 +26,9 @@ pub use table::Table;
 /// The object that is the kernel itself.
 pub const VMLINUX: &str = "vmlinux";
 
+/// Name of the module parameter by which an administrator lets a patch replace a higher revision of its series (S20).
+pub const ALLOW_DOWNGRADE_PARAMETER: &str = "klp_allow_downgrade";
+
 /// First of the ids that patches may not use: the runtime owns it and all above.
 pub const FIRST_RESERVED_ID: u64 = 1 << 63;
 

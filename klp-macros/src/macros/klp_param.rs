@@ -1,6 +1,7 @@
 //! `#[klp_param]`.
 
 use darling::FromMeta;
+use klp_format::ALLOW_DOWNGRADE_PARAMETER;
 use klp_format::manifest::{self, Line};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -79,6 +80,11 @@ fn check<'a>(
         Some(name) => (name.value(), quote!(#name)),
         None => (ident.unraw().to_string().to_lowercase(), quote!(#ident)),
     };
+    if name == ALLOW_DOWNGRADE_PARAMETER {
+        let message =
+            format!("klp gives a parameter `{name}` to each patch with a series: choose another name");
+        diagnostics.error(&named, message);
+    }
     diagnostics.check()?;
     let description = args.description.as_ref().map_or_else(|| documentation(&item.attrs), Text::value);
     Ok(Param { item, name, named, permissions: args.permissions.as_ref(), description })

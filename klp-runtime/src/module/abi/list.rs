@@ -38,7 +38,7 @@ impl Phase {
 pub const PATCH_ALLOW_DOWNGRADE: u32 = 1 << 1;
 
 /// Name of the module parameter behind [`PATCH_ALLOW_DOWNGRADE`].
-pub const ALLOW_DOWNGRADE_PARAMETER: &str = "klp_allow_downgrade";
+pub const ALLOW_DOWNGRADE_PARAMETER: &str = klp_format::ALLOW_DOWNGRADE_PARAMETER;
 
 /// Stops what runs on its own in a patch, waits for its end, and lets nothing of it be started
 /// again ([S17](crate::lifecycle#s17)). A second call does nothing.

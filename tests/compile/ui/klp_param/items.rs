@@ -26,4 +26,7 @@ static SAME: Param<u32> = Param::new(0);
 #[klp_param(name = "same")]
 static OTHER: Param<u32> = Param::new(0);
 
+#[klp_param]
+static KLP_ALLOW_DOWNGRADE: Param<bool> = Param::new(false);
+
 fn main() {}
