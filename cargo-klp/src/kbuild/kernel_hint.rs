@@ -1,4 +1,4 @@
-//! Notes after rustc's errors about names that the kernel has.
+//! Notes after rustc's errors about names that the kernel has: those that it did not find, and those that it found twice.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,11 @@ use klp_btf::Types;
 use crate::kernel::{Kernel, btf};
 use crate::patch::vocabulary::advice;
 
-/// The names that rustc did not find.
+/// The names that rustc did not find, or that it found twice.
 #[derive(Debug, Default)]
 pub(super) struct KernelHint {
     names: BTreeSet<String>,
+    doubled: BTreeSet<String>,
 }
 
 impl KernelHint {
@@ -19,11 +20,17 @@ impl KernelHint {
         if message.starts_with("cannot find ") && message.ends_with(" in this scope") {
             self.names.extend(message.split('`').nth(1).map(str::to_owned));
         }
+        if let Some(name) = message
+            .strip_prefix("the name `")
+            .and_then(|rest| rest.strip_suffix("` is defined multiple times"))
+        {
+            self.doubled.insert(name.to_owned());
+        }
     }
 
-    /// What to write for those that a kernel has, a note each.
+    /// What to write for those that a kernel has.
     pub(super) fn notes(&self, kernel: &Kernel) -> Vec<String> {
-        if self.names.is_empty() {
+        if self.names.is_empty() && self.doubled.is_empty() {
             return Vec::new();
         }
         let types = btf::of_kernel(kernel).ok().flatten();
@@ -34,7 +41,20 @@ impl KernelHint {
                 None => advice(&kernel.kdir, name).map(|advice| format!("the kernel has `{name}`: {advice}")),
             }
         };
-        self.names.iter().filter_map(note).collect()
+        let is_of_kernel = |name: &&String| {
+            let types = types.as_ref();
+            types.is_some_and(|types| item(types, name).is_ok_and(|item| item.is_some()))
+        };
+        let doubled: Vec<String> =
+            self.doubled.iter().filter(is_of_kernel).map(|name| format!("`{name}`")).collect();
+        let shared = (!doubled.is_empty()).then(|| {
+            format!(
+                "blocks of `kernel_types!` in one Rust module share no type, also none that they only point to ({}): write \
+                 one block, or give each a `mod` of its own",
+                doubled.join(", ")
+            )
+        });
+        self.names.iter().filter_map(note).chain(shared).collect()
     }
 }
 
@@ -59,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_that_are_missing() {
+    fn names_that_are_missing_and_doubled() {
         let mut hint = KernelHint::default();
         for message in [
             "cannot find type `nsproxy` in this scope",
@@ -67,9 +87,11 @@ mod tests {
             "cannot find type `nsproxy` in this scope",
             "cannot find module or crate `std`",
             "mismatched types",
+            "the name `sock` is defined multiple times",
         ] {
             hint.look_at(message);
         }
         assert_eq!(hint.names.into_iter().collect::<Vec<_>>(), ["nsproxy", "sock_put"]);
+        assert_eq!(hint.doubled.into_iter().collect::<Vec<_>>(), ["sock"]);
     }
 }

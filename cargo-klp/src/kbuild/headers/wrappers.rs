@@ -40,18 +40,26 @@ pub(in crate::kbuild) fn link(
     if wrappers.is_empty() {
         return Ok(());
     }
-    let text = text(manifest, wrappers.values().copied());
     let strict = ["-Werror=incompatible-pointer-types", "-Werror=int-conversion"];
-    let Compiled { object: compiled, said, .. } = Compiler::of(kernel)?.compile(&text, module, &strict)?;
-    let Some(compiled) = compiled else {
-        let faults = said.into_iter().filter(|line| line.contains("error: ")).collect();
-        return Err(Error::Unfit { release: kernel.release.clone(), faults });
-    };
+    let compiler = Compiler::of(kernel)?;
     let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-    let (rust, c) = (directory.path().join("rust.o"), directory.path().join("c.o"));
+    let rust = directory.path().join("rust.o");
     fs::copy(object, &rust).map_err(Error::io("copy", object))?;
-    fs::write(&c, compiled).map_err(Error::io("write", &c))?;
-    run_tool(Command::new("ld").arg("-r").arg("-o").arg(object).arg(&rust).arg(&c))?;
+    let (mut parts, mut faults) = (vec![rust], Vec::new());
+    for text in texts(wrappers.values().copied()) {
+        let Compiled { object: compiled, said, .. } = compiler.compile(&text, module, &strict)?;
+        let Some(compiled) = compiled else {
+            faults.extend(said.into_iter().filter(|line| line.contains("error: ")));
+            continue;
+        };
+        let c = directory.path().join(format!("c{}.o", parts.len()));
+        fs::write(&c, compiled).map_err(Error::io("write", &c))?;
+        parts.push(c);
+    }
+    if !faults.is_empty() {
+        return Err(Error::Unfit { release: kernel.release.clone(), faults });
+    }
+    run_tool(Command::new("ld").arg("-r").arg("-o").arg(object).args(&parts))?;
     // Names of source files are gone from the Rust half too: objtool takes two of them for a sign that it was given a
     // whole module.
     run_tool(Command::new("objcopy").arg("--strip-debug").arg(object))?;
@@ -66,20 +74,20 @@ fn used(object: &[u8]) -> Result<BTreeSet<String>> {
     Ok(names.filter(|name| name.starts_with(PREFIX)).collect())
 }
 
-/// Their file: each stands at the place of its item in Rust. Headers keep the order of the source.
-fn text<'a>(manifest: &Manifest, wrappers: impl Iterator<Item = &'a Wrapper> + Clone) -> String {
-    let needed: BTreeSet<&String> = wrappers.clone().flat_map(|wrapper| &wrapper.headers).collect();
-    let mut seen = BTreeSet::new();
-    let all = manifest.wrappers.iter().flat_map(|wrapper| &wrapper.headers);
-    let headers = all.filter(|header| needed.contains(header) && seen.insert(*header));
-    let mut text: String = headers.map(|header| format!("#include <{header}>\n")).collect();
+/// Their files: one for each list of headers, so that what headers of one block define means nothing in another. Each
+/// wrapper stands at the place of its item in Rust.
+fn texts<'a>(wrappers: impl Iterator<Item = &'a Wrapper>) -> Vec<String> {
+    let mut texts: BTreeMap<&[String], String> = BTreeMap::new();
     for wrapper in wrappers {
+        let include = |header: &String| format!("#include <{header}>\n");
+        let text =
+            (texts.entry(&wrapper.headers)).or_insert_with(|| wrapper.headers.iter().map(include).collect());
         if let Some((file, line)) = wrapper.place.as_deref().and_then(file_and_line) {
             text.push_str(&format!("#line {line} \"{file}\"\n"));
         }
         text.push_str(&format!("{}\n", wrapper.text));
     }
-    text
+    texts.into_values().collect()
 }
 
 /// The file and the line of a place.
@@ -92,24 +100,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_wrapper_stands_at_its_item() {
+    fn each_wrapper_stands_at_its_item_behind_the_headers_of_its_block() {
         let wrapper = |symbol: &str, headers: &[&str], line| Wrapper {
             symbol: symbol.into(),
             headers: headers.iter().map(ToString::to_string).collect(),
             text: format!("int {symbol}(void) {{ return 1; }}"),
             place: Some(format!("src/a.rs:{line}:5")),
         };
-        let wrappers = vec![
+        let wrappers = [
             wrapper("b", &["z.h", "a.h"], 4),
             wrapper("a", &["z.h", "b.h"], 7),
-            wrapper("c", &["c.h"], 9),
+            wrapper("c", &["z.h", "a.h"], 9),
         ];
-        let manifest = Manifest { wrappers, ..Manifest::default() };
-        let text = text(&manifest, manifest.wrappers[..2].iter());
         assert_eq!(
-            text,
-            "#include <z.h>\n#include <a.h>\n#include <b.h>\n#line 4 \"src/a.rs\"\nint b(void) { return 1; }\n\
-             #line 7 \"src/a.rs\"\nint a(void) { return 1; }\n"
+            texts(wrappers.iter()),
+            [
+                "#include <z.h>\n#include <a.h>\n#line 4 \"src/a.rs\"\nint b(void) { return 1; }\n\
+                 #line 9 \"src/a.rs\"\nint c(void) { return 1; }\n",
+                "#include <z.h>\n#include <b.h>\n#line 7 \"src/a.rs\"\nint a(void) { return 1; }\n",
+            ]
         );
     }
 }
