@@ -158,17 +158,28 @@ fn number(text: &str) -> Option<u32> {
     (number.to_string() == text).then_some(number)
 }
 
-/// What a kernel or a module may have.
+/// What a kernel, a module or a header of the kernel may have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Item {
-    /// The module, unless it is vmlinux.
-    pub module: Option<String>,
+    /// Where it is looked for.
+    pub place: Place,
     /// What it is.
     pub kind: Kind,
     /// Its name.
     pub name: String,
     /// For a structure or union: a field, a field of that one, and so on.
     pub fields: Vec<String>,
+}
+
+/// Where an [`Item`] is looked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In vmlinux; headers are looked for where `#include` does.
+    Kernel,
+    /// In a module.
+    Module(String),
+    /// Behind a header, named as `#include` does.
+    Header(String),
 }
 
 /// A kind of [`Item`].
@@ -186,53 +197,76 @@ pub enum Kind {
     Fn,
     /// A variable with a symbol, exported or not.
     Static,
+    /// A function that a header declares, inline or not.
+    InlineFn,
+    /// A macro that a header defines.
+    Macro,
+    /// A header.
+    Header,
 }
 
 impl Kind {
     /// All, as they are written.
-    const ALL: [(&str, Self); 6] = [
+    const ALL: [(&str, Self); 9] = [
         ("struct", Self::Struct),
         ("union", Self::Union),
         ("enum", Self::Enum),
         ("const", Self::Const),
         ("fn", Self::Fn),
         ("static", Self::Static),
+        ("inline fn", Self::InlineFn),
+        ("macro", Self::Macro),
+        ("header", Self::Header),
     ];
+
+    /// Whether it may be looked for there.
+    const fn may_be_in(self, place: &Place) -> bool {
+        match place {
+            Place::Kernel => !matches!(self, Self::InlineFn | Self::Macro),
+            Place::Module(_) => !matches!(self, Self::InlineFn | Self::Macro | Self::Header),
+            Place::Header(_) => matches!(self, Self::InlineFn | Self::Macro),
+        }
+    }
 }
 
 impl Item {
-    /// Reads `struct NAME`, `struct NAME.FIELD`, `fn NAME` and the like, behind `MODULE: ` for a module.
+    /// Reads `struct NAME`, `struct NAME.FIELD`, `fn NAME` and the like, behind `MODULE: ` for a module, and
+    /// `HEADER.h: inline fn NAME` and the like.
     ///
     /// # Errors
     ///
     /// What is expected in its place.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let is_name = |name: &str| {
-            !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(is_letter);
+        let is_header = |path: &str| {
+            path.ends_with(".h") && path.chars().all(|letter| is_letter(letter) || "/.-".contains(letter))
         };
         let parse = || {
-            let (module, item) = match text.split_once(": ") {
-                Some((module, item)) => (Some(module), item),
-                None => (None, text),
+            let (place, item) = match text.split_once(": ") {
+                Some((header, item)) if is_header(header) => (Place::Header(header.to_owned()), item),
+                Some((module, item)) => (Place::Module(is_name(module).then(|| module.to_owned())?), item),
+                None => (Place::Kernel, text),
             };
-            let (kind, path) = item.split_once(' ')?;
-            let kind = Kind::ALL.iter().find(|(word, _)| *word == kind)?.1;
+            let named =
+                |(word, kind): &(&str, Kind)| Some((*kind, item.strip_prefix(word)?.strip_prefix(' ')?));
+            let (kind, path) = Kind::ALL.iter().find_map(named)?;
+            if kind == Kind::Header {
+                let is_it = place == Place::Kernel && is_header(path);
+                return is_it.then(|| Self { place, kind, name: path.to_owned(), fields: Vec::new() });
+            }
             let mut names = path.split('.');
             let name = names.next()?.to_owned();
             let fields: Vec<String> = names.map(str::to_owned).collect();
             let has_fields = matches!(kind, Kind::Struct | Kind::Union);
-            let are_names = module.into_iter().chain(path.split('.')).all(is_name);
-            (are_names && (has_fields || fields.is_empty())).then(|| Self {
-                module: module.map(str::to_owned),
-                kind,
-                name,
-                fields,
-            })
+            let is_whole = path.split('.').all(is_name) && (has_fields || fields.is_empty());
+            (is_whole && kind.may_be_in(&place)).then_some(Self { place, kind, name, fields })
         };
         parse().ok_or_else(|| {
             format!(
                 "expected `struct NAME`, `struct NAME.FIELD`, `union …`, `enum NAME`, `const NAME`, `fn NAME` or `static \
-                 NAME`, behind `MODULE: ` for what a module has; found `{text}`"
+                 NAME`, behind `MODULE: ` for what a module has; or `a/header.h: inline fn NAME`, `a/header.h: macro NAME` or \
+                 `header a/header.h`; found `{text}`"
             )
         })
     }
@@ -240,8 +274,9 @@ impl Item {
 
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(module) = &self.module {
-            write!(f, "{module}: ")?;
+        match &self.place {
+            Place::Kernel => {}
+            Place::Module(place) | Place::Header(place) => write!(f, "{place}: ")?,
         }
         let word = Kind::ALL.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(word, _)| word);
         write!(f, "{word} {}", self.name)?;
@@ -302,12 +337,28 @@ mod tests {
             "fn f",
             "static s",
             "nf_tables: fn f",
+            "net/sock.h: inline fn sock_put",
+            "linux/list_nulls.h: macro NULLS_MARKER",
+            "header asm-generic/rwonce.h",
         ] {
             assert_eq!(has(text).unwrap().to_string(), format!("kernel_has = \"{text}\""));
         }
-        for wrong in
-            ["", "sock", "struct  sock", "struct sock.", "fn f.g", "struct a b", "nf_tables:fn f", "inline f"]
-        {
+        for wrong in [
+            "",
+            "sock",
+            "struct  sock",
+            "struct sock.",
+            "fn f.g",
+            "struct a b",
+            "nf_tables:fn f",
+            "inline f",
+            "inline fn f",
+            "macro M",
+            "nf_tables: macro M",
+            "net/sock.h: fn f",
+            "header net/sock",
+            "a.h: header b.h",
+        ] {
             assert!(has(wrong).is_err(), "{wrong}");
         }
     }

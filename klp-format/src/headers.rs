@@ -60,6 +60,11 @@ pub enum Item {
         /// The expression.
         expression: String,
     },
+    /// Whether a condition of the preprocessor holds behind the headers: the answer is a [`Line::Constant`] of 1 or 0.
+    Test {
+        /// What follows `#if`.
+        condition: String,
+    },
     /// A name that is not where it was looked for: the answer is a [`Line::Fault`] that says what has it, or nothing.
     Lost {
         /// The name.
@@ -114,6 +119,7 @@ pub fn write_request(request: &Request) -> String {
             line(&columns)
         }
         Item::Constant { expression } => line(&["constant", expression]),
+        Item::Test { condition } => line(&["test", condition]),
         Item::Lost { name } => line(&["lost", name]),
     });
     headers.chain(items).collect()
@@ -148,6 +154,7 @@ pub fn read_request(text: &str) -> Option<Request> {
             ["constant", expression] => {
                 request.items.push(Item::Constant { expression: expression.to_owned() });
             }
+            ["test", condition] => request.items.push(Item::Test { condition: condition.to_owned() }),
             ["lost", name] => request.items.push(Item::Lost { name: name.to_owned() }),
             _ => return None,
         }
@@ -223,6 +230,7 @@ mod tests {
                     parameters: vec!["const struct list_head *head".to_owned(), "int n".to_owned()],
                 },
                 Item::Constant { expression: "5 * HZ".to_owned() },
+                Item::Test { condition: "defined(HZ)".to_owned() },
                 Item::Lost { name: "sock_put".to_owned() },
             ],
         };

@@ -10,7 +10,7 @@ use klp_page_tests::root;
 
 /// The crates.
 const CRATES: &[&str] =
-    &["cargo-klp", "klp", "klp-btf", "klp-format", "klp-macros", "klp-module", "klp-runtime"];
+    &["cargo-klp", "klp", "klp-btf", "klp-cfg", "klp-format", "klp-macros", "klp-module", "klp-runtime"];
 
 #[test]
 fn the_crates_can_be_published() {

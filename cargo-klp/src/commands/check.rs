@@ -9,8 +9,9 @@ use super::args::{DebugInfoArgs, MessageFormat, ModuleArgs, PackageArgs};
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result, exit};
 use crate::host::report::Silent;
-use crate::kbuild::workspace::{metadata, select_packages};
-use crate::kbuild::{conditions, manifest_for};
+use crate::kbuild::conditions::{answers, conditions};
+use crate::kbuild::manifest_for;
+use crate::kbuild::workspace::{libraries, metadata, select_packages};
 use crate::kernel::debug_info::check_given;
 use crate::kernel::{Kernel, KernelParts, KernelQuery, Target, available};
 use crate::patch::check::{Diagnostic, Outcome, check};
@@ -75,7 +76,7 @@ fn check_all(args: &Args) -> Result<ExitCode> {
     let metadata = metadata(packages.manifest_path.as_deref(), &packages.flags)?;
     for package in select_packages(&metadata, &packages)? {
         let _progress = ui::spinner("Checking", &package.name);
-        let conditions = conditions(package)?;
+        let conditions = conditions(package, &libraries(package, &metadata))?;
         let mut common: Option<Manifest> = None;
         for target in &targets {
             let compiled = match &common {
@@ -104,7 +105,7 @@ fn check_all(args: &Args) -> Result<ExitCode> {
                 release: target.kernel.release.clone(),
                 fits,
                 // What is strange about them was said when the crate was compiled.
-                conditions: conditions.answer(target, &Silent)?.texts(),
+                conditions: answers(&conditions, target, &Silent)?.texts(),
                 outcome,
             });
         }

@@ -2,9 +2,12 @@
 
 use std::process::ExitCode;
 
+use klp_format::condition::Condition;
+
 use super::args::{DebugInfoArgs, MessageFormat, TargetArgs};
 use super::ui::Terminal;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::kbuild::conditions;
 use crate::kernel::KernelParts;
 use crate::kernel::debug_info::{self, stem};
 use crate::kernel::symbols::Symbols;
@@ -18,9 +21,13 @@ use crate::patch::meaning::{Meaning, Member};
   cargo klp explain nft_do_chain                a function, in vmlinux or the module that has it
   cargo klp explain xfs:xfs_file_open           a function of a module
   cargo klp explain sethostname                 a system call
-  cargo klp explain task_struct                 a type, with its fields")]
+  cargo klp explain task_struct                 a type, with its fields
+  cargo klp explain 'kernel_has = \"fn seq_puts\"'
+                                                a condition of #[cfg(…)]: does it hold?
+  cargo klp explain CONFIG_SMP                  an option of the kernel's configuration")]
 pub struct Args {
-    /// The symbol, type, constant, macro, inline function or system call: of vmlinux, or of a module as OBJECT:SYMBOL.
+    /// The symbol, type, constant, macro, inline function or system call: of vmlinux, or of a module as OBJECT:SYMBOL; or a
+    /// condition on the kernel.
     #[arg(value_name = "[OBJECT:]SYMBOL")]
     symbol: String,
 
@@ -41,6 +48,13 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 }
 
 fn explain_all(args: &Args) -> Result<ExitCode> {
+    if let Some(condition) = condition(&args.symbol) {
+        let condition = condition.map_err(|why| Error::Request {
+            message: format!("`{}` is not a condition: {why}", args.symbol),
+            help: "`kernel_types!` has them in its documentation".into(),
+        })?;
+        return explain_condition(args, &condition);
+    }
     let (object, symbol) = parse(&args.symbol)?;
     let target = args.target.find_with(&args.debug_info, KernelParts::Image)?;
     let symbols = Symbols::of(&target, &Terminal)?;
@@ -55,6 +69,37 @@ fn explain_all(args: &Args) -> Result<ExitCode> {
             MessageFormat::Json => {
                 println!("{}", serde_json::to_string(&explanation).expect("plain data"));
             }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The condition on the kernel that an argument is, as in a `#[cfg]`: `None` for what is none.
+fn condition(argument: &str) -> Option<Result<Condition, String>> {
+    match argument.split_once('=') {
+        Some((name, value)) => Condition::parse(name.trim(), Some(value.trim().trim_matches('"'))),
+        None => Condition::parse(argument.trim(), None),
+    }
+}
+
+/// Says whether a condition holds.
+fn explain_condition(args: &Args, condition: &Condition) -> Result<ExitCode> {
+    let target = args.target.find(KernelParts::Image)?;
+    let (release, holds) = (&target.kernel.release, conditions::holds(condition, &target, &Terminal)?);
+    match args.message_format {
+        MessageFormat::Human => {
+            let value = match condition {
+                Condition::Config { option, .. } => {
+                    format!(": it is {}", target.kernel.config(option).unwrap_or("not set"))
+                }
+                _ => String::new(),
+            };
+            println!("{condition} {} on {release}{value}", if holds { "holds" } else { "does not hold" });
+        }
+        MessageFormat::Json => {
+            let answer =
+                serde_json::json!({ "release": release, "condition": condition.to_string(), "holds": holds });
+            println!("{answer}");
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,14 +1,21 @@
-//! `cargo klp types`: puts what `kernel_types!` must know of a module or of headers into the cache. Called by the macro.
+//! `cargo klp types`: what is to be known of a kernel while a crate is compiled. Called by `kernel_types!`, which finds
+//! the types of a module and answers about headers in the cache, and by build scripts, which are told of conditions.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use klp_format::env;
 use klp_format::headers::read_request;
 
 use super::args::TargetArgs;
 use crate::error::{Error, Result};
+use crate::host::report::Silent;
+use crate::kbuild::cargo_flags::CargoFlags;
+use crate::kbuild::conditions::{answers, conditions};
 use crate::kbuild::headers;
-use crate::kernel::{KernelParts, btf};
+use crate::kbuild::workspace::crate_of;
+use crate::kernel::{KernelParts, Target, btf};
 
 /// Arguments of `cargo klp types`.
 #[derive(Debug, clap::Args)]
@@ -18,14 +25,22 @@ pub struct Args {
     /// Answer questions about the kernel's headers, which stdin has.
     #[arg(long, conflicts_with = "module")]
     headers: bool,
+    /// Answer the conditions on the kernel of the crate in a directory, in the language of build scripts.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["headers", "module"])]
+    conditions: Option<PathBuf>,
     /// The module's name.
-    #[arg(required_unless_present = "headers")]
+    #[arg(required_unless_present_any = ["headers", "conditions"])]
     module: Option<String>,
 }
 
-/// Puts the types of a module, or the answer about headers, into the cache and prints the directory.
+/// Prints answers to conditions, or puts the types of a module, or the answer about headers, into the cache and prints the
+/// directory.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let target = args.target.find_quietly(KernelParts::Headers)?;
+    if let Some(directory) = &args.conditions {
+        print!("{}", answers_for_cargo(&directory.join("Cargo.toml"), &target)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let directory = match &args.module {
         Some(module) => btf::module_directory(&target, module)?,
         None => {
@@ -39,4 +54,27 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     };
     println!("{}", directory.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the build script of a crate says to cargo: the conditions that hold, and those that may be asked; to
+/// `kernel_types!`, the same and the kernel whose types are meant.
+fn answers_for_cargo(manifest_path: &Path, target: &Target) -> Result<String> {
+    let krate = crate_of(manifest_path, CargoFlags::of_environment())?;
+    let conditions = conditions(&krate.package, &krate.libraries)?;
+    let answers = answers(&conditions, target, &Silent)?;
+    let kernel = &target.kernel;
+    let configuration = [kernel.kdir.join(".config"), kernel.kdir.join("include/config/auto.conf")];
+    let files = conditions.files().iter().chain(configuration.iter().filter(|file| file.exists()));
+    let types = btf::file(kernel)?.unwrap_or_default();
+    let command = btf::command(target)?;
+    let variables = [
+        (env::CONDITIONS, answers.for_macros()),
+        (env::BTF, types.to_string_lossy().into_owned()),
+        (env::TYPES, command.to_string_lossy().into_owned()),
+    ];
+    let lines = (files.map(|file| format!("rerun-if-changed={}", file.display())))
+        .chain(answers.expected().map(|condition| format!("rustc-check-cfg={condition}")))
+        .chain(answers.holding().map(|condition| format!("rustc-cfg={condition}")))
+        .chain(variables.map(|(name, value)| format!("rustc-env={name}={value}")));
+    Ok(lines.map(|line| format!("cargo::{line}\n")).collect())
 }

@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use cargo_metadata::Message;
 use cargo_metadata::camino::Utf8PathBuf;
-use cargo_metadata::{Message, Package, TargetKind};
 use klp_format::env;
 use object::{Object, ObjectSymbol};
 
 use super::cargo_flags::CargoFlags;
+use super::conditions::{self, answers, conditions};
 use super::flags::{self, TARGET};
 use super::headers;
 use super::kernel_hint::KernelHint;
@@ -23,7 +24,6 @@ use crate::host::digest::Digest;
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
 use crate::kernel::{Target, btf};
-use crate::patch::conditions::Conditions;
 use crate::patch::manifest::Manifest;
 
 /// What the macros emit in a crate for a kernel. The crate is compiled as fast as possible and not linked.
@@ -160,8 +160,9 @@ pub(super) fn compile(
     // For `kernel_types!`. Empty if the kernel has no BTF: an inherited value would be another kernel's.
     command.env(env::BTF, btf::file(&target.kernel)?.unwrap_or_default());
     command.env(env::TYPES, btf::command(target)?);
-    let conditions = conditions(&krate.package)?.answer(target, reporter)?;
-    command.env(env::CONDITIONS, conditions.for_macros()).arg("--").args(conditions.arguments());
+    let conditions = conditions(&krate.package, &krate.libraries)?;
+    let answers = answers(&conditions, target, reporter)?;
+    command.env(env::CONDITIONS, answers.for_macros()).arg("--").args(answers.arguments());
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let own = BufReader::new(child.stderr.take().expect("stderr is piped"));
@@ -170,6 +171,10 @@ pub(super) fn compile(
         read_messages(messages, krate, target, product, reporter)
     })?;
     let status = child.wait().map_err(Error::io("run", "cargo"))?;
+    let (library, unanswered) = library;
+    if !unanswered.is_empty() {
+        return Err(Error::Conditions { faults: unanswered });
+    }
     match library {
         Some(library) if status.success() => {
             fs::read(&library).map_err(Error::io("read", library.into_std_path_buf()))
@@ -178,35 +183,23 @@ pub(super) fn compile(
     }
 }
 
-/// The conditions on the kernel in a crate's source.
-pub(crate) fn conditions(package: &Package) -> Result<Conditions> {
-    let is_library = |target: &&cargo_metadata::Target| {
-        target.is_kind(TargetKind::Lib) || target.is_kind(TargetKind::RLib)
-    };
-    let manifest = package.manifest_path.as_std_path();
-    match package.targets.iter().find(is_library) {
-        Some(library) => {
-            Conditions::of(library.src_path.as_std_path(), manifest.parent().unwrap_or(manifest))
-        }
-        // cargo says that there is no library.
-        None => Ok(Conditions::default()),
-    }
-}
-
-/// Shows the messages of the compiler, and returns the path of the library.
+/// Shows the messages of the compiler, and returns the path of the library, and the conditions on the kernel that it found
+/// where klp does not: what macros put together.
 fn read_messages(
     messages: impl BufRead,
     krate: &Crate,
     target: &Target,
     product: &Product,
     reporter: &dyn Reporter,
-) -> Result<Option<Utf8PathBuf>> {
+) -> Result<(Option<Utf8PathBuf>, Vec<String>)> {
     let (mut library, mut hint, mut of_kernel) = (None, StdHint::default(), KernelHint::default());
+    let mut unanswered = Vec::new();
     for message in Message::parse_stream(messages) {
         match message.map_err(Error::io("read from", "cargo"))? {
             Message::CompilerMessage(message) if !is_noise(&message.message.message) => {
                 hint.look_at(&message.message.message);
                 of_kernel.look_at(&message.message.message);
+                unanswered.extend(conditions::unanswered(&message.message));
                 let text = message.message.rendered.unwrap_or(message.message.message);
                 reporter.passed_on(&text);
             }
@@ -218,7 +211,7 @@ fn read_messages(
         }
     }
     hint.note().into_iter().chain(of_kernel.notes(&target.kernel)).for_each(|note| reporter.note(&note));
-    Ok(library)
+    Ok((library, unanswered))
 }
 
 /// Shows a line of cargo's own, without the number of warnings: it counts those that are noise.

@@ -6,6 +6,7 @@
 mod c_header;
 pub mod cargo_flags;
 mod compile;
+pub(crate) mod conditions;
 pub mod finish;
 mod flags;
 mod frames;
@@ -51,9 +52,9 @@ use crate::patch::manifest::Manifest;
 use crate::patch::tables::check_tables;
 use cargo_flags::CargoFlags;
 use compile::library_digest;
-pub(crate) use compile::{conditions, manifest_for};
+pub(crate) use compile::manifest_for;
 use record::{Change, Place};
-use workspace::{Crate, PackageQuery, create_in_target, metadata, select_packages};
+use workspace::{Crate, PackageQuery, create_in_target, libraries, metadata, select_packages};
 
 /// A module that was built.
 #[derive(Clone, Debug, Serialize)]
@@ -148,6 +149,7 @@ fn build_one(
 
     let krate = Crate {
         package: package.clone(),
+        libraries: libraries(package, metadata),
         target_directory: metadata.target_directory.clone().into(),
         flags: flags.clone(),
     };

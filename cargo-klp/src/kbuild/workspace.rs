@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::{Metadata, MetadataCommand, Package};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use rustix::fs::{Access, access};
 
 use super::cargo_flags::CargoFlags;
@@ -28,6 +28,8 @@ pub struct PackageQuery {
 /// A crate and where it is built.
 pub(crate) struct Crate {
     pub(crate) package: Package,
+    /// The libraries of its workspace: see [`libraries`].
+    pub(crate) libraries: Vec<Package>,
     pub(crate) target_directory: PathBuf,
     pub(crate) flags: CargoFlags,
 }
@@ -42,7 +44,12 @@ pub(crate) fn crate_of(manifest_path: &Path, flags: CargoFlags) -> Result<Crate>
         message: format!("`{}` is not the Cargo.toml of a crate", path.display()),
         help: "name the patch crate's own Cargo.toml".into(),
     })?;
-    Ok(Crate { package: package.clone(), target_directory: metadata.target_directory.clone().into(), flags })
+    Ok(Crate {
+        package: package.clone(),
+        libraries: libraries(package, &metadata),
+        target_directory: metadata.target_directory.clone().into(),
+        flags,
+    })
 }
 
 /// cargo's description of the workspace.
@@ -124,6 +131,23 @@ pub(crate) fn select_packages<'a>(metadata: &'a Metadata, query: &PackageQuery) 
 
 pub(super) fn is_patch(package: &Package) -> bool {
     package.dependencies.iter().any(|dependency| dependency.name == "klp-runtime")
+}
+
+/// The libraries of the workspace that a crate is compiled with and that use the runtime, as it does.
+pub(crate) fn libraries(package: &Package, metadata: &Metadata) -> Vec<Package> {
+    let (mut found, mut open) = (Vec::<Package>::new(), vec![package]);
+    while let Some(user) = open.pop() {
+        let normal = user.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+        for path in normal.filter_map(|dependency| dependency.path.as_ref()) {
+            let is_it = |other: &&Package| other.manifest_path.parent() == Some(path);
+            let Some(library) = metadata.packages.iter().find(is_it) else { continue };
+            if is_patch(library) && !found.iter().any(|known| known.id == library.id) {
+                found.push(library.clone());
+                open.push(library);
+            }
+        }
+    }
+    found
 }
 
 fn names(packages: &[&Package]) -> String {

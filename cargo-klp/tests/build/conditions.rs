@@ -5,7 +5,7 @@ use std::process::Output;
 use crate::support::{klp, target_directory, write_crate};
 
 /// Conditions, and whether they hold on 6.1 and on 6.12.
-const ANSWERS: [(&str, bool, bool); 20] = [
+const ANSWERS: [(&str, bool, bool); 26] = [
     ("kernel_since = \"6.1\"", true, true),
     // Debian's release does not tell: 6.1.0-56-amd64.
     ("kernel_since = \"6.1.100\"", true, true),
@@ -27,7 +27,36 @@ const ANSWERS: [(&str, bool, bool); 20] = [
     ("kernel_has = \"const PIDTYPE_SID\"", true, true),
     ("kernel_has = \"nf_tables: struct nft_chain.name\"", true, true),
     ("kernel_has = \"no_such_module: fn f\"", false, false),
+    ("kernel_has = \"linux/seq_file.h: inline fn seq_show_option\"", true, true),
+    // A function before, then a macro, as memory is accounted.
+    ("kernel_has = \"linux/slab.h: inline fn kmalloc\"", true, false),
+    ("kernel_has = \"linux/slab.h: macro kmalloc\"", false, true),
+    ("kernel_has = \"linux/no_such_header.h: macro kmalloc\"", false, false),
+    ("kernel_has = \"header linux/slab.h\"", true, true),
+    ("kernel_has = \"header linux/spinlock_types_raw.h\"", true, true),
 ];
+
+#[test]
+fn explain_tells_whether_a_condition_holds() {
+    let explain = |condition: &str| klp().args(["explain", condition, "--kernel", "6.12"]).output().unwrap();
+    for (condition, expected) in [
+        ("kernel_since = \"6.12\"", "kernel_since = \"6.12\" holds on 6.12"),
+        ("kernel_has=fn __seq_puts", "kernel_has = \"fn __seq_puts\" holds on 6.12"),
+        (
+            "kernel_has = \"struct inode.i_ctime\"",
+            "kernel_has = \"struct inode.i_ctime\" does not hold on 6.12",
+        ),
+        ("CONFIG_EXT4_FS", ": it is m"),
+        ("CONFIG_PREEMPT_RT", "CONFIG_PREEMPT_RT does not hold on 6.12"),
+    ] {
+        let output = explain(condition);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains(expected), "{condition}: {said}");
+    }
+    let refused = explain("kernel_has = sock");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("expected `struct NAME`"), "{said}");
+}
 
 /// What `cargo klp check` makes of a crate with these items.
 fn check(name: &str, items: &str, arguments: &[&str]) -> Output {
@@ -101,14 +130,103 @@ fn conditions_that_ask_for_nothing() {
         assert!(said.contains(expected), "{said}");
     }
     let items = "#[cfg(CONFIG_SMPP)] use c_int as a;
+#[cfg(CONFIG_HAVE_NO_SUCH_THING)] use c_int as b;
 kernel_types! { struct inode { #[cfg(feature = \"x\")] i_ino } }";
     let output = check("conditions-refused", items, &["--kernel", "6.12"]);
     let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("CONFIG_HAVE_NO_SUCH_THING"), "{said}");
     for expected in [
         "src/lib.rs:5:7: no kernel configuration on this machine has `CONFIG_SMPP`",
         "did you mean `CONFIG_SMP`?",
         "the layout of a structure must be known before this `#[cfg]` is",
     ] {
         assert!(said.contains(expected), "{said}");
+    }
+}
+
+/// A macro puts a condition together, or a library of the workspace has it, which no build script has answered.
+#[test]
+fn conditions_that_klp_does_not_find() {
+    let items = "macro_rules! only_with { ($option:meta) => { #[cfg($option)] use c_int as a; } }
+only_with!(CONFIG_SMP);
+";
+    let output = check("conditions-composed", items, &["--kernel", "6.12"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("src/lib.rs:6:12: klp reads conditions before any macro is expanded"), "{said}");
+}
+
+/// In a library, in `cargo test` and in an editor, a build script has the conditions answered, for the same kernel.
+#[test]
+fn a_build_script_answers_where_the_command_does_not() {
+    const ASK: &str = "fn main() { klp_cfg::answer_conditions() }";
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let klp_cfg = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-cfg");
+    let build = format!("\n[build-dependencies]\nklp-cfg = {{ path = {klp_cfg:?} }}\n");
+    let add = |file: &std::path::Path, text: &str| {
+        let old = std::fs::read_to_string(file).unwrap();
+        std::fs::write(file, old + text).unwrap();
+    };
+    for name in ["asking", "library"] {
+        std::fs::create_dir(path(name)).unwrap();
+        write_crate(&path(name), name, "");
+    }
+    let library = "#![no_std]\npub const IS_NEW: bool = cfg!(kernel_has = \"struct inode.i_ctime_sec\");\n";
+    std::fs::write(path("library/src/lib.rs"), library).unwrap();
+    add(
+        &path("asking/src/lib.rs"),
+        "const IS_NEW: bool = cfg!(kernel_has = \"struct inode.i_ctime_sec\");
+kernel_types! { struct inode { #[cfg(kernel_has = \"struct inode.i_ctime_sec\")] i_ctime_sec } }
+const _: () = assert!(IS_NEW == library::IS_NEW && IS_NEW == cfg!(kernel_since = \"6.12\"));
+#[test]
+fn is_new() { assert!(IS_NEW) }
+",
+    );
+    for name in ["asking", "library"] {
+        // Two packages of one workspace.
+        let manifest = std::fs::read_to_string(path(name).join("Cargo.toml")).unwrap();
+        std::fs::write(path(name).join("Cargo.toml"), manifest.replace("[workspace]", "")).unwrap();
+    }
+    std::fs::write(
+        path("Cargo.toml"),
+        "[workspace]\nmembers = [\"asking\", \"library\"]\nresolver = \"3\"\n",
+    )
+    .unwrap();
+    add(&path("asking/Cargo.toml"), "\n[dependencies.library]\npath = \"../library\"\n");
+    let check = |kernel: &str| {
+        let mut check = klp();
+        check.args(["check", "--kernel", kernel, "-p", "asking", "--manifest-path"]).arg(path("Cargo.toml"));
+        let output = check.env("CARGO_TARGET_DIR", target_directory()).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (succeeds, said) = check("6.12");
+    assert!(
+        !succeeds && said.contains("in the library `library`") && said.contains("add `klp-cfg` to"),
+        "{said}"
+    );
+
+    for name in ["asking", "library"] {
+        add(&path(name).join("Cargo.toml"), &build);
+        std::fs::write(path(name).join("build.rs"), ASK).unwrap();
+    }
+    for kernel in ["6.1", "6.12"] {
+        let (succeeds, said) = check(kernel);
+        assert!(succeeds, "{kernel}: {said}");
+    }
+    let command = std::path::Path::new(env!("CARGO_BIN_EXE_cargo-klp"));
+    let programs = std::env::join_paths(
+        [command.parent().unwrap().to_owned()]
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    for (kernel, is_new) in [("6.1", false), ("6.12", true)] {
+        let mut test = std::process::Command::new(env!("CARGO"));
+        test.args(["test", "-p", "asking", "--manifest-path"]).arg(path("Cargo.toml"));
+        test.env("CARGO_TARGET_DIR", target_directory()).env("KLP_KERNEL", kernel);
+        let output = test.env("PATH", programs.as_ref().unwrap()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.success(), is_new, "{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(said.contains(if is_new { "is_new ... ok" } else { "is_new ... FAILED" }), "{said}");
     }
 }

@@ -13,7 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use klp_format::headers::{ANSWER, BTF, DIRECTORY, Line, Request, key, write_answer, write_request};
+use klp_format::condition::{self, Kind, Place};
+use klp_format::headers::{
+    ANSWER, BTF, DIRECTORY, Item, Line, Request, key, read_answer, write_answer, write_request,
+};
 
 use super::record::{Entry, kernel_files};
 use crate::error::{Error, Result};
@@ -39,13 +42,58 @@ pub fn answer(request: &Request, kernel: &Kernel) -> Result<PathBuf> {
             let file = directory.join(name);
             fs::write(&file, contents).map_err(Error::io("write", &file))?;
         }
-        // What was missing may be there the next time.
-        let is_fault = |line: &Line| matches!(line, Line::Header { .. } | Line::Fault { .. });
-        match found.lines.iter().any(is_fault) {
+        // What was missing may be there the next time. What the compiler refuses of an item depends on the files that it read.
+        let is_open = |line: &Line| match line {
+            Line::Header { .. } | Line::Fault { item: None, .. } => true,
+            Line::Fault { item: Some(item), .. } => matches!(request.items[*item], Item::Lost { .. }),
+            _ => false,
+        };
+        match found.lines.iter().any(is_open) {
             true => fs::write(directory.join(FILES), "incomplete\n").map_err(Error::io("write", directory)),
             false => note_files(directory, found.files),
         }
     })
+}
+
+/// Whether a kernel has what a condition asks for of its headers: a header, or what one declares or defines.
+///
+/// # Errors
+///
+/// The header can't be compiled by itself, or the compiler can't be run.
+pub(super) fn has(item: &condition::Item, kernel: &Kernel) -> Result<bool> {
+    let name = &item.name;
+    let includes = |header: &str| format!("__has_include(<{header}>)");
+    let (header, asked) = match (&item.place, item.kind) {
+        (Place::Header(header), Kind::Macro) => {
+            (header, Item::Test { condition: format!("defined({name})") })
+        }
+        (Place::Header(header), _) => (header, Item::Function { name: name.clone() }),
+        _ => (name, Item::Test { condition: includes(name) }),
+    };
+    let ask = |headers: Vec<String>, item| {
+        let directory = answer(&Request { headers, items: vec![item] }, kernel)?;
+        let file = directory.join(ANSWER);
+        let text = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
+        Ok(read_answer(&text).unwrap_or_default())
+    };
+    let is_one = |lines: &[Line]| matches!(lines, [Line::Constant { value: 1, .. }]);
+    if !is_one(&ask(Vec::new(), Item::Test { condition: includes(header) })?) {
+        return Ok(false);
+    }
+    if item.kind == Kind::Header {
+        return Ok(true);
+    }
+    let lines = ask(vec![header.clone()], asked)?;
+    match lines.iter().find_map(|line| match line {
+        Line::Header { why, .. } | Line::Fault { item: None, why } => Some(why),
+        _ => None,
+    }) {
+        Some(why) => Err(Error::Request {
+            message: format!("whether kernel {} has `{item}` is unknown: {why}", kernel.release),
+            help: "name a header that includes what it needs".into(),
+        }),
+        None => Ok(is_one(&lines) || lines.iter().any(|line| matches!(line, Line::Function { .. }))),
+    }
 }
 
 /// Forgets what was learnt from headers or rules of a kernel that have changed: `kernel_types!` then asks again, as

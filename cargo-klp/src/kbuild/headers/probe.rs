@@ -129,6 +129,11 @@ impl Asked<'_> {
             let _ = writeln!(text, "#line 1 \"{ITEM}{item}\"");
             let _ = match &self.request.items[item] {
                 Item::Lost { .. } => Ok(()),
+                Item::Test { condition } => writeln!(
+                    text,
+                    "#if {condition}\nconst unsigned long long klp_value_{item} {facts} = 1;\n#else\nconst unsigned long \
+                     long klp_value_{item} {facts} = 0;\n#endif"
+                ),
                 Item::Function { name } => writeln!(text, "__typeof__({name}) *{variable};"),
                 Item::Constant { expression } => writeln!(
                     text,
@@ -181,7 +186,7 @@ fn about(item: usize, asked: &Item, facts: &[u8], types: &Types) -> Result<Line>
     let fault = |why: String| Ok(Line::Fault { item: Some(item), why });
     match asked {
         Item::Lost { .. } => fault(String::new()),
-        Item::Constant { .. } => {
+        Item::Constant { .. } | Item::Test { .. } => {
             let value = facts.try_into().map(u64::from_le_bytes).unwrap_or_default();
             Ok(Line::Constant { item, value })
         }

@@ -4,25 +4,29 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use klp_btf::Types;
-use klp_format::condition::{Condition, Item, Kind};
+use klp_format::condition::{Condition, Item, Kind, Place};
 
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::kernel::symbols::{Symbols, VMLINUX, nearest_names};
-use crate::kernel::{Target, btf, options, version};
+use crate::kernel::{Kernel, Target, btf, options, version};
+
+/// Whether the headers of a kernel have an item. The compiler knows.
+pub type HasInHeaders<'a> = dyn Fn(&Item, &Kernel) -> Result<bool> + 'a;
 
 /// What is known of a kernel, read when it is needed.
 pub(super) struct Answerer<'a> {
     target: &'a Target,
     reporter: &'a dyn Reporter,
+    headers: &'a HasInHeaders<'a>,
     /// The types of vmlinux and of modules; `None` for a module that the kernel lacks.
     types: BTreeMap<String, Option<Types>>,
     options: OnceCell<BTreeSet<String>>,
 }
 
 impl<'a> Answerer<'a> {
-    pub(super) fn new(target: &'a Target, reporter: &'a dyn Reporter) -> Self {
-        Self { target, reporter, types: BTreeMap::new(), options: OnceCell::new() }
+    pub(super) fn new(target: &'a Target, headers: &'a HasInHeaders<'a>, reporter: &'a dyn Reporter) -> Self {
+        Self { target, reporter, headers, types: BTreeMap::new(), options: OnceCell::new() }
     }
 
     /// Whether a condition holds.
@@ -34,18 +38,21 @@ impl<'a> Answerer<'a> {
             Condition::Config { option, value: None } => matches!(kernel.config(option), Some("y" | "m")),
             Condition::Has(item) => match item.kind {
                 Kind::Fn | Kind::Static => self.has_symbol(item)?,
-                _ => self.has_type(item)?,
+                Kind::InlineFn | Kind::Macro | Kind::Header => (self.headers)(item, kernel)?,
+                Kind::Struct | Kind::Union | Kind::Enum | Kind::Const => self.has_type(item)?,
             },
         })
     }
 
-    /// What is strange about an option: no configuration on this machine has it, set or not.
+    /// What is strange about an option: no configuration on this machine has it, set or not, and it is not one of those
+    /// that a configuration names only where they are set, as nobody chooses them.
     pub(super) fn doubt(&self, option: &str) -> Result<Option<String>> {
         let known = match self.options.get() {
             Some(known) => known,
             None => self.options.get_or_init(|| options::known(&self.target.kernel)),
         };
-        if known.is_empty() || known.contains(option) {
+        let is_hidden = option.split('_').any(|part| ["HAVE", "HAS", "ARCH", "GENERIC"].contains(&part));
+        if known.is_empty() || known.contains(option) || is_hidden {
             return Ok(None);
         }
         let near = nearest_names(option, known.iter().map(String::as_str));
@@ -55,7 +62,7 @@ impl<'a> Answerer<'a> {
 
     fn has_symbol(&self, item: &Item) -> Result<bool> {
         let symbols = Symbols::of(self.target, self.reporter)?;
-        match symbols.object(item.module.as_deref().unwrap_or(VMLINUX)) {
+        match symbols.object(object(item)) {
             Ok(object) => {
                 let is_code = item.kind == Kind::Fn;
                 Ok(object.named(&item.name).iter().any(|symbol| symbol.is_code() == is_code))
@@ -65,7 +72,7 @@ impl<'a> Answerer<'a> {
     }
 
     fn has_type(&mut self, item: &Item) -> Result<bool> {
-        let object = item.module.as_deref().unwrap_or(VMLINUX);
+        let object = object(item);
         if !self.types.contains_key(object) {
             let types = self.read_types(item)?;
             self.types.insert(object.to_owned(), types);
@@ -86,7 +93,7 @@ impl<'a> Answerer<'a> {
             ),
             help: format!("install its image with `cargo klp doctor --fix --kernel {}`", kernel.release),
         })?;
-        let Some(module) = &item.module else { return Ok(Some(base)) };
+        let Place::Module(module) = &item.place else { return Ok(Some(base)) };
         match btf::module_directory(self.target, module) {
             Ok(directory) => {
                 let file = directory.join("btf");
@@ -98,11 +105,19 @@ impl<'a> Answerer<'a> {
 
     /// Succeeds where the error says that the kernel has no such module: it does not have the item either.
     fn absent(&self, item: &Item, error: Error) -> Result<()> {
-        let is_unknown = self.target.unknown_modules.iter().any(|name| Some(name) == item.module.as_ref());
+        let is_unknown = self.target.unknown_modules.iter().any(|name| name == object(item));
         match error {
             Error::NoModule { .. } if !is_unknown => Ok(()),
             other => Err(other),
         }
+    }
+}
+
+/// The object in which an item is looked for.
+fn object(item: &Item) -> &str {
+    match &item.place {
+        Place::Module(module) => module,
+        Place::Kernel | Place::Header(_) => VMLINUX,
     }
 }
 

@@ -3,8 +3,8 @@
 mod answer;
 mod scan;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use klp_format::condition::{Condition, HAS, SINCE, write_answers};
 
@@ -12,40 +12,58 @@ use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::kernel::Target;
 use answer::Answerer;
+pub use answer::HasInHeaders;
 
-/// The conditions of a crate, each with where it stands first.
+/// The conditions of crates, each with where it stands first.
 #[derive(Clone, Debug, Default)]
-pub struct Conditions(BTreeMap<Condition, String>);
+pub struct Conditions {
+    found: BTreeMap<Condition, String>,
+    files: BTreeSet<PathBuf>,
+}
 
 /// Which of a crate's conditions hold for a kernel.
 #[derive(Clone, Debug, Default)]
 pub struct Answers(BTreeMap<Condition, bool>);
 
 impl Conditions {
-    /// Those of the crate with a root file; places are relative to `base`.
+    /// Adds those of the crate with a root file; places are relative to `base`.
     ///
     /// # Errors
     ///
     /// [`Error::Conditions`] for those that are not written as they must be.
-    pub fn of(root: &Path, base: &Path) -> Result<Self> {
-        let (mut conditions, mut faults) = (BTreeMap::new(), Vec::new());
-        for found in scan::scan(root) {
+    pub fn add(&mut self, root: &Path, base: &Path) -> Result<()> {
+        let mut faults = Vec::new();
+        let scan::Scanned { found, files } = scan::scan(root);
+        for found in found {
             let file = found.file.strip_prefix(base).unwrap_or(&found.file).display();
             let place = format!("{file}:{}:{}", found.start.line, found.start.column + 1);
             match found.condition {
                 Ok(condition) => {
-                    conditions.entry(condition).or_insert(place);
+                    self.found.entry(condition).or_insert(place);
                 }
                 Err(why) => faults.push(format!("{place}: {why}")),
             }
         }
-        if faults.is_empty() { Ok(Self(conditions)) } else { Err(Error::Conditions { faults }) }
+        self.files.extend(files);
+        if faults.is_empty() { Ok(()) } else { Err(Error::Conditions { faults }) }
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
+    }
+
+    /// One of them, with where it stands.
+    #[must_use]
+    pub fn first(&self) -> Option<(&Condition, &str)> {
+        self.found.iter().next().map(|(condition, place)| (condition, &**place))
+    }
+
+    /// The files that were read.
+    #[must_use]
+    pub const fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
     }
 
     /// Answers them for a kernel. Warns of options that no configuration has.
@@ -53,10 +71,15 @@ impl Conditions {
     /// # Errors
     ///
     /// This machine lacks what is needed to know: the kernel's image, its BTF or a module.
-    pub fn answer(&self, target: &Target, reporter: &dyn Reporter) -> Result<Answers> {
-        let mut answerer = Answerer::new(target, reporter);
+    pub fn answer(
+        &self,
+        target: &Target,
+        headers: &HasInHeaders<'_>,
+        reporter: &dyn Reporter,
+    ) -> Result<Answers> {
+        let mut answerer = Answerer::new(target, headers, reporter);
         let mut answers = BTreeMap::new();
-        for (condition, place) in &self.0 {
+        for (condition, place) in &self.found {
             if let Condition::Config { option, .. } = condition
                 && let Some(doubt) = answerer.doubt(option)?
             {
@@ -68,22 +91,39 @@ impl Conditions {
     }
 }
 
+/// Answers one condition for a kernel.
+///
+/// # Errors
+///
+/// As for [`Conditions::answer`].
+pub fn holds(
+    condition: &Condition,
+    target: &Target,
+    headers: &HasInHeaders<'_>,
+    reporter: &dyn Reporter,
+) -> Result<bool> {
+    Answerer::new(target, headers, reporter).holds(condition)
+}
+
 impl Answers {
-    /// The arguments of rustc: the conditions that hold, and all that may be asked.
+    /// The conditions that may be asked, as rustc's `--check-cfg` has them.
+    pub fn expected(&self) -> impl Iterator<Item = String> {
+        // The names are expected in any crate, so that rustc proposes them for misspelt ones.
+        let names = [SINCE, HAS].map(|name| format!("cfg({name}, values())"));
+        names.into_iter().chain(self.0.keys().map(Condition::check_cfg))
+    }
+
+    /// The conditions that hold, as rustc's `--cfg` has them.
+    pub fn holding(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter(|(_, holds)| **holds).map(|(condition, _)| condition.cfg())
+    }
+
+    /// The arguments of rustc.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        let mut arguments = Vec::new();
-        // The names are expected in any crate, so that rustc proposes them for misspelt ones.
-        for name in [SINCE, HAS] {
-            arguments.extend(["--check-cfg".to_owned(), format!("cfg({name}, values())")]);
-        }
-        for (condition, holds) in &self.0 {
-            arguments.extend(["--check-cfg".to_owned(), condition.check_cfg()]);
-            if *holds {
-                arguments.extend(["--cfg".to_owned(), condition.cfg()]);
-            }
-        }
-        arguments
+        let expected = self.expected().flat_map(|condition| ["--check-cfg".to_owned(), condition]);
+        let holding = self.holding().flat_map(|condition| ["--cfg".to_owned(), condition]);
+        expected.chain(holding).collect()
     }
 
     /// The answers as the macros read them.

@@ -19,11 +19,19 @@ pub(super) struct Found {
     pub(super) condition: Result<Condition, String>,
 }
 
+/// What a crate has.
+pub(super) struct Scanned {
+    /// Its conditions, or what stands in their place.
+    pub(super) found: Vec<Found>,
+    /// The files that were read.
+    pub(super) files: BTreeSet<PathBuf>,
+}
+
 /// The conditions in the files of a crate, from its root on. Files that can't be read are rustc's business.
-pub(super) fn scan(root: &Path) -> Vec<Found> {
+pub(super) fn scan(root: &Path) -> Scanned {
     let mut scan = Scan { found: Vec::new(), seen: BTreeSet::new(), file: root.into() };
     scan.file(root, root.parent().unwrap_or(root));
-    scan.found
+    Scanned { found: scan.found, files: scan.seen }
 }
 
 struct Scan {
@@ -195,7 +203,7 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         }
-        let found = scan(&directory.path().join("lib.rs"));
+        let Scanned { found, .. } = scan(&directory.path().join("lib.rs"));
         let place = |found: &Found| {
             let file = found.file.strip_prefix(directory.path()).unwrap().display();
             let condition = found.condition.as_ref().map_or_else(Clone::clone, ToString::to_string);
