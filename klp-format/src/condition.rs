@@ -197,6 +197,8 @@ pub enum Kind {
     Fn,
     /// A variable with a symbol, exported or not.
     Static,
+    /// A function or a variable that the kernel or a module exports.
+    Export,
     /// A function that a header declares, inline or not.
     InlineFn,
     /// A macro that a header defines.
@@ -207,13 +209,14 @@ pub enum Kind {
 
 impl Kind {
     /// All, as they are written.
-    const ALL: [(&str, Self); 9] = [
+    const ALL: [(&str, Self); 10] = [
         ("struct", Self::Struct),
         ("union", Self::Union),
         ("enum", Self::Enum),
         ("const", Self::Const),
         ("fn", Self::Fn),
         ("static", Self::Static),
+        ("export", Self::Export),
         ("inline fn", Self::InlineFn),
         ("macro", Self::Macro),
         ("header", Self::Header),
@@ -223,7 +226,7 @@ impl Kind {
     const fn may_be_in(self, place: &Place) -> bool {
         match place {
             Place::Kernel => !matches!(self, Self::InlineFn | Self::Macro),
-            Place::Module(_) => !matches!(self, Self::InlineFn | Self::Macro | Self::Header),
+            Place::Module(_) => !matches!(self, Self::Export | Self::InlineFn | Self::Macro | Self::Header),
             Place::Header(_) => matches!(self, Self::InlineFn | Self::Macro),
         }
     }
@@ -265,7 +268,7 @@ impl Item {
         parse().ok_or_else(|| {
             format!(
                 "expected `struct NAME`, `struct NAME.FIELD`, `union …`, `enum NAME`, `const NAME`, `fn NAME` or `static \
-                 NAME`, behind `MODULE: ` for what a module has; or `a/header.h: inline fn NAME`, `a/header.h: macro NAME` or \
+                 NAME`, behind `MODULE: ` for what a module has; `export NAME`; or `a/header.h: inline fn NAME`, `a/header.h: macro NAME` or \
                  `header a/header.h`; found `{text}`"
             )
         })
@@ -337,6 +340,7 @@ mod tests {
             "fn f",
             "static s",
             "nf_tables: fn f",
+            "export f",
             "net/sock.h: inline fn sock_put",
             "linux/list_nulls.h: macro NULLS_MARKER",
             "header asm-generic/rwonce.h",

@@ -204,7 +204,8 @@ fn lookup(symbols: &Symbols<'_>, object: &Object<'_>, request: &SymbolRequest) -
             Access::Only(_) => return found(),
         };
         return Err(format!(
-            "`{name}` is exported by vmlinux: declare it in a plain `unsafe extern \"C\"` block, without `#[klp_symbols]`{import}"
+            "`{name}` is exported by vmlinux: declare it in a plain `unsafe extern \"C\"` block, without `#[klp_symbols]`{import}; \
+             for kernels of which some export it, `#[cfg_attr(not(kernel_has = \"export {name}\"), klp_symbols)]`"
         ));
     }
     found()

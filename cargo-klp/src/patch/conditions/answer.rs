@@ -38,6 +38,7 @@ impl<'a> Answerer<'a> {
             Condition::Config { option, value: None } => matches!(kernel.config(option), Some("y" | "m")),
             Condition::Has(item) => match item.kind {
                 Kind::Fn | Kind::Static => self.has_symbol(item)?,
+                Kind::Export => Symbols::of(self.target, self.reporter)?.export(&item.name).is_some(),
                 Kind::InlineFn | Kind::Macro | Kind::Header => (self.headers)(item, kernel)?,
                 Kind::Struct | Kind::Union | Kind::Enum | Kind::Const => self.has_type(item)?,
             },

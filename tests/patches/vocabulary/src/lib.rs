@@ -53,11 +53,13 @@ unsafe extern "C" {
     static init_on_free: static_key_false;
 }
 
-// Exported up to 6.1.
-#[klp_symbols]
+// ANCHOR: export
+// 6.1 exports it, 6.12 does not.
+#[cfg_attr(not(kernel_has = "export tcp_hashinfo"), klp_symbols)]
 unsafe extern "C" {
     static tcp_hashinfo: inet_hashinfo;
 }
+// ANCHOR_END: export
 
 /// Is false, and says so, where something is not as it must be.
 macro_rules! check {
