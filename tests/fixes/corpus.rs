@@ -112,6 +112,8 @@ const FIXES_OF_6_12: &[Fix] = &[
 pub(crate) const OF_6_1: Corpus = Corpus { series: "6.1", other: "6.1.170-3", fixes: FIXES_OF_6_1 };
 
 const FIXES_OF_6_1: &[Fix] = &[
+    fix("drivers/block/loop.c", Enough(&["loop:lo_ioctl"])),
+    fix("drivers/net/tun.c", Enough(&["tun:tun_get_user", "tun:tun_sendmsg", "tun:tun_set_headroom"])),
     fix("fs/ext4/namei.c", Enough(&["ext4:ext4_search_dir"])),
     fix(
         "fs/isofs/rock.c",
@@ -135,6 +137,20 @@ const FIXES_OF_6_1: &[Fix] = &[
         Enough(&["ocfs2:ocfs2_begin_quota_recovery", "ocfs2:ocfs2_local_read_info"]),
     ),
     fix("ipc/shm.c", Enough(&["shm_try_destroy_orphaned"])),
+    fix(
+        "mm/madvise.c",
+        Enough(&["__ia32_sys_process_madvise", "__x64_sys_process_madvise", "madvise_pageout"]),
+    ),
     fix("mm/shmem.c", Enough(&["shmem_get_folio_gfp", "shmem_getattr", "shmem_is_huge"])),
+    fix(
+        "net/mac80211/ibss.c",
+        Enough(&[
+            "mac80211:ieee80211_csa_connection_drop_work",
+            "mac80211:ieee80211_ibss_disconnect",
+            "mac80211:ieee80211_ibss_leave",
+        ]),
+    ),
+    fix("drivers/net/usb/qmi_wwan.c", Refused("gets another value")),
+    fix("fs/dcache.c", Refused("has run when the patch is loaded")),
     fix("sound/core/compress_offload.c", Refused("changes nothing in the code")),
 ];

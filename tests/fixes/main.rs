@@ -17,7 +17,7 @@ mod source;
 mod workshop;
 
 use corpus::{Corpus, Expected};
-use workshop::Workshop;
+use workshop::{Made, Workshop};
 
 #[test]
 #[ignore = "it takes half an hour: `cargo xtask soak` runs it"]
@@ -42,7 +42,10 @@ fn assert_expected(corpus: &Corpus) {
         let shown = format!("{} {} {:?}", corpus.series, fix.file, fix.functions);
         match (&fix.expected, made) {
             (Expected::Enough(functions), Ok(made)) if made.functions == *functions => {
-                println!("{shown}: built in {:.1} s, after {:.1} s for the crate", made.build, made.new);
+                let Made { build, new, c_lines, .. } = made;
+                println!(
+                    "{shown}: {c_lines} lines of C, built in {build:.1} s, after {new:.1} s for the crate"
+                );
                 modules.push(made.module);
             }
             (Expected::Refused(why), Err(said)) if said.contains(why) => println!("{shown}: {why}"),

@@ -8,6 +8,8 @@ use std::time::Instant;
 use cargo_klp::kernel::{Kernel, KernelParts, KernelQuery, source};
 use cargo_klp::patch::inspect::inspect;
 
+use crate::source::read;
+
 /// A directory for patch crates, and the kernel that they are for.
 pub(crate) struct Workshop {
     directory: tempfile::TempDir,
@@ -22,6 +24,8 @@ pub(crate) struct Made {
     pub(crate) module: PathBuf,
     /// The functions that it replaces, in order: `OBJECT:FUNCTION`, or `FUNCTION` of vmlinux.
     pub(crate) functions: Vec<String>,
+    /// The lines of its C files, without headers.
+    pub(crate) c_lines: usize,
     /// What `cargo klp new` took, in seconds.
     pub(crate) new: f64,
     /// What `cargo klp build` took after that, in seconds.
@@ -59,7 +63,8 @@ impl Workshop {
             })
             .collect();
         functions.sort();
-        Ok(Made { module, functions, new, build })
+        let c_lines = c_lines(&self.directory.path().join(name).join("src"));
+        Ok(Made { module, functions, c_lines, new, build })
     }
 
     fn klp(&self, directory: &Path, arguments: &[&str]) -> Command {
@@ -73,6 +78,15 @@ impl Workshop {
             .env_remove("MAKEFLAGS");
         command
     }
+}
+
+/// The lines of the C files of a directory.
+fn c_lines(directory: &Path) -> usize {
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .filter(|file| file.extension().is_some_and(|end| end == "c"))
+        .map(|file| read(&file).lines().count())
+        .sum()
 }
 
 /// What a command printed, or what it said when it failed.
