@@ -134,6 +134,11 @@ impl<'a> Image<'a> {
             help: "the file is damaged, or was not made for a 64-bit kernel: build it again".into(),
         };
         let section = self.file.section_by_index(place.section).map_err(Error::elf("read a table"))?;
+        let ends = place.offset.checked_add(N as u64);
+        // A table with nothing in it but the entry that ends it takes no room in the file.
+        if section.kind() == SectionKind::UninitializedData && ends.is_some_and(|end| end <= section.size()) {
+            return Ok([0; N]);
+        }
         let data = section.data().map_err(Error::elf("read a table"))?;
         let start = usize::try_from(place.offset).map_err(|_| outside())?;
         let bytes = data.get(start..).and_then(|rest| rest.first_chunk::<N>());
