@@ -1,11 +1,12 @@
-//! `cargo xtask package-tools`: `klp` as administrators get it, the Debian package `klp-tools`.
+//! `cargo xtask package-tools`: `klp` as administrators get it, the package `klp-tools`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use cargo_klp::commands::args::PackageFormat;
 use cargo_klp::error::{Error, Result};
-use cargo_klp::host::deb::{File, Package};
+use cargo_klp::host::package::{File, Format, Package, Unit};
 use cargo_klp::host::tools::run_tool;
 
 use crate::command::{cargo, root};
@@ -17,34 +18,39 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     maintainer: String,
 
+    /// The format of the package.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    format: PackageFormat,
+
     /// The directory to write to.
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     output: PathBuf,
 }
 
 /// Whichever of the two licenses the reader chooses.
-const COPYRIGHT: &str = concat!(
-    include_str!("../../LICENSE-MIT"),
-    "\nOr, instead, the GNU General Public License, version 2, which is /usr/share/common-licenses/GPL-2\non Debian.\n"
-);
+const COPYRIGHT: &str =
+    concat!(include_str!("../../LICENSE-MIT"), "\nOr, instead, the GNU General Public License, version 2.\n");
 
-/// The units, in the order in which they are started.
-const UNITS: [&str; 3] = ["klp-confirm.path", "klp-confirm.service", "klp.service"];
+/// The units; whether each boot starts them, and whether the installation does. The watch over trials is started before a
+/// patch is loaded.
+const UNITS: [(&str, bool, bool); 3] =
+    [("klp-confirm.path", true, true), ("klp-confirm.service", false, false), ("klp.service", true, false)];
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    println!("{}", package(&args.maintainer, &args.output)?.display());
+    println!("{}", package(&args.maintainer, args.format.into(), &args.output)?.display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Makes the package in a directory; its path.
-pub(crate) fn package(maintainer: &str, directory: &Path) -> Result<PathBuf> {
+pub(crate) fn package(maintainer: &str, format: Format, directory: &Path) -> Result<PathBuf> {
     let read = |path: &Path| fs::read(path).map_err(Error::io("read", path));
     let file = |path: &str, data| File { path: path.into(), data, is_program: false };
     let program = File { path: "usr/sbin/klp".into(), data: read(&static_klp()?)?, is_program: true };
     let mut files = vec![program];
-    for unit in UNITS {
-        let unit_file = root().join("klp/systemd").join(unit);
-        files.push(file(&format!("lib/systemd/system/{unit}"), read(&unit_file)?));
+    let mut units = Vec::new();
+    for (name, is_enabled, is_started) in UNITS {
+        let data = read(&root().join("klp/systemd").join(name))?;
+        units.push(Unit { name, data, is_enabled, is_started });
     }
     files.extend(manual_pages()?);
     let mut completions = Vec::new();
@@ -55,19 +61,17 @@ pub(crate) fn package(maintainer: &str, directory: &Path) -> Result<PathBuf> {
         version: env!("CARGO_PKG_VERSION").into(),
         maintainer: maintainer.into(),
         section: "admin",
-        depends: "init-system-helpers (>= 1.51)".into(),
         summary: "loads, shows and unloads livepatches of the kernel".into(),
         description: include_str!("package_tools/description").into(),
         change: "Built from klp's repository.".into(),
+        license: "MIT OR GPL-2.0-only".into(),
         copyright: COPYRIGHT.into(),
         files,
-        scripts: vec![
-            ("postinst", include_str!("package_tools/postinst").into()),
-            ("prerm", include_str!("package_tools/prerm").into()),
-            ("postrm", include_str!("package_tools/postrm").into()),
-        ],
+        units,
+        state: vec!["/var/lib/klp", "/run/klp"],
+        ..Package::default()
     };
-    package.write(directory)
+    package.write(format, directory)
 }
 
 /// A page for `klp` and one for each of its commands.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result};
+use crate::host::package::Format;
 use crate::kbuild::cargo_flags::CargoFlags;
 use crate::kbuild::workspace::PackageQuery;
 use crate::kernel::debug_info::check_given;
@@ -331,5 +332,24 @@ impl PackageArgs {
     pub(crate) fn query(&self) -> PackageQuery {
         let Self { packages, workspace, manifest_path, cargo } = self.clone();
         PackageQuery { packages, manifest_path, workspace, flags: cargo.flags() }
+    }
+}
+
+/// A format of packages.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum PackageFormat {
+    /// Debian's.
+    #[default]
+    Deb,
+    /// That of Fedora, RHEL and SUSE.
+    Rpm,
+}
+
+impl From<PackageFormat> for Format {
+    fn from(format: PackageFormat) -> Self {
+        match format {
+            PackageFormat::Deb => Self::Deb,
+            PackageFormat::Rpm => Self::Rpm,
+        }
     }
 }

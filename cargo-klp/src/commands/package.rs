@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::args::SigningArgs;
+use super::args::{PackageFormat, SigningArgs};
 use crate::error::{Error, Result};
 use crate::patch::package::{Labels, package};
 
@@ -14,6 +14,7 @@ use crate::patch::package::{Labels, package};
   cargo klp package $(cargo klp build)          a package for one kernel
   cargo klp package $(cargo klp build --kernel 6.12) $(cargo klp build --kernel 6.1)
   cargo klp package fix.ko --key key.pem --cert cert.pem
+  cargo klp package --format rpm fix.ko         for Fedora, RHEL or SUSE
   cargo klp package fix.ko --maintainer 'A <a@example.org>' --output /srv/debs
 
 Any livepatch can be packaged, in Rust or C. Debug information is left out of the modules. With --key and --cert, they
@@ -21,8 +22,9 @@ are signed after that. Without a key, a signed module is taken as it is, and --c
 owner has signed each module.
 
 The package needs klp-tools, which `cargo xtask package-tools` makes in klp's repository. All revisions of a series are
-one package. Installing it loads the patch, an upgrade replaces it without a gap, and a removal unloads it; what fails
-there leaves the package unconfigured or installed. A lower revision is refused, unless KLP_ALLOW_DOWNGRADE=1 is set.")]
+one package. Installing it loads the patch, an upgrade replaces it without a gap, and a removal unloads it; if that
+fails, the package stays. If a patch can't be loaded, dpkg leaves its package unconfigured; rpm only says so, and
+`klp status` shows it. A lower revision is refused, unless KLP_ALLOW_DOWNGRADE=1 is set.")]
 pub struct Args {
     /// The .ko files: one patch, for different kernels.
     #[arg(value_name = "FILE", required = true)]
@@ -30,7 +32,7 @@ pub struct Args {
 
     /// The format of the package.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    format: Format,
+    format: PackageFormat,
 
     /// Who answers for the package: `Name <address>`; by default DEBFULLNAME and DEBEMAIL, as for Debian's own tools.
     #[arg(long, value_name = "NAME")]
@@ -52,14 +54,6 @@ pub struct Args {
     output: PathBuf,
 }
 
-/// A format of packages.
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Format {
-    /// Debian's.
-    #[default]
-    Deb,
-}
-
 /// Makes the package, and prints its path.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let labels = Labels {
@@ -68,9 +62,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         version: args.package_version.clone(),
     };
     let package = package(&args.files, &labels, &args.signing.for_package()?)?;
-    match args.format {
-        Format::Deb => println!("{}", package.write(&args.output)?.display()),
-    }
+    println!("{}", package.write(args.format.into(), &args.output)?.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,10 +1,10 @@
 //! This machine: its cache, its programs, Debian's archive, and the reports to its user.
 
 pub mod cache;
-pub mod deb;
 pub mod debian;
 pub mod digest;
 pub mod disk;
+pub mod package;
 pub mod report;
 pub(crate) mod sorted;
 pub mod tools;

@@ -1,7 +1,7 @@
-//! The Debian package of a livepatch: its modules for some kernel releases, where `klp` loads them at boot.
+//! The package of a livepatch: its modules for some kernel releases, where `klp` loads them at boot.
 //!
-//! The scripts leave all that can go wrong to `klp`: if a patch can't take effect, the package is not configured; if it
-//! can't be taken back, the package is not removed.
+//! The scripts leave all that can go wrong to `klp`: if a patch can't take effect, the installation fails; if it can't be
+//! taken back, the package is not removed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use super::inspect::{inspect, report::Report, signature_fault};
 use crate::error::{Error, Result};
-use crate::host::deb::{File, Package};
+use crate::host::package::{File, Package, Scripts};
 use crate::host::tools::run_tool;
 use crate::kernel::signing::{Certificate, SigningKey};
 use crate::kernel::{KernelParts, KernelQuery};
@@ -63,14 +63,16 @@ pub fn package(files: &[PathBuf], labels: &Labels, signing: &Signing) -> Result<
         name: labels.name.clone().unwrap_or_else(|| name(patch)),
         maintainer: labels.maintainer.clone(),
         section: "kernel",
-        depends: "klp-tools".into(),
+        depends: vec!["klp-tools"],
         summary: summary.map_or_else(|| format!("livepatch {}", patch.name), uncapitalized),
         description: description(patch, &releases),
         change: format!("{} for {}.", patch.name, releases.join(", ")),
+        license: spdx(patch.license.as_deref().unwrap_or_default()).into(),
         copyright: copyright(patch),
         files: contents,
-        scripts: scripts(patch, &version, &releases),
+        scripts: scripts(patch, &releases),
         version,
+        ..Package::default()
     })
 }
 
@@ -208,19 +210,20 @@ fn copyright(patch: &Report) -> String {
     for author in &patch.authors {
         text.push_str(&format!("Copyright: {author}\n"));
     }
-    if license.starts_with("GPL") || license.starts_with("Dual") {
-        text.push_str("\nOn Debian systems, /usr/share/common-licenses/GPL-2 has the license.\n");
-    }
     text
 }
 
-fn scripts(patch: &Report, version: &str, releases: &[String]) -> Vec<(&'static str, String)> {
+/// The license of a module, as SPDX writes it. The kernel reads "GPL" as GPL-2.0, whether later versions apply or not, and
+/// whoever gets a module under two licenses may choose.
+fn spdx(license: &str) -> &str {
+    if license.starts_with("GPL") || license.starts_with("Dual") { "GPL-2.0-only" } else { license }
+}
+
+fn scripts(patch: &Report, releases: &[String]) -> Scripts {
     let name = &patch.name;
-    let postinst = format!(
-        r#"#!/bin/sh
-set -e
-# In a chroot nothing is loaded; nor where the administrator has turned livepatches off.
-if [ "$1" = configure ] && [ -d /run/systemd/system ] && [ -e "/usr/lib/klp/$(uname -r)/{name}.ko" ] &&
+    let configure = format!(
+        r#"# In a chroot nothing is loaded; nor where the administrator has turned livepatches off.
+if [ -d /run/systemd/system ] && [ -e "/usr/lib/klp/$(uname -r)/{name}.ko" ] &&
     ! grep -qw klp.enable=0 /proc/cmdline; then
     klp load --as-at-boot ${{KLP_ALLOW_DOWNGRADE:+--allow-downgrade}} {name}
 fi
@@ -231,30 +234,15 @@ fi
             "    [ ! -e /usr/lib/klp/{release}/{name}.ko ] || klp uninstall --now --kernel {release} {name}\n"
         )
     });
-    let prerm = format!(
-        r#"#!/bin/sh
-set -e
-# A patch that can't be unloaded now stays installed. An upgrade replaces it, without a gap.
-if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+    let remove = format!(
+        r#"# A patch that can't be unloaded now stays installed. An upgrade replaces it, without a gap.
+if [ -d /run/systemd/system ]; then
 {}fi
 "#,
         uninstall.collect::<String>()
     );
-    let mut scripts = vec![("postinst", postinst), ("prerm", prerm)];
-    if patch.patch.as_ref().is_some_and(|patch| patch.series.is_some()) {
-        let preinst = format!(
-            r#"#!/bin/sh
-set -e
-if [ "$1" = upgrade ] && [ -z "$KLP_ALLOW_DOWNGRADE" ] && dpkg --compare-versions "$2" gt {version}; then
-    echo "$DPKG_MAINTSCRIPT_PACKAGE: version $2 is installed, and has fixes that {version} lacks" >&2
-    echo "  help: to lose them, set KLP_ALLOW_DOWNGRADE=1" >&2
-    exit 1
-fi
-"#
-        );
-        scripts.push(("preinst", preinst));
-    }
-    scripts
+    let refuses_downgrade = patch.patch.as_ref().is_some_and(|patch| patch.series.is_some());
+    Scripts { configure, remove, refuses_downgrade }
 }
 
 #[cfg(test)]
@@ -278,12 +266,12 @@ mod tests {
             let report = report(module, "6.12", Some(revision));
             assert_eq!(name(&report), "livepatch-net-core-2");
             assert_eq!(version(&report, &labels()).unwrap(), revision.to_string());
-            assert!(scripts(&report, "1", &[]).iter().any(|(name, _)| *name == "preinst"));
+            assert!(scripts(&report, &[]).refuses_downgrade);
         }
         let mut alone = report("fix_x", "6.12", None);
         assert_eq!(name(&alone), "livepatch-fix-x");
         assert_eq!(version(&alone, &labels()).unwrap(), "1");
-        assert!(!scripts(&alone, "1", &[]).iter().any(|(name, _)| *name == "preinst"));
+        assert!(!scripts(&alone, &[]).refuses_downgrade);
         alone.version = Some("1-2".into());
         assert!(version(&alone, &labels()).is_err());
     }

@@ -1,4 +1,4 @@
-//! What Debian's own checker says of the packages.
+//! What the distributions' own checkers say of the packages, and whether rpm installs, upgrades and removes its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,33 +10,59 @@ use cargo_klp::host::tools::run_tool;
 
 use crate::command::status;
 
-/// Runs lintian on packages; whether it finds no error. It runs in a directory of its own, as it needs 150 packages.
-pub(super) fn lint(packages: &[&PathBuf], sources: &Path, directory: &Path) -> Result<bool> {
-    let root = directory.join("lint");
-    if !root.exists() {
-        let _spinner = ui::spinner("Making", "a Debian 12 with lintian");
-        let partial = directory.join("lint.partial");
-        if partial.exists() {
-            fs::remove_dir_all(&partial).map_err(Error::io("remove", &partial))?;
+/// The checkers, by their Debian packages: they need more than a hundred others, so they have a root of their own.
+const CHECKERS: &str = "lintian,rpmlint,rpm";
+
+/// What rpmlint must not complain of, with the reasons.
+const RPMLINT: &str = include_str!("rpmlint.toml");
+
+/// What is done with the rpms.
+const RPM: &str = include_str!("rpm.sh");
+
+/// A root with the checkers, and the packages in its `/tmp`.
+pub(super) struct Checkers {
+    root: PathBuf,
+}
+
+impl Checkers {
+    /// Makes the root, unless the last run has.
+    pub(super) fn new(sources: &Path, directory: &Path) -> Result<Self> {
+        let root = directory.join("checkers");
+        if !root.exists() {
+            let _spinner = ui::spinner("Making", "a Debian 12 with lintian and rpmlint");
+            let partial = directory.join("checkers.partial");
+            if partial.exists() {
+                fs::remove_dir_all(&partial).map_err(Error::io("remove", &partial))?;
+            }
+            let mut command = Command::new("mmdebstrap");
+            command.args(["--quiet", "--mode=root", "--variant=apt"]).arg(format!("--include={CHECKERS}"));
+            run_tool(command.arg(super::guest::CODENAME).arg(&partial).arg(sources))?;
+            fs::rename(&partial, &root).map_err(Error::io("create", &root))?;
         }
-        let mut command = Command::new("mmdebstrap");
-        command.args([
-            "--quiet",
-            "--mode=root",
-            "--variant=apt",
-            "--include=lintian",
-            super::guest::CODENAME,
-        ]);
-        run_tool(command.arg(&partial).arg(sources))?;
-        fs::rename(&partial, &root).map_err(Error::io("create", &root))?;
+        Ok(Self { root })
     }
-    let mut lintian = Command::new("chroot");
-    lintian.arg(&root).args(["lintian", "--allow-root", "--fail-on", "error"]).env("LC_ALL", "C");
-    for package in packages {
-        let name = package.file_name().expect("a package is a file");
-        fs::copy(package, root.join("tmp").join(name)).map_err(Error::io("copy", *package))?;
-        lintian.arg(Path::new("/tmp").join(name));
+
+    /// Whether no checker finds an error, and rpm does what it should with its packages.
+    pub(super) fn pass(&self, debs: &[&PathBuf], rpms: &[&PathBuf]) -> Result<bool> {
+        ui::status("Checking", "the packages with lintian");
+        let lintian = self.runs(&["lintian", "--allow-root", "--fail-on", "error"], debs)?;
+        ui::status("Checking", "the packages with rpmlint, and installing them with rpm");
+        let config = self.root.join("tmp/rpmlint.toml");
+        fs::write(&config, RPMLINT).map_err(Error::io("write", &config))?;
+        let rpmlint = self.runs(&["rpmlint", "--config", "/tmp/rpmlint.toml"], rpms)?;
+        Ok(lintian && rpmlint && self.runs(&["sh", "-ec", RPM, "rpm"], rpms)?)
     }
-    ui::status("Checking", "the packages with lintian");
-    Ok(status(&mut lintian)?.success())
+
+    /// Runs a command on packages, within the root; whether it succeeds.
+    fn runs(&self, command: &[&str], packages: &[&PathBuf]) -> Result<bool> {
+        let mut chroot = Command::new("chroot");
+        chroot.arg(&self.root).args(command).env("LC_ALL", "C");
+        for package in packages {
+            let name = package.file_name().expect("a package is a file");
+            let inside = Path::new("tmp").join(name);
+            fs::copy(package, self.root.join(&inside)).map_err(Error::io("copy", *package))?;
+            chroot.arg(Path::new("/").join(inside));
+        }
+        Ok(status(&mut chroot)?.success())
+    }
 }

@@ -13,12 +13,14 @@ use cargo_klp::commands::doctor::{self, Requirement};
 use cargo_klp::commands::ui;
 use cargo_klp::error::{Error, Result};
 use cargo_klp::host::cache::Lock;
+use cargo_klp::host::package::Format;
 use cargo_klp::host::tools::run_tool;
 use cargo_klp::kernel::{DEFAULT_SERIES, KernelParts, KernelQuery};
 
 use crate::command::{build_patches, cargo, root};
 use crate::package_tools;
 use guest::Machine;
+use lint::Checkers;
 
 /// Arguments of `cargo xtask operate`.
 #[derive(Debug, clap::Args)]
@@ -77,15 +79,18 @@ pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
     let disk = directory.join("disk.ext4");
     run_tool(std::process::Command::new("cp").arg("--sparse=always").arg(&image).arg(&disk))?;
 
-    let mut files = vec![("klp-tools.deb".into(), package_tools::package(MAINTAINER, &directory)?)];
+    let mut files =
+        vec![("klp-tools.deb".into(), package_tools::package(MAINTAINER, Format::Deb, &directory)?)];
+    let mut rpms = vec![package_tools::package(MAINTAINER, Format::Rpm, &directory)?];
     for (package, module) in PATCHES.iter().zip(patches) {
         let name = package.replace('-', "_");
-        files.push((format!("{name}.deb"), package_patch(&module, &directory)?));
+        files.push((format!("{name}.deb"), package_patch("deb", &module, &directory)?));
+        rpms.push(package_patch("rpm", &module, &directory)?);
         files.push((format!("{name}.ko"), module));
     }
-    let packages: Vec<_> =
+    let debs: Vec<_> =
         files.iter().filter(|(name, _)| name.ends_with(".deb")).map(|(_, file)| file).collect();
-    let linted = lint::lint(&packages, &sources, &directory)?;
+    let linted = Checkers::new(&sources, &directory)?.pass(&debs, &rpms.iter().collect::<Vec<_>>())?;
     let machine = Machine { kernel: &kernel, disk, directory, files };
     let passed = story::tell(&machine)?;
     fs::remove_file(&machine.disk).map_err(Error::io("remove", &machine.disk))?;
@@ -93,9 +98,9 @@ pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
 }
 
 /// The package of a module, as a user makes it.
-fn package_patch(module: &Path, directory: &Path) -> Result<PathBuf> {
+fn package_patch(format: &str, module: &Path, directory: &Path) -> Result<PathBuf> {
     let mut command = cargo(&["run", "--quiet", "--package", "cargo-klp", "--", "klp", "package"]);
-    command.args(["--maintainer", MAINTAINER, "--output"]).arg(directory).arg(module);
+    command.args(["--format", format, "--maintainer", MAINTAINER, "--output"]).arg(directory).arg(module);
     let output = run_tool(&mut command)?;
     Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }

@@ -1,0 +1,135 @@
+//! Packages for administrators: what one has is said once, here, and each format writes it in its own way.
+
+mod deb;
+mod rpm;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// A package of programs or modules for x86-64.
+#[derive(Clone, Debug, Default)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version, without a hyphen: there is no other source than this one.
+    pub version: String,
+    /// `Name <address>`.
+    pub maintainer: String,
+    /// Debian's section, such as `admin`.
+    pub section: &'static str,
+    /// The packages that it needs, by a name that all formats know.
+    pub depends: Vec<&'static str>,
+    /// A line.
+    pub summary: String,
+    /// More lines; an empty one parts paragraphs.
+    pub description: String,
+    /// What is new in this version: a line.
+    pub change: String,
+    /// The license, as SPDX writes it.
+    pub license: String,
+    /// The text of the license, and who has the rights.
+    pub copyright: String,
+    /// The files that it installs.
+    pub files: Vec<File>,
+    /// The units of systemd that it installs.
+    pub units: Vec<Unit>,
+    /// Directories that its programs make, which go with it.
+    pub state: Vec<&'static str>,
+    /// What is run where it comes and goes.
+    pub scripts: Scripts,
+}
+
+/// A file of a package.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its path, without a slash at its beginning.
+    pub path: String,
+    /// What is in it.
+    pub data: Vec<u8>,
+    /// Whether it can be run.
+    pub is_program: bool,
+}
+
+/// A unit of systemd.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// Such as `klp.service`.
+    pub name: &'static str,
+    /// The file.
+    pub data: Vec<u8>,
+    /// Whether each boot starts it.
+    pub is_enabled: bool,
+    /// Whether the installation starts it.
+    pub is_started: bool,
+}
+
+/// Lines of shell, which run under `set -e` in either format.
+#[derive(Clone, Debug, Default)]
+pub struct Scripts {
+    /// After an installation or an upgrade.
+    pub configure: String,
+    /// Before a removal, not before an upgrade. If it fails, the package stays.
+    pub remove: String,
+    /// Whether a lower version is refused in place of a higher one, unless `KLP_ALLOW_DOWNGRADE` is set.
+    pub refuses_downgrade: bool,
+}
+
+/// A format of packages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Debian's.
+    #[default]
+    Deb,
+    /// That of Fedora, RHEL and SUSE.
+    Rpm,
+}
+
+impl Package {
+    /// Makes the package; its path in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be written, or a tool fails.
+    pub fn write(&self, format: Format, directory: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+        match format {
+            Format::Deb => deb::write(self, directory),
+            Format::Rpm => rpm::write(self, directory),
+        }
+    }
+
+    /// The names of the units that are so, with a space between them.
+    fn units(&self, is_so: impl Fn(&Unit) -> bool) -> String {
+        let units = self.units.iter().filter(|unit| is_so(unit));
+        units.map(|unit| unit.name).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A package for the tests of both formats.
+#[cfg(test)]
+fn example() -> Package {
+    Package {
+        name: "a-b".into(),
+        version: "2".into(),
+        maintainer: "A <a@example.org>".into(),
+        section: "kernel",
+        depends: vec!["klp-tools"],
+        summary: "says a".into(),
+        description: "One.\n\nTwo.".into(),
+        change: "New.".into(),
+        license: "MIT".into(),
+        copyright: "free".into(),
+        files: vec![
+            File { path: "usr/lib/a".into(), data: vec![b'a'; 3000], is_program: false },
+            File { path: "usr/sbin/b".into(), data: b"b".into(), is_program: true },
+        ],
+        units: vec![
+            Unit { name: "b.path", data: b"[Path]\n".into(), is_enabled: true, is_started: true },
+            Unit { name: "b.service", data: b"[Service]\n".into(), is_enabled: false, is_started: false },
+        ],
+        state: vec!["/var/lib/b"],
+        scripts: Scripts { configure: "b up\n".into(), remove: "b down\n".into(), refuses_downgrade: true },
+    }
+}
