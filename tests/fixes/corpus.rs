@@ -102,7 +102,7 @@ const FIXES_OF_6_12: &[Fix] = &[
     fix("security/landlock/fs.c", Enough(&["release_inode"])),
     fix("sound/core/compress_offload.c", Enough(&["snd_compress:snd_compr_ioctl"])),
     fix("drivers/net/bonding/bond_main.c", Refused("has run when the patch is loaded")),
-    fix("drivers/net/usb/qmi_wwan.c", Refused("gets another value")),
+    fix("drivers/net/usb/qmi_wwan.c", Refused("`products` gets another value")),
     fix("fs/xfs/scrub/symlink.c", Refused("its configuration leaves it out")),
     fix("lib/klist.c", Refused("it has no ftrace entry")),
     fix("net/mac80211/ibss.c", Refused("changes nothing in the code")),
@@ -150,7 +150,7 @@ const FIXES_OF_6_1: &[Fix] = &[
             "mac80211:ieee80211_ibss_leave",
         ]),
     ),
-    fix("drivers/net/usb/qmi_wwan.c", Refused("gets another value")),
+    fix("drivers/net/usb/qmi_wwan.c", Refused("`products` gets another value")),
     fix("fs/dcache.c", Refused("has run when the patch is loaded")),
     fix("sound/core/compress_offload.c", Refused("changes nothing in the code")),
 ];

@@ -133,6 +133,7 @@ impl<'a> Reader<'a> {
             if let Some(section) = symbol.section_index()
                 && symbol.size() > 0
                 && matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data | SymbolKind::Unknown)
+                && !is_device_table(symbol.name()?)
             {
                 let (start, end) = (symbol.address(), symbol.address() + symbol.size());
                 places.entry(section).or_default().push((start, end, symbol.name()?));
@@ -167,7 +168,8 @@ impl<'a> Reader<'a> {
             let is_code = symbol.kind() == SymbolKind::Text;
             let is_data = symbol.kind() == SymbolKind::Data
                 && [".data", ".bss", ".rodata"].iter().any(|start| section_name.starts_with(start));
-            if symbol.size() == 0 || !(is_code || is_data) || name.starts_with("__pfx_") {
+            let is_own = !name.starts_with("__pfx_") && !is_device_table(name);
+            if symbol.size() == 0 || !(is_code || is_data) || !is_own {
                 continue;
             }
             if is_constant_of_a_function(name, &section)? {
@@ -346,6 +348,11 @@ fn is_constant_of_a_function<'a>(name: &str, section: &impl ObjectSection<'a>) -
 fn is_writable<'a>(section: &impl ObjectSection<'a>) -> object::Result<bool> {
     let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return Ok(false) };
     Ok(sh_flags.0 & object::elf::SHF_WRITE.0 != 0 && !section.name()?.starts_with(".data.rel.ro"))
+}
+
+/// Whether it is the second name that `MODULE_DEVICE_TABLE` gives to a table.
+fn is_device_table(name: &str) -> bool {
+    name.starts_with("__mod_") && name.ends_with("_device_table")
 }
 
 /// Drops the second names that a module's first and last function have.
