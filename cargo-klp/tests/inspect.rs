@@ -93,6 +93,33 @@ fn json_has_stable_names() {
     insta::assert_snapshot!(text.replace(&KERNEL.release, "RELEASE"));
 }
 
+/// A program that cannot be told anything of a file is told why.
+#[test]
+fn json_of_a_file_that_is_no_module() {
+    for arguments in [&["no.ko"][..], &["--verify", "no.ko"], &[env!("CARGO_MANIFEST_DIR"), "no.ko"]] {
+        let output = klp().args(["inspect", "--message-format", "json"]).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let failure: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(failure["error"].is_string() && failure["help"].is_string(), "{failure}");
+    }
+}
+
+/// Of debug information only, it is the same module; of everything, it is none any more.
+#[test]
+fn a_stripped_module_of_ours() {
+    let strip = |flag: &str| {
+        let stripped = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ours{flag}.ko"));
+        succeed(Command::new("strip").arg(flag).arg("-o").arg(&stripped).arg(&*OUR_MODULE));
+        inspect(&stripped)
+    };
+    assert_eq!(strip("--strip-debug").unwrap().patch, inspect(&OUR_MODULE).unwrap().patch);
+    let error = strip("--strip-all").unwrap_err().with_help();
+    assert!(
+        error.contains("is stripped of its symbols") && error.contains("`strip --strip-debug`"),
+        "{error}"
+    );
+}
+
 /// As a distribution ships it: then the kernel's BTF tells the layout.
 #[test]
 fn a_stripped_module_in_c() {

@@ -283,6 +283,9 @@ pub struct Symbol<N = u64> {
     /// The name that stands for it in the object file.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub placeholder: String,
+    /// The place in the patch's source, `file:line:column`.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub place: Option<String>,
 }
 
 /// What a patch uses a symbol as.

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use cargo_metadata::{Metadata, Package};
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::args::{DebugInfoArgs, MessageFormat, ModuleArgs, PackageArgs};
+use super::cargo_messages::CargoMessages;
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result, exit};
-use crate::host::report::Silent;
+use crate::host::report::{Reporter, Silent};
 use crate::kbuild::conditions::{answers, conditions};
 use crate::kbuild::manifest_for;
 use crate::kbuild::workspace::{libraries, metadata, select_packages};
@@ -24,6 +27,7 @@ use crate::patch::resolve::{Language, resolve};
   cargo klp check                               this directory's patch against every kernel here
   cargo klp check --kernel 6.1 --kernel 6.12    against two kernels
   cargo klp check --message-format json         a line for each patch and kernel, for programs
+  cargo klp check --message-format cargo        as cargo does, for rust-analyzer's check.overrideCommand
 
 The exit code is 1 if a patch does not fit one of the kernels.")]
 pub struct Args {
@@ -44,15 +48,30 @@ pub struct Args {
 
     /// The format of the results on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    message_format: MessageFormat,
+    message_format: Format,
+}
+
+/// How results are written to stdout.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line, for programs.
+    Json,
+    /// As `cargo check --message-format=json` prints them, for editors: with what is wrong at its place.
+    Cargo,
 }
 
 /// Whether a patch fits a kernel.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Line {
     package: String,
     release: String,
     fits: bool,
+    /// Whether the crate compiles for this kernel; if not, the compiler has said why.
+    #[serde(skip)]
+    compiles: bool,
     /// The conditions on the kernel in the crate's source, and whether they hold.
     conditions: BTreeMap<String, bool>,
     #[serde(flatten)]
@@ -61,75 +80,130 @@ struct Line {
 
 /// Checks the chosen patches against the chosen kernels.
 pub fn main(args: &Args) -> Result<ExitCode> {
-    args.message_format.run(|| check_all(args))
-}
-
-fn check_all(args: &Args) -> Result<ExitCode> {
-    let debug_info = args.debug_info.files()?;
-    let targets: Vec<Target> = kernels(&args.kernels)?
-        .into_iter()
-        .map(|kernel| Ok(Target { debug_info: debug_info.clone(), ..args.modules.target(kernel)? }))
-        .collect::<Result<_>>()?;
-    check_given(&targets, &Terminal)?;
-    let mut lines = Vec::new();
-    let packages = args.packages.query();
-    let metadata = metadata(packages.manifest_path.as_deref(), &packages.flags)?;
-    for package in select_packages(&metadata, &packages)? {
-        let _progress = ui::spinner("Checking", &package.name);
-        let conditions = conditions(package, &libraries(package, &metadata))?;
-        let mut common: Option<Manifest> = None;
-        for target in &targets {
-            let compiled = match &common {
-                // It does not depend on the kernel.
-                Some(manifest) if manifest.bindings.is_empty() && conditions.is_empty() => {
-                    Ok(manifest.clone())
-                }
-                _ => manifest_for(package.manifest_path.as_std_path(), &packages.flags, target, &Terminal),
-            };
-            let outcome = match compiled {
-                Ok(manifest) => {
-                    let mut outcome = check(&manifest, target, &Terminal)?;
-                    outcome.faults.extend(symbols(&manifest, target)?);
-                    common = Some(manifest);
-                    outcome
-                }
-                Err(Error::Compile { package }) => {
-                    let message = format!("`{package}` does not compile for {}", target.kernel.release);
-                    Outcome { faults: vec![Diagnostic { place: None, message }], ..Outcome::default() }
-                }
-                Err(other) => return Err(other),
-            };
-            let fits = outcome.faults.is_empty();
-            lines.push(Line {
-                package: package.name.to_string(),
-                release: target.kernel.release.clone(),
-                fits,
-                // What is strange about them was said when the crate was compiled.
-                conditions: answers(&conditions, target, &Silent)?.texts(),
-                outcome,
-            });
-        }
-    }
     match args.message_format {
-        MessageFormat::Human => {
+        Format::Human => {
+            let lines = check_all(args, &packages(args)?, &Terminal)?;
             print_diagnostics(&lines);
             print!("{}{}", table(&lines), condition_tables(&lines));
+            Ok(exit_code(&lines))
         }
-        MessageFormat::Json => {
+        Format::Json => MessageFormat::Json.run(|| {
+            let lines = check_all(args, &packages(args)?, &Terminal)?;
             for line in &lines {
                 println!("{}", serde_json::to_string(line).expect("plain data"));
             }
+            Ok(exit_code(&lines))
+        }),
+        Format::Cargo => CargoMessages::run(|messages| {
+            let metadata = packages(args)?;
+            let mut code = ExitCode::SUCCESS;
+            for package in select_packages(&metadata, &args.packages.query())? {
+                let lines = check_package(args, &metadata, package, &targets(args)?, messages)
+                    .inspect_err(|error| messages.error(&metadata, package, error))?;
+                print_messages(messages, &metadata, package, &lines);
+                if !lines.iter().all(|line| line.fits) {
+                    code = exit_code(&lines);
+                }
+            }
+            Ok(code)
+        }),
+    }
+}
+
+fn exit_code(lines: &[Line]) -> ExitCode {
+    if lines.iter().all(|line| line.fits) { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) }
+}
+
+fn packages(args: &Args) -> Result<Metadata> {
+    metadata(args.packages.manifest_path.as_deref(), &args.packages.query().flags)
+}
+
+fn targets(args: &Args) -> Result<Vec<Target>> {
+    let debug_info = args.debug_info.files()?;
+    let target = |kernel| Ok(Target { debug_info: debug_info.clone(), ..args.modules.target(kernel)? });
+    let targets = kernels(&args.kernels)?.into_iter().map(target).collect::<Result<Vec<_>>>()?;
+    check_given(&targets, &Terminal)?;
+    Ok(targets)
+}
+
+fn check_all(args: &Args, metadata: &Metadata, reporter: &dyn Reporter) -> Result<Vec<Line>> {
+    let targets = targets(args)?;
+    let packages = select_packages(metadata, &args.packages.query())?;
+    let lines = packages.into_iter().map(|package| check_package(args, metadata, package, &targets, reporter));
+    Ok(lines.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// A line for each kernel.
+fn check_package(
+    args: &Args,
+    metadata: &Metadata,
+    package: &Package,
+    targets: &[Target],
+    reporter: &dyn Reporter,
+) -> Result<Vec<Line>> {
+    let flags = args.packages.query().flags;
+    let _progress = reporter.progress("Checking", &package.name);
+    let conditions = conditions(package, &libraries(package, metadata))?;
+    let mut lines = Vec::new();
+    let mut common: Option<Manifest> = None;
+    for target in targets {
+        let compiled = match &common {
+            // It does not depend on the kernel.
+            Some(manifest) if manifest.bindings.is_empty() && conditions.is_empty() => Ok(manifest.clone()),
+            _ => manifest_for(package.manifest_path.as_std_path(), &flags, target, reporter),
+        };
+        let compiles = compiled.is_ok();
+        let outcome = match compiled {
+            Ok(manifest) => {
+                let mut outcome = check(&manifest, target, reporter)?;
+                outcome.faults.extend(symbols(&manifest, target, reporter)?);
+                common = Some(manifest);
+                outcome
+            }
+            Err(Error::Compile { package }) => {
+                let message = format!("`{package}` does not compile for {}", target.kernel.release);
+                Outcome { faults: vec![Diagnostic { place: None, message }], ..Outcome::default() }
+            }
+            Err(other) => return Err(other),
+        };
+        lines.push(Line {
+            package: package.name.to_string(),
+            release: target.kernel.release.clone(),
+            fits: outcome.faults.is_empty(),
+            compiles,
+            // What is strange about them was said when the crate was compiled.
+            conditions: answers(&conditions, target, &Silent)?.texts(),
+            outcome,
+        });
+    }
+    Ok(lines)
+}
+
+/// Prints what is wrong with a package as messages of cargo.
+fn print_messages(messages: &CargoMessages, metadata: &Metadata, package: &Package, lines: &[Line]) {
+    let compiled: Vec<Line> = lines.iter().filter(|line| line.compiles).cloned().collect();
+    for (level, list) in [("error", faults as fn(&Outcome) -> &Vec<Diagnostic>), ("warning", warnings)] {
+        for (finding, releases) in group_by_release(&compiled, list) {
+            let message = format!("{} ({})", finding.message, join_releases(releases));
+            messages.finding(metadata, package, level, &Diagnostic { message, ..finding.clone() });
         }
     }
-    Ok(if lines.iter().all(|line| line.fits) { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
+}
+
+fn faults(outcome: &Outcome) -> &Vec<Diagnostic> {
+    &outcome.faults
+}
+
+fn warnings(outcome: &Outcome) -> &Vec<Diagnostic> {
+    &outcome.warnings
 }
 
 /// What is wrong with the symbols that the patch needs.
-fn symbols(manifest: &Manifest, target: &Target) -> Result<Vec<Diagnostic>> {
-    match resolve(&manifest.symbols, Language::Rust, target, &Terminal) {
+fn symbols(manifest: &Manifest, target: &Target, reporter: &dyn Reporter) -> Result<Vec<Diagnostic>> {
+    match resolve(&manifest.symbols, Language::Rust, target, reporter) {
         Ok(_) => Ok(Vec::new()),
         Err(Error::Symbols { faults, .. }) => {
-            Ok(faults.into_iter().map(|message| Diagnostic { place: None, message }).collect())
+            Ok(faults.iter().map(|fault| Diagnostic::from(&**fault)).collect())
         }
         Err(other) => Err(other),
     }
@@ -163,10 +237,10 @@ fn print_diagnostics(lines: &[Line]) {
     for (text, releases) in unchecked {
         ui::note(format!("{text} ({})", join_releases(releases)));
     }
-    for (warning, releases) in group_by_release(lines, |outcome| &outcome.warnings) {
+    for (warning, releases) in group_by_release(lines, warnings) {
         ui::warning(format!("{warning} ({})", join_releases(releases)));
     }
-    for (fault, releases) in group_by_release(lines, |outcome| &outcome.faults) {
+    for (fault, releases) in group_by_release(lines, faults) {
         ui::error(format!("{fault} ({})", join_releases(releases)));
     }
 }
@@ -256,6 +330,7 @@ mod tests {
             package: package.into(),
             release: release.into(),
             fits,
+            compiles: true,
             conditions: BTreeMap::new(),
             outcome: Outcome::default(),
         };
@@ -278,6 +353,7 @@ mod tests {
             package: "fix-a".into(),
             release: release.into(),
             fits: true,
+            compiles: true,
             conditions: BTreeMap::from([
                 ("CONFIG_SMP".into(), true),
                 ("kernel_since = \"6.12\"".into(), holds),

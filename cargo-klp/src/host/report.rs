@@ -21,6 +21,11 @@ pub trait Reporter: Debug + Sync {
     /// Text for people that another program has printed, unchanged, with its line ends.
     fn passed_on(&self, text: &str);
 
+    /// A message of cargo, as its JSON and as text for people.
+    fn compiler_message(&self, _json: &str, text: &str) {
+        self.passed_on(text);
+    }
+
     /// Whether colors in what is passed on are shown.
     fn is_colored(&self) -> bool;
 

@@ -199,7 +199,7 @@ mod tests {
             b"patch\tfix\t1\t1\t1\t-\t0\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\t-\t-\0\
               state\t7\t2\tLevel\t1\tpre_patch,post_unpatch\0state\t8\t1\tPlain\t0\t-\0\
               shadow\t9\t7\tCounter\ttask_struct\t0\t-\t-\0object\tnf_tables\tpre_patch\0native\t1\t3\0\
-              hook\texit\0param\ttries\t3\t0\t420\tHow often\0symbol\txfs\tf\t2\tfunction\tf\tp\0\
+              hook\texit\0param\ttries\t3\t0\t420\tHow often\0symbol\txfs\tf\t2\tfunction\tf\tp\t-\0\
               binding\tsock\tvmlinux\t/btf\0",
         );
         let counts = manifest.counts();

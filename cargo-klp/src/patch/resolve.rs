@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::kernel::Target;
 use crate::kernel::symbols::{Access, Object, Symbol, Symbols, VMLINUX, nearest_message};
-use crate::patch::check::freed_after_init;
+use crate::patch::check::{Diagnostic, freed_after_init};
 use crate::patch::verify::SYMBOL_PREFIX as PREFIX;
 
 /// The symbols in the module, by their placeholders.
@@ -39,7 +39,7 @@ pub enum Language {
 ///
 /// # Errors
 ///
-/// [`Error::Symbols`], with the reason for each symbol that can't be used.
+/// [`Error::Symbols`], with the reason for each symbol that can't be used, at its place.
 pub fn resolve(
     requests: &[SymbolRequest],
     language: Language,
@@ -57,7 +57,7 @@ pub fn resolve(
             match symbols.object(&request.object) {
                 Ok(object) => objects.insert(&request.object, object),
                 Err(error @ Error::NoModule { .. }) => {
-                    faults.push(error.with_help());
+                    faults.push(at(request, error.with_help()));
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -67,13 +67,14 @@ pub fn resolve(
             Ok(found) => {
                 let taken = resolved.insert(request.placeholder.clone(), found.clone());
                 if taken.is_some_and(|other| other != found) {
-                    faults.push(format!(
+                    let message = format!(
                         "`{}` is declared twice with the same `sympos` expression, which has two values: write numbers",
                         request.symbol
-                    ));
+                    );
+                    faults.push(at(request, message));
                 }
             }
-            Err(fault) => faults.push(fault),
+            Err(fault) => faults.push(at(request, fault)),
         }
     }
     faults.dedup();
@@ -81,6 +82,11 @@ pub fn resolve(
         return Ok(resolved);
     }
     Err(Error::Symbols { release: target.kernel.release.clone(), faults })
+}
+
+/// A message about a symbol, with the place of its declaration.
+fn at(request: &SymbolRequest, message: String) -> String {
+    Diagnostic { place: request.place.clone(), message }.to_string()
 }
 
 /// The request for a name that a C file leaves undefined, if one of `objects` has it and the name is unique.
@@ -101,6 +107,7 @@ pub fn named_in_c(name: &str, objects: &[Object<'_>], symbols: &Symbols<'_>) -> 
                 kind: if one.is_code() { SymbolKind::Function } else { SymbolKind::Variable },
                 name: name.into(),
                 placeholder: name.into(),
+                place: None,
             }),
             several => Err(format!(
                 "`{name}` is not unique in {}: declare the one you mean in Rust, under another name that C then uses: {}, \

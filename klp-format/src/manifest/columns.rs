@@ -139,7 +139,8 @@ impl<N> Columns<N> for Symbol<N> {
         visitor.number("sympos", &mut self.sympos)?;
         visitor.text("kind", &mut self.kind)?;
         visitor.text("name", &mut self.name)?;
-        visitor.text("placeholder", &mut self.placeholder)
+        visitor.text("placeholder", &mut self.placeholder)?;
+        visitor.text("place", &mut self.place)
     }
 }
 

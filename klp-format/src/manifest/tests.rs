@@ -80,6 +80,7 @@ fn lines() -> Vec<Line> {
             kind: SymbolKind::StaticOf("f".into()),
             name: "counter".into(),
             placeholder: "p".into(),
+            place: Some("a.rs:4:1".into()),
         }),
         Line::Symbol(Symbol { kind: SymbolKind::Original, ..Symbol::default() }),
         Line::Symbol(Symbol { kind: SymbolKind::Variable, ..Symbol::default() }),

@@ -7,6 +7,7 @@ use syn::ext::IdentExt;
 use syn::{Attribute, Ident};
 
 use crate::args::Number;
+use crate::span::source_location;
 
 /// A symbol that the build must find.
 pub(crate) struct SymbolRequest<'a> {
@@ -38,6 +39,7 @@ impl SymbolRequest<'_> {
             kind: self.kind.clone(),
             name: self.name.unraw().to_string(),
             placeholder: self.placeholder(),
+            place: source_location(self.name),
         };
         super::manifest(cfgs, Line::Symbol(line))
     }

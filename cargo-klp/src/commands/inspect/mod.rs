@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::commands::args::MessageFormat;
+use crate::commands::ui;
 use crate::error::{Error, Result};
 use crate::kernel::signing::Certificate;
 use crate::patch::inspect::{faults, inspect, signature_fault};
@@ -48,6 +49,10 @@ pub struct Args {
 
 /// Inspects the module and prints the findings.
 pub fn main(args: &Args) -> Result<ExitCode> {
+    args.message_format.run(|| inspect_file(args))
+}
+
+fn inspect_file(args: &Args) -> Result<ExitCode> {
     let certificate = args.cert.as_deref().map(Certificate::read).transpose()?;
     if args.verify {
         let mut faults = faults(&args.file)?;
@@ -58,15 +63,18 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         if args.message_format == MessageFormat::Json {
             println!("{}", serde_json::to_string(&faults).expect("plain data"));
         }
-        return match faults.as_slice() {
-            [] => Ok(ExitCode::SUCCESS),
-            [fault] if is_sound => Err(Error::Request {
+        // Programs have the result already.
+        let error = match faults.as_slice() {
+            [] => return Ok(ExitCode::SUCCESS),
+            [fault] if is_sound => Error::Request {
                 message: format!("`{}` is not signed as it should be: {fault}", args.file.display()),
                 help: "do not load it before you know why; `cargo klp sign --key KEY --cert CERT FILE` signs it as it is"
                     .into(),
-            }),
-            _ => Err(Error::Unloadable { path: args.file.clone(), faults }),
+            },
+            _ => Error::Unloadable { path: args.file.clone(), faults },
         };
+        ui::failure(&error);
+        return Ok(ExitCode::from(error.exit_code()));
     }
     let mut report = inspect(&args.file)?;
     if let Some(certificate) = certificate {

@@ -60,6 +60,21 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// Reads what [`Display`](fmt::Display) writes.
+impl From<&str> for Diagnostic {
+    fn from(text: &str) -> Self {
+        let is_place = |place: &&str| {
+            let mut parts = place.rsplitn(3, ':');
+            let mut is_number = || parts.next().is_some_and(|part| part.parse::<usize>().is_ok());
+            is_number() && is_number() && parts.next().is_some_and(|file| !file.contains('`'))
+        };
+        match text.split_once(": ").filter(|(place, _)| is_place(place)) {
+            Some((place, message)) => Self { place: Some(place.into()), message: message.into() },
+            None => Self { place: None, message: text.into() },
+        }
+    }
+}
+
 impl Outcome {
     /// The outcome of a patch that fits.
     ///
@@ -250,4 +265,19 @@ fn check_shadow(info: &ObjectInfo<'_>, shadow: &Shadow, outcome: &mut Outcome) -
     };
     outcome.faults.push(Diagnostic { place, message });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_is_read_as_it_is_written() {
+        for (place, message) in
+            [(Some("src/lib.rs:3:14"), "`f` is absent: write `g`"), (None, "`f::g:1:2` is absent: write `g`")]
+        {
+            let diagnostic = Diagnostic { place: place.map(str::to_owned), message: message.into() };
+            assert_eq!(Diagnostic::from(&*diagnostic.to_string()), diagnostic);
+        }
+    }
 }

@@ -46,6 +46,12 @@ pub fn report(path: &Path, data: &[u8]) -> Result<Report> {
     if !modinfo.has("livepatch") && Manifest::read(&file)?.patch.is_none_or(|patch| patch.enable) {
         return Err(not_a_livepatch(path, &modinfo));
     }
+    if file.symbols().next().is_none() {
+        return Err(Error::Request {
+            message: format!("`{}` is stripped of its symbols: no kernel can load it", path.display()),
+            help: "build it again; `strip --strip-debug` removes only what the kernel does not need".into(),
+        });
+    }
     let (language, patch) = patch(path, &file, &modinfo)?;
     let (patch, unknown) = match patch {
         Ok(patch) => (Some(patch), None),
