@@ -1,6 +1,7 @@
 //! `cargo klp build`: patch crates to modules.
 
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::{DebugInfoArgs, MessageFormat, PackageArgs, SigningArgs, TargetArgs};
@@ -17,11 +18,13 @@ use crate::kernel::{KernelParts, Target};
   cargo klp build --kernel 6.1                  for the newest 6.1 kernel on this machine
   cargo klp build -p fix_a -p fix_b             two patches of a workspace
   cargo klp build --workspace --locked          all of them, with the dependencies of Cargo.lock
+  cargo klp build --artifact-dir out            and copies the modules to `out`
   insmod $(cargo klp build)                     the path of each module is printed on stdout
   cargo klp build --message-format json         an object for each module, or one with an error
   cargo klp build --key key.pem --cert cert.pem signed modules
 
-Modules go into the target directory, as klp/RELEASE/NAME/NAME.ko. A build that fails leaves none there.")]
+Modules go into the target directory, as klp/RELEASE/NAME/NAME.ko, and are copied to --artifact-dir. A build that fails
+leaves none in either place.")]
 pub struct Args {
     #[command(flatten)]
     packages: PackageArgs,
@@ -39,6 +42,10 @@ pub struct Args {
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZero<usize>>,
 
+    /// Copy the modules to this directory.
+    #[arg(long, value_name = "PATH")]
+    artifact_dir: Option<PathBuf>,
+
     /// The format of the results on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
@@ -51,7 +58,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         let target = args.target.find_with(&args.debug_info, KernelParts::Headers)?;
         let target = Target { signing, ..target };
         let jobs = args.jobs.map_or_else(processors, NonZero::get);
-        for built in build(&args.packages.query(), &target, jobs, &Terminal)? {
+        for built in build(&args.packages.query(), &target, jobs, args.artifact_dir.as_deref(), &Terminal)? {
             match args.message_format {
                 MessageFormat::Human => println!("{}", built.ko.display()),
                 MessageFormat::Json => println!("{}", serde_json::to_string(&built).expect("plain data")),

@@ -129,7 +129,8 @@ fn targets(args: &Args) -> Result<Vec<Target>> {
 fn check_all(args: &Args, metadata: &Metadata, reporter: &dyn Reporter) -> Result<Vec<Line>> {
     let targets = targets(args)?;
     let packages = select_packages(metadata, &args.packages.query())?;
-    let lines = packages.into_iter().map(|package| check_package(args, metadata, package, &targets, reporter));
+    let lines =
+        packages.into_iter().map(|package| check_package(args, metadata, package, &targets, reporter));
     Ok(lines.collect::<Result<Vec<_>>>()?.concat())
 }
 

@@ -2,7 +2,9 @@
 
 pub mod args;
 mod build;
+mod cargo_messages;
 mod check;
+mod clean;
 pub mod doctor;
 mod explain;
 mod finish;
@@ -92,6 +94,8 @@ enum Command {
     Package(package::Args),
     /// Show what a kernel has under a name, whether it can be patched, and where it is inlined.
     Explain(explain::Args),
+    /// Remove what patches share in the cache: the macros and the runtime, compiled.
+    Clean(clean::Args),
     /// Put what `kernel_types!` asks for into the cache, from within the macro.
     #[command(hide = true)]
     Types(types::Args),
@@ -161,6 +165,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Sign(args) => sign::main(&args),
         Command::Package(args) => package::main(&args),
         Command::Explain(args) => explain::main(&args),
+        Command::Clean(args) => clean::main(&args),
         Command::Types(args) => types::main(&args),
         Command::Object(args) => object::main(args),
         Command::Symbols(args) => symbols::main(args),

@@ -8,14 +8,16 @@ use clap::{CommandFactory, Parser};
 use super::Cli;
 
 /// Commands of cargo that work on a patch crate as on any other.
-const CARGO: [&str; 9] = ["add", "bench", "clean", "clippy", "doc", "fmt", "metadata", "test", "update"];
+const CARGO: [&str; 8] = ["add", "bench", "clippy", "doc", "fmt", "metadata", "test", "update"];
 
 /// Options of `cargo build` that `cargo klp` does not have, and what to do instead.
-const OPTIONS: [(&[&str], &str); 4] = [
+const OPTIONS: [(&[&str], &str); 6] = [
     (&["--release", "-r", "--profile"], "modules are always optimized: leave it out"),
     (&["--target"], "`--kernel RELEASE` says which kernel to build for"),
     (&["--all"], "`--workspace` means all patches of the workspace"),
     (&["--frozen"], "write `--locked --offline`"),
+    (&["--target-dir"], "set CARGO_TARGET_DIR; `build --artifact-dir` copies the modules to a directory"),
+    (&["--out-dir"], "write `--artifact-dir`"),
 ];
 
 /// Parses the arguments.
@@ -91,8 +93,8 @@ mod tests {
     fn what_cargo_knows_is_explained() {
         let test = said(&["test"]);
         assert!(test.contains("tip: `cargo test` works on patches"), "{test}");
-        let clean = said(&["clean"]);
-        assert!(clean.contains("`cargo clean` works") && !clean.contains("explain"), "{clean}");
+        let doc = said(&["doc"]);
+        assert!(doc.contains("`cargo doc` works") && !doc.contains("doctor"), "{doc}");
         assert!(said(&["build", "--release"]).contains("always optimized"));
         assert!(said(&["check", "--all"]).contains("`--workspace`"));
         assert!(said(&["build", "--frozen"]).contains("`--locked --offline`"));

@@ -17,9 +17,8 @@ use super::headers;
 use super::kernel_hint::KernelHint;
 use super::std_hint::StdHint;
 use super::sysroot::sysroot;
-use super::workspace::{Crate, crate_of, create_in_target};
+use super::workspace::{Crate, crate_of};
 use crate::error::{Error, Result};
-use crate::host::cache::Lock;
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
@@ -40,15 +39,16 @@ pub(crate) fn manifest_for(
 }
 
 /// A kind of library that the crate can be compiled to.
+///
+/// The macros are compiled once for all kinds: what cargo compiles for this machine must not depend on the kind.
 pub(super) struct Product {
     crate_type: &'static str,
     extension: &'static str,
-    profile: &'static str,
-    directory: &'static str,
-    environment: &'static [(&'static str, &'static str)],
+    /// Arguments of rustc for the crate alone.
+    arguments: &'static [&'static str],
+    opt_level: &'static str,
     /// The debug information.
     debug: &'static str,
-    config: &'static [&'static str],
 }
 
 impl Product {
@@ -56,26 +56,9 @@ impl Product {
     pub(super) const MODULE: Self = Self {
         crate_type: "--crate-type=staticlib",
         extension: "a",
-        profile: "release",
-        directory: "klp",
-        environment: &[
-            ("CARGO_PROFILE_RELEASE_LTO", "fat"),
-            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
-            ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
-            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
-            ("CARGO_PROFILE_RELEASE_STRIP", "none"),
-            ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
-            ("CARGO_PROFILE_RELEASE_TRIM_PATHS", "macro"),
-        ],
+        arguments: &[],
+        opt_level: "2",
         debug: "false",
-        // Most of the runtime is the engine, which runs only when patches come and go. The parts that a patch's own code
-        // calls all the time are generic or inlined, so they are compiled with the patch's options.
-        // The module keeps a table for the kernel's unwinder. Where functions have a frame pointer it needs no entry for
-        // each register that they save, which makes the engine a tenth smaller.
-        config: &[
-            "profile.release.package.klp-runtime.opt-level='z'",
-            "profile.release.package.klp-runtime.rustflags=['-Cforce-frame-pointers=yes']",
-        ],
     };
     /// The same, with line numbers of the source.
     pub(super) const LINES: Self = Self { debug: "line-tables-only", ..Self::MODULE };
@@ -83,18 +66,31 @@ impl Product {
     const MANIFEST: Self = Self {
         crate_type: "--crate-type=rlib",
         extension: "rlib",
-        profile: "dev",
-        directory: "klp/check",
-        environment: &[
-            ("CARGO_PROFILE_DEV_LTO", "off"),
-            ("CARGO_PROFILE_DEV_PANIC", "abort"),
-            ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
-            ("CARGO_PROFILE_DEV_INCREMENTAL", "true"),
-        ],
+        // Machine code, although the profile asks for LTO.
+        arguments: &["-Clinker-plugin-lto=no"],
+        opt_level: "0",
         debug: "false",
-        config: &[],
     };
 }
+
+/// The settings of the profile that are the same for all kinds of libraries.
+const PROFILE: [(&str, &str); 6] = [
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "none"),
+    ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
+    ("CARGO_PROFILE_RELEASE_TRIM_PATHS", "macro"),
+];
+
+/// Most of the runtime is the engine, which runs only when patches come and go. The parts that a patch's own code calls
+/// all the time are generic or inlined, so they are compiled with the patch's options.
+/// The module keeps a table for the kernel's unwinder. Where functions have a frame pointer it needs no entry for each
+/// register that they save, which makes the engine a tenth smaller.
+const RUNTIME: [&str; 2] = [
+    "profile.release.package.klp-runtime.opt-level='z'",
+    "profile.release.package.klp-runtime.rustflags=['-Cforce-frame-pointers=yes']",
+];
 
 /// The digest of a crate's library for a module of this target. cargo compiles the library if it is out of date.
 pub(super) fn library_digest(krate: &Crate, target: &Target, reporter: &dyn Reporter) -> Result<Digest> {
@@ -112,10 +108,7 @@ pub(super) fn compile(
     product: &Product,
     reporter: &dyn Reporter,
 ) -> Result<Vec<u8>> {
-    let directory = krate.target_directory.join(product.directory);
-    create_in_target(&directory)?;
-    // Other builds hold this lock only while cargo runs, so the wait is not worth a message.
-    let _lock = Lock::beside(&directory.join("libraries"))?;
+    let (directory, _lock) = krate.directory.lock(reporter)?;
     headers::forget_outdated(&target.kernel)?;
     let mut encoded =
         vec!["--sysroot".to_owned(), sysroot(rustflags, reporter)?.to_string_lossy().into_owned()];
@@ -134,8 +127,7 @@ pub(super) fn compile(
             "-Zprofile-rustflags",
             // Keeps paths of this machine out of the library.
             "-Ztrim-paths",
-            "--profile",
-            product.profile,
+            "--release",
             product.crate_type,
             "--target",
             TARGET,
@@ -143,15 +135,16 @@ pub(super) fn compile(
         .arg("--manifest-path")
         .arg(&krate.package.manifest_path)
         .arg("--target-dir")
-        .arg(&directory)
+        .arg(directory)
         .args(["--message-format=json-diagnostic-rendered-ansi", "--color=always"])
         .args(&krate.flags.0)
-        .args(product.config.iter().flat_map(|setting| ["--config", setting]))
+        .args(RUNTIME.iter().flat_map(|setting| ["--config", setting]))
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
-        .envs(product.environment.iter().copied())
+        .envs(PROFILE)
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", product.opt_level)
+        .env("CARGO_PROFILE_RELEASE_DEBUG", product.debug)
         .env(env::PATCH, krate.package.name.as_str())
-        .env(format!("CARGO_PROFILE_{}_DEBUG", product.profile.to_uppercase()), product.debug)
         // cargo must not see Kbuild's job server and variables.
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
@@ -163,6 +156,9 @@ pub(super) fn compile(
     let conditions = conditions(&krate.package, &krate.libraries)?;
     let answers = answers(&conditions, target, reporter)?;
     command.env(env::CONDITIONS, answers.for_macros()).arg("--").args(answers.arguments());
+    command
+        .args(product.arguments)
+        .args(krate.directory.distinction(krate.package.manifest_path.as_std_path()));
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let own = BufReader::new(child.stderr.take().expect("stderr is piped"));
@@ -194,14 +190,17 @@ fn read_messages(
 ) -> Result<(Option<Utf8PathBuf>, Vec<String>)> {
     let (mut library, mut hint, mut of_kernel) = (None, StdHint::default(), KernelHint::default());
     let mut unanswered = Vec::new();
-    for message in Message::parse_stream(messages) {
-        match message.map_err(Error::io("read from", "cargo"))? {
+    for line in messages.lines() {
+        let line = line.map_err(Error::io("read from", "cargo"))?;
+        // A line that is none of cargo's is a program's own output.
+        let Ok(message) = serde_json::from_str(&line) else { continue };
+        match message {
             Message::CompilerMessage(message) if !is_noise(&message.message.message) => {
                 hint.look_at(&message.message.message);
                 of_kernel.look_at(&message.message.message);
                 unanswered.extend(conditions::unanswered(&message.message));
                 let text = message.message.rendered.unwrap_or(message.message.message);
-                reporter.passed_on(&text);
+                reporter.compiler_message(&line, &text);
             }
             Message::CompilerArtifact(artifact) if artifact.manifest_path == krate.package.manifest_path => {
                 library =

@@ -7,6 +7,7 @@ mod c_header;
 pub mod cargo_flags;
 mod compile;
 pub(crate) mod conditions;
+mod directory;
 pub mod finish;
 mod flags;
 mod frames;
@@ -53,8 +54,10 @@ use crate::patch::tables::check_tables;
 use cargo_flags::CargoFlags;
 use compile::library_digest;
 pub(crate) use compile::manifest_for;
+pub(crate) use directory::clean;
+use directory::{CargoDirectory, create_in_target};
 use record::{Change, Place};
-use workspace::{Crate, PackageQuery, create_in_target, libraries, metadata, select_packages};
+use workspace::{Crate, PackageQuery, libraries, metadata, select_packages};
 
 /// A module that was built.
 #[derive(Clone, Debug, Serialize)]
@@ -73,8 +76,8 @@ pub struct Built {
     pub manifest: Manifest,
 }
 
-/// Builds the chosen patches for a kernel, at most `jobs` at the same time. Reports on one of
-/// several patches are shown together when it is built.
+/// Builds the chosen patches for a kernel, at most `jobs` at the same time, and copies the modules to `artifacts`, if
+/// given. Reports on one of several patches are shown together when it is built.
 ///
 /// For the `cargo klp` program only: Kbuild calls the running program back for the Rust half. Other
 /// programs run `cargo klp build --message-format json`.
@@ -82,6 +85,7 @@ pub(crate) fn build(
     packages: &PackageQuery,
     target: &Target,
     jobs: usize,
+    artifacts: Option<&Path>,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Built>> {
     let kernel = &target.kernel;
@@ -104,13 +108,40 @@ pub(crate) fn build(
     sysroot::sysroot(&flags::rustflags(kernel)?, reporter)?;
     let packages = select_packages(&metadata, packages)?;
     let said = Mutex::new(BTreeSet::new());
+    let one = |package: &Package, reporter: &dyn Reporter| {
+        let artifact = artifacts.map(|directory| Artifact::of(package, directory)).transpose()?;
+        let built = build_one(&metadata, package, flags, target, &said, reporter)?;
+        match artifact {
+            Some(artifact) => artifact.make(built),
+            None => Ok(built),
+        }
+    };
     if packages.len() == 1 || jobs == 1 {
-        let one = |package| build_one(&metadata, package, flags, target, &said, reporter);
-        return packages.into_iter().map(one).collect();
+        return packages.into_iter().map(|package| one(package, reporter)).collect();
     }
-    jobs::run(&packages, jobs, |package| {
-        build_one(&metadata, package, flags, target, &said, &Together::new(reporter))
-    })
+    jobs::run(&packages, jobs, |package| one(package, &Together::new(reporter)))
+}
+
+/// A copy of a module in a directory that the user chose.
+struct Artifact(PathBuf);
+
+impl Artifact {
+    /// The copy of a patch's module. An older one is removed: if the build fails, there is none.
+    fn of(package: &Package, directory: &Path) -> Result<Self> {
+        fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+        let path = directory.join(format!("{}.ko", names::module_of(&package.name)));
+        record::remove(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Copies a module that was built.
+    fn make(self, built: Built) -> Result<Built> {
+        let Self(path) = self;
+        let partial = path.with_extension("ko.partial");
+        fs::copy(&built.ko, &partial).map_err(Error::io("write", &partial))?;
+        fs::rename(&partial, &path).map_err(Error::io("write", &path))?;
+        Ok(Built { ko: path, ..built })
+    }
 }
 
 fn build_one(
@@ -150,7 +181,7 @@ fn build_one(
     let krate = Crate {
         package: package.clone(),
         libraries: libraries(package, metadata),
-        target_directory: metadata.target_directory.clone().into(),
+        directory: CargoDirectory::of(metadata),
         flags: flags.clone(),
     };
     let ko = dir.join(format!("{module}.ko"));

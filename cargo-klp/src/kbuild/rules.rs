@@ -14,7 +14,7 @@ pub fn for_crate(module: &str) -> String {
     format!(
         "# SPDX-License-Identifier: GPL-2.0-only\n\
          obj-m := {module}.o\n\
-         include $(or $(shell cargo klp kbuild $(src)),$(error `cargo klp kbuild` failed: is cargo-klp installed?))\n"
+         include $(or $(shell cargo klp kbuild $(src)),$(error `cargo klp kbuild` failed: its message is above; without one, install cargo-klp))\n"
     )
 }
 

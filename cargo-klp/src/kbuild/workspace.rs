@@ -2,13 +2,12 @@
 
 use std::env;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
-use rustix::fs::{Access, access};
 
 use super::cargo_flags::CargoFlags;
+use super::directory::CargoDirectory;
 use crate::error::{Error, Result, indented};
 use crate::host::tools::run_tool;
 
@@ -30,7 +29,8 @@ pub(crate) struct Crate {
     pub(crate) package: Package,
     /// The libraries of its workspace: see [`libraries`].
     pub(crate) libraries: Vec<Package>,
-    pub(crate) target_directory: PathBuf,
+    /// Where cargo works on it.
+    pub(super) directory: CargoDirectory,
     pub(crate) flags: CargoFlags,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn crate_of(manifest_path: &Path, flags: CargoFlags) -> Result<Crate>
     Ok(Crate {
         package: package.clone(),
         libraries: libraries(package, &metadata),
-        target_directory: metadata.target_directory.clone().into(),
+        directory: CargoDirectory::of(&metadata),
         flags,
     })
 }
@@ -77,6 +77,14 @@ pub(crate) fn metadata(manifest_path: Option<&Path>, flags: &CargoFlags) -> Resu
     }
     let mut command = command.cargo_command();
     let output = run_tool(&mut command).map_err(|error| match error {
+        Error::Tool { output, .. } if output.contains("load manifest for dependency `klp-runtime`") => {
+            Error::Request {
+                message: format!("the klp-runtime that the patch's Cargo.toml names is not here:{}", indented(&output)),
+                help: "write the path of klp's sources on this machine, or `klp-runtime = { git = \"URL\", rev = \
+                       \"COMMIT\" }`, with which the patch builds on any"
+                    .into(),
+            }
+        }
         Error::Tool { output, .. } if output.contains("failed to download") => Error::Request {
             message: format!("cargo can't download what the patch depends on:{}", indented(&output)),
             help: "check this machine's network; with `--offline`, cargo takes what it has downloaded before"
@@ -93,16 +101,6 @@ pub(crate) fn metadata(manifest_path: Option<&Path>, flags: &CargoFlags) -> Resu
         message: format!("cargo's description of the workspace can't be read: {source}"),
         help: "use the toolchain that the patch is built with".into(),
     })
-}
-
-/// Creates a directory in the target directory, and makes sure that this process can write to it.
-pub(super) fn create_in_target(directory: &Path) -> Result<()> {
-    let refuse = |what: &str, error: io::Error| Error::Request {
-        message: format!("cannot {what} `{}`: {error}", directory.display()),
-        help: "set CARGO_TARGET_DIR to a directory that you can write to".into(),
-    };
-    fs::create_dir_all(directory).map_err(|error| refuse("create", error))?;
-    access(directory, Access::WRITE_OK).map_err(|error| refuse("write to", error.into()))
 }
 
 /// The packages that the query selects.

@@ -238,8 +238,12 @@ impl Guest {
             Err(Death::Late) => {
                 format!("the guest did not end within {:?}", self.timeout.unwrap_or_default())
             }
-            Err(Death::Gone) if kernel_log.contains("Kernel panic") => "the guest's kernel panicked".into(),
-            Err(Death::Gone) => "the guest ended before its command did".into(),
+            Err(Death::Gone) => match kernel_log.split_once("Kernel panic - not syncing: ") {
+                Some((_, why)) => {
+                    format!("the guest's kernel panicked: {}", why.lines().next().unwrap_or_default())
+                }
+                None => "the guest ended before its command did".into(),
+            },
         };
         let mut said = String::new();
         // The message is true without QEMU's own words as well.

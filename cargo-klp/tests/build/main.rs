@@ -15,6 +15,7 @@ mod namespaces;
 mod package;
 mod record;
 mod several;
+mod shared;
 mod signing;
 mod source;
 mod symbols;

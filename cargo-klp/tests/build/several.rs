@@ -35,6 +35,30 @@ fn patches_are_built_at_once() {
         assert!(module.starts_with(target_directory()) && module.ends_with(format!("{name}/{name}.ko")));
         assert!(module.exists());
     }
+    // The same modules, copied; a build that fails leaves no older copy.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let artifacts = elsewhere.path().join("out");
+    let copied = || {
+        let arguments = ["--kernel", "6.12", "--workspace", "--artifact-dir", artifacts.to_str().unwrap()];
+        build(root, &arguments).output().unwrap()
+    };
+    let output = copied();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let copies = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(copies.lines().count(), names.len());
+    for copy in copies.lines().map(Path::new) {
+        assert_eq!(copy.parent(), Some(&*artifacts));
+        let name = copy.file_name().unwrap();
+        let original = modules.iter().find(|module| module.ends_with(name)).unwrap();
+        assert!(fs::read(copy).unwrap() == fs::read(original).unwrap());
+    }
+    let broken = root.join(&names[1]).join("src/lib.rs");
+    let source = fs::read_to_string(&broken).unwrap();
+    fs::write(&broken, format!("{source}const X: u8 = true;\n")).unwrap();
+    assert!(!copied().status.success());
+    assert!(!artifacts.join(format!("{}.ko", names[1])).exists());
+    fs::write(&broken, source).unwrap();
+
     let workspace = build(root, &["--kernel", "6.12", "--workspace", "--jobs", "1"]).output().unwrap();
     let modules = String::from_utf8(workspace.stdout).unwrap();
     assert_eq!(modules.lines().count(), names.len(), "{}", String::from_utf8_lossy(&workspace.stderr));

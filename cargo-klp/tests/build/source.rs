@@ -10,6 +10,17 @@ fn a_patch_without_livepatch() {
     assert_refused(patch.build(), 1, &["has no `livepatch!`", "write `livepatch! {"]);
 }
 
+/// A crate that names a directory of the machine on which it was made.
+#[test]
+fn a_runtime_that_is_elsewhere() {
+    let patch = Probe::new(LIVEPATCH);
+    let manifest = patch.0.path().join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("/klp-runtime\"", "/nowhere/klp-runtime\"")).unwrap();
+    let texts = ["the klp-runtime that the patch's Cargo.toml names is not here", "klp-runtime = { git = "];
+    assert_refused(patch.build(), 1, &texts);
+}
+
 /// A module is one patch, whatever libraries it is made of.
 #[test]
 fn a_library_that_is_a_patch() {

@@ -50,6 +50,8 @@ pub trait State: DeclaredState {
 
     /// The state is introduced; no function is redirected yet. Makes the state's data.
     ///
+    /// A state without data may leave it out, like the other callbacks.
+    ///
     /// # Errors
     ///
     /// An error refuses the patch: states introduced before it are taken back

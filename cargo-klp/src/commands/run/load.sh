@@ -1,5 +1,6 @@
-# Loads the modules given before `--`, each when the transition of the previous one is over, then runs the
-# command after it. `cargo klp run` reads what this script writes to the kernel log.
+# Arguments: how many seconds to wait for a transition, the path of each module with its parameters, `--`, a command.
+# Loads each module when the transition of the previous one is over, then runs the command. `cargo klp run` reads what
+# this script writes to the kernel log.
 
 say() {
     echo "klp-run: $*" > /dev/kmsg
@@ -32,18 +33,31 @@ now() {
     cut -d . -f 1 /proc/uptime
 }
 
+wait=$1
+shift
 while [ "$1" != -- ]; do
     module=$1
     shift
+    # Of words that a line break separates, none is split where it has a blank.
+    params=
+    while case $1 in /* | --) false ;; esac do
+        params="$params$1
+"
+        shift
+    done
     say "load $module"
-    insmod "$module" || fail "the kernel refused $module"
+    IFS='
+'
+    # shellcheck disable=SC2086
+    insmod "$module" $params || fail "the kernel refused $module"
+    unset IFS
     start=$(now)
     next=5
-    while in_transition; do
+    while [ "$wait" != 0 ] && in_transition; do
         waited=$(($(now) - start))
-        if [ $waited -ge 60 ]; then
+        if [ $waited -ge "$wait" ]; then
             blocking
-            fail "after a minute, tasks still block the transition of $module"
+            fail "after $wait seconds, tasks still block the transition of $module"
         fi
         if [ $waited -ge $next ]; then
             echo "the transition of $module has waited for $waited seconds" >&2
