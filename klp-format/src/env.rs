@@ -19,6 +19,12 @@ pub const COMMAND_SEPARATOR: char = '\x1f';
 /// `cargo klp` sets it for rustc, `kernel_types!` reads it. Without it, none holds.
 pub const CONDITIONS: &str = "KLP_CONDITIONS";
 
+/// How many bytes of padding precede each function of the kernel that the build is for, in decimal. Where it is set,
+/// functions that the kernel calls have room for a call of ftrace at their start ([`crate::FTRACE_CALL`]).
+///
+/// `cargo klp` sets it for rustc, the macros read it.
+pub const PADDING: &str = "KLP_PADDING";
+
 /// The package of the patch that is compiled, of which all other packages are libraries.
 ///
 /// `cargo klp` sets it for rustc, the macros read it.

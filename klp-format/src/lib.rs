@@ -29,6 +29,13 @@ pub const VMLINUX: &str = "vmlinux";
 /// Name of the module parameter by which an administrator lets a patch replace a higher revision of its series (S20).
 pub const ALLOW_DOWNGRADE_PARAMETER: &str = "klp_allow_downgrade";
 
+/// The length of the call of ftrace at the start of a function on x86-64.
+pub const FTRACE_CALL: usize = 5;
+
+/// What the name of the function that the kernel calls in place of its own begins with in the source, before the name that
+/// the author gave to it.
+pub const CALLER_PREFIX: &str = "__klp_";
+
 /// First of the ids that patches may not use: the runtime owns it and all above.
 pub const FIRST_RESERVED_ID: u64 = 1 << 63;
 

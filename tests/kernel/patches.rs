@@ -7,6 +7,7 @@ use crate::guest::{Log, Patch};
 
 crate::tests![
     redirect_is_seen_and_gone,
+    a_replacement_is_traced_under_its_own_name,
     log_level_is_raised_taken_over_and_given_back,
     shadow_variables_of_tasks,
     shadow_variables_are_freed_once,
@@ -30,6 +31,21 @@ fn redirect_is_seen_and_gone() {
     assert_eq!(read("/proc/cmdline"), "this has been live patched\n");
     CMDLINE.end();
     assert_eq!(read("/proc/cmdline"), original);
+}
+
+fn a_replacement_is_traced_under_its_own_name() {
+    let file = |name: &str| format!("/sys/kernel/tracing/{name}");
+    let set = |name: &str, text: &str| fs::write(file(name), text).unwrap();
+    CMDLINE.enable();
+    set("set_ftrace_filter", "livepatch_cmdline_proc_show");
+    set("current_tracer", "function");
+    assert_eq!(read("/proc/cmdline"), "this has been live patched\n");
+    let trace = read(&file("trace"));
+    set("current_tracer", "nop");
+    set("set_ftrace_filter", "");
+    assert!(trace.contains(": livepatch_cmdline_proc_show <-"), "{trace}");
+    assert_eq!(read("/proc/cmdline"), "this has been live patched\n");
+    CMDLINE.end();
 }
 
 fn console_log_level() -> String {

@@ -116,6 +116,8 @@ pub(super) fn compile(
     // S2 asks for the order of the source in the tables. By default rustc sorts by symbol.
     encoded.push("-Zcodegen-source-order".into());
     encoded.push("-Zemit-stack-sizes".into());
+    // For the attribute that leaves room for ftrace.
+    encoded.push("-Zcrate-attr=feature(patchable_function_entry)".into());
     let mut command = Command::new("cargo");
     command
         .args([
@@ -145,6 +147,7 @@ pub(super) fn compile(
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", product.opt_level)
         .env("CARGO_PROFILE_RELEASE_DEBUG", product.debug)
         .env(env::PATCH, krate.package.name.as_str())
+        .env(env::PADDING, flags::padding(&target.kernel).to_string())
         // cargo must not see Kbuild's job server and variables.
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")

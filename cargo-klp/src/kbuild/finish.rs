@@ -14,12 +14,14 @@ use object::{Object, ObjectSection};
 
 use super::linked::builder;
 use super::record::Place;
+use super::traced::make_traceable;
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::kernel::Kernel;
 use crate::kernel::signing::SigningKey;
 use crate::kernel::symbols::VMLINUX;
 use crate::patch::inspect::symbols::PREFIX;
+use crate::patch::manifest::Manifest;
 use crate::patch::verify::{self, RELOCATION_PREFIX, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 
 /// Finishes a module that Kbuild has linked as `unfinished`: only a module that passes all checks, and is signed if there
@@ -55,8 +57,12 @@ pub(super) fn verify(ko: &Path, data: &[u8]) -> Result<()> {
 pub fn finish(data: &[u8]) -> Result<Vec<u8>> {
     let what = "finish the module";
     let elf = || Error::elf_build(what);
+    let file = object::File::parse(data).map_err(Error::elf(what))?;
+    let mut manifest = Manifest::default();
+    manifest.add_file(&file)?;
     let mut builder = builder(data, what)?;
     strip_debug(&mut builder);
+    make_traceable(&mut builder, &manifest.funcs.iter().map(|func| &*func.symbol).collect());
     let objects = mark_symbols(&mut builder);
     move_relocations(&mut builder, &objects)?;
     let mut finished = Vec::new();

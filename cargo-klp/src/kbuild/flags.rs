@@ -63,12 +63,17 @@ pub fn rustflags(kernel: &Kernel) -> Result<Vec<String>> {
             Treatment::Computed | Treatment::Harmless => {}
         }
     }
-    if kernel.config("CONFIG_CALL_PADDING").is_some() {
-        let bytes = kernel.config("CONFIG_FUNCTION_PADDING_BYTES").unwrap_or("16");
+    if let bytes @ 1.. = padding(kernel) {
         flags.push(format!("-Zpatchable-function-entry={bytes},{bytes}"));
     }
     flags.extend(kasan(kernel));
     Ok(flags)
+}
+
+/// How many bytes of padding precede each function.
+pub(super) fn padding(kernel: &Kernel) -> u8 {
+    let bytes = kernel.config("CONFIG_FUNCTION_PADDING_BYTES").and_then(|bytes| bytes.parse().ok());
+    if kernel.config("CONFIG_CALL_PADDING").is_some() { bytes.unwrap_or(16) } else { 0 }
 }
 
 /// The error for a kernel with an option that klp can't compile for.

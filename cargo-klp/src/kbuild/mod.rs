@@ -30,6 +30,7 @@ pub mod rules;
 mod std_hint;
 pub mod symbols;
 mod sysroot;
+mod traced;
 mod turn;
 mod undefined;
 pub mod workspace;

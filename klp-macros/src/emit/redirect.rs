@@ -1,8 +1,8 @@
 //! A redirected function: its entry in the table, its line in the manifest, and what the kernel calls.
 
 use klp_format::manifest::{self, Line};
-use klp_format::{Table, VMLINUX};
-use proc_macro2::TokenStream;
+use klp_format::{CALLER_PREFIX, FTRACE_CALL, Table, VMLINUX, env};
+use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt;
 use syn::{Attribute, FnArg, Generics, Ident, Signature};
@@ -86,8 +86,8 @@ pub(crate) fn redirection(
 /// look for: it would let the patch go while a task is there.
 pub(crate) fn replacement(sig: &Signature) -> TokenStream {
     let name = &sig.ident;
-    // `cargo klp inspect` shows it as the one that was written.
-    let caller = format_ident!("__klp_{name}");
+    let caller = caller_name(name);
+    let room = room_for_ftrace();
     let Call { generics, parameters, names, output } = Call::of(sig);
     quote!({
         // On the host nothing calls it, so that what it needs of the kernel
@@ -96,6 +96,7 @@ pub(crate) fn replacement(sig: &Signature) -> TokenStream {
         { let _ = #name; ::core::ptr::null() }
         #[cfg(target_os = "none")]
         {
+            #room
             #[allow(improper_ctypes_definitions, unreachable_code, clippy::all)]
             unsafe extern "C" fn #caller #generics(#parameters) #output {
                 // SAFETY: the caller's word holds for the function that was written.
@@ -106,6 +107,20 @@ pub(crate) fn replacement(sig: &Signature) -> TokenStream {
             #caller as *const ::core::ffi::c_void
         }
     })
+}
+
+/// The name of a function that the kernel calls for one that was written. The last step of the build gives it the name of
+/// that one.
+pub(crate) fn caller_name(written: &Ident) -> Ident {
+    format_ident!("{CALLER_PREFIX}{written}")
+}
+
+/// The attribute of a function that ftrace can trace: room for its call, as gcc leaves it. The last step of the build
+/// lists the place.
+pub(crate) fn room_for_ftrace() -> Option<TokenStream> {
+    let padding: u8 = std::env::var(env::PADDING).ok()?.parse().ok()?;
+    let (padding, room) = (Literal::u8_unsuffixed(padding), Literal::usize_unsuffixed(FTRACE_CALL));
+    Some(quote!(#[patchable_function_entry(prefix_nops = #padding, entry_nops = #room)]))
 }
 
 /// The parts of a function that has the signature of another, and calls it.

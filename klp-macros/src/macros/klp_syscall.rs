@@ -11,7 +11,7 @@ use crate::args::{Arguments, Name, Parsed, Text};
 use crate::check::function::{self, Function};
 use crate::diagnostics::{Diagnostics, Reported};
 use crate::emit::cfgs;
-use crate::emit::redirect::{Call, Target, redirection};
+use crate::emit::redirect::{Call, Target, caller_name, redirection, room_for_ftrace};
 use crate::emit::symbol::{SymbolRequest, link_name};
 
 /// As many registers hold arguments.
@@ -259,8 +259,10 @@ fn wrapped(syscall: &Syscall<'_>, abi: &Abi, symbol: &str, symbol_at: &Text) -> 
     } else {
         quote!(let [#(#places,)* ..] = ::klp_runtime::__private::syscall_arguments::#registers(registers);)
     };
+    let (wrapper_name, room) = (caller_name(name), room_for_ftrace());
     let wrapper = quote! {
-        unsafe extern "C" fn __klp_wrapper(registers: *const ::core::ffi::c_void) -> ::core::ffi::c_long {
+        #room
+        unsafe extern "C" fn #wrapper_name(registers: *const ::core::ffi::c_void) -> ::core::ffi::c_long {
             // SAFETY: The kernel calls it in place of its own wrapper, with the registers of
             // one who makes the system call.
             unsafe {
@@ -272,7 +274,7 @@ fn wrapped(syscall: &Syscall<'_>, abi: &Abi, symbol: &str, symbol_at: &Text) -> 
         }
     };
     let signature = syn::parse_quote! {
-        unsafe extern "C" fn __klp_wrapper(registers: *const ::core::ffi::c_void) -> ::core::ffi::c_long
+        unsafe extern "C" fn #wrapper_name(registers: *const ::core::ffi::c_void) -> ::core::ffi::c_long
     };
     let target = Target {
         object: VMLINUX,
@@ -286,9 +288,9 @@ fn wrapped(syscall: &Syscall<'_>, abi: &Abi, symbol: &str, symbol_at: &Text) -> 
         // On the host nothing calls it, so that what it needs of the kernel need not be linked; it is named
         // to be in use.
         #[cfg(target_os = "none")]
-        { __klp_wrapper as *const ::core::ffi::c_void }
+        { #wrapper_name as *const ::core::ffi::c_void }
         #[cfg(not(target_os = "none"))]
-        { let _ = __klp_wrapper; ::core::ptr::null() }
+        { let _ = #wrapper_name; ::core::ptr::null() }
     }};
     redirection(&cfgs(&syscall.function.attrs), &target, &replacement, &wrapper)
 }

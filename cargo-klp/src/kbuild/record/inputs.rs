@@ -158,7 +158,7 @@ pub(super) fn compiled(dir: &Path, module: &str, kdir: &Path) -> Option<BTreeSet
         let (compiler, prerequisites) = of_compiler(&text);
         files.extend(compiler.and_then(find_program));
         let prefix =
-            compiler.and_then(|compiler| compiler.split_once("gcc")).map_or("", |(prefix, _)| prefix);
+            compiler.and_then(|compiler| compiler.rsplit_once("gcc")).map_or("", |(prefix, _)| prefix);
         files.extend(PROGRAMS.iter().filter_map(|program| find_program(&format!("{prefix}{program}"))));
         files.extend(prerequisites.map(|path| kdir.join(path)));
     }
