@@ -29,7 +29,7 @@ pub const RUNTIME_TYPES: [&str; 8] =
 
 /// The kernel types that functions of the runtime take, and what `klp_runtime::types` calls them: a declaration of one
 /// implements `klp_runtime::types::Is`.
-pub(crate) const TAKEN_TYPES: [(&str, &str); 21] = [
+pub(crate) const TAKEN_TYPES: [(&str, &str); 22] = [
     ("atomic64_t", "atomic64_t"),
     ("atomic_t", "atomic_t"),
     ("callback_head", "callback_head"),
@@ -45,6 +45,8 @@ pub(crate) const TAKEN_TYPES: [(&str, &str); 21] = [
     ("raw_spinlock", "raw_spinlock"),
     ("refcount_struct", "refcount_struct"),
     ("rw_semaphore", "rw_semaphore"),
+    // Its structure has a name of its own in 7.x.
+    ("rwlock", "rwlock_t"),
     ("rwlock_t", "rwlock_t"),
     ("sock", "sock"),
     ("spinlock", "spinlock"),

@@ -28,7 +28,7 @@ kernel_types! {
     struct mm_struct { arg_start, mmap_lock }
     struct callback_head;
     struct sock { sk_callback_lock }
-    struct net { ns, dev_base_head, dev_index_head, loopback_dev, core }
+    struct net { passive, dev_base_head, dev_index_head, loopback_dev, core }
     struct netns_core { prot_inuse: __percpu }
     struct prot_inuse { all }
     struct net_device { dev_list, index_hlist, ifindex, dev }
@@ -180,7 +180,7 @@ fn devices() {
         count.inc();
         check!(count.inc_not_zero(), count.read() >= before + 2, !count.dec_and_test());
         count.dec();
-        check!(Refcount::from_raw(&raw mut (*net).ns.count).read() > 0);
+        check!(Refcount::from_raw(&raw mut (*net).passive).read() > 0);
         // The test has one processor, `cargo klp run` two.
         // ANCHOR: per_cpu
         let counts = (*net).core.prot_inuse;
