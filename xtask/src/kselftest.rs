@@ -32,7 +32,7 @@ use crate::command::{build_patches, root};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The kernels: releases or series.
-    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
+    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1", "7.3"])]
     kernel: Vec<String>,
 
     /// Leave out the modules in C, which show how the kernel itself behaves.
@@ -48,9 +48,6 @@ pub(crate) const REQUIREMENTS: [Requirement; 2] = [
 
 /// The script for the guest.
 const SCRIPT: &str = include_str!("kselftest.sh");
-
-/// The modules that are not livepatches; both runs use them.
-const TARGETS: [&str; 2] = ["test_klp_callbacks_busy", "test_klp_callbacks_mod"];
 
 /// A limit far above the time that it takes.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -91,13 +88,14 @@ fn run(kernel: &Kernel, baseline: bool) -> Result<bool> {
     let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let c = prepare(&sources, &scripts, &directory.path().join("c"))?;
     build_c(kernel, &sources, &c)?;
-    let names = livepatches(&c.join("test_modules"))?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let Some(modules) = build_patches(&names, &kernel.release, &TARGETS)? else { return Ok(false) };
+    let Modules { ours, others } = modules(&c.join("test_modules"))?;
+    let [packages, unknown] =
+        [&ours, &others].map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+    let Some(modules) = build_patches(&packages, &kernel.release, &unknown)? else { return Ok(false) };
     let klp = prepare(&sources, &scripts, &directory.path().join("klp"))?;
-    let targets = TARGETS.map(|name| c.join("test_modules").join(name).with_extension("ko"));
-    for module in modules.iter().chain(&targets) {
-        copy(module, &klp.join("test_modules"))?;
+    let others = others.iter().map(|name| c.join("test_modules").join(name).with_extension("ko"));
+    for module in modules.iter().cloned().chain(others) {
+        copy(&module, &klp.join("test_modules"))?;
     }
     for side in [&c, &klp] {
         index(kernel, side)?;
@@ -198,31 +196,52 @@ fn tests_of(scripts: &Path) -> Result<usize> {
     let mut tests = 0;
     for script in entries(scripts)?.iter().filter(|path| path.extension().is_some_and(|e| e == "sh")) {
         let text = fs::read_to_string(script).map_err(Error::io("read", script))?;
-        tests += text.lines().filter(|line| line.starts_with("start_test ")).count();
+        tests += text.lines().filter(|line| line.trim_start().starts_with("start_test ")).count();
     }
     Ok(tests)
 }
 
-/// The modules that must be written with klp: all but the targets.
-fn livepatches(modules: &Path) -> Result<Vec<String>> {
-    let is_module = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "ko");
-    let mut names = Vec::new();
-    for module in entries(modules)?.into_iter().filter(is_module) {
+/// The modules of the scripts, by name.
+#[derive(Default)]
+struct Modules {
+    /// Those that are written with klp.
+    ours: Vec<String>,
+    /// Those that patch nothing; both runs use them in C.
+    others: Vec<String>,
+}
+
+/// Tells the modules in a directory, built in C, apart.
+///
+/// # Errors
+///
+/// [`Error::Request`] for a livepatch that is not written with klp: a test with it would show nothing.
+fn modules(directory: &Path) -> Result<Modules> {
+    let mut modules = Modules::default();
+    let mut missing = Vec::new();
+    for module in entries(directory)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "ko")) {
         let name = module.file_stem().expect("it has an extension").to_string_lossy().into_owned();
-        if !TARGETS.contains(&&*name) {
-            names.push(name);
+        let data = fs::read(&module).map_err(Error::io("read", &module))?;
+        if root().join("tests/kselftest").join(&name).exists() {
+            modules.ours.push(name);
+        } else if is_livepatch(&data) {
+            missing.push(name);
+        } else {
+            modules.others.push(name);
         }
     }
-    names.sort_unstable();
-    let missing: Vec<_> =
-        names.iter().filter(|name| !root().join("tests/kselftest").join(name).exists()).cloned().collect();
     if missing.is_empty() {
-        return Ok(names);
+        return Ok(modules);
     }
     Err(Error::Request {
         message: format!("tests/kselftest lacks modules that the scripts load: {}", missing.join(", ")),
         help: "write them with klp, under these names".into(),
     })
+}
+
+/// Whether a module says that it is a livepatch.
+fn is_livepatch(module: &[u8]) -> bool {
+    let line = b"livepatch=Y\0";
+    module.windows(line.len()).any(|window| window == line)
 }
 
 /// Makes the index in which `modprobe` looks up modules.

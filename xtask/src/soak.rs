@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, patches made of
-//! real fixes, a random walk over builds, all kernel tests on the debug kernel, a thousand cycles and random sequences on
-//! each kernel, minutes of fuzzing, and `cargo xtask operate`.
+//! real fixes, a random walk over builds, all kernel tests on the debug kernel and on kernels of which `test` runs only the
+//! selftests, a thousand cycles and random sequences on each kernel, minutes of fuzzing, and `cargo xtask operate`.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -20,7 +20,7 @@ use crate::operate;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The kernels besides the debug kernel: releases or series.
-    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
+    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1", "7.3"])]
     kernel: Vec<String>,
 
     /// Run on the debug kernel only.
@@ -44,6 +44,8 @@ pub(crate) struct Args {
     steps: u32,
 }
 
+/// The kernels that `cargo xtask test` runs all tests on.
+const OF_TEST: [&str; 2] = ["6.12", "6.1"];
 /// The kernels that the random walk builds for.
 const KERNELS_OF_WALK: [&str; 2] = ["6.12", "6.1"];
 /// The kernels that real fixes are for.
@@ -68,6 +70,8 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let debug = debug_kernel::get()?;
     let mut steps =
         vec![Step::packages(), Step::fixes(), Step::walk(seed, args.steps), Step::all_tests(&debug)];
+    let others = kernels.iter().filter(|kernel| !OF_TEST.contains(&kernel.as_str()));
+    steps.extend(others.map(|kernel| Step::all_tests(&TestKernel::stock(kernel))));
     let stock = kernels.iter().map(|kernel| TestKernel::stock(kernel));
     for kernel in std::iter::once(debug).chain(stock) {
         steps.push(Step::cycles(&kernel));
