@@ -267,6 +267,27 @@ fn checked_items(name: &str, items: &str, series: &str, arguments: &[&str]) -> V
     checked_with(&dir, series, arguments).1
 }
 
+#[test]
+fn a_function_that_is_called_and_not_exported() {
+    let items = "kernel_types! { fn switch_task_namespaces; fn seq_puts; fn do_exit; }
+pub unsafe fn calls(m: *mut seq_file) { unsafe {
+    seq_puts(m, c\"x\".as_ptr());
+    switch_task_namespaces(core::ptr::null_mut(), core::ptr::null_mut());
+} }
+";
+    let outcome = checked_items("calls-unexported", items, "6.1", &[]);
+    let faults: Vec<&str> = outcome["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault["message"].as_str().unwrap())
+        .collect();
+    assert!(
+        matches!(&*faults, [fault] if fault.starts_with("`switch_task_namespaces` exists but is not exported: write `#[klp_symbols]`")),
+        "{faults:?}"
+    );
+}
+
 /// A replacement of a function with one parameter and no result.
 fn replacement(name: &str, arguments: &str) -> String {
     format!("#[klp_func({arguments}, unchecked)] unsafe extern \"C\" fn {name}(_a: usize) {{}}\n")

@@ -150,14 +150,18 @@ fn check_package(
     for target in targets {
         let compiled = match &common {
             // It does not depend on the kernel.
-            Some(manifest) if manifest.bindings.is_empty() && conditions.is_empty() => Ok(manifest.clone()),
+            Some(manifest) if manifest.bindings.is_empty() && conditions.is_empty() => {
+                Ok((manifest.clone(), Vec::new()))
+            }
             _ => manifest_for(package.manifest_path.as_std_path(), &flags, target, reporter),
         };
         let compiles = compiled.is_ok();
         let outcome = match compiled {
-            Ok(manifest) => {
+            Ok((manifest, calls)) => {
                 let mut outcome = check(&manifest, target, reporter)?;
                 outcome.faults.extend(symbols(&manifest, target, reporter)?);
+                let of_call = |message| Diagnostic { place: None, message };
+                outcome.faults.extend(calls.into_iter().map(of_call));
                 common = Some(manifest);
                 outcome
             }

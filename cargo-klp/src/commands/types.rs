@@ -63,8 +63,10 @@ fn answers_for_cargo(manifest_path: &Path, target: &Target) -> Result<String> {
     let conditions = conditions(&krate.package, &krate.libraries)?;
     let answers = answers(&conditions, target, &Silent)?;
     let kernel = &target.kernel;
-    let configuration = [kernel.kdir.join(".config"), kernel.kdir.join("include/config/auto.conf")];
-    let files = conditions.files().iter().chain(configuration.iter().filter(|file| file.exists()));
+    // What changes with the kernel of a directory.
+    let of_kernel = ["include/config/auto.conf", "Module.symvers"].map(|file| kernel.kdir.join(file));
+    let of_kernel: Vec<PathBuf> = of_kernel.into_iter().chain(kernel.packed_image()).collect();
+    let files = conditions.files().iter().chain(of_kernel.iter().filter(|file| file.exists()));
     let types = btf::file(kernel)?.unwrap_or_default();
     let command = btf::command(target)?;
     let variables = [

@@ -17,25 +17,31 @@ use super::headers;
 use super::kernel_hint::KernelHint;
 use super::std_hint::StdHint;
 use super::sysroot::sysroot;
+use super::undefined;
 use super::workspace::{Crate, crate_of};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
+use crate::kernel::symbols::Symbols;
 use crate::kernel::{Target, btf};
 use crate::patch::manifest::Manifest;
 
-/// What the macros emit in a crate for a kernel. The crate is compiled as fast as possible and not linked.
+/// What the macros emit in a crate for a kernel, and what is wrong with the functions that it calls by `kernel_types!`. The
+/// crate is compiled as fast as possible and not linked.
 pub(crate) fn manifest_for(
     manifest_path: &Path,
     flags: &CargoFlags,
     target: &Target,
     reporter: &dyn Reporter,
-) -> Result<Manifest> {
+) -> Result<(Manifest, Vec<String>)> {
     let rustflags = flags::rustflags(&target.kernel)?;
     let krate = crate_of(manifest_path, flags.clone())?;
     let library = compile(&krate, target, &rustflags, &Product::MANIFEST, reporter)?;
-    emitted(&members(&library)?)
+    let members = members(&library)?;
+    let manifest = emitted(&members)?;
+    let faults = undefined::of_bindings(&members, &manifest, &Symbols::of(target, reporter)?)?;
+    Ok((manifest, faults))
 }
 
 /// A kind of library that the crate can be compiled to.

@@ -23,7 +23,6 @@ use crate::host::tools::run_tool;
 use crate::kernel::Target;
 use crate::kernel::debug_info::Lines;
 use crate::kernel::symbols::{Object as KernelObject, Symbols, VMLINUX};
-use crate::patch::inspect::modinfo;
 use crate::patch::manifest::Manifest;
 use crate::patch::resolve::{Language, named_in_c, resolve};
 
@@ -80,7 +79,7 @@ pub fn find(request: &Request, reporter: &dyn Reporter) -> Result<()> {
 
     let symbols = Symbols::of(&request.target, reporter)?;
     let defined: BTreeSet<&str> = parts.iter().chain([&rust]).flat_map(definitions).collect();
-    let imported = parts.iter().chain([&rust]).map(imports).collect::<Result<Vec<_>>>()?.concat();
+    let imported = parts.iter().chain([&rust]).map(undefined::imports).collect::<Result<Vec<_>>>()?.concat();
     let imported: BTreeSet<String> = imported.into_iter().collect();
     let unknown = |part| undefined::names(part, &symbols, &defined, &imported);
     let mut faults = rust_faults(request, &symbols, &unknown(&rust));
@@ -143,11 +142,6 @@ fn definitions<'a>(part: &'a File<'_>) -> impl Iterator<Item = &'a str> {
     part.symbols()
         .filter(|symbol| symbol.is_definition() && symbol.is_global())
         .filter_map(|symbol| symbol.name().ok())
-}
-
-/// The symbol namespaces that an object imports: `livepatch!` says so, and C's `MODULE_IMPORT_NS`.
-fn imports(part: &File<'_>) -> Result<Vec<String>> {
-    Ok(modinfo::read(part)?.all("import_ns").map(str::to_owned).collect())
 }
 
 /// What is wrong with the body of a replacement whose body is C.

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use object::{Object, ObjectSymbol};
 
+use crate::error::{Error, Result};
 use crate::kernel::symbols::{Access, Export, Symbols, VMLINUX, nearest_message};
+use crate::patch::inspect::modinfo;
+use crate::patch::manifest::Manifest;
 use crate::patch::vocabulary::advice;
 
 /// The names that a part of a module needs, and that neither another part defines nor the kernel exports for it,
@@ -32,6 +35,34 @@ pub(super) fn names<'a>(
         })
     };
     needed.filter(|name| !is_made_later(name) && !defined.contains(name) && !is_exported(name)).collect()
+}
+
+/// The symbol namespaces that an object imports: `livepatch!` says so, and C's `MODULE_IMPORT_NS`.
+pub(super) fn imports(part: &object::File<'_>) -> Result<Vec<String>> {
+    Ok(modinfo::read(part)?.all("import_ns").map(str::to_owned).collect())
+}
+
+/// What is wrong with functions that `kernel_types!` declares and the objects of a crate call: the kernel does not export
+/// them for it, and the crate does not say how to find them.
+pub(super) fn of_bindings(
+    objects: &[Vec<u8>],
+    manifest: &Manifest,
+    symbols: &Symbols<'_>,
+) -> Result<Vec<String>> {
+    let bound: BTreeSet<&str> = manifest.bindings.iter().map(|binding| &*binding.name).collect();
+    let mut faults = BTreeSet::new();
+    if bound.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parse = |data| object::File::parse(data).map_err(Error::elf("read an object of the patch"));
+    let objects = objects.iter().map(|data| parse(&**data)).collect::<Result<Vec<_>>>()?;
+    let imported = objects.iter().map(imports).collect::<Result<Vec<_>>>()?.concat().into_iter().collect();
+    for object in &objects {
+        let unknown = names(object, symbols, &BTreeSet::new(), &imported);
+        let bound = unknown.into_iter().filter(|name| bound.contains(name));
+        faults.extend(bound.map(|name| format!("`{name}` {}", why(symbols, name))));
+    }
+    Ok(faults.into_iter().collect())
 }
 
 /// What to write for an export in a symbol namespace that the patch does not import.

@@ -1,11 +1,16 @@
 //! Conditions on the kernel: what they are on two kernels, and what is wrong with those that ask for nothing.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Output;
 
-use crate::support::{klp, target_directory, write_crate};
+use super::record::like;
+use super::{LIVEPATCH, Probe, build, result};
+use crate::support::{kernel, klp, target_directory, write_crate};
 
 /// Conditions, and whether they hold on 6.1 and on 6.12.
-const ANSWERS: [(&str, bool, bool); 26] = [
+const ANSWERS: [(&str, bool, bool); 27] = [
     ("kernel_since = \"6.1\"", true, true),
     // Debian's release does not tell: 6.1.0-56-amd64.
     ("kernel_since = \"6.1.100\"", true, true),
@@ -33,6 +38,7 @@ const ANSWERS: [(&str, bool, bool); 26] = [
     ("kernel_has = \"linux/slab.h: macro kmalloc\"", false, true),
     ("kernel_has = \"linux/no_such_header.h: macro kmalloc\"", false, false),
     ("kernel_has = \"header linux/slab.h\"", true, true),
+    ("kernel_has = \"export tcp_hashinfo\"", true, false),
     ("kernel_has = \"header linux/spinlock_types_raw.h\"", true, true),
 ];
 
@@ -144,6 +150,64 @@ kernel_types! { struct inode { #[cfg(feature = \"x\")] i_ino } }";
     }
 }
 
+/// A module follows the kernel's configuration, there and back, by this command and by plain make.
+#[test]
+fn a_module_follows_the_answers() {
+    let source = format!(
+        "{LIVEPATCH}
+unsafe extern \"C\" {{ fn seq_printf(m: *mut seq_file, format: *const c_char, ...); }}
+#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn f(m: *mut seq_file, _v: *mut c_void) -> c_int {{
+    let text = if cfg!(CONFIG_EXT4_FS) {{ c\"ext4 is there\" }} else {{ c\"ext4 is absent\" }};
+    unsafe {{ seq_printf(m, text.as_ptr()) }};
+    0
+}}
+"
+    );
+    let patch = Probe::new(&source);
+    patch.write_kbuild();
+    // A build directory whose configuration is a file of its own.
+    let kdir = like(&kernel("6.12").kdir);
+    let directory = |name: &str| {
+        let path = kdir.path().join(name);
+        let real = fs::canonicalize(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        for entry in fs::read_dir(real).unwrap().map(Result::unwrap) {
+            symlink(entry.path(), path.join(entry.file_name())).unwrap();
+        }
+    };
+    directory("include");
+    directory("include/config");
+    let config = kdir.path().join("include/config/auto.conf");
+    let with = fs::read_to_string(&config).unwrap();
+    let without = with.replace("CONFIG_EXT4_FS=m\n", "");
+    assert_ne!(with, without);
+    fs::remove_file(&config).unwrap();
+    let tells = |ko: &Path| {
+        let data = fs::read(ko).unwrap();
+        let has = |text: &str| data.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+        assert_ne!(has("ext4 is there"), has("ext4 is absent"));
+        has("ext4 is there")
+    };
+    for (text, is_there) in [(&with, true), (&without, false), (&with, true)] {
+        fs::write(&config, text).unwrap();
+        let arguments = ["--kdir", kdir.path().to_str().unwrap()];
+        let output = build(patch.0.path(), &arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            tells(Path::new(String::from_utf8(output.stdout).unwrap().trim())),
+            is_there,
+            "cargo klp build"
+        );
+        let mut make = patch.make(&["-C", kdir.path().to_str().unwrap()]);
+        let (code, said) = result(&mut make);
+        assert_eq!(code, 0, "{said}");
+        let ko = patch.0.path().join("a_module_follows_the_answers.ko");
+        assert_eq!(tells(&ko), is_there, "make");
+    }
+}
+
 /// A macro puts a condition together, or a library of the workspace has it, which no build script has answered.
 #[test]
 fn conditions_that_klp_does_not_find() {
@@ -164,16 +228,16 @@ fn a_build_script_answers_where_the_command_does_not() {
     let path = |name: &str| directory.path().join(name);
     let klp_cfg = concat!(env!("CARGO_MANIFEST_DIR"), "/../klp-cfg");
     let build = format!("\n[build-dependencies]\nklp-cfg = {{ path = {klp_cfg:?} }}\n");
-    let add = |file: &std::path::Path, text: &str| {
-        let old = std::fs::read_to_string(file).unwrap();
-        std::fs::write(file, old + text).unwrap();
+    let add = |file: &Path, text: &str| {
+        let old = fs::read_to_string(file).unwrap();
+        fs::write(file, old + text).unwrap();
     };
     for name in ["asking", "library"] {
-        std::fs::create_dir(path(name)).unwrap();
+        fs::create_dir(path(name)).unwrap();
         write_crate(&path(name), name, "");
     }
     let library = "#![no_std]\npub const IS_NEW: bool = cfg!(kernel_has = \"struct inode.i_ctime_sec\");\n";
-    std::fs::write(path("library/src/lib.rs"), library).unwrap();
+    fs::write(path("library/src/lib.rs"), library).unwrap();
     add(
         &path("asking/src/lib.rs"),
         "const IS_NEW: bool = cfg!(kernel_has = \"struct inode.i_ctime_sec\");
@@ -185,14 +249,11 @@ fn is_new() { assert!(IS_NEW) }
     );
     for name in ["asking", "library"] {
         // Two packages of one workspace.
-        let manifest = std::fs::read_to_string(path(name).join("Cargo.toml")).unwrap();
-        std::fs::write(path(name).join("Cargo.toml"), manifest.replace("[workspace]", "")).unwrap();
+        let manifest = fs::read_to_string(path(name).join("Cargo.toml")).unwrap();
+        fs::write(path(name).join("Cargo.toml"), manifest.replace("[workspace]", "")).unwrap();
     }
-    std::fs::write(
-        path("Cargo.toml"),
-        "[workspace]\nmembers = [\"asking\", \"library\"]\nresolver = \"3\"\n",
-    )
-    .unwrap();
+    fs::write(path("Cargo.toml"), "[workspace]\nmembers = [\"asking\", \"library\"]\nresolver = \"3\"\n")
+        .unwrap();
     add(&path("asking/Cargo.toml"), "\n[dependencies.library]\npath = \"../library\"\n");
     let check = |kernel: &str| {
         let mut check = klp();
@@ -208,13 +269,13 @@ fn is_new() { assert!(IS_NEW) }
 
     for name in ["asking", "library"] {
         add(&path(name).join("Cargo.toml"), &build);
-        std::fs::write(path(name).join("build.rs"), ASK).unwrap();
+        fs::write(path(name).join("build.rs"), ASK).unwrap();
     }
     for kernel in ["6.1", "6.12"] {
         let (succeeds, said) = check(kernel);
         assert!(succeeds, "{kernel}: {said}");
     }
-    let command = std::path::Path::new(env!("CARGO_BIN_EXE_cargo-klp"));
+    let command = Path::new(env!("CARGO_BIN_EXE_cargo-klp"));
     let programs = std::env::join_paths(
         [command.parent().unwrap().to_owned()]
             .into_iter()

@@ -46,7 +46,7 @@ fn touch(path: &Path) {
 }
 
 /// A build directory like another, whose own files are links to those of the other but for the Makefile.
-fn like(kdir: &Path) -> tempfile::TempDir {
+pub(super) fn like(kdir: &Path) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(kdir).unwrap().map(Result::unwrap) {
         let to = directory.path().join(entry.file_name());
