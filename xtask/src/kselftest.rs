@@ -32,7 +32,7 @@ use crate::command::{build_patches, root};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The kernels: releases or series.
-    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1", "7.3"])]
+    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
     kernel: Vec<String>,
 
     /// Leave out the modules in C, which show how the kernel itself behaves.

@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, patches made of
-//! real fixes, a random walk over builds, all kernel tests on the debug kernel and on kernels of which `test` runs only the
-//! selftests, a thousand cycles and random sequences on each kernel, minutes of fuzzing, and `cargo xtask operate`.
+//! real fixes, a random walk over builds, all kernel tests on the debug kernel, these and the selftests on kernels that
+//! `test` leaves out, a thousand cycles and random sequences on each kernel, minutes of fuzzing, and `cargo xtask operate`.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -12,9 +12,8 @@ use cargo_klp::error::Result;
 use cargo_klp::kernel::DEFAULT_SERIES;
 
 use crate::command::{TestKernel, cargo, status};
-use crate::debug_kernel;
 use crate::fuzz::{self, Fuzzer};
-use crate::operate;
+use crate::{debug_kernel, kselftest, operate};
 
 /// Arguments of `cargo xtask soak`.
 #[derive(Debug, clap::Args)]
@@ -60,6 +59,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     requirements.extend(debug_kernel::REQUIREMENTS);
     requirements.extend(fuzz::REQUIREMENTS);
     requirements.extend(operate::REQUIREMENTS);
+    requirements.extend(kselftest::REQUIREMENTS);
     requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
     requirements.extend(KERNELS_OF_WALK.map(|series| Requirement::Kernel(series.into())));
     requirements.extend(KERNELS_OF_FIXES.map(|series| Requirement::Source(series.into())));
@@ -70,8 +70,9 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let debug = debug_kernel::get()?;
     let mut steps =
         vec![Step::packages(), Step::fixes(), Step::walk(seed, args.steps), Step::all_tests(&debug)];
-    let others = kernels.iter().filter(|kernel| !OF_TEST.contains(&kernel.as_str()));
-    steps.extend(others.map(|kernel| Step::all_tests(&TestKernel::stock(kernel))));
+    let others = kernels.iter().filter(|kernel| !OF_TEST.contains(&kernel.as_str())).cloned();
+    let others: Vec<String> = others.collect();
+    steps.extend(others.iter().map(|kernel| Step::all_tests(&TestKernel::stock(kernel))));
     let stock = kernels.iter().map(|kernel| TestKernel::stock(kernel));
     for kernel in std::iter::once(debug).chain(stock) {
         steps.push(Step::cycles(&kernel));
@@ -81,6 +82,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     for step in steps {
         passed &= step.run()?;
     }
+    passed &= kselftest::run_on(&others, false)?;
     if args.fuzz_seconds > 0 {
         let fuzzer = Fuzzer::new()?;
         for (target, _) in klp_fuzz::TARGETS {

@@ -17,10 +17,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["6.12", "6.1"])]
     kernel: Vec<String>,
 
-    /// The kernels that only the kernel's own selftests run on; `cargo xtask soak` runs all tests there.
-    #[arg(long, value_name = "RELEASE", value_delimiter = ',', default_values = ["7.3"])]
-    only_selftests: Vec<String>,
-
     /// Let the tests see the kernels installed on this machine: a test may then pass only here.
     #[arg(long)]
     no_hide: bool,
@@ -49,8 +45,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     } else {
         hide::kernels_of_this_machine()?;
     }
-    let with_selftests = [&args.kernel[..], &args.only_selftests].concat();
-    needs.extend(with_selftests.iter().cloned().map(Requirement::Kernel));
+    needs.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
     // The command's own tests use this series.
     needs.push(Requirement::Kernel(cargo_klp::kernel::DEFAULT_SERIES.into()));
     needs.push(Requirement::Source(cargo_klp::kernel::DEFAULT_SERIES.into()));
@@ -60,7 +55,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     tests.env("KLP_TEST_KERNELS", args.kernel.join(","));
     let passed = status(&mut tests)?.success();
-    let passed = kselftest::run_on(&with_selftests, false)? && passed;
+    let passed = kselftest::run_on(&args.kernel, false)? && passed;
     let passed = (args.no_debug_kernel || on_debug_kernel()?) && passed;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
