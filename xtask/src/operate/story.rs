@@ -54,7 +54,7 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
         "",
         &[
             SHOWN,
-            "systemctl show --value -p ExecMainExitTimestampMonotonic klp.service",
+            "systemctl show --value -p ActiveEnterTimestampMonotonic klp.service",
             "systemctl show --value -p ActiveEnterTimestampMonotonic network-pre.target",
             "systemctl show --value -p ExecMainStartTimestampMonotonic systemd-networkd.service",
             "journalctl -b -o cat | grep -c 'fix_1: enabled'",
@@ -78,11 +78,11 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             let loaded = judge.number(1);
             judge.holds(
                 loaded > 0 && loaded < judge.number(2),
-                "klp.service ends before network-pre.target is reached",
+                "klp.service has started before network-pre.target is reached",
             );
             judge.holds(
                 loaded > 0 && loaded < judge.number(3),
-                "klp.service ends before systemd-networkd starts",
+                "klp.service has started before systemd-networkd starts",
             );
             judge.shows(4, "1");
             judge.shows(6, "revision 1\nrevision 2");
