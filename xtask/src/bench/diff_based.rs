@@ -32,7 +32,7 @@ const KPATCH_SOURCE: &str = "linux-source-6.12";
 const NEWEST_SOURCE: &str = "linux-source";
 
 /// The file that the change edits.
-const FILE: &str = "fs/proc/cmdline.c";
+pub(super) const FILE: &str = "fs/proc/cmdline.c";
 /// The statement that the change replaces.
 const STATEMENT: &str = "seq_puts(m, saved_command_line);";
 /// What `/proc/cmdline` shows after the change, and after the change was changed.
@@ -172,7 +172,7 @@ impl Tree {
         build: impl Fn(usize, &Path, &Path) -> Result<Command>,
     ) -> Result<Steps> {
         let step = |step: usize| {
-            let diff = self.diff(TEXTS[step])?;
+            let diff = self.diff(step)?;
             // Both tools name the module after this file, and accept no dots.
             let module = self.source.with_file_name("diff_based_diff.ko");
             self.step(directories, &mut build(step, &diff, &module)?, &module)
@@ -194,20 +194,23 @@ impl Tree {
     }
 
     /// The change as a diff of the source.
-    fn diff(&self, text: &str) -> Result<PathBuf> {
-        let original = self.source.join(FILE);
-        let source = fs::read_to_string(&original).map_err(Error::io("read", &original))?;
-        let changed = source.replace(STATEMENT, &format!("seq_puts(m, \"{text}\");"));
-        let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-        write_if_changed(&directory.path().join("a").join(FILE), &source)?;
-        write_if_changed(&directory.path().join("b").join(FILE), &changed)?;
-        let mut diff = Command::new("diff");
-        diff.args(["-u", &format!("a/{FILE}"), &format!("b/{FILE}")]).current_dir(directory.path());
-        let output = diff.output().map_err(|source| not_started(diff.get_program(), source))?;
+    fn diff(&self, step: usize) -> Result<PathBuf> {
         let path = self.sibling("patch");
-        fs::write(&path, output.stdout).map_err(Error::io("write", &path))?;
+        fs::write(&path, change(&self.source.join(FILE), step)?).map_err(Error::io("write", &path))?;
         Ok(path)
     }
+}
+
+/// The change, or the changed one, of the file in a tree, as a diff.
+pub(super) fn change(original: &Path, step: usize) -> Result<Vec<u8>> {
+    let source = fs::read_to_string(original).map_err(Error::io("read", original))?;
+    let changed = source.replace(STATEMENT, &format!("seq_puts(m, \"{}\");", TEXTS[step]));
+    let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+    write_if_changed(&directory.path().join("a").join(FILE), &source)?;
+    write_if_changed(&directory.path().join("b").join(FILE), &changed)?;
+    let mut diff = Command::new("diff");
+    diff.args(["-u", &format!("a/{FILE}"), &format!("b/{FILE}")]).current_dir(directory.path());
+    Ok(diff.output().map_err(|source| not_started(diff.get_program(), source))?.stdout)
 }
 
 /// Measures the change with klp and in C, which need the kernel's headers only.

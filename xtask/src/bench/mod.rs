@@ -8,6 +8,7 @@ mod build;
 mod chart;
 mod diff_based;
 mod engine;
+mod from_fix;
 pub(crate) mod guest;
 mod hot_path;
 mod items;
@@ -88,6 +89,8 @@ pub(crate) enum Part {
     Engine,
     /// Time of `cargo check` by the number of items.
     Items,
+    /// Time from a fix to the built module.
+    FromFix,
     /// The same change made by kpatch-build; measured only with `--only`, because it builds a kernel.
     KpatchBuild,
     /// The same change made by klp-build; measured only with `--only`, because it builds a kernel.
@@ -96,7 +99,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// All parts, in the page's order.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Build,
         Self::Size,
         Self::HotPath,
@@ -106,6 +109,7 @@ impl Part {
         Self::TransitionOther,
         Self::Engine,
         Self::Items,
+        Self::FromFix,
         Self::KpatchBuild,
         Self::KlpBuild,
     ];
@@ -122,6 +126,7 @@ impl Part {
             Self::TransitionOther => "transition-other",
             Self::Engine => "engine",
             Self::Items => "items",
+            Self::FromFix => "from-fix",
             Self::KpatchBuild => "kpatch-build",
             Self::KlpBuild => "klp-build",
         }
@@ -142,6 +147,7 @@ impl Part {
             Self::TransitionOther => transition::instructions_elsewhere(&workshop.for_kernel(OTHER)?),
             Self::Engine => engine::measure(workshop),
             Self::Items => items::measure(workshop),
+            Self::FromFix => from_fix::measure(workshop),
             Self::KpatchBuild => {
                 let kpatch = args.kpatch.as_ref().expect("clap requires it for this part");
                 diff_based::kpatch_build(workshop, kpatch)
@@ -169,6 +175,9 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     ];
     if parts.clone().any(Part::is_diff_based) {
         needs.extend(diff_based::NEEDS);
+    }
+    if parts.clone().any(|part| part == Part::FromFix) {
+        needs.push(from_fix::needs(&args.kernel));
     }
     doctor::ensure(&needs)?;
     let kernel = KernelQuery::Release(args.kernel.clone()).find(KernelParts::Image)?;
