@@ -97,7 +97,7 @@ fn manual_pages() -> Result<Vec<File>> {
 }
 
 /// `klp` as one static program.
-fn static_klp() -> Result<PathBuf> {
+pub(crate) fn static_klp() -> Result<PathBuf> {
     // Naming the target keeps the flags away from procedural macros.
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let mut command = cargo(&["build", "--quiet", "-p", "klp", "--profile", "tool", "--target", TARGET]);

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
+
 use super::args::{KernelArgs, SigningArgs};
 use super::ui;
 use crate::error::{Error, Result};
@@ -24,6 +26,7 @@ CONFIG_MODULE_SIG_HASH. An older signature is replaced. Sign last: each change o
 makes the signature wrong or removes it.
 
 The certificate must be enrolled on the machines that enforce signatures: `mokutil --import cert.der`, or in UEFI's db.")]
+#[command(mut_args(for_module))]
 pub struct Args {
     /// The modules: .ko files, of livepatches or not.
     #[arg(value_name = "FILE", required = true)]
@@ -34,6 +37,16 @@ pub struct Args {
 
     #[command(flatten)]
     kernel: KernelArgs,
+}
+
+/// By default a module is signed for the kernel that it is built for.
+fn for_module(arg: clap::Arg) -> clap::Arg {
+    match arg.get_id().as_str() {
+        "kernel" => arg
+            .help("The kernel to sign for: a release, or a series; by default the one that the module is built for")
+            .long_help(Resettable::Reset),
+        _ => arg,
+    }
 }
 
 /// Signs the modules, and prints their paths.

@@ -53,6 +53,17 @@ pub struct Vm<'a> {
     timeout: Option<Duration>,
     stdin: bool,
     counts: bool,
+    firmware: Option<Firmware>,
+    parameters: String,
+}
+
+/// UEFI firmware, in place of the machine's BIOS.
+#[derive(Clone, Debug)]
+pub struct Firmware {
+    /// Its code.
+    pub code: PathBuf,
+    /// Its variables, which the guest may change.
+    pub variables: PathBuf,
 }
 
 /// How a command in the guest ended.
@@ -91,6 +102,8 @@ impl<'a> Vm<'a> {
             timeout: None,
             stdin: false,
             counts: false,
+            firmware: None,
+            parameters: String::new(),
         }
     }
 
@@ -115,6 +128,18 @@ impl<'a> Vm<'a> {
     /// Makes the guest's clocks count instructions, a nanosecond each.
     pub fn count_instructions(mut self) -> Self {
         self.counts = true;
+        self
+    }
+
+    /// Starts the kernel from UEFI firmware.
+    pub fn firmware(mut self, firmware: Firmware) -> Self {
+        self.firmware = Some(firmware);
+        self
+    }
+
+    /// Adds parameters for the kernel.
+    pub fn parameters(mut self, parameters: &str) -> Self {
+        self.parameters = format!("{} {parameters}", self.parameters);
         self
     }
 
@@ -219,7 +244,11 @@ impl<'a> Vm<'a> {
         };
         let image = self.kernel.image.as_ref().ok_or_else(missing)?;
         let modules = self.kernel.modules.as_ref().ok_or_else(missing)?;
-        let image = boot_image(self.kernel, image)?;
+        // Firmware starts the packed image, which is a program of UEFI.
+        let image = match self.firmware {
+            Some(_) => image.clone(),
+            None => boot_image(self.kernel, image)?,
+        };
 
         // Random, and with a rare first character: no program writes this by chance.
         let marker = format!("\u{1}klp-{:016x}", RandomState::new().hash_one(command.len()));
@@ -244,7 +273,10 @@ impl<'a> Vm<'a> {
         initramfs::write(&contents, io::BufWriter::new(&mut initrd))?;
 
         let mut qemu = Qemu::new(self.memory_mib, self.cpus, self.counts);
-        qemu.kernel(&image, initrd);
+        qemu.kernel(&image, initrd, &self.parameters);
+        if let Some(firmware) = &self.firmware {
+            qemu.firmware(firmware);
+        }
         let log = qemu.serial_console()?;
         let control = qemu.port("virtserialport", 1)?;
         let kinds: &[_] = if terminal.is_some() { &["virtconsole"] } else { &["virtserialport"; 3] };

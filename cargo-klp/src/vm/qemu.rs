@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Outcome, QEMU};
+use super::{Firmware, Outcome, QEMU};
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
@@ -50,13 +50,23 @@ impl Qemu {
     }
 
     /// Adds the kernel and the initial file system.
-    pub fn kernel(&mut self, image: &Path, initrd: File) {
+    pub fn kernel(&mut self, image: &Path, initrd: File, parameters: &str) {
         let initrd = self.inherit(initrd.into());
         self.args([OsStr::new("-kernel"), image.as_os_str()]);
         self.args(["-initrd", &format!("/proc/self/fd/{initrd}")]);
         // A panic reboots, and -no-reboot turns that into the end of QEMU; the log has every message. On a busy
         // machine an emulated timer is sometimes too late for the kernel's check, which would panic.
-        self.args(["-append", "console=ttyS0 panic=-1 ignore_loglevel no_timer_check"]);
+        let append = format!("console=ttyS0 panic=-1 ignore_loglevel no_timer_check{parameters}");
+        self.args(["-append", &append]);
+    }
+
+    /// Starts from UEFI firmware.
+    pub fn firmware(&mut self, firmware: &Firmware) {
+        for (path, readonly) in [(&firmware.code, "on"), (&firmware.variables, "off")] {
+            // A comma ends a value; two stand for one.
+            let path = path.to_string_lossy().replace(',', ",,");
+            self.args(["-drive", &format!("if=pflash,format=raw,readonly={readonly},file={path}")]);
+        }
     }
 
     /// Adds a serial line.

@@ -6,7 +6,7 @@ use crate::error::{Error, Exit, Result};
 use crate::file::ModuleFile;
 use crate::machine::Machine;
 use crate::plan::Candidate;
-use crate::{fit, show, store};
+use crate::{fit, keys, show, store};
 
 /// Arguments of `klp install`.
 #[derive(Debug, clap::Args)]
@@ -95,7 +95,8 @@ fn check(machine: &dyn Machine, patch: &ModuleFile, wanted: Option<&str>) -> Res
 fn put(machine: &dyn Machine, patch: &ModuleFile, release: &str) -> Result<()> {
     let path = store::installed(machine, release).join(format!("{}.ko", patch.name));
     store::put(&path, &patch.read()?)?;
-    show::action(machine, &format!("{}: installed for {release}", patch.name));
+    let signed = keys::signed_by(patch);
+    show::action(machine, &format!("{}: installed for {release}, {signed}", patch.name));
     let new = Candidate::of(patch);
     for old in others(machine, patch, release)?.iter().filter(|old| new.supersedes(&Candidate::of(old))) {
         store::remove(&old.path)?;

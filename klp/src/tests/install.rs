@@ -21,7 +21,7 @@ fn a_patch_goes_to_the_kernel_that_it_is_built_for() {
     let other = with_modinfo("livepatch=Y\0name=old\0vermagic=6.1.0 SMP\0", None, &[1]);
     assert_eq!(install(&fake, "old", &other), Exit::Done);
     assert!(fake.path(&format!("usr/lib/klp/{RELEASE}/fix.ko")).exists());
-    assert!(fake.read("dev/kmsg").contains("klp: old: installed for 6.1.0"));
+    assert!(fake.read("dev/kmsg").contains("klp: old: installed for 6.1.0, not signed"));
     assert_eq!(fake.klp(["list"]), Exit::Done);
     assert_eq!(
         fake.printed(),

@@ -1,8 +1,9 @@
 //! `cargo xtask operate`: patches on a machine that is started again and again, and brought down: a Debian 12 guest with
-//! systemd, and `klp` with its units.
+//! systemd, and `klp` with its units; and a machine that enforces signatures.
 
 mod guest;
 mod lint;
+mod signatures;
 mod story;
 
 use std::fs;
@@ -33,6 +34,10 @@ pub(crate) struct Args {
     /// Take the disk that the last run has made, as it was at its beginning.
     #[arg(long)]
     same_disk: bool,
+
+    /// Try signatures only: two boots of a guest without systemd.
+    #[arg(long)]
+    signatures_only: bool,
 }
 
 /// The revisions of one series; the last one panics.
@@ -41,9 +46,12 @@ const PATCHES: [&str; 3] = ["fix-1", "fix-2", "fix-3"];
 const MAINTAINER: &str = "The klp authors <klp@example.org>";
 
 /// What it needs besides what builds and boots patches.
-pub(crate) const REQUIREMENTS: [Requirement; 2] = [
+pub(crate) const REQUIREMENTS: [Requirement; 5] = [
     Requirement::Program("mmdebstrap", "mmdebstrap", "makes a Debian"),
     Requirement::Program("mke2fs", "e2fsprogs", "makes the disk of a guest"),
+    Requirement::Program("openssl", "openssl", "makes keys that sign modules"),
+    Requirement::Program("sign-efi-sig-list", "efitools", "enrols certificates in UEFI"),
+    Requirement::File(signatures::CODE, "ovmf", "UEFI for a guest"),
 ];
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
@@ -51,8 +59,18 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         vec![Requirement::Build, Requirement::Run, Requirement::Kernel(args.kernel.clone())];
     requirements.extend(REQUIREMENTS);
     doctor::ensure(&requirements)?;
-    let passed = run(&args.kernel, args.same_disk)?;
+    let passed = match args.signatures_only {
+        true => try_signatures(&args.kernel)?,
+        false => run(&args.kernel, args.same_disk)?,
+    };
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Boots a kernel that enforces signatures; whether all was as it must be.
+fn try_signatures(kernel: &str) -> Result<bool> {
+    let kernel = KernelQuery::Release(kernel.into()).find(KernelParts::Image)?;
+    let Some(patches) = build_patches(&PATCHES[..1], &kernel.release, &[])? else { return Ok(false) };
+    signatures::run(&kernel, &patches[0], &package_tools::static_klp()?, &root().join("target/operate"))
 }
 
 /// Runs all boots on a kernel; whether all was as it must be.
@@ -64,6 +82,7 @@ pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
             help: "run it as root, or with sudo".into(),
         });
     }
+    let signed = try_signatures(kernel)?;
     let kernel = KernelQuery::Release(kernel.into()).find(KernelParts::Image)?;
     let Some(patches) = build_patches(&PATCHES, &kernel.release, &[])? else { return Ok(false) };
 
@@ -94,7 +113,7 @@ pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
     let machine = Machine { kernel: &kernel, disk, directory, files };
     let passed = story::tell(&machine)?;
     fs::remove_file(&machine.disk).map_err(Error::io("remove", &machine.disk))?;
-    Ok(linted && passed)
+    Ok(signed && linted && passed)
 }
 
 /// The package of a module, as a user makes it.
