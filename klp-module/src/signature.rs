@@ -6,11 +6,8 @@
 
 use std::fmt;
 
-use cms::cert::x509::der::Decode;
-use cms::cert::x509::der::asn1::ObjectIdentifier;
-use cms::cert::x509::name::Name;
-use cms::content_info::ContentInfo;
-use cms::signed_data::{SignedData, SignerIdentifier};
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Decode, Reader, SliceReader, Tag, Tagged};
 use serde::Serialize;
 
 /// The last bytes of a signed module.
@@ -118,21 +115,46 @@ impl Signature {
         Self::of_message(signed.message).map(Some).ok_or("it is no CMS message with one signer")
     }
 
+    /// Reads as much of the message as tells its signer.
     fn of_message(message: &[u8]) -> Option<Self> {
-        let content = ContentInfo::from_der(message).ok()?;
-        let data: SignedData = content.content.decode_as().ok()?;
-        let [signer] = data.signer_infos.0.as_slice() else { return None };
-        let hash = hash_name(signer.digest_alg.oid);
-        let signer = match &signer.sid {
-            SignerIdentifier::IssuerAndSerialNumber(id) => Signer::Certificate {
-                issuer: id.issuer.to_string(),
-                serial: hex(id.serial_number.as_bytes()),
-                key_name: key_name(&id.issuer),
-            },
-            SignerIdentifier::SubjectKeyIdentifier(id) => Signer::Key { key_id: hex(id.0.as_bytes()) },
+        let content = children(AnyRef::from_der(message).ok()?)?;
+        let [_kind, content] = content.as_slice() else { return None };
+        let data = children(*children(*content)?.first()?)?;
+        let signers = data.last().filter(|signers| signers.tag() == Tag::Set)?;
+        let signers = children(*signers)?;
+        let [signer] = signers.as_slice() else { return None };
+        let signer = children(*signer)?;
+        let [_version, id, hash, ..] = signer.as_slice() else { return None };
+        let hash = hash_name(oid(*children(*hash)?.first()?)?);
+        let signer = match id.tag() {
+            Tag::Sequence => {
+                let id = children(*id)?;
+                let [issuer, serial] = id.as_slice() else { return None };
+                let issuer = Name::of(*issuer)?;
+                Signer::Certificate {
+                    issuer: issuer.to_string(),
+                    serial: serial_text(serial.value()),
+                    key_name: issuer.key_name(),
+                }
+            }
+            _ => Signer::Key { key_id: hex(id.value()) },
         };
         Some(Self { signer, hash })
     }
+}
+
+/// The elements of one that has some.
+fn children(element: AnyRef<'_>) -> Option<Vec<AnyRef<'_>>> {
+    let mut reader = SliceReader::new(element.value()).ok()?;
+    let mut children = Vec::new();
+    while !reader.is_finished() {
+        children.push(reader.decode().ok()?);
+    }
+    Some(children)
+}
+
+fn oid(element: AnyRef<'_>) -> Option<ObjectIdentifier> {
+    element.decode_as().ok()
 }
 
 /// The hash functions that `scripts/sign-file` may be told to use.
@@ -152,30 +174,80 @@ fn hash_name(oid: ObjectIdentifier) -> String {
     HASHES.iter().find(|(numbers, _)| *numbers == oid).map_or(oid.clone(), |(_, name)| (*name).into())
 }
 
-/// Bytes in hexadecimal.
+/// A serial number in hexadecimal, without the zero that makes it positive.
 #[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+pub fn serial_text(number: &[u8]) -> String {
+    hex(number.strip_prefix(&[0]).unwrap_or(number))
+}
+
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The name that `x509_fabricate_name` of the kernel's `crypto/asymmetric_keys/x509_cert_parser.c` makes of a subject.
-fn key_name(name: &Name) -> String {
-    const COMMON_NAME: &str = "2.5.4.3";
-    const ORGANIZATION: &str = "2.5.4.10";
-    const EMAIL: &str = "1.2.840.113549.1.9.1";
-    let part = |wanted: &str| {
-        let mut attributes = name.0.iter().flat_map(|names| names.0.iter());
-        let value = attributes.rfind(|attribute| attribute.oid.to_string() == wanted)?;
-        Some(String::from_utf8_lossy(value.value.value()).into_owned())
-    };
-    match (part(COMMON_NAME), part(ORGANIZATION)) {
-        (Some(common), Some(organization)) => {
-            let is_said = common.starts_with(&organization)
-                || common.get(..7).is_some_and(|start| organization.starts_with(start));
-            if is_said { common } else { format!("{organization}: {common}") }
+const COMMON_NAME: &str = "2.5.4.3";
+const ORGANIZATION: &str = "2.5.4.10";
+const EMAIL: &str = "1.2.840.113549.1.9.1";
+
+/// The short names of attributes; others are shown by their numbers.
+const ATTRIBUTES: [(&str, &str); 7] = [
+    (COMMON_NAME, "CN"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    (ORGANIZATION, "O"),
+    ("2.5.4.11", "OU"),
+    (EMAIL, "emailAddress"),
+];
+
+/// The name of a certificate's subject or issuer: its attributes, by their numbers, in the certificate's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(Vec<(String, String)>);
+
+impl Name {
+    /// The name in a certificate.
+    #[must_use]
+    pub fn of_der(name: &[u8]) -> Option<Self> {
+        Self::of(AnyRef::from_der(name).ok()?)
+    }
+
+    fn of(name: AnyRef<'_>) -> Option<Self> {
+        let mut attributes = Vec::new();
+        for set in children(name)? {
+            for attribute in children(set)? {
+                let parts = children(attribute)?;
+                let [kind, value] = parts.as_slice() else { return None };
+                let value = String::from_utf8_lossy(value.value());
+                attributes.push((oid(*kind)?.to_string(), value.replace(char::is_control, " ")));
+            }
         }
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => part(EMAIL).unwrap_or_default(),
+        Some(Self(attributes))
+    }
+
+    /// The name that `x509_fabricate_name` of the kernel's `crypto/asymmetric_keys/x509_cert_parser.c` makes of it.
+    fn key_name(&self) -> String {
+        let part =
+            |wanted: &str| self.0.iter().rfind(|(kind, _)| kind == wanted).map(|(_, value)| value.clone());
+        match (part(COMMON_NAME), part(ORGANIZATION)) {
+            (Some(common), Some(organization)) => {
+                let is_said = common.starts_with(&organization)
+                    || common.get(..7).is_some_and(|start| organization.starts_with(start));
+                if is_said { common } else { format!("{organization}: {common}") }
+            }
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => part(EMAIL).unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    /// As in RFC 4514: the most specific attribute first.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (kind, value)) in self.0.iter().rev().enumerate() {
+            let short =
+                ATTRIBUTES.iter().find(|(known, _)| known == kind).map_or(&**kind, |(_, short)| short);
+            write!(f, "{}{short}={value}", if number == 0 { "" } else { "," })?;
+        }
+        Ok(())
     }
 }
 

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use klp_module::Signature;
-use klp_module::signature::{self, Signer, hex};
-use x509_cert::der::{Decode, DecodePem};
+use klp_module::signature::{self, Signer, serial_text};
+use x509_cert::der::{Decode, DecodePem, Encode};
 
 use super::missing;
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ impl Certificate {
     /// The subject's name, as in `CN=A,O=B`.
     #[must_use]
     pub fn subject(&self) -> String {
-        self.parsed.tbs_certificate.subject.to_string()
+        shown(&self.parsed.tbs_certificate.subject)
     }
 
     /// Refuses a certificate that is not valid today. The kernel itself does not look at this.
@@ -113,7 +113,7 @@ impl Certificate {
         };
         let ours = &self.parsed.tbs_certificate;
         if let Signer::Certificate { issuer, serial, .. } = &signature.signer
-            && (issuer, serial) != (&ours.issuer.to_string(), &hex(ours.serial_number.as_bytes()))
+            && (issuer, serial) != (&shown(&ours.issuer), &serial_text(ours.serial_number.as_bytes()))
         {
             return Ok(Some(Verdict::OtherSigner));
         }
@@ -152,6 +152,12 @@ impl Certificate {
             Err(error) => Err(error),
         }
     }
+}
+
+/// A name, as signatures are shown.
+fn shown(name: &x509_cert::name::Name) -> String {
+    let name = name.to_der().ok().and_then(|der| signature::Name::of_der(&der));
+    name.map(|name| name.to_string()).unwrap_or_default()
 }
 
 /// The first certificate of a PEM file, which may begin with text.
