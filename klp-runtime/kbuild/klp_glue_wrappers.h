@@ -346,7 +346,8 @@ void klp_glue_kfree_rcu(struct rcu_head *head, void *object);
 void klp_glue_kfree_rcu(struct rcu_head *head, void *object)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-	kvfree_call_rcu(head, object);
+	/* Of either type: 7.x has struct kvfree_rcu_head, which begins as rcu_head does. */
+	kvfree_call_rcu((void *)head, object);
 #else
 	kvfree_call_rcu(head, (rcu_callback_t)((unsigned long)head - (unsigned long)object));
 #endif
