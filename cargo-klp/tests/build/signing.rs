@@ -104,7 +104,7 @@ fn every_way_of_building_signs() {
     let mut by_variables = patch.build();
     by_variables.env("KLP_SIGN_KEY", &one[0]).env("KLP_SIGN_CERT", &one[1]);
     assert!(!built(by_variables).1, "nothing has changed");
-    assert_eq!(inspect(&ko, &one[1])["verified"], false);
+    assert_eq!(inspect(&ko, &other[1])["verified"], false);
     built(patch.build());
     assert_unsigned(&ko);
 
