@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -32,15 +33,21 @@ fn patch(name: &str, items: &str) -> TempDir {
 
 /// It, checked as cargo and editors do it.
 fn check(name: &str, items: &str, btf: Option<&Path>) -> Output {
+    let (_directory, mut cargo) = cargo_check(name, items);
+    if let Some(btf) = btf {
+        cargo.env(env::BTF, btf);
+    }
+    cargo.output().unwrap()
+}
+
+/// Its directory, and `cargo check` there, without a kernel that is named.
+fn cargo_check(name: &str, items: &str) -> (TempDir, Command) {
     let directory = patch(name, items);
     let mut cargo = Command::new("cargo");
     cargo.arg("check").current_dir(&directory).env("RUSTFLAGS", "");
     cargo.env_remove(env::BTF).env_remove(env::TYPES);
     cargo.env("CARGO_TARGET_DIR", target_directory());
-    if let Some(btf) = btf {
-        cargo.env(env::BTF, btf);
-    }
-    cargo.output().unwrap()
+    (directory, cargo)
 }
 
 /// What `cargo klp check` makes of it.
@@ -185,7 +192,15 @@ fn one_source_for_two_kernels() {
         let output = check("two-kernels", &source(offset(file)), Some(file));
         assert!(output.status.success(), "{}", said(&output));
     }
-    let output = check("two-kernels", &source(offset(&files[0])), None);
+    // Where these two are all that the cache has, and no kernel is named.
+    let cache = tempfile::tempdir().unwrap();
+    fs::create_dir(cache.path().join("btf")).unwrap();
+    for file in &files {
+        let kernel = file.parent().unwrap();
+        symlink(kernel, cache.path().join("btf").join(kernel.file_name().unwrap())).unwrap();
+    }
+    let (_directory, mut cargo) = cargo_check("two-kernels", &source(offset(&files[0])));
+    let output = cargo.env(env::CACHE, cache.path()).output().unwrap();
     assert!(output.status.success(), "the newest kernel is meant: {}", said(&output));
     let output = check("two-kernels", &source(offset(&files[0])), Some("".as_ref()));
     assert!(said(&output).contains("this machine has no BTF of the kernel"), "{}", said(&output));

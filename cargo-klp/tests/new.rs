@@ -10,16 +10,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cargo_klp::kernel::btf;
 use cargo_klp::patch::inspect::inspect;
+use klp_format::env::BTF;
 use support::{kernel, klp, succeed, target_directory};
 
-/// A program run in the new crate; what it compiles of klp is kept for the next test.
+/// A program run in the new crate; what it compiles of klp is kept for the next test. Without `cargo klp`, the types are
+/// those of the kernel that the tests are for, whatever others this machine has.
 fn in_crate(program: &str, crate_dir: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .current_dir(crate_dir)
         .env("CARGO_TARGET_DIR", target_directory())
         .env("PATH", path_with_klp())
+        .env(BTF, btf::file(&kernel("6.12")).unwrap().unwrap())
         .env_remove("MAKEFLAGS");
     command
 }
