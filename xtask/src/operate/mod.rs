@@ -40,8 +40,8 @@ pub(crate) struct Args {
     signatures_only: bool,
 }
 
-/// The revisions of one series; the last one panics.
-const PATCHES: [&str; 3] = ["fix-1", "fix-2", "fix-3"];
+/// The revisions of one series; the third one panics, and a callback of the last one oopses.
+const PATCHES: [&str; 4] = ["fix-1", "fix-2", "fix-3", "fix-4"];
 
 const MAINTAINER: &str = "The klp authors <klp@example.org>";
 

@@ -173,11 +173,32 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
     )?;
 
     boot(
-        "after it: the confirmed patch is loaded again; then all is removed",
+        "after it: the confirmed patch is loaded again; then a callback of a patch oopses",
         "",
         &[
             SHOWN,
             CONFIRMED,
+            "apt-get install -qy /run/klp-test/fix_4.deb",
+            "klp status",
+            // A restart in good order would wait for whoever waits for the livepatch mutex.
+            "sync; reboot -ff",
+        ],
+        &|judge| {
+            judge.all_succeed(&[0, 1]);
+            judge.shows(0, "revision 2");
+            judge.fails(2, 100, "");
+            judge.fails(3, 7, "fix_4: STUCK");
+            judge.holds(judge.boot.console.contains("BUG: kernel NULL pointer"), "the callback oopses");
+        },
+    )?;
+
+    boot(
+        "without that one; then all is removed",
+        "",
+        &[
+            SHOWN,
+            CONFIRMED,
+            "klp status",
             "apt-get remove -qy livepatch-operate",
             SHOWN,
             "ls /sys/kernel/livepatch; ls /sys/module | grep fix_; ls /usr/lib/klp",
@@ -186,12 +207,13 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             "systemctl list-units --all --plain --no-legend 'klp*' | grep -v klp-test",
         ],
         &|judge| {
-            judge.all_succeed(&[0, 1, 2, 3, 5]);
+            judge.all_succeed(&[0, 1, 3, 4, 6]);
             judge.shows(0, "revision 2");
-            judge.says(3, "Linux version");
-            judge.holds(!judge.text(4).contains("fix_"), "no module is left");
-            judge.shows(6, "");
+            judge.fails(2, 6, "fix_4: installed, not in effect; not loaded at boot: the machine went down");
+            judge.says(4, "Linux version");
+            judge.holds(!judge.text(5).contains("fix_"), "no module is left");
             judge.shows(7, "");
+            judge.shows(8, "");
         },
     )?;
     Ok(passed)
