@@ -87,7 +87,7 @@ struct func_entry {
 const char manifest[] SECTION(".note.klp_manifest") =
 	"patch\tfix\t0\t1\t3\tseed\t1\t32\t1\t1\t1\t1\t1\0"
 	"func\tvmlinux\treplaced\t0\t-\tseed.c:1\0"
-	"symbol\tvmlinux\treplaced\t0\toriginal\treplaced\tplaceholder\0"
+	"symbol\tvmlinux\treplaced\t0\toriginal\treplaced\tplaceholder\tlivepatch.c:57\0"
 	"param\tlevel\t3\t0\t420\tHow much";
 unsigned long start_patch __asm__("__start_klp_patch") SECTION("klp_patch") = 1;
 char stop_patch[0] __asm__("__stop_klp_patch") SECTION("klp_patch");

@@ -30,7 +30,7 @@ const SOURCES: [(&str, &[&str]); 8] = [
 const MANIFEST: &[u8] = b"patch\tfix\t1\t1\t3\tfixes\t2\t32\t104\t72\t40\t16\t16\0func\tvmlinux\tcmdline_proc_show\t0\t-\tlib.rs:3\t-\t1129\0\
     state\t7\t2\tLevel\t1\tpre_patch,post_unpatch\0shadow\t9\t7\tCounter\ttask_struct\t0\t-\t-\0\
     object\tnf_tables\tpre_patch\0native\t1\t3\0hook\texit\0param\ttries\t3\t0\t420\tHow often\0\
-    symbol\txfs\tf\t2\tstatic_of:g\tf\tp\t-\0binding\tsock\tvmlinux\t/btf\0";
+    symbol\txfs\tf\t2\tstatic_of:g\tf\tp\ta.rs:4:1\0binding\tsock\tvmlinux\t/btf\0";
 
 /// So many of the kernel's own modules are taken, the smallest.
 const MODULES: usize = 20;
