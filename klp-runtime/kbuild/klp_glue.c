@@ -209,7 +209,10 @@ static const struct klp_callbacks klp_glue_engine __initconst = {
 	.post_unpatch = klp_rt_post_unpatch,
 };
 
-/* Of each module's object that shadow variables go with: klp_runtime::engine::object. */
+/*
+ * Of each module's object: shadow variables go with the module, those of a patch
+ * that is held and not called too (S9, S13): klp_runtime::engine::object.
+ */
 static void klp_glue_object_gone(struct klp_object *obj)
 {
 	klp_rt_object_gone(obj, obj->name);
@@ -287,11 +290,12 @@ static __always_inline void __init klp_glue_callbacks(const struct klp_glue_tabl
 		obj->callbacks.post_unpatch = tables->objects[i].post_unpatch;
 	}
 	/* The engine's call those of the patch itself. */
-	if (!obj->name && klp_glue_needs_engine(tables))
+	if (!klp_glue_needs_engine(tables))
+		return;
+	if (obj->name)
+		obj->callbacks.post_unpatch = klp_glue_object_gone;
+	else
 		obj->callbacks = klp_glue_engine;
-	for (i = 0; obj->name && i < tables->nr_shadows; i++)
-		if (klp_glue_same_object(tables->shadows[i].object, obj->name))
-			obj->callbacks.post_unpatch = klp_glue_object_gone;
 }
 
 /* Fills an object with its functions; returns where the next object's go. */

@@ -17,7 +17,7 @@ use cargo_klp::vm::{Vm, has_kvm};
 use libtest_mimic::Arguments;
 
 use crate::altered;
-use crate::diff::{self, CRATES, FORGET, SEED, SEQUENCES, SHRINK};
+use crate::diff::{self, CRATES, FORGET, SEED, SEQUENCES, SHRINK, SKIP};
 use crate::guest::{BOOT, Boot, KERNEL, MODULES, Patch};
 use crate::mutants;
 use crate::objects::TARGET;
@@ -120,7 +120,7 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<bool> 
     };
     let boots: Vec<Boot> = boots.iter().filter(is_wanted).copied().collect();
     let mut chosen = boots.iter().flat_map(|boot| crate::tests_of(*boot));
-    let is_random = chosen.all(|(test, _)| test == diff::TEST || !is_chosen(arguments, test));
+    let is_random = chosen.all(|(test, _)| diff::TESTS.contains(&test) || !is_chosen(arguments, test));
     let built = if is_random {
         build_few(&kernel, &CRATES.map(|krate| Patch(krate.name)))?
     } else {
@@ -187,7 +187,7 @@ pub(crate) fn vm<'a>(kernel: &'a Kernel, boot: Boot, modules: &Path) -> Vm<'a> {
         .env(BOOT, boot.name())
         .env(MODULES, modules)
         .env(KERNEL, &kernel.release);
-    [SEED, SEQUENCES, SHRINK].into_iter().fold(vm, |vm, name| match std::env::var_os(name) {
+    [SEED, SEQUENCES, SHRINK, SKIP].into_iter().fold(vm, |vm, name| match std::env::var_os(name) {
         Some(value) => vm.env(name, value),
         None => vm,
     })

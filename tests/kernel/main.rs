@@ -3,7 +3,7 @@
 //! Run on the host, this program builds the patches of `tests/patches`, the modules of `tests/modules`
 //! and the examples for each kernel, boots it, and runs itself there; in the guest it runs the tests,
 //! one after the other, on the kernel that is up. `KLP_TEST_KERNELS` names the kernels, `6.12,6.1` by
-//! default; `KLP_TEST_SEED` and `KLP_TEST_SEQUENCES` are for `diff`; `KLP_TEST_BOOTS` names the boots to run
+//! default; `KLP_TEST_SEED`, `KLP_TEST_SEQUENCES` and `KLP_TEST_SKIP` are for `diff`; `KLP_TEST_BOOTS` names the boots to run
 //! ([`guest::Boot`]); arguments are those of any Rust test program. With `KLP_TEST_MUTANTS` it plants faults
 //! instead (`cargo xtask mutants`).
 //!

@@ -9,7 +9,8 @@
 //! The kernel calls the `post_unpatch` of a patch's object when the patch is disabled, and when the
 //! object's module goes: after the module's exit function, or after its init function has failed, so
 //! when none of its code runs and none of its objects is used any more. So each patch lists the
-//! modules of its shadow variables as objects, without functions if need be, and is told.
+//! modules of its shadow variables as objects, without functions if need be, and is told; of its other modules it
+//! is told as well, for those patches that are not.
 //!
 //! * The livepatch mutex is held, as in all of the engine: nothing ends a state, and no patch comes or
 //!   goes, at the same time. (A module notifier would run without it.)
