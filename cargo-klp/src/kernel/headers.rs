@@ -80,7 +80,8 @@ pub fn definition(kdir: &Path, name: &str) -> Option<Definition> {
 pub(crate) fn common(kdir: &Path) -> Option<PathBuf> {
     let makefile = fs::read_to_string(kdir.join("Makefile")).ok()?;
     let included = makefile.lines().find_map(|line| line.strip_prefix("include "))?;
-    Path::new(included.trim()).parent().map(Path::to_owned)
+    // SUSE's is relative.
+    kdir.join(included.trim()).parent().map(Path::to_owned)
 }
 
 /// The directories that headers are included from.

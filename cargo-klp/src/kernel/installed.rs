@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::host::cache;
 
+use super::build_dir;
+use super::places::{InstalledKernel, everywhere, of_build_dir};
 use super::release::{is_debians, is_debug_kernel, is_special, matches, series};
 
 /// The choice of a kernel.
@@ -43,12 +44,6 @@ pub const DEFAULT_SERIES: &str = "6.12";
 /// The oldest release that has everything that the runtime needs, as two numbers.
 const OLDEST: (u32, u32) = (6, 1);
 
-/// The file of Debian's headers with variables of the build.
-pub(super) const VARIABLES: &str = ".kernelvariables";
-
-/// The start of its line with what the names of compiler and binutils begin with.
-pub(super) const CROSS_COMPILE: &str = "override CROSS_COMPILE = ";
-
 /// A kernel on this machine.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -75,7 +70,7 @@ impl KernelQuery {
             Self::Release(release) => Some(release.as_str()),
             Self::Any => None,
         };
-        let mut installed = installed_kernels()?;
+        let mut installed = everywhere()?;
         installed.retain(|kernel| kernel.has(parts));
         let running = || rustix::system::uname().release().to_string_lossy().into_owned();
         let chosen = match wanted {
@@ -107,13 +102,7 @@ impl Kernel {
     /// A kernel by its build directory, with its image and modules if the directory belongs to an installed or
     /// cached kernel.
     pub fn from_kdir(kdir: &Path) -> Result<Self> {
-        let kdir = fs::canonicalize(kdir)
-            .map_err(|error| Error::NotAKernelDir { path: kdir.into(), why: error.to_string() })?;
-        let release = release_of(&kdir)?;
-        let kernel = installed_kernels()?.into_iter().find(|kernel| {
-            kernel.release == release && fs::canonicalize(&kernel.kdir).is_ok_and(|known| known == kdir)
-        });
-        kernel.unwrap_or_else(|| InstalledKernel::new(release, kdir, "/".as_ref())).open()
+        of_build_dir(kdir)?.open()
     }
 
     /// Whether all tests run on such kernels: those of Debian and the tests' debug kernel, of these series. Others of
@@ -137,12 +126,12 @@ impl Kernel {
     /// The image, even if it is not in the same directory as the headers: kernels whose exports and checksums are
     /// equal are the same kernel.
     pub(crate) fn packed_image(&self) -> Option<PathBuf> {
-        self.image.clone().or_else(|| Some(self.twin()?.image))
+        self.image.clone().or_else(|| self.twin()?.image)
     }
 
     /// `lib/modules/RELEASE` with the kernel's own modules, found in the same way.
     pub(crate) fn modules_dir(&self) -> Option<PathBuf> {
-        self.modules.clone().or_else(|| Some(self.twin()?.modules))
+        self.modules.clone().or_else(|| self.twin()?.modules)
     }
 
     /// The same kernel in another place, with its image.
@@ -154,36 +143,23 @@ impl Kernel {
                 && kernel.has_image()
                 && exports(&kernel.kdir).as_ref() == Some(&mine)
         };
-        installed_kernels().ok()?.into_iter().find(is_twin)
+        everywhere().ok()?.into_iter().find(is_twin)
     }
 
     /// The compiler that the kernel's build asks for, if its packages name one: `gcc-12`.
     pub fn compiler(&self) -> Option<String> {
-        compiler(&self.variables()?)
+        build_dir::compiler(&self.variables()?)
     }
 
     /// The program that is this compiler: a name, or the path of one in the cache.
     pub fn compiler_program(&self) -> Option<String> {
         let variables = self.variables()?;
-        Some(format!("{}{}", prefix(&variables), compiler(&variables)?))
+        Some(format!("{}{}", build_dir::prefix(&variables), build_dir::compiler(&variables)?))
     }
 
     fn variables(&self) -> Option<String> {
-        fs::read_to_string(self.kdir.join(VARIABLES)).ok()
+        fs::read_to_string(self.kdir.join(build_dir::VARIABLES)).ok()
     }
-}
-
-/// The compiler that this file of the headers names.
-fn compiler(variables: &str) -> Option<String> {
-    let line = variables.lines().find(|line| line.starts_with("CC ") || line.starts_with("CC="))?;
-    let start = line.rfind("gcc")?;
-    Some(line[start..].trim().to_owned())
-}
-
-/// What this file of the headers puts before the names of compiler and binutils.
-fn prefix(variables: &str) -> &str {
-    let set = variables.lines().find_map(|line| line.strip_prefix(CROSS_COMPILE));
-    set.filter(|prefix| !prefix.contains('$')).unwrap_or("x86_64-linux-gnu-")
 }
 
 #[cfg(test)]
@@ -195,36 +171,18 @@ impl Kernel {
             kdir: PathBuf::new(),
             image: None,
             modules: None,
-            config: parse_config(config),
+            config: build_dir::parse_config(config),
         }
     }
 }
 
-/// The files of one release on this machine; some parts may be missing.
-#[derive(Clone, Debug)]
-struct InstalledKernel {
-    release: String,
-    kdir: PathBuf,
-    image: PathBuf,
-    modules: PathBuf,
-}
-
 impl InstalledKernel {
-    fn new(release: String, kdir: PathBuf, root: &Path) -> Self {
-        let modules = root.join("lib/modules").join(&release);
-        // Packages of the new form have the image beside the modules; installing them may copy it to `boot`.
-        let places = [root.join(format!("boot/vmlinuz-{release}")), modules.join("vmlinuz")];
-        let [usual, _] = &places;
-        let image = places.iter().find(|place| place.exists()).unwrap_or(usual).clone();
-        Self { release, kdir, image, modules }
-    }
-
     fn has_image(&self) -> bool {
-        self.image.exists() && self.modules.join("modules.dep").exists()
+        self.image.is_some() && self.modules.is_some()
     }
 
     fn has(&self, parts: KernelParts) -> bool {
-        let headers = auto_conf(&self.kdir).exists();
+        let headers = build_dir::is_one(&self.kdir);
         headers && (parts == KernelParts::Headers || self.has_image())
     }
 
@@ -238,7 +196,7 @@ impl InstalledKernel {
         if series(&self.release).is_some_and(|series| series < OLDEST) {
             return Err(Error::TooOld { release: self.release.clone() });
         }
-        let config = read_config(&self.kdir)?;
+        let config = build_dir::read_config(&self.kdir)?;
         if !config.contains_key("CONFIG_X86_64") {
             return Err(Error::Architecture { what: format!("kernel {}", self.release) });
         }
@@ -247,12 +205,11 @@ impl InstalledKernel {
                 return Err(Error::Unpatchable { release: self.release.clone(), option });
             }
         }
-        let bootable = self.has_image();
         Ok(Kernel {
             release: self.release.clone(),
             kdir: self.kdir.clone(),
-            image: bootable.then(|| self.image.clone()),
-            modules: bootable.then(|| self.modules.clone()),
+            image: self.image.clone(),
+            modules: self.modules.clone(),
             config,
         })
     }
@@ -272,7 +229,7 @@ pub(super) fn check_wanted(wanted: &str) -> Result<()> {
 
 /// The releases on this machine that have the parts that are needed, the newest first.
 pub fn available(parts: KernelParts) -> Result<Vec<String>> {
-    let mut installed = installed_kernels()?;
+    let mut installed = everywhere()?;
     installed.retain(|kernel| kernel.has(parts));
     Ok(releases(&installed))
 }
@@ -307,78 +264,14 @@ fn releases(installed: &[InstalledKernel]) -> Vec<String> {
     releases
 }
 
-/// All installed and cached kernels.
-fn installed_kernels() -> Result<Vec<InstalledKernel>> {
-    let mut installed = installed(Path::new("/"));
-    installed.extend(cached(&cache::root()?.join("kernels")));
-    Ok(installed)
-}
-
-fn installed(root: &Path) -> Vec<InstalledKernel> {
-    let modules = root.join("lib/modules");
-    names(&modules)
-        .into_iter()
-        .map(|release| InstalledKernel::new(release.clone(), modules.join(release).join("build"), root))
-        .collect()
-}
-
-fn cached(kernels: &Path) -> Vec<InstalledKernel> {
-    names(kernels)
-        .into_iter()
-        .map(|release| {
-            let root = kernels.join(&release).join("root");
-            InstalledKernel::new(release.clone(), headers_dir(&root, &release), &root)
-        })
-        .collect()
-}
-
-/// The names in a directory, without hidden ones; empty if the directory does not exist.
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.'))
-        .collect()
-}
-
+/// Where the packages of Debian have the headers of a release, below a root.
 pub(super) fn headers_dir(root: &Path, release: &str) -> PathBuf {
     root.join(format!("usr/src/linux-headers-{release}"))
 }
 
-fn auto_conf(kdir: &Path) -> PathBuf {
-    kdir.join("include/config/auto.conf")
-}
-
-fn release_of(kdir: &Path) -> Result<String> {
-    // Debian's headers override the release of the source; some contain a file with the latter too.
-    let variables = fs::read_to_string(kdir.join(VARIABLES)).unwrap_or_default();
-    let overridden = variables.lines().find_map(|line| line.strip_prefix("override KERNELRELEASE ="));
-    let release = match overridden {
-        Some(release) => Ok(release.to_owned()),
-        None => fs::read_to_string(kdir.join("include/config/kernel.release")),
-    };
-    release.map(|release| release.trim().to_owned()).map_err(|_| Error::NotAKernelDir {
-        path: kdir.into(),
-        why: "it has neither include/config/kernel.release nor .kernelvariables".into(),
-    })
-}
-
-fn read_config(kdir: &Path) -> Result<BTreeMap<String, String>> {
-    let file = auto_conf(kdir);
-    let text = fs::read_to_string(&file).map_err(|error| Error::NotAKernelDir {
-        path: kdir.into(),
-        why: format!("its include/config/auto.conf, the kernel's configuration, can't be read: {error}"),
-    })?;
-    Ok(parse_config(&text))
-}
-
-fn parse_config(text: &str) -> BTreeMap<String, String> {
-    let options = text.lines().filter_map(|line| line.split_once('='));
-    options.map(|(option, value)| (option.to_owned(), value.trim_matches('"').to_owned())).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::places::in_root as installed;
     use super::*;
 
     fn add(root: &Path, release: &str, headers: bool, image: bool) {
@@ -386,7 +279,7 @@ mod tests {
         fs::create_dir_all(modules.join("build/include/config")).unwrap();
         fs::create_dir_all(root.join("boot")).unwrap();
         if headers {
-            fs::write(auto_conf(&modules.join("build")), "CONFIG_X86_64=y\n").unwrap();
+            fs::write(build_dir::auto_conf(&modules.join("build")), "CONFIG_X86_64=y\n").unwrap();
         }
         if image {
             fs::write(root.join(format!("boot/vmlinuz-{release}")), "").unwrap();
@@ -484,13 +377,5 @@ mod tests {
         add(root.path(), "6.12", true, true);
         let error = installed(root.path())[0].open().unwrap_err();
         assert!(error.to_string().contains("CONFIG_LIVEPATCH=y"), "{error}");
-    }
-
-    #[test]
-    fn configuration_values() {
-        let config = parse_config("CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=\"gcc 12\"\nCONFIG_D=16\n");
-        assert_eq!(config.get("CONFIG_C").unwrap(), "gcc 12");
-        assert_eq!(config.get("CONFIG_D").unwrap(), "16");
-        assert!(!config.contains_key("CONFIG_B"));
     }
 }

@@ -1,6 +1,7 @@
 //! Kernels: finds them, and reads their images and modules.
 
 pub mod btf;
+mod build_dir;
 pub mod debug_info;
 #[cfg(test)]
 pub(crate) mod example;
@@ -9,6 +10,7 @@ pub mod image;
 mod installed;
 pub(crate) mod options;
 mod packages;
+mod places;
 mod programs;
 mod release;
 pub mod signing;

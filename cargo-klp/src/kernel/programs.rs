@@ -13,7 +13,8 @@ use object::Endianness;
 use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::installed::{CROSS_COMPILE, VARIABLES, headers_dir};
+use super::build_dir::{CROSS_COMPILE, VARIABLES};
+use super::installed::headers_dir;
 use crate::error::{Error, Result};
 use crate::host::debian::Apt;
 
