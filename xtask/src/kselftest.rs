@@ -50,7 +50,7 @@ pub(crate) const REQUIREMENTS: [Requirement; 2] = [
 const SCRIPT: &str = include_str!("kselftest.sh");
 
 /// A limit far above the time that it takes.
-const LIMIT: Duration = Duration::from_secs(1200);
+const LIMIT: Duration = Duration::from_secs(2400);
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let mut needs = vec![Requirement::Build, Requirement::Run];

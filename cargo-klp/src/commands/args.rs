@@ -52,7 +52,8 @@ struct Failure {
 pub struct KernelArgs {
     /// A kernel release, such as 6.12.117+deb12-amd64, or a series: 6.12 means its newest release on this machine.
     ///
-    /// By default the running kernel if it can be used, else the newest one that can.
+    /// By default the running kernel if it can be used, else the newest one of its series, else the newest one. A kernel
+    /// of a later Debian than this machine's is taken only where there is no other.
     #[arg(long, value_name = "RELEASE")]
     pub kernel: Option<String>,
 

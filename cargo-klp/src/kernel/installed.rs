@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::host::debian::Debian;
 
 use super::build_dir;
 use super::places::{InstalledKernel, everywhere, of_build_dir};
@@ -16,7 +17,8 @@ use super::release::{is_debians, is_debug_kernel, is_special, matches, series};
 /// The choice of a kernel.
 #[derive(Clone, Debug, Default)]
 pub enum KernelQuery {
-    /// The running kernel if it has the parts that are needed, or else the newest one that has them.
+    /// Of those that have the parts that are needed: the running kernel, or else the newest one of its series, or else
+    /// the newest one.
     #[default]
     Any,
     /// A release, such as `6.12.117+deb12-amd64`, or the newest of a series, such as `6.12`.
@@ -72,10 +74,10 @@ impl KernelQuery {
         };
         let mut installed = everywhere()?;
         installed.retain(|kernel| kernel.has(parts));
-        let running = || rustix::system::uname().release().to_string_lossy().into_owned();
+        let choice = Choice { machine: Debian::of_this_machine() };
         let chosen = match wanted {
-            Some(wanted) => newest(&installed, wanted),
-            None => newest(&installed, &running()).or_else(|| newest_plain(&installed)),
+            Some(wanted) => choice.newest(&installed, wanted),
+            None => choice.nearest(&installed, &rustix::system::uname().release().to_string_lossy()),
         };
         let Some(kernel) = chosen else {
             if let Some(wanted) = wanted {
@@ -186,12 +188,6 @@ impl InstalledKernel {
         headers && (parts == KernelParts::Headers || self.has_image())
     }
 
-    /// Orders by release; of two with the same release, the one that can be booted is the greater.
-    fn order(&self, other: &Self) -> std::cmp::Ordering {
-        alphanumeric_sort::compare_str(&self.release, &other.release)
-            .then_with(|| self.has_image().cmp(&other.has_image()))
-    }
-
     fn open(&self) -> Result<Kernel> {
         if series(&self.release).is_some_and(|series| series < OLDEST) {
             return Err(Error::TooOld { release: self.release.clone() });
@@ -234,19 +230,41 @@ pub fn available(parts: KernelParts) -> Result<Vec<String>> {
     Ok(releases(&installed))
 }
 
-/// The newest kernel of the wanted release or series; a special flavour only by its whole release.
-fn newest<'a>(installed: &'a [InstalledKernel], wanted: &str) -> Option<&'a InstalledKernel> {
-    installed
-        .iter()
-        .filter(|kernel| {
-            kernel.release == wanted || matches(&kernel.release, wanted) && !is_special(&kernel.release)
-        })
-        .max_by(|a, b| a.order(b))
+/// Which of several kernels is taken. `kernel_types!` has the same rules, for editors.
+struct Choice {
+    /// The Debian of this machine. Kernels of a later one, which are in the cache for trials, come last.
+    machine: Debian,
 }
 
-/// The newest kernel that is of no special flavour.
-fn newest_plain(installed: &[InstalledKernel]) -> Option<&InstalledKernel> {
-    installed.iter().filter(|kernel| !is_special(&kernel.release)).max_by(|a, b| a.order(b))
+impl Choice {
+    /// The newest kernel of the wanted release or series; a special flavour only by its whole release.
+    fn newest<'a>(&self, kernels: &'a [InstalledKernel], wanted: &str) -> Option<&'a InstalledKernel> {
+        self.last(kernels, |release| release == wanted || matches(release, wanted) && !is_special(release))
+    }
+
+    /// The running kernel, or else the newest one of its series, or else the newest one; no special flavour but the
+    /// one that runs.
+    fn nearest<'a>(&self, kernels: &'a [InstalledKernel], running: &str) -> Option<&'a InstalledKernel> {
+        let is_of_series = |release: &str| !is_special(release) && series(release) == series(running);
+        (self.newest(kernels, running))
+            .or_else(|| self.last(kernels, is_of_series))
+            .or_else(|| self.last(kernels, |release| !is_special(release)))
+    }
+
+    /// The last of those whose releases are wanted: ordered by release; of two with the same release, the one that can
+    /// be booted is the greater.
+    fn last<'a>(
+        &self,
+        kernels: &'a [InstalledKernel],
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Option<&'a InstalledKernel> {
+        let is_own = |kernel: &InstalledKernel| Debian::of_kernel(&kernel.release) <= Some(self.machine);
+        kernels.iter().filter(|kernel| is_wanted(&kernel.release)).max_by(|a, b| {
+            (is_own(a).cmp(&is_own(b)))
+                .then_with(|| alphanumeric_sort::compare_str(&a.release, &b.release))
+                .then_with(|| a.has_image().cmp(&b.has_image()))
+        })
+    }
 }
 
 /// Refuses a series of which this machine has special flavours only.
@@ -287,6 +305,11 @@ mod tests {
         }
     }
 
+    /// On a machine with Debian 12.
+    fn choice() -> Choice {
+        Choice { machine: Debian::of_kernel("6.12.117+deb12-amd64").unwrap() }
+    }
+
     #[test]
     fn series_older_than_the_oldest() {
         assert!(series("5.19.0") < Some(OLDEST) && series("10.0") > Some(OLDEST));
@@ -302,11 +325,12 @@ mod tests {
             add(root.path(), release, true, true);
         }
         let all = installed(root.path());
-        let newest = |wanted| newest(&all, wanted).map(|kernel| kernel.release.as_str());
+        let newest = |wanted| choice().newest(&all, wanted).map(|kernel| kernel.release.as_str());
         assert_eq!(newest("6.12"), Some(PLAIN));
         assert_eq!(newest(RT), Some(RT));
         assert_eq!(newest("6.12.118"), None);
-        assert_eq!(newest_plain(&all).unwrap().release, PLAIN);
+        assert_eq!(choice().nearest(&all, "6.5.0").unwrap().release, PLAIN);
+        assert_eq!(choice().nearest(&all, RT).unwrap().release, RT);
         let error = check_flavours(&all, "6.12.118").unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -337,12 +361,37 @@ mod tests {
             add(root.path(), release, true, true);
         }
         let installed = installed(root.path());
-        assert_eq!(newest(&installed, "6.12").unwrap().release, "6.12.117+deb12-amd64");
-        assert_eq!(newest(&installed, "6.1").unwrap().release, "6.1.0-56-amd64");
+        assert_eq!(choice().newest(&installed, "6.12").unwrap().release, "6.12.117+deb12-amd64");
+        assert_eq!(choice().newest(&installed, "6.1").unwrap().release, "6.1.0-56-amd64");
         assert_eq!(
             releases(&installed),
             ["6.12.117+deb12-amd64", "6.12.9+deb12-amd64", "6.1.0-56-amd64", "6.1.0-9-amd64"]
         );
+    }
+
+    #[test]
+    fn kernels_of_a_later_debian_are_taken_last() {
+        const OWN: &str = "6.12.117+deb12-amd64";
+        const OLDER: &str = "6.1.0-56-amd64";
+        const LATER: [&str; 2] = ["6.12.118+deb13-amd64", "7.3.4+deb13-amd64"];
+        let root = tempfile::tempdir().unwrap();
+        for release in LATER.into_iter().chain([OWN, OLDER]) {
+            add(root.path(), release, true, true);
+        }
+        let installed = installed(root.path());
+        let of = |choice: Choice, wanted| choice.newest(&installed, wanted).unwrap().release.as_str();
+        let later = || Choice { machine: Debian::of_kernel(LATER[0]).unwrap() };
+        assert_eq!(of(choice(), "6.12"), OWN);
+        assert_eq!(of(choice(), LATER[0]), LATER[0]);
+        assert_eq!(of(choice(), "7.3"), LATER[1]);
+        assert_eq!(of(later(), "6.12"), LATER[0]);
+
+        let nearest = |choice: Choice, running| choice.nearest(&installed, running).unwrap().release.as_str();
+        assert_eq!(nearest(choice(), "6.18.44"), OWN);
+        assert_eq!(nearest(choice(), "6.1.0-50-amd64"), OLDER);
+        assert_eq!(nearest(choice(), LATER[1]), LATER[1]);
+        assert_eq!(nearest(later(), "6.12.100+deb13-amd64"), LATER[0]);
+        assert_eq!(nearest(later(), "6.18.44"), LATER[1]);
     }
 
     #[test]
@@ -367,7 +416,7 @@ mod tests {
         add(bootable.path(), "6.12", true, true);
         for order in [[&plain, &bootable], [&bootable, &plain]] {
             let installed: Vec<_> = order.iter().flat_map(|root| installed(root.path())).collect();
-            assert!(newest(&installed, "6.12").unwrap().has_image());
+            assert!(choice().newest(&installed, "6.12").unwrap().has_image());
         }
     }
 

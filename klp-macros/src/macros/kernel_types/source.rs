@@ -41,7 +41,7 @@ impl Source {
                     .into(),
             ),
             Some(file) => Ok(Self { file: file.into(), module: None }),
-            None => newest().map(|file| Self { file, module: None }).ok_or_else(|| {
+            None => of_default().map(|file| Self { file, module: None }).ok_or_else(|| {
                 "no kernel's types are known on this machine: `cargo klp doctor --fix` gets a kernel, and \
                  `cargo klp check` its types"
                     .into()
@@ -208,8 +208,8 @@ fn without_hash(directory: &Path) -> Option<String> {
     (hash.len() == 16).then(|| name.to_owned())
 }
 
-/// The newest kernel's in the cache of `cargo klp`, else that of the kernel that runs.
-fn newest() -> Option<PathBuf> {
+/// That of the kernel in the cache of `cargo klp` that the command takes by default, else that of the kernel that runs.
+fn of_default() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set(names::CACHE)
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("klp")))
@@ -218,10 +218,44 @@ fn newest() -> Option<PathBuf> {
         cache.and_then(|cache| fs::read_dir(cache.join("btf")).ok()).into_iter().flatten().flatten();
     let files = entries.map(|entry| entry.path().join("vmlinux"));
     let known = files.filter(|file| fs::metadata(file).is_ok_and(|found| found.len() > 0));
-    let released = known.filter_map(|file| Some((numbers(&release(&file)?), file)));
+    let machine = Machine::this();
+    let released = known.filter_map(|file| Some((machine.rank(&release(&file)?), file)));
     let cached = released.max().map(|(_, file)| file);
     let running = PathBuf::from("/sys/kernel/btf/vmlinux");
     cached.or_else(|| running.exists().then_some(running))
+}
+
+/// What of a machine says which kernel is taken where none is named.
+struct Machine {
+    /// The release of the kernel that runs.
+    running: String,
+    /// The number of its Debian: 12. Unknown on another distribution.
+    debian: Option<u64>,
+}
+
+impl Machine {
+    fn this() -> Self {
+        let text = |file| fs::read_to_string(file).unwrap_or_default();
+        let os = text("/etc/os-release");
+        let value =
+            |key| os.lines().find_map(|line| Some(line.strip_prefix(key)?.trim_matches('"').to_owned()));
+        let is_debian = value("ID=").as_deref() == Some("debian");
+        Self {
+            running: text("/proc/sys/kernel/osrelease").trim().to_owned(),
+            debian: value("VERSION_ID=").filter(|_| is_debian).and_then(|number| number.parse().ok()),
+        }
+    }
+
+    /// By what the kernel to take is the greatest, as in the command: the one that runs, its series, no later Debian than
+    /// the machine's, the numbers.
+    fn rank(&self, release: &str) -> (bool, bool, bool, Vec<u64>) {
+        let debian = release.split('+').find_map(|part| part.strip_prefix("deb"));
+        let debian = debian.and_then(|rest| rest.split('-').next()?.parse::<u64>().ok());
+        let is_later = debian.zip(self.debian).is_some_and(|(kernels, machines)| kernels > machines);
+        let numbers_of = |release| numbers(release).into_iter().take(2);
+        let is_of_series = numbers_of(release).eq(numbers_of(&self.running));
+        (release == self.running, is_of_series, !is_later, numbers(release))
+    }
 }
 
 /// The numbers in a release, by which releases are ordered.
@@ -243,5 +277,21 @@ mod tests {
         assert_eq!(without_hash("/c/.nf_tables-0123456789abcdef.lock".as_ref()), None);
         assert!(numbers("6.12.9+deb12-amd64") < numbers("6.12.117+deb12-amd64"));
         assert!(numbers("6.1.0-56-amd64") < numbers("6.12.9+deb12-amd64"));
+    }
+
+    #[test]
+    fn the_kernel_where_none_is_named() {
+        const RELEASES: [&str; 4] =
+            ["6.1.0-56-amd64", "6.12.117+deb12-amd64", "6.12.118+deb13-amd64", "7.3.4+deb13-amd64"];
+        let of = |running: &str, debian| {
+            let machine = Machine { running: running.into(), debian };
+            RELEASES.into_iter().max_by_key(|release| machine.rank(release)).unwrap()
+        };
+        assert_eq!(of("6.18.44", Some(12)), RELEASES[1]);
+        assert_eq!(of("6.18.44", Some(13)), RELEASES[3]);
+        assert_eq!(of("6.18.44", None), RELEASES[3]);
+        assert_eq!(of("6.1.0-50-amd64", Some(12)), RELEASES[0]);
+        assert_eq!(of("6.12.100+deb13-amd64", Some(13)), RELEASES[2]);
+        assert_eq!(of(RELEASES[3], Some(12)), RELEASES[3]);
     }
 }
