@@ -1,6 +1,6 @@
 //! `cargo xtask fresh`: the README's commands on a fresh machine.
 //!
-//! The machine is a bare Debian 12 in a directory, made by debootstrap. It has a C compiler, which rustup asks
+//! The machine is a bare Debian in a directory, made by debootstrap. It has a C compiler, which rustup asks
 //! for, this machine's Rust toolchain (read-only), a clone of this repository, and this machine's network settings:
 //! mirrors and proxies of apt and cargo, names of hosts, certificates. Its caches are empty, and it sees nothing else
 //! of this machine.
@@ -30,6 +30,10 @@ pub(crate) struct Args {
     /// The commands: first one after the other on one machine, then each of the later ones alone on its own.
     #[arg(value_enum, value_name = "COMMAND", default_values = ["demo", "test"])]
     commands: Vec<Task>,
+
+    /// The release of Debian, by its code name: bookworm is Debian 12, trixie is Debian 13.
+    #[arg(long, value_name = "NAME", default_value = "bookworm")]
+    suite: String,
 }
 
 /// A command of the README.
@@ -39,6 +43,8 @@ enum Task {
     Demo,
     /// `cargo xtask test`.
     Test,
+    /// The first steps with a new patch: `cargo klp doctor --fix`, `new`, `check`, `build` and `run`.
+    Patch,
 }
 
 impl Task {
@@ -46,11 +52,20 @@ impl Task {
         match self {
             Self::Demo => "demo",
             Self::Test => "test",
+            Self::Patch => "patch",
+        }
+    }
+
+    fn command(self) -> Vec<&'static str> {
+        match self {
+            Self::Demo | Self::Test => vec!["cargo", "xtask", self.name()],
+            Self::Patch => vec!["/bin/sh", "-exc", FIRST_STEPS],
         }
     }
 }
 
-const CODENAME: &str = "bookworm";
+/// The first steps with a new patch, outside of the repository. Without `cargo install`, which takes longer than they do.
+const FIRST_STEPS: &str = include_str!("fresh_patch.sh");
 
 /// The linker and the C library without which rustup's compiler makes no program.
 const LINKER: &str = "gcc,libc6-dev";
@@ -79,7 +94,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     remove(&directory)?;
     fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
     let bare = directory.join("bare");
-    bootstrap(&bare)?;
+    bootstrap(&bare, &args.suite)?;
 
     let alone = args.commands.iter().skip(1).map(std::slice::from_ref);
     let mut passed = true;
@@ -99,20 +114,20 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 }
 
 /// Makes the bare Debian.
-fn bootstrap(bare: &Path) -> Result<()> {
+fn bootstrap(bare: &Path, suite: &str) -> Result<()> {
     let start = Instant::now();
-    let spinner = ui::spinner("Making", "a bare Debian 12");
+    let spinner = ui::spinner("Making", format_args!("a bare Debian, {suite}"));
     let debootstrap = find_program("debootstrap").unwrap_or_else(|| "debootstrap".into());
     let mut command = Command::new(debootstrap);
-    command.args(["--variant=minbase", &format!("--include={LINKER}"), CODENAME]).arg(bare);
-    run_tool(command.arg(debian::archive(CODENAME)))?;
+    command.args(["--variant=minbase", &format!("--include={LINKER}"), suite]).arg(bare);
+    run_tool(command.arg(debian::archive(suite)))?;
     drop(spinner);
 
     // With the security updates, which debootstrap does not name.
     let own = bare.join("etc/apt/sources.list");
     fs::remove_file(&own).map_err(Error::io("remove", &own))?;
     let sources = bare.join("etc/apt/sources.list.d/debian.sources");
-    fs::write(&sources, debian::sources(CODENAME)).map_err(Error::io("write", &sources))?;
+    fs::write(&sources, debian::sources(suite)).map_err(Error::io("write", &sources))?;
     let mut settings = apt_settings()?;
     settings.extend(["/etc/resolv.conf", "/etc/hosts"].map(PathBuf::from));
     for file in &settings {
@@ -121,7 +136,7 @@ fn bootstrap(bare: &Path) -> Result<()> {
     if let Some(file) = certificates() {
         hand_in(&file, bare, Path::new(CERTIFICATES))?;
     }
-    ui::status("Made", format_args!("a bare Debian 12 in {}", seconds(start.elapsed())));
+    ui::status("Made", format_args!("a bare Debian, {suite}, in {}", seconds(start.elapsed())));
     Ok(())
 }
 
@@ -144,22 +159,22 @@ impl Machine {
         Ok(Self { root: machine })
     }
 
-    /// Runs a command of the README; whether it succeeded. Its output goes to `log`.
+    /// Does a task; whether it succeeded. Its output goes to `log`.
     fn run(&self, task: Task, log: &Path) -> Result<bool> {
         let name = task.name();
         let start = Instant::now();
-        let spinner = ui::spinner("Running", format_args!("cargo xtask {name} (log: {})", log.display()));
-        let status = self.execute(&["cargo", "xtask", name], log)?;
+        let spinner = ui::spinner("Running", format_args!("{name} (log: {})", log.display()));
+        let status = self.execute(&task.command(), log)?;
         drop(spinner);
         let time = seconds(start.elapsed());
         if status.success() {
-            ui::status("Passed", format_args!("cargo xtask {name} on a fresh machine, in {time}"));
+            ui::status("Passed", format_args!("{name} on a fresh machine, in {time}"));
             return Ok(true);
         }
         let text = fs::read(log).map_err(Error::io("read", log))?;
         eprintln!("{}", last_lines(&String::from_utf8_lossy(&text), 40));
         ui::warning(format_args!(
-            "cargo xtask {name} failed on a fresh machine after {time} ({status}); the log is {}",
+            "{name} failed on a fresh machine after {time} ({status}); the log is {}",
             log.display()
         ));
         Ok(false)

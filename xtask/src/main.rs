@@ -42,7 +42,7 @@ enum Command {
     Soak(soak::Args),
     /// Fuzz the readers of kernels, modules and types with damaged input.
     Fuzz(fuzz::Args),
-    /// Run the README's commands on a fresh machine: a bare Debian 12 in a directory.
+    /// Run the README's commands on a fresh machine: a bare Debian in a directory.
     Fresh(fresh::Args),
     /// Install, load and upgrade patches on a Debian guest with systemd, start it again, and bring it down.
     Operate(operate::Args),
