@@ -1,6 +1,7 @@
-//! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, patches made of
-//! real fixes, a random walk over builds, all kernel tests on the debug kernel, these and the selftests on kernels that
-//! `test` leaves out, a thousand cycles and random sequences on each kernel, minutes of fuzzing, and `cargo xtask operate`.
+//! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, the options of
+//! kernels that change code, patches made of real fixes, a random walk over builds, all kernel tests on the debug kernel,
+//! these and the selftests on kernels that `test` leaves out, a thousand cycles and random sequences on each kernel,
+//! minutes of fuzzing, and `cargo xtask operate`.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -49,6 +50,8 @@ const OF_TEST: [&str; 2] = ["6.12", "6.1"];
 const KERNELS_OF_WALK: [&str; 2] = ["6.12", "6.1"];
 /// The kernels that real fixes are for.
 const KERNELS_OF_FIXES: [&str; 2] = ["6.12", "6.1"];
+/// The kernels in whose sources the options that change code are looked for.
+const KERNELS_OF_OPTIONS: [&str; 3] = ["6.12", "6.1", "7.3"];
 /// The test of random sequences.
 pub(crate) const SEQUENCES: &str = "random_sequences_agree_with_the_model";
 
@@ -63,13 +66,20 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
     requirements.extend(KERNELS_OF_WALK.map(|series| Requirement::Kernel(series.into())));
     requirements.extend(KERNELS_OF_FIXES.map(|series| Requirement::Source(series.into())));
+    requirements.extend(KERNELS_OF_OPTIONS.map(|series| Requirement::Kernel(series.into())));
+    requirements.extend(KERNELS_OF_OPTIONS.map(|series| Requirement::Source(series.into())));
     doctor::ensure(&requirements)?;
 
     // Short enough to type.
     let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
     let debug = debug_kernel::get()?;
-    let mut steps =
-        vec![Step::packages(), Step::fixes(), Step::walk(seed, args.steps), Step::all_tests(&debug)];
+    let mut steps = vec![
+        Step::packages(),
+        Step::options(),
+        Step::fixes(),
+        Step::walk(seed, args.steps),
+        Step::all_tests(&debug),
+    ];
     let others = kernels.iter().filter(|kernel| !OF_TEST.contains(&kernel.as_str())).cloned();
     let others: Vec<String> = others.collect();
     steps.extend(others.iter().map(|kernel| Step::all_tests(&TestKernel::stock(kernel))));
@@ -112,6 +122,12 @@ impl Step {
     fn packages() -> Self {
         let tests = cargo(&["publish", "--workspace", "--dry-run", "--allow-dirty"]);
         Self { name: "the crates as they are published".into(), tests }
+    }
+
+    /// The table of options beside the sources of kernels.
+    fn options() -> Self {
+        let tests = cargo(&["test", "--quiet", "--package", "cargo-klp", "--lib", "kbuild::options"]);
+        Self { name: "the options of kernels that change code".into(), tests }
     }
 
     /// Patches made of real fixes.

@@ -1,6 +1,7 @@
 //! `cargo klp check`: which kernels a patch fits, without building the module.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cargo_metadata::{Metadata, Package};
@@ -26,6 +27,7 @@ use crate::patch::resolve::{Language, resolve};
 #[command(after_help = "Examples:
   cargo klp check                               this directory's patch against every kernel here
   cargo klp check --kernel 6.1 --kernel 6.12    against two kernels
+  cargo klp check --kdir ~/linux                against one of your own
   cargo klp check --message-format json         a line for each patch and kernel, for programs
   cargo klp check --message-format cargo        as cargo does, for rust-analyzer's check.overrideCommand
 
@@ -39,6 +41,10 @@ pub struct Args {
     /// By default every kernel on this machine that has headers and an image.
     #[arg(long = "kernel", value_name = "RELEASE")]
     kernels: Vec<String>,
+
+    /// A kernel build directory: what /lib/modules/RELEASE/build points to; may be given several times.
+    #[arg(long = "kdir", value_name = "DIR")]
+    kdirs: Vec<PathBuf>,
 
     #[command(flatten)]
     modules: ModuleArgs,
@@ -121,7 +127,7 @@ fn packages(args: &Args) -> Result<Metadata> {
 fn targets(args: &Args) -> Result<Vec<Target>> {
     let debug_info = args.debug_info.files()?;
     let target = |kernel| Ok(Target { debug_info: debug_info.clone(), ..args.modules.target(kernel)? });
-    let targets = kernels(&args.kernels)?.into_iter().map(target).collect::<Result<Vec<_>>>()?;
+    let targets = kernels(&args.kernels, &args.kdirs)?.into_iter().map(target).collect::<Result<Vec<_>>>()?;
     check_given(&targets, &Terminal)?;
     Ok(targets)
 }
@@ -215,20 +221,18 @@ fn symbols(manifest: &Manifest, target: &Target, reporter: &dyn Reporter) -> Res
 }
 
 /// The kernels that the arguments name, or else all that can be checked.
-fn kernels(wanted: &[String]) -> Result<Vec<Kernel>> {
-    let all;
-    let wanted = if wanted.is_empty() {
-        all = available(KernelParts::Image)?;
-        &all
-    } else {
-        wanted
+fn kernels(wanted: &[String], kdirs: &[PathBuf]) -> Result<Vec<Kernel>> {
+    let releases = match wanted.is_empty() && kdirs.is_empty() {
+        true => available(KernelParts::Image)?,
+        false => wanted.to_vec(),
     };
-    if wanted.is_empty() {
+    let mut queries: Vec<_> = releases.into_iter().map(KernelQuery::Release).collect();
+    queries.extend(kdirs.iter().cloned().map(KernelQuery::BuildDir));
+    if queries.is_empty() {
         // Says what to do.
-        return KernelQuery::Any.find(KernelParts::Image).map(|kernel| vec![kernel]);
+        queries.push(KernelQuery::Any);
     }
-    let find = |wanted: &String| KernelQuery::Release(wanted.clone()).find(KernelParts::Image);
-    wanted.iter().map(find).collect()
+    queries.iter().map(|query| query.find(KernelParts::Image)).collect()
 }
 
 /// Prints what is wrong, each thing once with its kernels.

@@ -10,6 +10,7 @@ use super::args::MessageFormat;
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result};
 use crate::host::debian;
+use crate::host::distribution::Distribution;
 use crate::host::tools::{find_program, run_tool};
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::symbols::{Symbols, VMLINUX};
@@ -28,9 +29,10 @@ use crate::vm;
   cargo klp doctor --fix --debug-info           with debug information (downloads 1 GB)
   cargo klp doctor --fix --source               with the source, for `new --diff` (downloads 150 MB)
 
-Tools are installed with apt-get, which needs root. Kernels and the Rust sources go into the cache
+On Debian, tools are installed with apt-get, which needs root. Kernels and the Rust sources go into the cache
 (KLP_CACHE, or ~/.cache/klp): /boot, /lib/modules and the toolchain are not changed. So do the compiler and the
-libraries with which an older Debian builds for the kernels of a later one.
+libraries with which an older Debian builds for the kernels of a later one. On other distributions nothing is
+installed: the last line says with which command of the distribution to get what is missing.
 
 The exit code is 3 if something is missing.")]
 pub struct Args {
@@ -39,7 +41,9 @@ pub struct Args {
     pub fix: bool,
 
     /// A kernel to look for: a release, or a series such as 6.12; may be given several times.
-    #[arg(long, value_name = "RELEASE", default_value = DEFAULT_SERIES)]
+    ///
+    /// By default 6.12 on Debian, and the running kernel elsewhere.
+    #[arg(long, value_name = "RELEASE")]
     pub kernel: Vec<String>,
 
     /// Also look for the kernels' debug information, which tells where functions were inlined.
@@ -80,13 +84,17 @@ pub enum Requirement {
 
 /// Runs the command.
 pub fn main(args: &Args) -> Result<ExitCode> {
+    let kernels = match &*args.kernel {
+        [] => vec![default_kernel(&Distribution::of_this_machine())],
+        given => given.to_vec(),
+    };
     let mut requirements = vec![Requirement::Build, Requirement::Run];
-    requirements.extend(args.kernel.iter().cloned().map(Requirement::Kernel));
+    requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
     if args.debug_info {
-        requirements.extend(args.kernel.iter().cloned().map(Requirement::DebugInfo));
+        requirements.extend(kernels.iter().cloned().map(Requirement::DebugInfo));
     }
     if args.source {
-        requirements.extend(args.kernel.iter().cloned().map(Requirement::Source));
+        requirements.extend(kernels.iter().cloned().map(Requirement::Source));
     }
     let fixed = if args.fix { ensure(&requirements) } else { Ok(()) };
     let checks = check(&requirements);
@@ -96,7 +104,15 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     }
     fixed?;
     btf::prepare()?;
-    complaint(&checks).map_or(Ok(ExitCode::SUCCESS), Err)
+    complaint(&checks, &Distribution::of_this_machine()).map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// The kernel to look for where none is named: klp fetches that of Debian, and others belong to their machine.
+fn default_kernel(distribution: &Distribution) -> String {
+    if distribution.is_debian() {
+        return DEFAULT_SERIES.into();
+    }
+    rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
 /// Makes sure that the machine meets the requirements, and installs what it lacks.
@@ -109,7 +125,7 @@ pub fn ensure(requirements: &[Requirement]) -> Result<()> {
         }
         fix(&checks)?;
     }
-    complaint(&check(requirements)).map_or_else(btf::prepare, Err)
+    complaint(&check(requirements), &Distribution::of_this_machine()).map_or_else(btf::prepare, Err)
 }
 
 /// One line of the table.
@@ -128,8 +144,8 @@ struct Check {
 /// How to get what is missing.
 #[derive(Debug)]
 enum Fix {
-    /// Install a package.
-    Apt(String),
+    /// Install a package, by Debian's name.
+    Package(String),
     RustSrc,
     Kernel(String),
     DebugInfo(String),
@@ -168,14 +184,14 @@ fn check(requirements: &[Requirement]) -> Vec<Check> {
                 name: (*name).into(),
                 needed_for,
                 found: find_program(name).map(shown),
-                fix: Fix::Apt((*package).into()),
+                fix: Fix::Package((*package).into()),
             }),
             Requirement::File(path, package, needed_for) => checks.push(Check {
                 group: "file",
                 name: (*path).into(),
                 needed_for,
                 found: Path::new(path).exists().then(|| (*path).into()),
-                fix: Fix::Apt((*package).into()),
+                fix: Fix::Package((*package).into()),
             }),
             Requirement::Build | Requirement::Run => {}
         }
@@ -189,9 +205,10 @@ fn build_checks() -> Vec<Check> {
         name: name.into(),
         needed_for,
         found: find_program(name).map(shown),
-        fix: Fix::Apt(package.into()),
+        fix: Fix::Package(package.into()),
     };
-    let libelf = "/usr/lib/x86_64-linux-gnu/libelf.so.1";
+    // Debian's directory of libraries, and that of the others.
+    let libelf = ["/usr/lib/x86_64-linux-gnu/libelf.so.1", "/usr/lib64/libelf.so.1", "/usr/lib/libelf.so.1"];
     vec![
         Check { fix: Fix::User("install Rust with rustup"), ..program("rustc", "compiles patches", "") },
         Check {
@@ -209,8 +226,8 @@ fn build_checks() -> Vec<Check> {
             group: "build",
             name: "libelf.so.1".into(),
             needed_for: "objtool and modpost of the kernel's headers",
-            found: Path::new(libelf).exists().then(|| libelf.into()),
-            fix: Fix::Apt("libelf1".into()),
+            found: libelf.into_iter().find(|file| Path::new(file).exists()).map(str::to_owned),
+            fix: Fix::Package("libelf1".into()),
         },
     ]
 }
@@ -221,7 +238,7 @@ fn run_checks() -> Vec<Check> {
         name: name.into(),
         needed_for,
         found: found.map(shown),
-        fix: Fix::Apt(package.into()),
+        fix: Fix::Package(package.into()),
     };
     vec![
         program(vm::QEMU, "boots kernels", "qemu-system-x86", find_program(vm::QEMU)),
@@ -250,7 +267,7 @@ fn kernel_checks(wanted: &str) -> Vec<Check> {
             group: "kernel",
             needed_for: "the compiler that this kernel's Kbuild calls",
             found: find_program(&program).map(shown),
-            fix: Fix::Apt(compiler.clone()),
+            fix: Fix::Package(compiler.clone()),
             name: compiler,
         });
     }
@@ -289,11 +306,14 @@ fn shown(path: PathBuf) -> String {
 }
 
 fn fix(checks: &[Check]) -> Result<()> {
+    if !Distribution::of_this_machine().is_debian() {
+        return Ok(());
+    }
     let mut packages = Vec::new();
     let mut others = Vec::new();
     for check in checks.iter().filter(|check| !check.ok()) {
         match &check.fix {
-            Fix::Apt(package) => packages.push(package.as_str()),
+            Fix::Package(package) => packages.push(package.as_str()),
             Fix::User(_) => {}
             other => others.push(other),
         }
@@ -326,7 +346,7 @@ fn fix(checks: &[Check]) -> Result<()> {
                 let source = source::fetch(&kernel, &Terminal)?;
                 ui::status("Unpacked", source.display());
             }
-            Fix::Apt(_) | Fix::User(_) => {}
+            Fix::Package(_) | Fix::User(_) => {}
         }
     }
     if !needs_packages_first {
@@ -359,7 +379,7 @@ fn install(packages: &[&str]) -> Result<()> {
 }
 
 /// The error for what is missing, if anything is.
-fn complaint(checks: &[Check]) -> Option<Error> {
+fn complaint(checks: &[Check], distribution: &Distribution) -> Option<Error> {
     let missing: Vec<_> = checks.iter().filter(|check| !check.ok()).collect();
     if missing.is_empty() {
         return None;
@@ -368,26 +388,70 @@ fn complaint(checks: &[Check]) -> Option<Error> {
         Fix::User(how) => Some(how.to_owned()),
         _ => None,
     });
-    Some(Error::MissingSome {
-        what: missing.iter().map(|check| check.name.clone()).collect(),
-        help: by_user.unwrap_or_else(|| {
-            let mut kernels: Vec<_> = missing
-                .iter()
-                .filter_map(|check| match &check.fix {
-                    Fix::Kernel(wanted) | Fix::DebugInfo(wanted) | Fix::Source(wanted) => {
-                        Some(format!(" --kernel {wanted}"))
-                    }
-                    _ => None,
-                })
-                .collect();
-            kernels.dedup();
-            let is_debug_info = |check: &&Check| matches!(check.fix, Fix::DebugInfo(_));
-            let debug_info = if missing.iter().any(is_debug_info) { " --debug-info" } else { "" };
-            let is_source = |check: &&Check| matches!(check.fix, Fix::Source(_));
-            let source = if missing.iter().any(is_source) { " --source" } else { "" };
-            format!("run `cargo klp doctor --fix{debug_info}{source}{}`", kernels.concat())
-        }),
-    })
+    let help = by_user.unwrap_or_else(|| match distribution.is_debian() {
+        true => fix_of_debian(&missing),
+        false => fix_of_another(&missing, distribution),
+    });
+    Some(Error::MissingSome { what: missing.iter().map(|check| check.name.clone()).collect(), help })
+}
+
+/// The command that gets what is missing on Debian.
+fn fix_of_debian(missing: &[&Check]) -> String {
+    let mut kernels: Vec<_> = missing
+        .iter()
+        .filter_map(|check| match &check.fix {
+            Fix::Kernel(wanted) | Fix::DebugInfo(wanted) | Fix::Source(wanted) => {
+                Some(format!(" --kernel {wanted}"))
+            }
+            _ => None,
+        })
+        .collect();
+    kernels.dedup();
+    let option = |option: &'static str, is_of_it: fn(&Fix) -> bool| {
+        if missing.iter().any(|check| is_of_it(&check.fix)) { option } else { "" }
+    };
+    let debug_info = option(" --debug-info", |fix| matches!(fix, Fix::DebugInfo(_)));
+    let source = option(" --source", |fix| matches!(fix, Fix::Source(_)));
+    format!("run `cargo klp doctor --fix{debug_info}{source}{}`", kernels.concat())
+}
+
+/// The commands that get what is missing on another distribution, and what klp knows no package of.
+fn fix_of_another(missing: &[&Check], distribution: &Distribution) -> String {
+    let of = |fix: &'static str, is_of_it: fn(&Fix) -> bool| {
+        missing.iter().any(|check| is_of_it(&check.fix)).then(|| fix.to_owned())
+    };
+    let packages: Vec<&str> = missing
+        .iter()
+        .filter_map(|check| if let Fix::Package(package) = &check.fix { Some(&**package) } else { None })
+        .collect();
+    let (tools, unknown) = distribution.install(&packages);
+    let headers: Vec<String> = missing
+        .iter()
+        .filter_map(
+            |check| if let Fix::Kernel(wanted) = &check.fix { distribution.headers(wanted) } else { None },
+        )
+        .collect();
+    let headers = headers.iter().map(String::as_str).collect::<Vec<_>>();
+    let headers = if headers.is_empty() { None } else { distribution.command(&headers) };
+    let commands = [tools, headers].into_iter().flatten().map(|command| format!("run `{command}`"));
+    let mut steps: Vec<String> = commands.collect();
+    steps.extend(of("run `rustup component add rust-src`", |fix| matches!(fix, Fix::RustSrc)));
+    if !unknown.is_empty() {
+        let unknown = unknown.join(", ");
+        steps.push(format!(
+            "get {unknown}, by Debian's names: klp knows no package for {}",
+            distribution.name()
+        ));
+    }
+    steps.extend(of(
+        "give files with debug information by `--debug-info`, and sources by `--source`",
+        |fix| matches!(fix, Fix::DebugInfo(_) | Fix::Source(_)),
+    ));
+    if steps.is_empty() {
+        steps
+            .push("install the kernel's headers and image, or name its build directory with `--kdir`".into());
+    }
+    steps.join("; ")
 }
 
 fn print_table(checks: &[Check]) {
@@ -428,16 +492,53 @@ mod tests {
         Check { group: "g", name: "thing".into(), needed_for: "all", found: found.map(str::to_owned), fix }
     }
 
+    fn debian() -> Distribution {
+        Distribution::of("ID=debian\n")
+    }
+
+    #[test]
+    fn other_distributions_have_commands_of_their_own() {
+        let release = "6.12.0-55.9.1.el10_0.x86_64";
+        let checks = [
+            check(None, Fix::Package("pahole".into())),
+            check(None, Fix::Package("qemu-system-x86".into())),
+            check(None, Fix::Kernel(release.into())),
+            check(None, Fix::RustSrc),
+        ];
+        let alma = "PRETTY_NAME=\"AlmaLinux 10.0\"\nID=\"almalinux\"\nID_LIKE=\"rhel centos fedora\"\n";
+        let help =
+            |os_release: &str| complaint(&checks, &Distribution::of(os_release)).unwrap().help().unwrap();
+        assert_eq!(
+            help(alma),
+            format!(
+                "run `sudo dnf install dwarves`; run `sudo dnf install kernel-devel-{release}`; run `rustup component \
+                 add rust-src`; get qemu-system-x86, by Debian's names: klp knows no package for AlmaLinux 10.0"
+            )
+        );
+        let unknown = help("ID=arch\nNAME=\"Arch Linux\"\n");
+        assert!(unknown.contains("get pahole, qemu-system-x86, by Debian's names"), "{unknown}");
+        let kernel = [check(None, Fix::Kernel("6.12".into()))];
+        let help = complaint(&kernel, &Distribution::of("")).unwrap().help().unwrap();
+        assert!(help.contains("name its build directory with `--kdir`"), "{help}");
+    }
+
+    #[test]
+    fn a_machine_of_another_distribution_is_asked_for_its_own_kernel() {
+        assert_eq!(default_kernel(&debian()), DEFAULT_SERIES);
+        let running = rustix::system::uname().release().to_string_lossy().into_owned();
+        assert_eq!(default_kernel(&Distribution::of("ID=fedora\n")), running);
+    }
+
     #[test]
     fn nothing_missing_is_no_complaint() {
-        assert!(complaint(&[check(Some("here"), Fix::RustSrc)]).is_none());
+        assert!(complaint(&[check(Some("here"), Fix::RustSrc)], &debian()).is_none());
     }
 
     #[test]
     fn the_help_names_the_missing_kernels() {
         let checks =
             [check(None, Fix::Kernel("6.1".into())), check(Some("here"), Fix::Kernel("6.12".into()))];
-        let error = complaint(&checks).unwrap();
+        let error = complaint(&checks, &debian()).unwrap();
         assert_eq!(error.exit_code(), crate::error::exit::MISSING);
         assert_eq!(error.help().unwrap(), "run `cargo klp doctor --fix --kernel 6.1`");
     }
@@ -445,13 +546,13 @@ mod tests {
     #[test]
     fn the_help_asks_for_debug_information() {
         let checks = [check(None, Fix::Kernel("6.1".into())), check(None, Fix::DebugInfo("6.1".into()))];
-        let help = complaint(&checks).unwrap().help().unwrap();
+        let help = complaint(&checks, &debian()).unwrap().help().unwrap();
         assert_eq!(help, "run `cargo klp doctor --fix --debug-info --kernel 6.1`");
     }
 
     #[test]
     fn what_only_the_user_can_change_comes_first() {
-        let checks = [check(None, Fix::Apt("make".into())), check(None, Fix::User("buy one"))];
-        assert_eq!(complaint(&checks).unwrap().help().unwrap(), "buy one");
+        let checks = [check(None, Fix::Package("make".into())), check(None, Fix::User("buy one"))];
+        assert_eq!(complaint(&checks, &debian()).unwrap().help().unwrap(), "buy one");
     }
 }

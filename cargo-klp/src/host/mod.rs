@@ -4,6 +4,7 @@ pub mod cache;
 pub mod debian;
 pub mod digest;
 pub mod disk;
+pub mod distribution;
 pub mod package;
 pub mod report;
 pub(crate) mod sorted;

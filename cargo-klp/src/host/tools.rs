@@ -17,6 +17,12 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
+/// The version of `gcc`, its first number.
+pub fn gcc_version() -> Option<u32> {
+    let output = run_tool(Command::new("gcc").arg("-dumpversion")).ok()?;
+    String::from_utf8_lossy(&output.stdout).trim().split('.').next()?.parse().ok()
+}
+
 /// Runs a tool to its end and returns its output; an error if it is absent or fails.
 pub fn run_tool(command: &mut Command) -> Result<Output> {
     let program = command.get_program().to_owned();

@@ -47,8 +47,8 @@ use crate::error::{Error, Result};
 use crate::host::cache::Lock;
 use crate::host::disk;
 use crate::host::report::{Reporter, Together};
-use crate::host::tools::find_program;
-use crate::kernel::{TESTED, Target};
+use crate::host::tools::{find_program, gcc_version};
+use crate::kernel::{Kernel, TESTED, Target};
 use crate::patch::inspect;
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::check_tables;
@@ -103,6 +103,9 @@ pub(crate) fn build(
         reporter
             .warning(&format!("klp is untested on {}: it is tested on Debian's {tested}", kernel.release));
     }
+    if let Some(warning) = other_compiler(kernel, gcc_version()) {
+        reporter.warning(&warning);
+    }
     let flags = &packages.flags;
     let metadata = metadata(packages.manifest_path.as_deref(), flags)?;
     // Kbuild's step would make it too; made here, a missing part is an error of its own.
@@ -121,6 +124,22 @@ pub(crate) fn build(
         return packages.into_iter().map(|package| one(package, reporter)).collect();
     }
     jobs::run(&packages, jobs, |package| one(package, &Together::new(reporter)))
+}
+
+/// What to say where Kbuild calls a `gcc` of another version than that which built the kernel.
+fn other_compiler(kernel: &Kernel, here: Option<u32>) -> Option<String> {
+    // Debian's headers name the compiler, and Kbuild calls that one.
+    if kernel.compiler().is_some() {
+        return None;
+    }
+    let (built_with, here) = (kernel.gcc_version()?, here?);
+    (built_with != here).then(|| {
+        format!(
+            "kernel {} was built with gcc {built_with}, and `gcc` is gcc {here}: it may lack flags that the kernel's \
+             Kbuild passes, or ignore what they protect",
+            kernel.release
+        )
+    })
 }
 
 /// A copy of a module in a directory that the user chose.
@@ -256,4 +275,20 @@ fn check(ko: &Path, module: &str, release: &str) -> Result<Manifest> {
     inspect::modinfo::check(ko, &file, module, release, enabled)?;
     finish::verify(ko, &data)?;
     Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_gcc_than_the_kernels_is_said() {
+        let kernel = Kernel::for_test("CONFIG_CC_IS_GCC=y\nCONFIG_GCC_VERSION=140201\n");
+        assert_eq!(other_compiler(&kernel, Some(14)), None);
+        let warning = other_compiler(&kernel, Some(12)).unwrap();
+        assert!(warning.contains("was built with gcc 14, and `gcc` is gcc 12"), "{warning}");
+        assert_eq!(other_compiler(&kernel, None), None);
+        let clang = Kernel::for_test("CONFIG_CC_IS_CLANG=y\nCONFIG_GCC_VERSION=0\n");
+        assert_eq!(other_compiler(&clang, Some(12)), None);
+    }
 }

@@ -20,7 +20,7 @@ pub enum Treatment {
 /// An option that concerns code.
 #[derive(Clone, Copy, Debug)]
 pub struct CodeOption {
-    /// Its names, without `CONFIG_`: the newest first, then those of older releases.
+    /// Its names, without `CONFIG_`: the newest first, then those of older releases, and options that go with it.
     pub names: &'static [&'static str],
     /// What klp does.
     pub treatment: Treatment,
@@ -57,13 +57,34 @@ pub const OPTIONS: &[CodeOption] = &[
         "A trap follows each return and indirect jump.",
     ),
     option(
-        &["UNWINDER_FRAME_POINTER"],
+        &["FRAME_POINTER", "UNWINDER_FRAME_POINTER"],
         // rustc before 1.98 does not tell LLVM of frame pointers in the functions that LLVM makes itself.
         Flags(&["-Cforce-frame-pointers=y", "-Zllvm_module_flag=frame-pointer:u32:2:max"]),
         "The kernel unwinds stacks by frame pointers.",
     ),
-    option(&["CALL_PADDING"], Computed, "Padding for mitigations precedes each function."),
-    option(&["KASAN_GENERIC"], Computed, "Rust code checks its accesses, or KASAN would hide errors in it."),
+    option(
+        &["CALL_PADDING", "FUNCTION_PADDING_BYTES"],
+        Computed,
+        "Padding for mitigations precedes each function.",
+    ),
+    option(
+        &["KASAN_GENERIC", "KASAN", "KASAN_INLINE", "CC_HAS_KASAN_MEMINTRINSIC_PREFIX"],
+        Computed,
+        "Rust code checks its accesses, or KASAN would hide errors in it.",
+    ),
+    option(
+        &[
+            "FUNCTION_TRACER",
+            "FTRACE_MCOUNT_USE_CC",
+            "FTRACE_MCOUNT_USE_OBJTOOL",
+            "FTRACE_MCOUNT_USE_RECORDMCOUNT",
+            "HAVE_FENTRY",
+            "HAVE_NOP_MCOUNT",
+            "HAVE_OBJTOOL_NOP_MCOUNT",
+        ],
+        Computed,
+        "A replacement is entered through a function in C, which ftrace can trace.",
+    ),
     option(&["UNWINDER_ORC"], Harmless, "objtool writes the tables for Rust code too."),
     option(
         &["MITIGATION_CALL_DEPTH_TRACKING", "CALL_DEPTH_TRACKING"],
@@ -77,17 +98,144 @@ pub const OPTIONS: &[CodeOption] = &[
         "Only C gets it, in the kernel's own Rust code too; calls are the same.",
     ),
     option(&["FORTIFY_SOURCE"], Harmless, "It checks calls of C only."),
-    option(&["UBSAN"], Harmless, "It checks operations of C only."),
-    option(&["KCSAN"], Harmless, "It reports no races of Rust code."),
-    option(&["KCOV", "GCOV_KERNEL"], Harmless, "Coverage does not count Rust code."),
     option(
-        &["KSTACK_ERASE", "GCC_PLUGIN_STACKLEAK"],
+        &[
+            "UBSAN",
+            "UBSAN_ALIGNMENT",
+            "UBSAN_ARRAY_BOUNDS",
+            "UBSAN_BOOL",
+            "UBSAN_BOUNDS_STRICT",
+            "UBSAN_DIV_ZERO",
+            "UBSAN_ENUM",
+            "UBSAN_INTEGER_WRAP",
+            "UBSAN_LOCAL_BOUNDS",
+            "UBSAN_ONLY_BOUNDS",
+            "UBSAN_SANITIZE_ALL",
+            "UBSAN_SHIFT",
+            "UBSAN_SIGNED_WRAP",
+            "UBSAN_TRAP",
+            "UBSAN_UNREACHABLE",
+        ],
+        Harmless,
+        "It checks operations of C only.",
+    ),
+    option(&["KCSAN", "KCSAN_WEAK_MEMORY"], Harmless, "It reports no races of Rust code."),
+    option(
+        &[
+            "KCOV",
+            "KCOV_ENABLE_COMPARISONS",
+            "KCOV_INSTRUMENT_ALL",
+            "GCC_PLUGIN_SANCOV",
+            "CC_HAS_SANCOV_TRACE_PC",
+            "GCOV_KERNEL",
+            "GCOV_PROFILE_ALL",
+        ],
+        Harmless,
+        "Coverage does not count Rust code.",
+    ),
+    option(
+        &[
+            "INIT_STACK_ALL_ZERO",
+            "INIT_STACK_ALL_PATTERN",
+            "CC_HAS_AUTO_VAR_INIT_ZERO_ENABLER",
+            "GCC_PLUGIN_STRUCTLEAK",
+            "GCC_PLUGIN_STRUCTLEAK_BYREF",
+            "GCC_PLUGIN_STRUCTLEAK_BYREF_ALL",
+            "GCC_PLUGIN_STRUCTLEAK_VERBOSE",
+        ],
+        Harmless,
+        "It initializes variables of C; Rust reads none before it is initialized.",
+    ),
+    option(
+        &["ZERO_CALL_USED_REGS"],
+        Harmless,
+        "Functions of Rust leave values in registers, as those of C do without it.",
+    ),
+    option(
+        &["FUNCTION_ALIGNMENT", "CC_HAS_MIN_FUNCTION_ALIGNMENT", "DEBUG_FORCE_FUNCTION_ALIGN_64B"],
+        Harmless,
+        "Functions of Rust begin at multiples of 16, as mitigations ask; more concerns only speed.",
+    ),
+    option(
+        &[
+            "CC_OPTIMIZE_FOR_PERFORMANCE",
+            "CC_OPTIMIZE_FOR_SIZE",
+            "CC_OPT_INLINE_MEMSET",
+            "AUTOFDO_CLANG",
+            "PROPELLER_CLANG",
+        ],
+        Harmless,
+        "It concerns only speed and size.",
+    ),
+    option(
+        &["X86_NATIVE_CPU", "GENERIC_CPU", "MATOM", "MCORE2", "MK8", "MPSC", "X86_32"],
+        Harmless,
+        "Rust code uses instructions that every x86-64 processor has; klp refuses 32-bit kernels.",
+    ),
+    option(
+        &[
+            "DEBUG_INFO",
+            "DEBUG_INFO_COMPRESSED_ZLIB",
+            "DEBUG_INFO_COMPRESSED_ZSTD",
+            "DEBUG_INFO_COMPRESSED",
+            "DEBUG_INFO_DWARF4",
+            "DEBUG_INFO_DWARF5",
+            "DEBUG_INFO_REDUCED",
+            "DEBUG_INFO_SPLIT",
+        ],
+        Harmless,
+        "Debug information is no code.",
+    ),
+    option(
+        &[
+            "CC_IMPLICIT_FALLTHROUGH",
+            "CC_NO_ARRAY_BOUNDS",
+            "CC_NO_STRINGOP_OVERFLOW",
+            "CC_STRINGOP_OVERFLOW",
+            "FRAME_WARN",
+            "WARN_CONTEXT_ANALYSIS",
+            "WARN_CONTEXT_ANALYSIS_ALL",
+            "WERROR",
+        ],
+        Harmless,
+        "It concerns only the compiler's warnings.",
+    ),
+    option(
+        &["DEBUG_SECTION_MISMATCH", "READABLE_ASM", "LD_DEAD_CODE_DATA_ELIMINATION"],
+        Harmless,
+        "It changes how code is arranged, not what it does.",
+    ),
+    option(
+        &["CC_MS_EXTENSIONS", "CC_HAS_COUNTED_BY_PTR"],
+        Harmless,
+        "It lets C say more; structures are laid out as their BTF says.",
+    ),
+    option(
+        &["KMALLOC_PARTITION_TYPED"],
+        Harmless,
+        "It separates what C allocates by its type; what Rust allocates has none.",
+    ),
+    option(&["SMP"], Harmless, "It chooses where C finds the value of the stack protector."),
+    option(&["CC_IS_GCC"], Harmless, "The C parts of a patch are compiled with GCC, too."),
+    option(
+        &["RUST", "RUST_DEBUG_ASSERTIONS", "RUST_INLINE_HELPERS", "RUST_OVERFLOW_CHECKS"],
+        Harmless,
+        "A patch has a `core` of its own, and calls no Rust code of the kernel: any rustc may have compiled that.",
+    ),
+    option(
+        &[
+            "KSTACK_ERASE",
+            "GCC_PLUGIN_STACKLEAK",
+            "GCC_PLUGIN_STACKLEAK_VERBOSE",
+            "KSTACK_ERASE_TRACK_MIN_SIZE",
+            "STACKLEAK_TRACK_MIN_SIZE",
+        ],
         Harmless,
         "The depth of Rust's stack frames is not recorded, so less of a stack may be erased.",
     ),
     option(&["GCC_PLUGIN_LATENT_ENTROPY"], Harmless, "Rust code adds no entropy."),
     option(
-        &["CFI", "CFI_CLANG"],
+        &["CFI", "CFI_CLANG", "CFI_ICALL_NORMALIZE_INTEGERS", "FINEIBT_BHI"],
         Refused,
         "Calls by pointer check the type of the function, which Rust's functions do not have.",
     ),
@@ -97,15 +245,27 @@ pub const OPTIONS: &[CodeOption] = &[
         "Spinlocks sleep there, and `SpinLock` takes one with interrupts off, where nothing may be allocated either.",
     ),
     option(&["CC_IS_CLANG"], Refused, "The C parts of a patch are compiled with GCC."),
-    option(&["LTO_CLANG"], Refused, "Objects are LLVM bitcode, and functions may have other names."),
-    option(&["SHADOW_CALL_STACK"], Refused, "Return addresses stand on a stack of their own."),
     option(
-        &["RANDSTRUCT", "GCC_PLUGIN_RANDSTRUCT"],
+        &["LTO_CLANG", "LTO_CLANG_FULL", "LTO_CLANG_THIN", "LTO_CLANG_THIN_DIST", "LTO"],
+        Refused,
+        "Objects are LLVM bitcode, and functions may have other names.",
+    ),
+    option(&["SHADOW_CALL_STACK", "DYNAMIC_SCS"], Refused, "Return addresses stand on a stack of their own."),
+    option(
+        &["RANDSTRUCT", "GCC_PLUGIN_RANDSTRUCT", "RANDSTRUCT_PERFORMANCE"],
         Refused,
         "The order of fields depends on a seed that the headers may lack.",
     ),
-    option(&["KASAN_SW_TAGS"], Refused, "Rust code would have to check the tags of pointers."),
-    option(&["KMSAN"], Refused, "It would take what Rust code writes for uninitialized."),
+    option(
+        &["KASAN_SW_TAGS", "KASAN_HW_TAGS"],
+        Refused,
+        "Rust code would have to check the tags of pointers.",
+    ),
+    option(
+        &["KMSAN", "KMSAN_CHECK_PARAM_RETVAL"],
+        Refused,
+        "It would take what Rust code writes for uninitialized.",
+    ),
 ];
 
 impl CodeOption {
@@ -115,6 +275,9 @@ impl CodeOption {
         names.find(|name| kernel.config(name).is_some())
     }
 }
+
+#[cfg(test)]
+mod walk;
 
 #[cfg(test)]
 mod tests {

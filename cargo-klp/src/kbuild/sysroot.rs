@@ -30,6 +30,7 @@ const SOURCE: &str = "library";
 /// The sysroot that has `core` for `flags`.
 pub fn sysroot(flags: &[String], reporter: &dyn Reporter) -> Result<PathBuf> {
     let version = debian::rustc_version()?;
+    check_version(&version)?;
     let mut hasher = DefaultHasher::new();
     (COMPILER_BUILTINS, SOURCE, flags).hash(&mut hasher);
     let key = Path::new("sysroots").join(format!("{version}-{:016x}", hasher.finish()));
@@ -65,4 +66,42 @@ fn compile(name: &str, source: &Path, sysroot: &Path, library: &Path, flags: &[S
             .arg(source),
     )?;
     Ok(())
+}
+
+/// Refuses a compiler that may lack flags which klp passes. A newer one may be used: it says itself what it lacks.
+fn check_version(version: &str) -> Result<()> {
+    const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
+    let numbers = |version: &str| -> Vec<u32> {
+        version.split(['.', '-']).take(2).map_while(|number| number.parse().ok()).collect()
+    };
+    if numbers(version) >= numbers(OLDEST) {
+        return Ok(());
+    }
+    Err(Error::Request {
+        message: format!(
+            "rustc is {version}, which is older than {OLDEST}, the oldest that can compile patches"
+        ),
+        help: "run `rustup update`, or put a newer rustc first in PATH".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Distributions have a rustc of their own, which may have compiled the kernel's Rust code.
+    #[test]
+    fn a_foreign_rustc_is_refused_where_it_is_too_old() {
+        for version in ["1.95.0", "1.97.1", "1.98.0-nightly", "2.0.0"] {
+            check_version(version).unwrap();
+        }
+        for version in ["1.85.1", "1.9.0", "1.94.0-beta.1"] {
+            let error = check_version(version).unwrap_err();
+            assert!(
+                error.to_string().contains(&format!("rustc is {version}, which is older than 1.95")),
+                "{error}"
+            );
+            assert!(error.help().unwrap().contains("rustup update"));
+        }
+    }
 }

@@ -72,11 +72,12 @@ pub fn payload(image: &[u8]) -> Result<Option<&[u8]>, String> {
     Ok(is_known(payload).then_some(payload))
 }
 
+const GZIP: &[u8] = b"\x1f\x8b\x08";
 const XZ: &[u8] = b"\xfd7zXZ\0";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 
 fn is_known(data: &[u8]) -> bool {
-    data.starts_with(XZ) || data.starts_with(ZSTD)
+    [GZIP, XZ, ZSTD].iter().any(|magic| data.starts_with(magic))
 }
 
 /// What a kernel or a module takes at most, unpacked. With debug information some have half of it.
@@ -85,7 +86,7 @@ const LARGEST: usize = 1 << 30;
 /// What the decoder of xz may take, in KiB: more than for any level of xz, and for the kernel's own choice of 128 MiB.
 const XZ_MEMORY: u32 = 256 << 10;
 
-/// Unpacks data that is compressed with xz or zstd, as Debian does; returns other data unchanged.
+/// Unpacks data that is compressed with gzip, xz or zstd, as distributions do; returns other data unchanged.
 ///
 /// # Errors
 ///
@@ -102,7 +103,9 @@ pub fn decompress(data: &[u8]) -> io::Result<Vec<u8>> {
 pub fn decompress_at_most(data: &[u8], largest: usize) -> io::Result<Vec<u8>> {
     let mut unpacked = Vec::new();
     let limit = largest as u64 + 1;
-    if data.starts_with(XZ) {
+    if data.starts_with(GZIP) {
+        flate2::read::GzDecoder::new(data).take(limit).read_to_end(&mut unpacked)?;
+    } else if data.starts_with(XZ) {
         let decoder = lzma_rust2::XzReader::new_mem_limit(data, false, XZ_MEMORY);
         decoder.take(limit).read_to_end(&mut unpacked)?;
     } else if data.starts_with(ZSTD) {
@@ -121,10 +124,11 @@ pub fn decompress_at_most(data: &[u8], largest: usize) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// `echo livepatch | xz`, and the same with zstd.
-    const PACKED: [&str; 2] = [
+    /// `echo livepatch | xz`, and the same with zstd and gzip.
+    const PACKED: [&str; 3] = [
         "fd377a585a000004e6d6b4460200210116000000742fe5a30100096c69766570617463680a000000fc4787f6a092f98c0001220a151ae1671fb6f37d010000000004595a",
         "28b52ffd04585100006c69766570617463680a1b640c58",
+        "1f8b0800000000000003cbc92c4b2d482c49cee002001d596d270a000000",
     ];
 
     fn bytes(hex: &str) -> Vec<u8> {

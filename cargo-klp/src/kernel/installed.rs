@@ -153,6 +153,13 @@ impl Kernel {
         build_dir::compiler(&self.variables()?)
     }
 
+    /// The version of GCC that built the kernel, its first number: packages of other distributions name no compiler,
+    /// and Kbuild calls `gcc`.
+    pub fn gcc_version(&self) -> Option<u32> {
+        let version: u32 = self.config("CONFIG_GCC_VERSION")?.parse().ok()?;
+        Some(version / 10_000).filter(|&version| version > 0)
+    }
+
     /// The program that is this compiler: a name, or the path of one in the cache.
     pub fn compiler_program(&self) -> Option<String> {
         let variables = self.variables()?;

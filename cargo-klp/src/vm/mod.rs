@@ -350,7 +350,7 @@ fn forward_stdin(to: &UnixStream) -> Result<()> {
 
 /// A busybox that needs no library, as the guest's first program must.
 pub fn static_busybox() -> Result<PathBuf> {
-    ["/bin/busybox", "/usr/local/bin/busybox"]
+    ["/bin/busybox", "/usr/sbin/busybox", "/usr/bin/busybox-static", "/usr/local/bin/busybox"]
         .into_iter()
         .map(PathBuf::from)
         .find(|path| is_static(path))

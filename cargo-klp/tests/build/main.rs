@@ -7,6 +7,7 @@ mod support;
 
 mod c_files;
 mod conditions;
+mod distributions;
 mod headers;
 mod kernels;
 mod machine;

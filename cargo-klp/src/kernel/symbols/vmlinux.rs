@@ -116,7 +116,7 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
             kernel,
             super::VMLINUX,
             &format!("`{}` is compressed in a way that this cargo-klp does not know", packed.display()),
-            "it must be compressed with xz or zstd".into(),
+            "it must be compressed with gzip, xz or zstd".into(),
         ));
     }
     let built = kernel.kdir.join("vmlinux");
