@@ -65,6 +65,9 @@ impl Configuration {
     /// Of [`funcs`](Self::funcs): one that the kernel finds and can't redirect.
     pub const UNPATCHABLE: u32 = 1 << 3;
 
+    /// All of [`funcs`](Self::funcs) that can be redirected.
+    pub const FUNCS: [u32; 3] = [Self::VERSION, Self::DESCRIBE, Self::FIFO];
+
     /// Of [`starts`](Self::starts) and [`probes`](Self::probes): the init hook.
     pub const IN_INIT: u32 = 1 << 0;
     /// Of both: callbacks of states; a directory of sysfs is made where a state is patched.
