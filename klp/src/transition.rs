@@ -90,6 +90,41 @@ pub fn finish(
     }
 }
 
+/// Turns the patch's transition round: it goes to where `target` says.
+///
+/// # Errors
+///
+/// Those of reading and writing sysfs.
+pub fn turn_round(machine: &dyn Machine, name: &str, target: bool) -> Result<()> {
+    if target && let Some((other, function)) = shared(machine, name)? {
+        show::warning(
+            machine,
+            &format!(
+                "{other} redirects {function} as well: if it was enabled after {name}, this reversal may not end"
+            ),
+        );
+        show::help(
+            machine,
+            &format!("a defect of the kernel; if it does not end, `klp reverse` disables {name} again"),
+        );
+    }
+    sysfs::set_enabled(machine, name, target)
+}
+
+/// Another enabled patch that redirects a function of this one's, and that function. Where the other is the newer,
+/// the kernel takes the head of its list for a function, and may find that on each stack (`klp_check_stack_func` of
+/// `kernel/livepatch/transition.c`).
+fn shared(machine: &dyn Machine, name: &str) -> Result<Option<(String, String)>> {
+    let (this, others): (Vec<_>, Vec<_>) =
+        Patch::all(machine)?.into_iter().partition(|patch| patch.name == name);
+    let functions = this.iter().flat_map(|patch| &patch.objects).flat_map(|object| &object.functions);
+    let mut common = functions.filter_map(|function| {
+        let other = others.iter().find(|other| other.enabled && other.redirects(&function.name));
+        other.map(|other| (other.name.clone(), function.name.clone()))
+    });
+    Ok(common.next())
+}
+
 /// Turns a transition round that stalls, and waits until all is as before.
 fn take_back(machine: &dyn Machine, name: &str, target: bool, time: Duration) -> Result<Exit> {
     let verb = if target { "enabled" } else { "disabled" };
@@ -97,7 +132,7 @@ fn take_back(machine: &dyn Machine, name: &str, target: bool, time: Duration) ->
         machine,
         &format!("{name}: not {verb} within {}: taking it back", humantime::format_duration(time)),
     );
-    match sysfs::set_enabled(machine, name, !target) {
+    match turn_round(machine, name, !target) {
         Ok(()) => {}
         // It ended at the last moment.
         Err(_) if direction(machine, name)? == Direction::Settled(target) => return Ok(Exit::Done),

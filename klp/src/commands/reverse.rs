@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::commands::{in_transition, load};
 use crate::error::{Exit, Result};
 use crate::machine::Machine;
+use crate::stuck;
 use crate::transition::{self, OnStall, Patience};
-use crate::{stuck, sysfs};
 
 /// Arguments of `klp reverse`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     let patch = in_transition(machine)?;
     let target = !patch.enabled;
     let asked = machine.elapsed();
-    sysfs::set_enabled(machine, &patch.name, target)?;
+    transition::turn_round(machine, &patch.name, target)?;
     let patience = Patience { wait: args.wait, on_stall: OnStall::Leave };
     let exit = transition::finish(machine, &patch.name, target, asked, patience)?;
     if exit == Exit::Done && !target {

@@ -103,6 +103,20 @@ fn a_stalled_unload_leaves_the_patch_enabled() {
 }
 
 #[test]
+fn taking_back_a_disable_below_another_patch_warns() {
+    let warning =
+        "warning: other redirects f as well: if it was enabled after fix, this reversal may not end";
+    for others in [vec![], vec!["other"]] {
+        let fake = Fake::new();
+        fake.load("fix", &c_patch("fix"));
+        others.iter().for_each(|other| fake.load(other, &c_patch(other)));
+        fake.sleeper(8, "livepatch_fifo_open+0x1/0x2 [fix]");
+        assert_eq!(fake.klp(["unload", "fix", "--wait", "20s"]), Exit::Reversed);
+        assert_eq!(fake.said().contains(warning), !others.is_empty(), "{}", fake.said());
+    }
+}
+
+#[test]
 fn what_no_transition_runs_for_says_so() {
     let fake = Fake::new();
     for command in ["reverse", "blockers", "force"] {
