@@ -25,7 +25,7 @@ pub fn boot_image(kernel: &Kernel, image: &Path) -> Result<PathBuf> {
 /// The kernel as the ELF file inside its image, in its own entry of the cache; `None` if the image has another form.
 /// An image that is an ELF file itself, as a kernel's build leaves it, is taken whole.
 pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> {
-    let data = fs::read(image).map_err(Error::io("read", image))?;
+    let data = fs::read(image).map_err(|error| not_read(image, error))?;
     let Some(payload) = payload(&data).map_err(|what| cache::unusable(image, what))? else { return Ok(None) };
     // Two packages may have kernels of the same release, and an image may be damaged: each has its own entry.
     let key = format!("boot/{}-{}", kernel.release, Digest::of(payload));
@@ -35,6 +35,17 @@ pub fn unpacked_image(kernel: &Kernel, image: &Path) -> Result<Option<PathBuf>> 
         fs::write(&file, vmlinux).map_err(Error::io("write", &file))
     })?;
     Ok(Some(entry.join("vmlinux")))
+}
+
+/// The error for an image that can't be read.
+fn not_read(image: &Path, error: io::Error) -> Error {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return Error::io("read", image)(error);
+    }
+    Error::Request {
+        message: format!("only root can read the kernel's image `{}`", image.display()),
+        help: format!("let all read it, as most distributions do: `sudo chmod a+r {}`", image.display()),
+    }
 }
 
 /// The kernel in an image: the image itself if it is an ELF file, or else the payload that the header of the x86 boot
@@ -145,6 +156,16 @@ mod tests {
             assert_eq!(decompress(&bytes(packed)).unwrap(), b"livepatch\n");
         }
         assert_eq!(decompress(b"plain").unwrap(), b"plain");
+    }
+
+    /// Ubuntu lets only root read it.
+    #[test]
+    fn an_image_that_only_root_can_read() {
+        let error = |kind| not_read("/boot/vmlinuz-1".as_ref(), io::Error::from(kind));
+        let denied = error(io::ErrorKind::PermissionDenied);
+        assert_eq!(denied.to_string(), "only root can read the kernel's image `/boot/vmlinuz-1`");
+        assert!(denied.help().unwrap().contains("`sudo chmod a+r /boot/vmlinuz-1`"));
+        assert!(error(io::ErrorKind::NotFound).to_string().starts_with("cannot read `/boot/vmlinuz-1`"));
     }
 
     /// A file of a few bytes may ask for any memory.

@@ -243,7 +243,7 @@ impl<'a> Vm<'a> {
             available: Vec::new(),
         };
         let image = self.kernel.image.as_ref().ok_or_else(missing)?;
-        let modules = self.kernel.modules.as_ref().ok_or_else(missing)?;
+        let modules = self.kernel.modules.as_ref().ok_or_else(|| no_modules(self.kernel))?;
         // Firmware starts the packed image, which is a program of UEFI.
         let image = match self.firmware {
             Some(_) => image.clone(),
@@ -346,6 +346,17 @@ fn forward_stdin(to: &UnixStream) -> Result<()> {
         let _ = to.shutdown(Shutdown::Write);
     });
     Ok(())
+}
+
+/// The error for a kernel with an image and without modules, as a tree has it in which someone built a kernel.
+fn no_modules(kernel: &Kernel) -> Error {
+    Error::Request {
+        message: format!(
+            "the modules of kernel {} are not installed: the guest needs some of them",
+            kernel.release
+        ),
+        help: format!("run `sudo make -C {} modules_install`", kernel.kdir.display()),
+    }
 }
 
 /// A busybox that needs no library, as the guest's first program must.
