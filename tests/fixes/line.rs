@@ -20,17 +20,21 @@ impl Line {
     /// The diff that puts the line in.
     pub(crate) fn diff(&self, workshop: &Workshop) -> String {
         let old = read(&workshop.source.join(self.file));
+        diff(self.file, &old, &self.within(&old))
+    }
+
+    /// A text of the file with the line.
+    pub(crate) fn within(&self, old: &str) -> String {
         let at = match self.within.strip_prefix("struct ") {
             Some(_) => {
                 let start = old.find(&format!("\n{} {{\n", self.within)).expect("the structure is there");
                 start + old[start..].find("\n}").unwrap() + 1
             }
             None => {
-                let function = function(&old, self.within);
+                let function = function(old, self.within);
                 function.start + old[function].find("\n{\n").unwrap() + 3
             }
         };
-        let new = format!("{}{}{}", &old[..at], self.line, &old[at..]);
-        diff(self.file, &old, &new)
+        format!("{}{}{}", &old[..at], self.line, &old[at..])
     }
 }

@@ -4,6 +4,7 @@
 use cargo_klp::kernel::DEFAULT_SERIES;
 
 use crate::line::{Line, log};
+use crate::source::{diff, function, read};
 use crate::workshop::{Made, Workshop};
 
 /// What becomes of a diff that puts these lines in.
@@ -64,6 +65,52 @@ fn static_keys_and_tracepoints_of_modules_are_refused() {
         &[log("net/netfilter/nf_tables_core.c", "nft_do_chain")],
         &["`nft_counters_enabled` is a static key or a tracepoint of nf_tables"],
     );
+}
+
+/// A diff that gives a function one parameter more, which it logs, and its callers in the file an argument.
+fn with_parameter(workshop: &Workshop, file: &str, name: &str) -> String {
+    let old = read(&workshop.source.join(file));
+    let definition = function(&old, name);
+    let (mut new, mut rest) = (String::new(), &*old);
+    while let Some(at) = rest.find(&format!("{name}(")) {
+        let at = at + name.len() + 1;
+        let close = rest[at..].find(')').unwrap() + at;
+        let is_definition = definition.contains(&(old.len() - rest.len() + at));
+        new += &rest[..close];
+        new += if is_definition && rest[close..].starts_with(")\n{") { ", int added" } else { ", 1" };
+        rest = &rest[close..];
+    }
+    new += rest;
+    let body = function(&new, name);
+    let at = body.start + new[body].find("\n{\n").unwrap() + 3;
+    new.insert_str(at, "\tpr_info_once(\"%d\\n\", added);\n");
+    diff(file, &old, &new)
+}
+
+/// All commits of a series, all units that include a changed file, each function once.
+#[test]
+fn nothing_of_a_fix_is_left_out() {
+    let workshop = Workshop::new(DEFAULT_SERIES);
+    let (first, second) =
+        (log("fs/binfmt_elf.c", "load_elf_binary"), log("fs/binfmt_elf.c", "elf_core_dump"));
+    let old = read(&workshop.source.join(first.file));
+    let once = first.within(&old);
+    let twice = second.within(&once);
+    let series = diff(first.file, &old, &once) + &diff(first.file, &once, &twice);
+    let syscall = log("kernel/sys.c", "SYSCALL_DEFINE0").diff(&workshop);
+    let own = with_parameter(&workshop, "net/sched/sch_netem.c", "get_dist_table");
+    let made = workshop.make("whole", &(series + &syscall + &own)).unwrap();
+    // The 32-bit programs' loader includes that file; the kernel has one function for the call; the function with
+    // another parameter is the patch's own.
+    let expected = [
+        "__x64_sys_getpid",
+        "elf_core_dump",
+        "elf_core_dump",
+        "load_elf_binary",
+        "load_elf_binary",
+        "sch_netem:netem_change",
+    ];
+    assert_eq!(made.functions, expected);
 }
 
 #[test]

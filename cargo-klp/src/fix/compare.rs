@@ -59,7 +59,8 @@ pub fn is_of_a_place(name: &str) -> bool {
 ///
 /// # Errors
 ///
-/// A function that nothing of the unit calls, so that there is nothing to replace instead.
+/// A function that nothing of the unit calls, so that there is nothing to replace instead; one that others than the
+/// unit's functions can call as well.
 pub fn replaceable(
     before: &Compiled,
     changed: &BTreeSet<String>,
@@ -74,6 +75,10 @@ pub fn replaceable(
             continue;
         };
         let own = stem(&name);
+        if let Some(user) = users_besides(before, &name) {
+            faults.push((name, format!("{obstacle}, but {user}")));
+            continue;
+        }
         let callers: Vec<&str> = (before.definitions.iter())
             .filter(|other| other.is_code && other.stem() != own && other.refers.contains(own))
             .map(|other| other.name.strip_suffix(".cold").unwrap_or(&other.name))
@@ -90,6 +95,15 @@ pub fn replaceable(
         );
     }
     if faults.is_empty() { Ok(replaced) } else { Err(faults) }
+}
+
+/// Who can call a function besides those that refer to it in the unit's code.
+pub fn users_besides(before: &Compiled, name: &str) -> Option<String> {
+    if before.named(name).is_some_and(|definition| definition.is_global) {
+        return Some("other files may call it as well".into());
+    }
+    let holder = before.definitions.iter().find(|other| !other.is_code && other.refers.contains(stem(name)));
+    holder.map(|holder| format!("`{}` has its address", holder.name))
 }
 
 fn by_stem(object: &Compiled) -> BTreeMap<&str, Vec<&Definition>> {
@@ -120,6 +134,7 @@ mod tests {
             is_code: true,
             is_writable: false,
             is_weak: false,
+            is_global: false,
             content: vec![content.into()],
             refers: refers.iter().map(|&name| name.to_owned()).collect(),
         }
@@ -172,5 +187,24 @@ mod tests {
         assert_eq!(replaceable(&before, &names(&["part.isra.0"]), obstacle).unwrap(), names(&["outer"]));
         let faults = replaceable(&before, &names(&["alone.part.0", "outer"]), obstacle).unwrap_err();
         assert_eq!(faults, [("alone.part.0".to_owned(), "it has no ftrace entry".to_owned())]);
+    }
+
+    /// Its callers in the unit would have the fix, and the others not.
+    #[test]
+    fn what_others_call_as_well_has_no_stand_in() {
+        let table = Definition { is_code: false, ..function("ops", "a", &["held"]) };
+        let global = Definition { is_global: true, ..function("offered", "a", &[]) };
+        let before = object(vec![
+            table,
+            global,
+            function("held", "a", &[]),
+            function("user", "a", &["held", "offered"]),
+        ]);
+        let obstacle = |name: &str| (name != "user").then(|| "it has no ftrace entry".to_owned());
+        for (name, why) in [("held", "`ops` has its address"), ("offered", "other files may call it as well")]
+        {
+            let faults = replaceable(&before, &names(&[name]), obstacle).unwrap_err();
+            assert_eq!(faults, [(name.to_owned(), format!("it has no ftrace entry, but {why}"))]);
+        }
     }
 }

@@ -17,8 +17,11 @@ pub struct FileDiff {
     pub path: PathBuf,
     /// Whether the file is new.
     pub is_new: bool,
-    text: String,
+    /// What each commit of the diff does to it, in their order.
+    steps: Vec<String>,
     hunks: Vec<Hunk>,
+    /// The lines that it removes or adds, each with its line of the diff.
+    pub changed: Vec<(usize, String)>,
 }
 
 /// A hunk, as the diff has it.
@@ -63,7 +66,7 @@ pub fn parse(name: &Path, text: &str) -> Result<Vec<FileDiff>> {
         }
         let start = at;
         at += 2;
-        let mut hunks = Vec::new();
+        let (mut hunks, mut changed) = (Vec::new(), Vec::new());
         while let Some(counts) = lines.get(at).and_then(|line| hunk_header(line)) {
             let (mut old_left, start, mut new_left) = counts;
             let mut hunk = Hunk { start, fixed: Vec::new() };
@@ -72,6 +75,9 @@ pub fn parse(name: &Path, text: &str) -> Result<Vec<FileDiff>> {
             while old_left + new_left > 0 {
                 let line = lines.get(at).ok_or_else(|| refuse(at, "the diff ends within a hunk"))?;
                 let rest = line.get(1..).unwrap_or_default().trim_end_matches('\n').to_owned();
+                if line.starts_with(['-', '+']) {
+                    changed.push((at + 1, rest.clone()));
+                }
                 match line.as_bytes().first() {
                     Some(b'-') => {
                         old_left = old_left.saturating_sub(1);
@@ -98,9 +104,24 @@ pub fn parse(name: &Path, text: &str) -> Result<Vec<FileDiff>> {
         if hunks.is_empty() {
             return Err(refuse(at, "no hunk follows the names of the files"));
         }
-        let path = new.split_once('/').map_or(new, |(_, rest)| rest);
-        let text = lines[start..at].concat();
-        files.push(FileDiff { path: path.into(), is_new: old == "/dev/null", text, hunks });
+        let path = Path::new(new.split_once('/').map_or(new, |(_, rest)| rest));
+        let step = lines[start..at].concat();
+        match files.iter_mut().find(|file| file.path == path) {
+            Some(file) => {
+                file.steps.push(step);
+                file.hunks.extend(hunks);
+                file.changed.extend(changed);
+            }
+            None => {
+                files.push(FileDiff {
+                    path: path.into(),
+                    is_new: old == "/dev/null",
+                    steps: vec![step],
+                    hunks,
+                    changed,
+                });
+            }
+        }
     }
     if files.is_empty() {
         return Err(refuse(1, "there is no diff in this file"));
@@ -136,14 +157,20 @@ impl FileDiff {
             message: format!("the diff does not apply to `{}`: {why}", self.path.display()),
             help: "adapt it to the target kernel's source, as for a stable kernel of its own".into(),
         };
-        let patch = Patch::from_str(&self.text).map_err(|error| refuse(error.to_string()))?;
-        diffy::apply(original, &patch).map_err(|error| match diffy::apply(original, &patch.reverse()) {
-            Ok(_) => Error::Request {
-                message: format!("`{}` has the change of the diff already", self.path.display()),
-                help: "the kernel needs no patch for it; if the diff is to be taken back, reverse it".into(),
-            },
-            Err(_) => refuse(error.to_string()),
-        })
+        let mut text = original.to_owned();
+        for step in &self.steps {
+            let patch = Patch::from_str(step).map_err(|error| refuse(error.to_string()))?;
+            text =
+                diffy::apply(&text, &patch).map_err(|error| match diffy::apply(&text, &patch.reverse()) {
+                    Ok(_) => Error::Request {
+                        message: format!("`{}` has the change of the diff already", self.path.display()),
+                        help: "the kernel needs no patch for it; if the diff is to be taken back, reverse it"
+                            .into(),
+                    },
+                    Err(_) => refuse(error.to_string()),
+                })?;
+        }
+        Ok(text)
     }
 
     /// The line of the diff that changes lines of the fixed file first.
@@ -238,6 +265,18 @@ mod tests {
     fn a_diff_whose_lines_end_as_in_mails_is_the_same() {
         let [file] = &*parse("x.patch".as_ref(), &MAIL.replace('\n', "\r\n")).unwrap() else { panic!() };
         assert!(file.apply(ORIGINAL).unwrap().contains("\tg();\n\treturn 3;\n"));
+    }
+
+    /// As a series in one mailbox has it.
+    #[test]
+    fn commits_that_change_one_file_are_applied_in_their_order() {
+        let next = MAIL
+            .replace("-\treturn 1;\n+\tg();\n+\treturn 3;", "-\tg();\n+\tg(5);\n \treturn 3;")
+            .replace("@@ -13,5 +13,6 @@", "@@ -13,6 +13,6 @@");
+        let [file] = &*parse("x.patch".as_ref(), &(MAIL.to_owned() + &next)).unwrap() else { panic!() };
+        let fixed = file.apply(ORIGINAL).unwrap();
+        assert!(fixed.contains("\tg(5);\n\treturn 3;\n") && !fixed.contains("\tg();\n"), "{fixed}");
+        assert!(file.place(&fixed, &(3..=7)).is_some_and(|line| line > 20));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod c;
 mod compare;
 mod diff;
 mod headers;
+mod included;
 mod object;
 mod part;
 mod placement;
@@ -52,7 +53,7 @@ pub struct Request<'a> {
 /// The parts of a patch.
 #[derive(Debug, Default)]
 pub struct Fix {
-    /// The functions that it replaces; the body of each is the C function of that name.
+    /// The functions that it replaces.
     pub functions: Vec<Function>,
     /// The C files and headers, relative to the directory of the crate's sources.
     pub files: BTreeMap<PathBuf, String>,
@@ -73,6 +74,8 @@ pub struct Function {
     pub symbol: String,
     /// Its position among the functions of that name, 0 where it is the only one.
     pub sympos: u64,
+    /// The C function that is its body: of the same name, unless another one of the patch has that, too.
+    pub c_name: String,
 }
 
 /// A symbol that needs a name of its own in the patch.
@@ -192,27 +195,39 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
     }
     let context = Context { request, symbols, tree, files, fixed };
 
-    let units = units(&context, &mut fix)?;
+    fix.notes.extend(asked(&context));
+
+    let mut included = BTreeMap::new();
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "c")) {
+        included.insert(path.clone(), included::includers(request.source, path)?);
+    }
+    let units = units(&context, included.values().flatten(), &mut fix)?;
     let (mut parts, mut not_built) = (Vec::new(), Vec::new());
     {
         let _progress = reporter.progress("Compiling", "the units of the fix as they are");
         for unit in units {
             let file = unit.file.clone();
-            match Part::before(&context, unit)? {
-                Some(part) => parts.push(part),
-                None if context.fixed.contains_key(&file) => not_built.push(file),
-                None => {}
+            // What another file includes may be no unit of its own.
+            let is_included = included.get(&file).is_some_and(|includers| !includers.is_empty());
+            match Part::before(&context, unit) {
+                Ok(Some(part)) => parts.push(part),
+                Ok(None) | Err(Error::Tool { .. }) if is_included => {}
+                Ok(None) if context.fixed.contains_key(&file) => not_built.push(file),
+                Ok(None) => {}
+                Err(error) => return Err(not_compiled(error, &context, &file, "as it is")),
             }
         }
     }
     for file in not_built {
         let message = format!(
-            "{} has nothing of `{}`: its configuration leaves it out",
+            "{} has no function of `{}`: its configuration leaves it out",
             symbols.release(),
             file.display()
         );
         if parts.is_empty() {
-            return Err(Error::Request { message, help: "this kernel needs no fix of that file".into() });
+            let help = "this kernel needs no fix of that file, unless its code runs elsewhere: before the kernel (boot), in \
+                        programs (vDSO) or in another kernel (purgatory), where no livepatch reaches";
+            return Err(Error::Request { message, help: help.into() });
         }
         fix.notes.push(message);
     }
@@ -221,7 +236,8 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
         context.tree.write(path, &diff::numbered_as(&originals[path], fixed))?;
     }
     for part in &mut parts {
-        part.compile_fixed(&context)?;
+        let compiled = part.compile_fixed(&context);
+        compiled.map_err(|error| not_compiled(error, &context, &part.unit.file, "with the fix"))?;
     }
     for (path, fixed) in &context.fixed {
         context.tree.write(path, fixed)?;
@@ -239,16 +255,50 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
                 request.name.display(),
                 symbols.release()
             ),
-            help: "the fix may be for another configuration, or change comments only".into(),
+            help: "the fix may be for another configuration, or change only comments and what the kernel reads when it \
+                   loads a module, such as `module_param`"
+                .into(),
         });
     }
-    write_patch(&context, &parts, faults, &mut fix)?;
+    write_patch(&context, &mut parts, faults, &mut fix)?;
     Ok(fix)
 }
 
-/// The units that the diff concerns: its C files, and those that include its headers.
-fn units(context: &Context<'_>, fix: &mut Fix) -> Result<Vec<Unit>> {
-    let (mut files, mut headers) = (BTreeSet::new(), Vec::new());
+/// A note on each thing that the fix asks of the kernel while it starts or loads a module: nothing of it is code.
+fn asked(context: &Context<'_>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let lines = context.files.iter().flat_map(|file| &file.changed);
+    let asked = lines.filter_map(|(line, text)| Some((line, c::asks(text)?)));
+    let new = asked.filter(|(_, asked)| seen.insert(*asked));
+    new.map(|(line, asked)| {
+        format!(
+            "{}:{line}: `{asked}…)` is not in the patch, whose code finds things as if that line had not changed: the \
+             kernel reads it while it starts or loads a module. The patch's own parameters are `#[klp_param]`, what is to \
+             be done once belongs into a state's `post_patch`",
+            context.request.name.display()
+        )
+    })
+    .collect()
+}
+
+/// What the compiler says of a file, without its command and where the tree of the moment is.
+fn not_compiled(error: Error, context: &Context<'_>, file: &Path, how: &str) -> Error {
+    let Error::Tool { output, .. } = error else { return error };
+    let said = output.replace(&format!("{}/", context.tree.source().display()), "");
+    let lines: Vec<String> = said.lines().map(|line| format!("\n    {line}")).collect();
+    Error::Request {
+        message: format!("`{}` does not compile {how}:{}", file.display(), lines.concat()),
+        help: format!("adapt the diff to the source of {}", context.symbols.release()),
+    }
+}
+
+/// The units that the diff concerns: its C files, those that include them, and those that include its headers.
+fn units<'a>(
+    context: &Context<'_>,
+    includers: impl Iterator<Item = &'a PathBuf>,
+    fix: &mut Fix,
+) -> Result<Vec<Unit>> {
+    let (mut files, mut headers): (BTreeSet<PathBuf>, _) = (includers.cloned().collect(), Vec::new());
     for file in &context.files {
         match file.path.extension().is_some_and(|extension| extension == "c") {
             true => drop(files.insert(file.path.clone())),
@@ -332,13 +382,16 @@ fn users(source: &Path, header: &Path) -> Result<BTreeSet<PathBuf>> {
 /// Cuts what the patch needs out of the fixed source.
 ///
 /// `faults` are those found before.
-fn write_patch(context: &Context<'_>, parts: &[Part], mut faults: Faults, fix: &mut Fix) -> Result<()> {
+fn write_patch(context: &Context<'_>, parts: &mut [Part], mut faults: Faults, fix: &mut Fix) -> Result<()> {
     let mut replaced = Vec::new();
-    for part in parts {
+    for part in parts.iter_mut() {
         replaced.push(part.replaced(context, &mut faults)?);
     }
     refuse_if(context.request, faults)?;
 
+    let mut all = BTreeSet::new();
+    let shared: BTreeSet<String> =
+        replaced.iter().flatten().filter(|name| !all.insert(*name)).cloned().collect();
     let changed: BTreeSet<PathBuf> = context.fixed.keys().cloned().collect();
     let (mut faults, mut copies) = (Faults::default(), Vec::new());
     // What one unit's replacements need of another's that the fix has made new.
@@ -346,7 +399,7 @@ fn write_patch(context: &Context<'_>, parts: &[Part], mut faults: Faults, fix: &
     loop {
         copies.clear();
         for (part, replaced) in parts.iter().zip(&replaced) {
-            copies.push(part.copy(context, replaced, &needed, &changed)?);
+            copies.push(part.copy(context, replaced, &shared, &needed, &changed)?);
         }
         let defined: BTreeSet<&String> = copies
             .iter()
@@ -374,7 +427,8 @@ fn write_patch(context: &Context<'_>, parts: &[Part], mut faults: Faults, fix: &
         for symbol in replaced {
             let object = part.unit.object.clone();
             let sympos = part.sympos(context, &symbol)?;
-            fix.functions.push(Function { object, symbol, sympos });
+            let c_name = part.c_name(&symbol, &shared);
+            fix.functions.push(Function { object, symbol, sympos, c_name });
         }
         fix.notes.extend(copy.notes);
         fix.files.insert(copy.file, copy.text);

@@ -40,6 +40,8 @@ pub struct Definition {
     pub is_writable: bool,
     /// Whether another object's definition of the name takes its place.
     pub is_weak: bool,
+    /// Whether other objects can use it.
+    pub is_global: bool,
     /// What it consists of: instructions or words, with the names that they refer to.
     pub content: Vec<String>,
     /// The names that it refers to.
@@ -183,6 +185,7 @@ impl<'a> Reader<'a> {
                 is_code,
                 is_writable: is_writable(&section)?,
                 is_weak: symbol.is_weak(),
+                is_global: symbol.is_global(),
                 content: Vec::new(),
                 refers: BTreeSet::new(),
             };
@@ -264,6 +267,8 @@ impl<'a> Reader<'a> {
             definition.refers.insert(name);
         }
         definition.content.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+        // What is zero has no bytes in the file.
+        definition.content.push(format!("{} bytes", definition.size));
         Ok(())
     }
 

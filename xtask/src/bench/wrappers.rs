@@ -25,7 +25,7 @@ struct Case {
     c: &'static str,
 }
 
-const CASES: [Case; 24] = [
+const CASES: [Case; 29] = [
     Case { name: "nothing", rust: "0", c: "return 0;" },
     Case {
         name: "spin_lock",
@@ -43,6 +43,16 @@ const CASES: [Case; 24] = [
         c: "unsigned long flags; spin_lock_irqsave(&f->spin, flags); spin_unlock_irqrestore(&f->spin, flags); return 0;",
     },
     Case {
+        name: "spin_trylock",
+        rust: "match spin_trylock(&raw mut (*f).spin) { Some(held) => { drop(held); 0 } None => -1 }",
+        c: "if (!spin_trylock(&f->spin)) return -1; spin_unlock(&f->spin); return 0;",
+    },
+    Case {
+        name: "read_lock",
+        rust: "drop(read_lock(&raw mut (*f).rw)); 0",
+        c: "read_lock(&f->rw); read_unlock(&f->rw); return 0;",
+    },
+    Case {
         name: "write_lock",
         rust: "drop(write_lock(&raw mut (*f).rw)); 0",
         c: "write_lock(&f->rw); write_unlock(&f->rw); return 0;",
@@ -56,6 +66,11 @@ const CASES: [Case; 24] = [
         name: "down_read",
         rust: "drop(down_read(&raw mut (*f).semaphore)); 0",
         c: "down_read(&f->semaphore); up_read(&f->semaphore); return 0;",
+    },
+    Case {
+        name: "down_write",
+        rust: "drop(down_write(&raw mut (*f).semaphore)); 0",
+        c: "down_write(&f->semaphore); up_write(&f->semaphore); return 0;",
     },
     Case {
         name: "rcu_read_lock",
@@ -83,11 +98,23 @@ const CASES: [Case; 24] = [
         c: "struct entry *entry; long sum = 0; list_for_each_entry(entry, &f->list, link) sum += entry->number; return sum;",
     },
     Case {
+        name: "list_for_each_entry_safe",
+        rust: "clist_create!(&raw mut (*f).list, entry, link).iter_safe().map(|entry| (*entry).number).sum()",
+        c: "struct entry *entry, *next; long sum = 0; \
+            list_for_each_entry_safe(entry, next, &f->list, link) sum += entry->number; return sum;",
+    },
+    Case {
         name: "list_for_each_entry_rcu",
         rust: "let read = rcu::read_lock(); \
                clist_create!(&raw mut (*f).list, entry, link).iter_rcu(&read).map(|entry| (*entry).number).sum()",
         c: "struct entry *entry; long sum = 0; rcu_read_lock(); \
             list_for_each_entry_rcu(entry, &f->list, link) sum += entry->number; rcu_read_unlock(); return sum;",
+    },
+    Case {
+        name: "hlist_for_each_entry_safe",
+        rust: "chlist_create!(&raw mut (*f).hlist, entry, node).iter_safe().map(|entry| (*entry).number).sum()",
+        c: "struct entry *entry; struct hlist_node *next; long sum = 0; \
+            hlist_for_each_entry_safe(entry, next, &f->hlist, node) sum += entry->number; return sum;",
     },
     Case {
         name: "hlist_for_each_entry_rcu",
@@ -215,7 +242,8 @@ use klp_runtime::interop::list::{list_add_tail, list_del};
 use klp_runtime::jump_label::static_key_enabled;
 use klp_runtime::prelude::*;
 use klp_runtime::sync::kernel::{
-    down_read, local_bh_disable, local_irq_save, mutex_lock, preempt_disable, spin_lock, spin_lock_bh, spin_lock_irqsave, write_lock,
+    down_read, down_write, local_bh_disable, local_irq_save, mutex_lock, preempt_disable, read_lock, spin_lock, spin_lock_bh,
+    spin_lock_irqsave, spin_trylock, write_lock,
 };
 use klp_runtime::sync::{Refcount, rcu};
 use klp_runtime::uaccess::{UserPtr, UserSlice};

@@ -27,11 +27,11 @@ pub(super) fn replacement(args: &Args, diff: &Path) -> Result<Replacement> {
     let functions: Vec<_> = fix
         .functions
         .iter()
-        .map(|fix::Function { object, symbol, sympos }| func::Function {
+        .map(|fix::Function { object, symbol, sympos, c_name }| func::Function {
             object,
             symbol,
             sympos: *sympos,
-            body: Body::C,
+            body: Body::C(c_name),
         })
         .collect();
     let text = func::items(&symbols, &functions)? + &declarations(&fix.symbols);

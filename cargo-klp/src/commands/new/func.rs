@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use klp_btf::{RUNTIME_TYPES, Signature, Types, Writer};
+use klp_btf::{Prototype, RUNTIME_TYPES, Signature, Types, Writer};
 
 use crate::error::{Error, Result};
-use crate::kernel::symbols::{LookupError, Symbols, VMLINUX};
+use crate::kernel::symbols::{LookupError, Object, Symbol, Symbols, VMLINUX};
 use crate::patch::check::{ObjectInfo, obstacle};
 use crate::patch::explain;
 
@@ -171,7 +171,7 @@ fn replacement_of(
     if let Some(why) = obstacle(info, found) {
         return Err(refuse(format!("`{symbol}` of {object} can't be redirected: {why}")));
     }
-    let prototypes = types.prototypes(symbol).map_err(Error::btf(object))?;
+    let prototypes = prototypes(types, &info.object, found)?;
     let [prototype, others @ ..] = &*prototypes else {
         return Err(refuse(format!(
             "BTF has no prototype of `{symbol}` of {object}: the compiler may have changed its parameters"
@@ -193,6 +193,19 @@ fn replacement_of(
         item.insert_str(0, &format!("// BTF also has: {other}\n"));
     }
     Ok(item)
+}
+
+/// What BTF has of a function, or else of another name of it: the wrappers of a system call without arguments are one
+/// function, whose own name is a third.
+fn prototypes(types: &Types, object: &Object<'_>, function: &Symbol) -> Result<Vec<Prototype>> {
+    let of = |name: &str| types.prototypes(name).map_err(Error::btf(&object.name));
+    let own = of(&function.name)?;
+    if !own.is_empty() {
+        return Ok(own);
+    }
+    let is_same = |other: &Symbol| (other.section, other.address) == (function.section, function.address);
+    let others = object.all().into_iter().filter(is_same).map(|other| of(&other.name));
+    Ok(others.collect::<Result<Vec<_>>>()?.into_iter().find(|found| !found.is_empty()).unwrap_or_default())
 }
 
 /// The declaration of the types in the prototype; each build takes them from its own target kernel.
@@ -250,8 +263,8 @@ fn no_errno(function: &str, prototype: &str, signature: &Signature, errno: &str)
 pub enum Body<'a> {
     /// A call of the original, to change.
     Original,
-    /// The function of that name in a C file of the patch.
-    C,
+    /// The function of this name in a C file of the patch.
+    C(&'a str),
     /// This error, without the original.
     Returns(&'a str),
 }
@@ -325,7 +338,8 @@ impl Function<'_> {
         });
         let declared: Vec<_> = declared.collect();
         let returns = returns.map(|ty| format!(" -> {ty}")).unwrap_or_default();
-        let prefix = if self.body == Body::C { "" } else { "livepatch_" };
+        let is_c = matches!(self.body, Body::C(_));
+        let prefix = if is_c { "" } else { "livepatch_" };
         let head = format!("unsafe extern \"C\" fn {prefix}{name}");
         let mut list = declared.join(", ");
         if head.len() + list.len() + returns.len() > MAX_WIDTH - position.indent {
@@ -333,7 +347,7 @@ impl Function<'_> {
         }
         let body = match returned {
             Some(returned) => format!(" {{\n    {returned}\n}}"),
-            None if self.body == Body::C => ";".to_owned(),
+            None if is_c => ";".to_owned(),
             None => call(&name, &parameters, position.indent),
         };
         format!(
@@ -344,8 +358,8 @@ impl Function<'_> {
 
     /// The function's name in Rust, which rustc does not warn about, without a prefix.
     fn name(&self, is_shared: bool) -> String {
-        if self.body == Body::C {
-            return self.symbol.to_owned();
+        if let Body::C(name) = self.body {
+            return name.to_owned();
         }
         let words = self.symbol.split(|letter: char| !letter.is_ascii_alphanumeric());
         let words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();

@@ -28,6 +28,20 @@ const SAYS: [&str; 12] = [
     "device_initcall",
 ];
 
+/// What a line at the top level asks of the kernel while it starts or loads the module, which a patch does not do: the
+/// macro and the name that it is about, as `module_param(debug`.
+pub fn asks(line: &str) -> Option<&str> {
+    let is_asked = says(line) && !["EXPORT_", "BTF_"].iter().any(|start| line.starts_with(start));
+    let end = line.find([',', ')', ';']).unwrap_or(line.len());
+    is_asked.then(|| &line[..end]).filter(|asked| asked.contains('('))
+}
+
+/// Whether a line at the top level only says something of a name.
+fn says(word: &str) -> bool {
+    let word = word.split('(').next().unwrap_or_default();
+    SAYS.iter().any(|start| word.starts_with(start)) || word.ends_with("_initcall")
+}
+
 /// Words that have no place in the declaration of a function of another file.
 const OF_DEFINITIONS: [&str; 9] = [
     "static",
@@ -113,7 +127,7 @@ impl<'a> Closure<'a> {
     /// How a group stands in the patch that needs it; `None` if it must not.
     fn role(&self, group: &Group<'_>) -> Option<Role> {
         let word = self.lines.first_word(group.first);
-        if SAYS.iter().any(|start| word.starts_with(start)) || word.ends_with("_initcall") {
+        if says(word) {
             return None;
         }
         let names = || group.items.iter().flat_map(|item| &item.names);
@@ -148,13 +162,11 @@ impl<'a> Closure<'a> {
         all.collect()
     }
 
-    /// The lines of the file that define a name.
+    /// The lines of the file that define a name. One macro may define a function and declare other names of it.
     pub fn lines_of(&self, name: &str) -> Option<std::ops::RangeInclusive<usize>> {
         let has = |group: &&Group<'_>| {
-            group.items.iter().any(|item| {
-                item.kind != Kind::Prototype
-                    && item.names.iter().chain(&item.tags).any(|other| *other == name)
-            })
+            let mut names = group.items.iter().flat_map(|item| item.names.iter().chain(&item.tags));
+            group.items.iter().any(|item| item.kind != Kind::Prototype) && names.any(|other| *other == name)
         };
         self.groups.iter().find(has).map(|group| group.first..=group.last)
     }
@@ -234,7 +246,8 @@ impl<'a> Closure<'a> {
                 ([item], Some(at)) => {
                     let definition = ["static", "inline", "__always_inline"];
                     let head = without(&head(item, whole[..at].trim_end()), &definition);
-                    format!("{};\n\n{head}\n{}", without(&head, &OF_DEFINITIONS), &whole[at..])
+                    let declared = format!("{};", without(&head, &OF_DEFINITIONS));
+                    format!("{}\n\n{head}\n{}", labelled(&declared, item, link_name), &whole[at..])
                 }
                 _ => without(&whole, &["static"]),
             },
@@ -390,6 +403,19 @@ mod tests {
             "static __attribute__ ( ( noinline ) ) int f ( void )"
         );
         assert_eq!(head(&items[0], "static noinline int f(void)"), "static noinline int f(void)");
+    }
+
+    #[test]
+    fn what_the_loader_is_asked_for_is_told_from_code() {
+        for (line, expected) in [
+            ("module_param(debug, int, 0644);", Some("module_param(debug")),
+            ("late_initcall(start);", Some("late_initcall(start")),
+            ("EXPORT_SYMBOL_GPL(f);", None),
+            ("\tmodule_put(m);", None),
+            ("int f(void);", None),
+        ] {
+            assert_eq!(asks(line), expected, "{line}");
+        }
     }
 
     #[test]

@@ -139,6 +139,39 @@ impl<'a> Item<'a> {
         &self.tokens[..body.unwrap_or(self.tokens.len())]
     }
 
+    /// The types that a function takes and returns, without names and what makes no difference to a caller.
+    #[must_use]
+    pub fn signature(&self) -> Vec<String> {
+        let all: Vec<Part<'_>> = parts(self.head()).collect();
+        let Some(at) = all.iter().rposition(|part| self.names.contains(&part.text())) else {
+            return Vec::new();
+        };
+        let mut returns = Vec::new();
+        let mut before = all[..at].iter();
+        while let Some(part) = before.next() {
+            match part.text() {
+                "__attribute__" | "__attribute" => drop(before.next()),
+                text if NO_PART_OF_TYPES.contains(&text) => {}
+                _ => returns.extend(part.tokens.iter().map(|token| token.text)),
+            }
+        }
+        let mut signature = vec![returns.join(" ")];
+        let list = all.get(at + 1).map(|part| part.tokens).unwrap_or_default();
+        let (mut depth, mut start) = (0usize, 1);
+        for (at, token) in list.iter().enumerate() {
+            match token.text {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 || (depth == 1 && token.text == ",") {
+                signature.push(parameter(&list[start.min(at)..at]));
+                start = at + 1;
+            }
+        }
+        signature
+    }
+
     /// The declaration of a variable of another file: the types that macros stand for, no initial value; an array
     /// without a length gets that of its size in bytes.
     #[must_use]
@@ -178,6 +211,21 @@ impl<'a> Item<'a> {
         }
         words.join(" ").replace(" ;", ";")
     }
+}
+
+/// Words before a function's name or in a parameter that no caller depends on.
+const NO_PART_OF_TYPES: [&str; 8] =
+    ["static", "inline", "__inline", "__inline__", "extern", "const", "__const", "register"];
+
+/// A parameter without its name.
+fn parameter(tokens: &[Token<'_>]) -> String {
+    let kept: Vec<&Token<'_>> =
+        tokens.iter().filter(|token| !NO_PART_OF_TYPES.contains(&token.text)).collect();
+    let words = kept.iter().filter(|token| token.is_word()).count();
+    let name =
+        kept.iter().rposition(|token| token.is_word() && !is_keyword(token.text)).filter(|_| words > 1);
+    let kept = kept.iter().enumerate().filter(|(at, _)| Some(*at) != name);
+    kept.map(|(_, token)| token.text).collect::<Vec<_>>().join(" ")
 }
 
 /// The type of an array's elements.
@@ -348,6 +396,21 @@ mod tests {
     fn read(text: &str) -> Vec<(Kind, String, String)> {
         let tokens = tokens(text);
         items(&tokens).iter().map(|item| (item.kind, item.names.join(" "), item.tags.join(" "))).collect()
+    }
+
+    #[test]
+    fn a_signature_is_what_callers_depend_on() {
+        let of = |text: &str| {
+            let tokens = tokens(text);
+            items(&tokens)[0].signature()
+        };
+        let same =
+            of("static int __attribute__((noinline)) f(struct s *a, const char *b, unsigned int n) { }");
+        assert_eq!(same, ["int", "struct s *", "char *", "unsigned int"]);
+        assert_eq!(of("int f(const struct s *other, char *, unsigned int m) { }"), same);
+        assert_ne!(of("int f(struct s *a, char *b, unsigned int n, int new) { }"), same);
+        assert_ne!(of("long f(struct s *a, char *b, unsigned int n) { }"), same);
+        assert_eq!(of("void g(void) { }"), ["void", "void"]);
     }
 
     #[test]

@@ -6,6 +6,6 @@ mod item;
 mod lines;
 mod token;
 
-pub use closure::{Closure, Known};
+pub use closure::{Closure, Known, asks};
 pub use item::{Item, Kind, items};
 pub use token::{Token, tokens};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::super::c::{Closure, Known, items, tokens};
 use super::super::headers::{self, Headers};
+use super::super::included::put_in;
 use super::super::object::Compiled;
 use super::super::{Context, read};
 use super::{OF_TRACE_EVENTS, Part};
@@ -38,29 +39,33 @@ struct KnownOf<'a> {
 
 impl Known for KnownOf<'_> {
     fn size(&self, name: &str) -> Option<u64> {
-        self.part.placement.size(name).filter(|_| !self.copied.contains(name))
+        self.part
+            .placement
+            .size(name)
+            .filter(|_| !self.copied.contains(name) && !self.part.rewritten.contains(name))
     }
 }
 
 impl Part {
-    /// Cuts out what the patch needs: the functions to replace, and what other units need of this one.
+    /// Cuts out what the patch needs: the functions to replace, and what other units need of this one. `shared` are names
+    /// of functions that other units replace as well.
     pub fn copy(
         &self,
         context: &Context<'_>,
         replaced: &BTreeSet<String>,
+        shared: &BTreeSet<String>,
         needed: &BTreeSet<String>,
         changed: &BTreeSet<PathBuf>,
     ) -> Result<Copy> {
         let root = context.tree.source();
         let path = root.join(&self.unit.file);
-        let text = read(&path)?;
-        let preprocessed = self.unit.preprocess(&context.tree)?;
-        let tokens = tokens(&preprocessed);
-        let items = items(&tokens);
-        let known = KnownOf { part: self, copied: self.copied_constants(replaced) };
         let roots: BTreeSet<&str> = (replaced.iter().chain(needed.iter().filter(|name| self.has_new(name))))
             .map(String::as_str)
             .collect();
+        let (text, preprocessed) = self.text(context, &roots)?;
+        let tokens = tokens(&preprocessed);
+        let items = items(&tokens);
+        let known = KnownOf { part: self, copied: self.copied_constants(replaced) };
         let file_name = path.to_string_lossy();
         let closure = Closure::new(&file_name, &text, &items, &roots, &known);
         let without: Vec<&str> =
@@ -83,7 +88,10 @@ impl Part {
             self.unit.include_directories(&context.tree),
             changed,
         );
-        let part = closure.text(|name| self.link_name(context, name));
+        let part = closure.text(|name| match replaced.contains(name) {
+            true => shared.contains(name).then(|| self.c_name(name, shared)),
+            false => self.link_name(context, name),
+        });
         let stem = self.unit.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let file = PathBuf::from(format!("{stem}.c"));
         let part = headers.adapt(&self.unit.file, &file, &part);
@@ -119,6 +127,32 @@ impl Part {
             }
         }
         Ok(copy)
+    }
+
+    /// The text of the unit that defines these functions, and what the preprocessor makes of it: C files and changed
+    /// headers that it includes are a part of it if they define some.
+    fn text(&self, context: &Context<'_>, roots: &BTreeSet<&str>) -> Result<(String, String)> {
+        let path = context.tree.source().join(&self.unit.file);
+        let (text, preprocessed) = (read(&path)?, self.unit.preprocess(&context.tree)?);
+        let file_name = path.to_string_lossy();
+        let tokens = tokens(&preprocessed);
+        let defined: BTreeSet<&str> = (items(&tokens).iter())
+            .filter(|item| item.tokens[0].file == file_name)
+            .flat_map(|item| item.names.iter().copied())
+            .collect();
+        if roots.is_subset(&defined) {
+            return Ok((text, preprocessed));
+        }
+        let directory = self.unit.file.parent().unwrap_or("".as_ref());
+        let whole = put_in(&text, &|name| {
+            let file = directory.join(name);
+            match name.ends_with(".c") {
+                true => read(&context.tree.source().join(file)).ok(),
+                false => context.fixed.get(&file).cloned(),
+            }
+        });
+        context.tree.write(&self.unit.file, &whole)?;
+        Ok((whole, self.unit.preprocess(&context.tree)?))
     }
 
     /// The beginning of the C file.
@@ -177,6 +211,11 @@ impl Part {
         let output = context.tree.output("copy.o");
         self.unit.compile_copy(&context.tree, &file, &output)?;
         Compiled::read(&output)
+    }
+
+    /// The name in the patch of the body of a function that it replaces.
+    pub fn c_name(&self, name: &str, shared: &BTreeSet<String>) -> String {
+        if shared.contains(name) { link_prefix(self) + name } else { name.to_owned() }
     }
 
     /// The name in the patch of what the kernel has under a name that is not unique.

@@ -4,9 +4,10 @@ mod check;
 mod copy;
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::path::Path;
 
-use super::c::{Kind, items, tokens};
+use super::c::{Item, Kind, items, tokens};
 use super::compare::{self, Difference};
 use super::object::{Compiled, Definition, stem};
 use super::placement::Placement;
@@ -29,6 +30,8 @@ pub struct Part {
     original: String,
     after: Compiled,
     difference: Difference,
+    /// Functions that take or return something else than before: the patch has them beside those of the kernel.
+    rewritten: BTreeSet<String>,
 }
 
 impl Part {
@@ -67,7 +70,8 @@ impl Part {
         })?;
         let original = unit.preprocess(&context.tree)?;
         let after = Compiled::default();
-        Ok(Some(Self { unit, before, placement, original, after, difference: Difference::default() }))
+        let (difference, rewritten) = (Difference::default(), BTreeSet::new());
+        Ok(Some(Self { unit, before, placement, original, after, difference, rewritten }))
     }
 
     /// Compiles it with the fix.
@@ -93,7 +97,7 @@ impl Part {
     }
 
     /// The functions to replace.
-    pub fn replaced(&self, context: &Context<'_>, faults: &mut Faults) -> Result<BTreeSet<String>> {
+    pub fn replaced(&mut self, context: &Context<'_>, faults: &mut Faults) -> Result<BTreeSet<String>> {
         let info = ObjectInfo::of(context.symbols, &self.unit.object)?;
         let of_function = |name: &str| match self.placement.symbol(name) {
             Some(symbol) => obstacle(&info, symbol).or_else(|| {
@@ -132,6 +136,20 @@ impl Part {
                 return Ok(BTreeSet::new());
             }
         };
+        let mut replaced = self.once_each(replaced);
+        let rewritten = self.rewritten(context, &replaced)?;
+        replaced.retain(|name| !rewritten.contains(name));
+        for name in &rewritten {
+            if let Some(user) = self.user_besides(name, &replaced, &rewritten) {
+                faults.add(
+                    &place_of(name),
+                    format!(
+                        "`{name}` takes or returns something else than before, and {user}, which the patch does not \
+                         replace: keep it as it is, and give the callers that need it a new function beside it"
+                    ),
+                );
+            }
+        }
         let copied = self.copied_constants(&replaced);
         for name in self.difference.data.difference(&copied) {
             faults.add(
@@ -143,14 +161,66 @@ impl Part {
                 ),
             );
         }
+        self.rewritten = rewritten;
         Ok(replaced)
+    }
+
+    /// Those of these functions whose callers the fix makes pass or expect something else.
+    fn rewritten(&self, context: &Context<'_>, replaced: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let preprocessed = self.unit.preprocess(&context.tree)?;
+        let (old, new) = (tokens(&self.original), tokens(&preprocessed));
+        let (old, new) = (items(&old), items(&new));
+        let signature = |items: &[Item<'_>], name: &str| {
+            let is_it = |item: &&Item<'_>| item.kind == Kind::Function && item.names.contains(&name);
+            items.iter().find(is_it).map(Item::signature)
+        };
+        let is_rewritten = |name: &&String| match (signature(&old, name), signature(&new, name)) {
+            (Some(old), Some(new)) => old != new,
+            _ => false,
+        };
+        Ok(replaced.iter().filter(is_rewritten).cloned().collect())
+    }
+
+    /// Who uses a function besides functions that the patch has.
+    fn user_besides(
+        &self,
+        name: &str,
+        replaced: &BTreeSet<String>,
+        rewritten: &BTreeSet<String>,
+    ) -> Option<String> {
+        if let Some(user) = compare::users_besides(&self.before, name) {
+            return Some(user);
+        }
+        let is_left = |other: &&Definition| {
+            let function = other.name.strip_suffix(".cold").unwrap_or(&other.name);
+            other.refers.contains(name) && !replaced.contains(function) && !rewritten.contains(function)
+        };
+        let user = self.before.definitions.iter().find(is_left);
+        user.map(|user| format!("`{}` calls it", user.name))
+    }
+
+    /// Without the further names of a function: the wrappers of a system call without arguments are one. Two redirections
+    /// of one address would stack two functions of the patch.
+    fn once_each(&self, replaced: BTreeSet<String>) -> BTreeSet<String> {
+        let place = |name: &str| self.before.named(name).map(|found| (&*found.section, found.offset));
+        let is_last = |name: &&String| {
+            let mut later = replaced.range::<String, _>((Bound::Excluded(*name), Bound::Unbounded));
+            place(name).is_none_or(|own| !later.any(|other| place(other) == Some(own)))
+        };
+        replaced.iter().filter(is_last).cloned().collect()
     }
 
     /// Refuses types of the unit that the fix defines otherwise.
     pub fn check_types(&self, context: &Context<'_>, faults: &mut Faults) -> Result<()> {
         let preprocessed = self.unit.preprocess(&context.tree)?;
         let (old, new) = (tokens(&self.original), tokens(&preprocessed));
-        for changed in types::changed(&items(&old), &items(&new)) {
+        let is_variable = |name: &str| {
+            self.before
+                .definitions
+                .iter()
+                .any(|definition| definition.is_writable && definition.stem() == name)
+        };
+        for changed in types::changed(&items(&old), &items(&new), &is_variable) {
             let root = context.tree.source();
             let file = Path::new(changed.file);
             let file = file.strip_prefix(&root).unwrap_or(file);
@@ -170,7 +240,10 @@ impl Part {
     fn copied_constants(&self, replaced: &BTreeSet<String>) -> BTreeSet<String> {
         let is_own = |name: &&String| {
             let constant = self.after.definitions.iter().find(|definition| definition.stem() == **name);
-            constant.is_some_and(|definition| !definition.is_writable && !definition.name.contains('.'))
+            let is_own = |definition: &Definition| {
+                !definition.is_writable && !definition.is_global && !definition.name.contains('.')
+            };
+            constant.is_some_and(is_own)
                 && self.before.definitions.iter().filter(|other| other.refers.contains(*name)).all(|other| {
                     let function = other.name.strip_suffix(".cold").unwrap_or(&other.name);
                     other.is_code && replaced.contains(function)
