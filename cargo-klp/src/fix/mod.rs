@@ -39,6 +39,10 @@ const OF_SOURCE: &str = "init/main.c";
 const NOT_KERNEL: [&str; 8] =
     ["Documentation", "tools/testing", "samples", "MAINTAINERS", "CREDITS", "tools/perf", "rust", ".mailmap"];
 
+/// What to do where the compiler refuses a file without the fix, and with it.
+const WITHOUT_FIX: &str = "`cargo klp doctor --fix --source` gets the kernel's source, and what compiles it";
+const WITH_FIX: &str = "adapt the diff to the kernel's source, as for a stable kernel of its own";
+
 /// What a patch is made from.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -214,7 +218,7 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
                 Ok(None) | Err(Error::Tool { .. }) if is_included => {}
                 Ok(None) if context.fixed.contains_key(&file) => not_built.push(file),
                 Ok(None) => {}
-                Err(error) => return Err(not_compiled(error, &context, &file, "as it is")),
+                Err(error) => return Err(not_compiled(error, &context, &file, "as it is", WITHOUT_FIX)),
             }
         }
     }
@@ -237,7 +241,7 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
     }
     for part in &mut parts {
         let compiled = part.compile_fixed(&context);
-        compiled.map_err(|error| not_compiled(error, &context, &part.unit.file, "with the fix"))?;
+        compiled.map_err(|error| not_compiled(error, &context, &part.unit.file, "with the fix", WITH_FIX))?;
     }
     for (path, fixed) in &context.fixed {
         context.tree.write(path, fixed)?;
@@ -282,13 +286,13 @@ fn asked(context: &Context<'_>) -> Vec<String> {
 }
 
 /// What the compiler says of a file, without its command and where the tree of the moment is.
-fn not_compiled(error: Error, context: &Context<'_>, file: &Path, how: &str) -> Error {
+fn not_compiled(error: Error, context: &Context<'_>, file: &Path, how: &str, help: &str) -> Error {
     let Error::Tool { output, .. } = error else { return error };
     let said = output.replace(&format!("{}/", context.tree.source().display()), "");
     let lines: Vec<String> = said.lines().map(|line| format!("\n    {line}")).collect();
     Error::Request {
         message: format!("`{}` does not compile {how}:{}", file.display(), lines.concat()),
-        help: format!("adapt the diff to the source of {}", context.symbols.release()),
+        help: help.into(),
     }
 }
 
@@ -399,7 +403,11 @@ fn write_patch(context: &Context<'_>, parts: &mut [Part], mut faults: Faults, fi
     loop {
         copies.clear();
         for (part, replaced) in parts.iter().zip(&replaced) {
-            copies.push(part.copy(context, replaced, &shared, &needed, &changed)?);
+            let copy = part.copy(context, replaced, &shared, &needed, &changed);
+            copies.push(copy.map_err(|error| {
+                let help = "it has C that `cargo klp new --diff` does not understand: begin with `cargo klp new NAME --func F`";
+                not_compiled(error, context, &part.unit.file, "cut down to what the patch needs", help)
+            })?);
         }
         let defined: BTreeSet<&String> = copies
             .iter()

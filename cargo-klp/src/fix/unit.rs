@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 use crate::host::tools::run_tool;
 use crate::kernel::symbols::VMLINUX;
 
+/// What changes nothing in the object: no debug information, which would take most of the time, and errors that are short.
+const FLAGS: [&str; 5] = ["-g0", "-fmax-errors=3", "-ftrack-macro-expansion=0", "-c", "-o"];
+
 /// A C file of the kernel.
 #[derive(Debug)]
 pub struct Unit {
@@ -79,8 +82,7 @@ impl Unit {
     /// What the compiler says.
     pub fn compile(&self, tree: &Tree, output: &Path) -> Result<()> {
         let mut command = self.command(tree, &self.words);
-        // What differs is code; debug information would take most of the time.
-        command.args(["-g0", "-c", "-o"]).arg(output).arg(tree.source().join(&self.file));
+        command.args(FLAGS).arg(output).arg(tree.source().join(&self.file));
         run_tool(&mut command).map(drop)
     }
 
@@ -96,7 +98,7 @@ impl Unit {
             directory.is_none_or(|path| path.strip_prefix(&source).map_or(true, is_public))
         };
         let words: Vec<String> = self.words.iter().filter(is_kept).cloned().collect();
-        run_tool(self.command(tree, &words).args(["-g0", "-c", "-o"]).arg(output).arg(file)).map(drop)
+        run_tool(self.command(tree, &words).args(FLAGS).arg(output).arg(file)).map(drop)
     }
 
     /// What the compiler sees of the file: all of its headers, and macros expanded.
