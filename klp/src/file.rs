@@ -1,6 +1,6 @@
 //! Modules in files.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -38,12 +38,16 @@ impl ModuleFile {
     ///
     /// The file can't be read, or is not a livepatch.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        let data = contents(&file).map_err(Error::io("read", path))?;
         let refuse = |what: &str, help: &str| Error::Request {
             message: format!("`{}` is not a livepatch: {what}", path.display()),
             help: help.into(),
         };
+        // Before it is opened: a pipe would wait for a writer, and a device may never end.
+        if !fs::metadata(path).map_err(Error::io("open", path))?.is_file() {
+            return Err(refuse("it is a directory, a pipe or a device", "give the .ko file"));
+        }
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let data = contents(&file).map_err(Error::io("read", path))?;
         if !data.starts_with(b"\x7fELF") {
             return Err(match &data[..data.len().min(4)] {
                 b"\xfd7zX" | b"\x28\xb5\x2f\xfd" | [0x1f, 0x8b, ..] => {

@@ -7,13 +7,13 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 /// The text of a file without the white space around it; `None` if there is no such file, or the kernel has nothing
-/// behind it any more.
+/// behind it any more. What is not UTF-8 in it is replaced: any user may give a task such a name.
 ///
 /// # Errors
 ///
 /// The file can't be read.
 pub fn text(path: &Path) -> Result<Option<String>> {
-    present(path, fs::read_to_string(path).map(|text| text.trim().to_owned()))
+    Ok(bytes(path)?.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
 }
 
 /// The contents of a file; `None` if there is none.

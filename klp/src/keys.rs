@@ -9,11 +9,14 @@ use crate::machine::Machine;
 
 /// Who has signed a module, by its own word.
 #[must_use]
+pub fn signer(patch: &ModuleFile) -> Option<String> {
+    patch.signature.as_ref().ok()?.as_ref().map(ToString::to_string)
+}
+
+/// The same, as a clause.
+#[must_use]
 pub fn signed_by(patch: &ModuleFile) -> String {
-    match &patch.signature {
-        Ok(Some(signature)) => format!("signed by {signature}"),
-        _ => "not signed".into(),
-    }
+    signer(patch).map_or_else(|| "not signed".into(), |signer| format!("signed by {signer}"))
 }
 
 /// What to do about a module that the kernel has refused for its signature; `None` where that was not the reason.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// A machine.
 pub trait Machine {
@@ -75,16 +75,28 @@ pub struct ThisMachine {
 }
 
 impl ThisMachine {
-    /// From now on, a signal to end (INT, TERM) lets the command say how things stand before it ends.
+    /// From now on, a signal to end (INT, TERM, HUP) lets the command say how things stand before it ends.
     #[must_use]
     pub fn new(root: &Path) -> Self {
         let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // Without it, the signal ends the command at once.
-            let _ = signal_hook::flag::register(signal, Arc::clone(&interrupted));
+        let ignored = ignored_signals();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // Who started the command with `nohup` wants it to go on.
+            if ignored & (1 << (signal - 1)) == 0 {
+                // Without it, the signal ends the command at once.
+                let _ = signal_hook::flag::register(signal, Arc::clone(&interrupted));
+            }
         }
         Self { root: root.into(), start: Instant::now(), interrupted }
     }
+}
+
+/// The signals that this process was started to ignore: a bit each, from 1.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read("/proc/self/status").unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 impl Machine for ThisMachine {

@@ -57,6 +57,22 @@ pub fn end(machine: &dyn Machine, build_id: &str) -> Result<()> {
     store::remove(&machine.path(WATCHED).join(build_id))
 }
 
+/// Tells the service that watches trials only of those that there are: what a command leaves behind that is killed while
+/// it ends a trial would start the service again and again.
+///
+/// # Errors
+///
+/// Those of reading and removing marks.
+pub fn tidy_watch(machine: &dyn Machine) -> Result<()> {
+    let watched = names(&machine.path(WATCHED))?;
+    // Read after that: a trial has its mark before it is watched.
+    let trials = on_trial(machine)?;
+    for build_id in watched.iter().filter(|watched| !trials.iter().any(|trial| trial.build_id == **watched)) {
+        store::remove(&machine.path(WATCHED).join(build_id))?;
+    }
+    Ok(())
+}
+
 /// The builds on trial in this boot.
 ///
 /// # Errors

@@ -1,50 +1,82 @@
 //! What klp has done since the machine was started and the kernel does not show: in `/run/klp`, a file for each patch
 //! and fact.
+//!
+//! Others may unload a module and load one of the same name. So each file begins with the inode number of the module's
+//! directory in sysfs, which the kernel gives to no other module until the machine is started again.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::files::text;
 use crate::machine::Machine;
 
+const LOADED: &str = "loaded";
+const FORCED: &str = "forced";
+
+/// How klp has loaded a patch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loading {
+    /// When.
+    pub since: SystemTime,
+    /// Who has signed the file, by its own word.
+    pub signer: Option<String>,
+}
+
 /// Notes that a patch was loaded. A machine on which that can't be noted has no time for it in `status`.
-pub fn loaded(machine: &dyn Machine, patch: &str) {
+pub fn loaded(machine: &dyn Machine, patch: &str, signer: Option<&str>) {
     let since = machine.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    write(machine, "loaded", patch, &since.as_secs().to_string());
+    write(machine, LOADED, patch, &format!("{}\n{}", since.as_secs(), signer.unwrap_or_default()));
 }
 
 /// Notes that a transition of a patch was forced.
 pub fn forced(machine: &dyn Machine, patch: &str) {
-    write(machine, "forced", patch, "");
+    write(machine, FORCED, patch, "");
 }
 
 /// Forgets what was noted of a patch.
 pub fn gone(machine: &dyn Machine, patch: &str) {
-    for fact in ["loaded", "forced"] {
+    for fact in [LOADED, FORCED] {
         let _ = fs::remove_file(file(machine, fact, patch));
     }
 }
 
-/// When klp loaded a patch.
-pub fn since(machine: &dyn Machine, patch: &str) -> Option<SystemTime> {
-    let seconds = text(&file(machine, "loaded", patch)).ok()??.parse().ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+/// How klp has loaded a patch, if it has.
+pub fn loading(machine: &dyn Machine, patch: &str) -> Option<Loading> {
+    let noted = read(machine, LOADED, patch)?;
+    let mut lines = noted.lines();
+    let since = Duration::from_secs(lines.next()?.parse().ok()?);
+    let signer = lines.next().map(str::to_owned);
+    Some(Loading { since: SystemTime::UNIX_EPOCH.checked_add(since)?, signer })
 }
 
 /// Whether klp forced a transition of a patch.
 pub fn is_forced(machine: &dyn Machine, patch: &str) -> bool {
-    file(machine, "forced", patch).exists()
+    read(machine, FORCED, patch).is_some()
 }
 
 fn file(machine: &dyn Machine, fact: &str, patch: &str) -> PathBuf {
     machine.path("run/klp").join(fact).join(patch)
 }
 
-fn write(machine: &dyn Machine, fact: &str, patch: &str, text: &str) {
+/// What tells the module in memory from others of its name.
+fn instance(machine: &dyn Machine, patch: &str) -> Option<String> {
+    let directory = fs::metadata(machine.path("sys/module").join(patch)).ok()?;
+    Some(directory.ino().to_string())
+}
+
+fn read(machine: &dyn Machine, fact: &str, patch: &str) -> Option<String> {
+    let noted = text(&file(machine, fact, patch)).ok()??;
+    let (of, noted) = noted.split_once('\n').unwrap_or((&noted, ""));
+    (of == instance(machine, patch)?).then(|| noted.to_owned())
+}
+
+fn write(machine: &dyn Machine, fact: &str, patch: &str, noted: &str) {
+    let Some(instance) = instance(machine, patch) else { return };
     let file = file(machine, fact, patch);
     if let Some(directory) = file.parent() {
         let _ = fs::create_dir_all(directory);
     }
-    let _ = fs::write(file, text);
+    let _ = fs::write(file, format!("{instance}\n{noted}"));
 }

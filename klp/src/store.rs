@@ -39,20 +39,29 @@ pub fn releases(machine: &dyn Machine) -> Result<Vec<String>> {
     directories(&machine.path(INSTALLED))
 }
 
-/// The patches in a directory, by name of the file, and the errors of the files that are none.
+/// A file that should be a patch, and is none.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Its name.
+    pub file: String,
+    /// What is wrong with it.
+    pub error: Error,
+}
+
+/// The patches in a directory, by name of the file, and the files that are none.
 ///
 /// # Errors
 ///
 /// Those of reading the directory.
-pub fn read(directory: &Path) -> Result<(Vec<ModuleFile>, Vec<Error>)> {
-    let (mut patches, mut errors) = (Vec::new(), Vec::new());
-    for name in names(directory)?.into_iter().filter(|name| is_module(name)) {
-        match ModuleFile::open(&directory.join(name)) {
+pub fn read(directory: &Path) -> Result<(Vec<ModuleFile>, Vec<Damaged>)> {
+    let (mut patches, mut damaged) = (Vec::new(), Vec::new());
+    for file in names(directory)?.into_iter().filter(|name| is_module(name)) {
+        match ModuleFile::open(&directory.join(&file)) {
             Ok(patch) => patches.push(patch),
-            Err(error) => errors.push(error),
+            Err(error) => damaged.push(Damaged { file, error }),
         }
     }
-    Ok((patches, errors))
+    Ok((patches, damaged))
 }
 
 /// Compressed modules are opened too, so that somebody says that they are not loaded.

@@ -56,7 +56,8 @@ pub fn blockers(machine: &dyn Machine, patch: &Patch) -> Result<Vec<Blocker>> {
             blockers.push(Blocker {
                 pid,
                 tid,
-                name: text(&task.join("comm"))?.unwrap_or_default(),
+                // Any user chooses it, and root's terminal would obey what is in it.
+                name: text(&task.join("comm"))?.unwrap_or_default().replace(char::is_control, "?"),
                 state: state(&task)?,
                 function: stack.iter().find_map(|frame| held(frame, patch, machine)),
                 stack,

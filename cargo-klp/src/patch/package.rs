@@ -219,15 +219,22 @@ fn spdx(license: &str) -> &str {
     if license.starts_with("GPL") || license.starts_with("Dual") { "GPL-2.0-only" } else { license }
 }
 
+/// Whether the kernel that runs is that of this system, as the shell asks.
+const HAS_KERNEL: &str = "[ -d /run/systemd/system ] && ! systemd-detect-virt --quiet --container";
+
 fn scripts(patch: &Report, releases: &[String]) -> Scripts {
     let name = &patch.name;
     let configure = format!(
-        r#"# In a chroot nothing is loaded; nor where the administrator has turned livepatches off.
-if [ -d /run/systemd/system ] && [ -e "/usr/lib/klp/$(uname -r)/{name}.ko" ] &&
-    ! grep -qw klp.enable=0 /proc/cmdline; then
-    klp load --as-at-boot ${{KLP_ALLOW_DOWNGRADE:+--allow-downgrade}} {name}
+        r#"# Nothing is loaded in a chroot or a container, nor where the administrator has turned livepatches off.
+if {HAS_KERNEL} && ! grep -qw klp.enable=0 /proc/cmdline; then
+    if [ -e "/usr/lib/klp/$(uname -r)/{name}.ko" ]; then
+        klp load --as-at-boot ${{KLP_ALLOW_DOWNGRADE:+--allow-downgrade}} {name}
+    else
+        echo "{name} changes nothing now: this package has it for {releases}, and $(uname -r) runs" >&2
+    fi
 fi
-"#
+"#,
+        releases = releases.join(", ")
     );
     let uninstall = releases.iter().map(|release| {
         format!(
@@ -236,7 +243,7 @@ fi
     });
     let remove = format!(
         r#"# A patch that can't be unloaded now stays installed. An upgrade replaces it, without a gap.
-if [ -d /run/systemd/system ]; then
+if {HAS_KERNEL}; then
 {}fi
 "#,
         uninstall.collect::<String>()

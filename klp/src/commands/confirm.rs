@@ -1,7 +1,7 @@
 //! `klp confirm`: watches the patches on trial. A service runs it from the first mark on until no trial is left, or the
 //! machine is shut down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::error::{Exit, Result};
@@ -22,19 +22,22 @@ pub struct Args {
     after: Duration,
 }
 
-/// Watches, until no patch of this boot is on trial.
+/// Watches, until no patch of this boot is on trial. A disk that can't be written is tried again: it must not end the
+/// watch, or the next shutdown in good order would look like a crash.
 ///
 /// # Errors
 ///
-/// Those of reading sysfs, and of reading and removing marks.
+/// Those of reading marks.
 pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
-    marks::settle(machine)?;
-    // Since when each build is in effect.
-    let mut since: BTreeMap<String, Duration> = BTreeMap::new();
+    let mut watch = Watch { machine, args, since: BTreeMap::new(), warned: BTreeSet::new() };
+    if let Err(error) = marks::settle(machine) {
+        watch.warn("earlier boots", &error.to_string());
+    }
     let mut has_confirmed = false;
     loop {
         let trials = marks::on_trial(machine)?;
         if trials.is_empty() {
+            marks::tidy_watch(machine)?;
             if has_confirmed {
                 prune(machine)?;
             }
@@ -43,19 +46,57 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         // A clean shutdown ends the trials, whatever has just happened.
         let is_stopping = machine.is_interrupted();
         for trial in &trials {
-            match outcome(standing(machine, trial, &mut since)?, args.after, is_stopping) {
-                Outcome::Continue => {}
-                Outcome::Drop => marks::end(machine, &trial.build_id)?,
-                Outcome::Confirm => {
-                    confirm(machine, trial)?;
-                    has_confirmed = true;
-                }
+            match watch.judge(trial, is_stopping) {
+                Ok(outcome) => has_confirmed |= outcome == Outcome::Confirm,
+                Err(error) => watch.warn(&trial.build_id, &error.to_string()),
             }
         }
         if is_stopping {
             return Ok(Exit::Done);
         }
         machine.pause(Duration::from_secs(1));
+    }
+}
+
+/// The watch over trials.
+struct Watch<'a> {
+    machine: &'a dyn Machine,
+    args: &'a Args,
+    /// Since when each build is in effect.
+    since: BTreeMap<String, Duration>,
+    /// What it has warned of.
+    warned: BTreeSet<String>,
+}
+
+impl Watch<'_> {
+    /// Ends a trial, if it is over.
+    fn judge(&mut self, trial: &Mark, is_stopping: bool) -> Result<Outcome> {
+        let outcome = outcome(standing(self.machine, trial, &mut self.since)?, self.args.after, is_stopping);
+        match outcome {
+            Outcome::Continue => {}
+            Outcome::Drop => marks::end(self.machine, &trial.build_id)?,
+            Outcome::Confirm => self.confirm(trial)?,
+        }
+        Ok(outcome)
+    }
+
+    /// Ends the trial of a patch that has stood it.
+    fn confirm(&mut self, trial: &Mark) -> Result<()> {
+        // A disk that is full must not keep the patch on trial: the next crash would be taken for its fault.
+        if let Err(error) = keep(self.machine, trial) {
+            let about = format!("fallback {}", trial.build_id);
+            self.warn(&about, &format!("there is nothing to fall back to: {error}"));
+        }
+        marks::end(self.machine, &trial.build_id)?;
+        show::action(self.machine, &format!("{}: confirmed", trial.name));
+        marks::forgive(self.machine, &trial.build_id).map(drop)
+    }
+
+    /// Says once what is wrong, though it is found each second.
+    fn warn(&mut self, about: &str, text: &str) {
+        if self.warned.insert(about.into()) {
+            show::warning(self.machine, text);
+        }
     }
 }
 
@@ -75,18 +116,6 @@ fn standing(machine: &dyn Machine, trial: &Mark, since: &mut BTreeMap<String, Du
     let now = machine.elapsed();
     let start = *since.entry(trial.build_id.clone()).or_insert(now);
     Ok(Standing::InEffect(now.saturating_sub(start)))
-}
-
-/// Ends the trial of a patch that has stood it.
-fn confirm(machine: &dyn Machine, trial: &Mark) -> Result<()> {
-    // A disk that is full must not keep the patch on trial: the next crash would be taken for its fault.
-    if let Err(error) = keep(machine, trial) {
-        show::warning(machine, &format!("there is nothing to fall back to: {error}"));
-    }
-    marks::forgive(machine, &trial.build_id)?;
-    marks::end(machine, &trial.build_id)?;
-    show::action(machine, &format!("{}: confirmed", trial.name));
-    Ok(())
 }
 
 /// Keeps a copy of the patch, to fall back to.

@@ -2,9 +2,8 @@
 
 use crate::error::{Exit, Result};
 use crate::machine::Machine;
-use crate::plan::Candidate;
 use crate::report::Installed;
-use crate::{fit, show, store};
+use crate::{fit, keys, show, store};
 
 /// Arguments of `klp list`.
 #[derive(Debug, clap::Args)]
@@ -14,7 +13,7 @@ pub struct Args {
     kernel: Option<String>,
 }
 
-/// Lists what is installed: a line for each patch, with its release and its standing.
+/// Lists what is installed: a line for each patch, with its release, its standing, and who has signed it.
 ///
 /// # Errors
 ///
@@ -28,19 +27,23 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     for release in releases {
         if release == running {
             for patch in Installed::all(machine)? {
-                show::text(machine, &format!("{release}  {}: {}", patch.name, patch.text()));
+                show::text(
+                    machine,
+                    &format!("{release}  {}: {}; {}", patch.name, patch.text(), patch.signed()),
+                );
             }
             continue;
         }
-        let (patches, errors) = store::read(&store::installed(machine, &release))?;
-        for patch in patches.iter().map(Candidate::of) {
+        let (patches, damaged) = store::read(&store::installed(machine, &release))?;
+        for patch in &patches {
+            let signed = keys::signed_by(patch);
             show::text(
                 machine,
-                &format!("{release}  {}: for another kernel than the one that runs", patch.name),
+                &format!("{release}  {}: for another kernel than the one that runs; {signed}", patch.name),
             );
         }
-        for error in &errors {
-            show::warning(machine, &error.to_string());
+        for file in &damaged {
+            show::warning(machine, &file.error.to_string());
         }
     }
     Ok(Exit::Done)

@@ -18,7 +18,7 @@ use crate::{keys, marks, record, show, store, transition};
 /// Arguments of `klp load`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The patch: a .ko file, or the name of one that is installed for the kernel that runs.
+    /// The patch: a .ko file, with `/` or `.ko` in its name, or the name of a patch that is installed for the kernel that runs.
     #[arg(value_name = "FILE|NAME", required_unless_present = "all")]
     patch: Option<String>,
 
@@ -50,10 +50,15 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         check_left_out(machine, &patch)?;
     }
     // Who asks for this patch knows better than the guard.
-    if let Some(build_id) = &patch.build_id
-        && marks::forgive(machine, build_id)?
-    {
-        show::progress(machine, &format!("{}: loaded at boot again, if it is installed", patch.name));
+    if let Some(build_id) = &patch.build_id {
+        match marks::forgive(machine, build_id) {
+            Ok(false) => {}
+            Ok(true) => {
+                let name = &patch.name;
+                show::progress(machine, &format!("{name}: loaded at boot again, if it is installed"));
+            }
+            Err(error) => show::warning(machine, &format!("{}: not loaded at boot: {error}", patch.name)),
+        }
     }
     load(machine, &patch, args.patience.into(), args.allow_downgrade, OnBlindGuard::Load)
 }
@@ -61,14 +66,19 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
 /// The patch in a file, or the one that is installed under a name.
 fn find(machine: &dyn Machine, patch: &str) -> Result<ModuleFile> {
     let path = Path::new(patch);
-    if patch.contains('/') || patch.ends_with(".ko") || path.exists() {
+    if patch.contains('/') || patch.ends_with(".ko") {
         return ModuleFile::open(path);
     }
+    // Not a file of this name: the directory may be one that others write to.
     let release = fit::release(machine)?;
     let (installed, _) = store::read(&store::installed(machine, &release))?;
     installed.into_iter().find(|module| module.name == patch).ok_or_else(|| Error::Request {
-        message: format!("there is no file `{patch}`, and no patch of this name is installed for {release}"),
-        help: "`klp list` shows what is installed".into(),
+        message: format!("no patch {patch} is installed for {release}"),
+        help: if path.exists() {
+            format!("`klp load ./{patch}` loads the file of this name")
+        } else {
+            "`klp list` shows what is installed; a file needs its path, or `.ko` at its end".into()
+        },
     })
 }
 
@@ -112,10 +122,16 @@ pub(super) fn load(
     let trial = begin_trial(machine, patch, on_blind_guard)?;
     let asked = machine.elapsed();
     let loaded =
-        insert(machine, patch, allow_downgrade).and_then(|()| wait(machine, name, asked, patience, before));
+        insert(machine, patch, allow_downgrade).and_then(|()| wait(machine, patch, asked, patience, before));
+    let is_over = match &loaded {
+        Ok(exit) => *exit == Exit::Reversed,
+        // Another command may have loaded it at the same time.
+        Err(Error::Kernel { .. }) => Loaded::find(machine, name)?.is_none(),
+        Err(_) => false,
+    };
     // It is not in memory any more. Had this task died in it, the mark would stay.
     if let Some(build_id) = trial
-        && matches!(loaded, Ok(Exit::Reversed) | Err(Error::Kernel { .. }))
+        && is_over
     {
         marks::end(machine, build_id)?;
     }
@@ -156,12 +172,13 @@ fn begin_trial<'a>(
 /// Waits until a patch that was loaded is in effect, and removes what it has replaced.
 fn wait(
     machine: &dyn Machine,
-    name: &str,
+    patch: &ModuleFile,
     asked: Duration,
     patience: Patience,
     before: Vec<Patch>,
 ) -> Result<Exit> {
-    record::loaded(machine, name);
+    let name = &patch.name;
+    record::loaded(machine, name, keys::signer(patch).as_deref());
     if Patch::find(machine, name)?.is_none() {
         show::progress(
             machine,

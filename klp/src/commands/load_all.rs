@@ -37,7 +37,7 @@ fn load_all(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let release = fit::release(machine)?;
-    let (installed, errors) = store::read(&store::installed(machine, &release))?;
+    let (installed, damaged) = store::read(&store::installed(machine, &release))?;
     let (confirmed, _) = store::read(&store::confirmed(machine, &release))?;
     let candidates = |files: &[ModuleFile]| files.iter().map(Candidate::of).collect::<Vec<_>>();
     let (kept, deaths) = (candidates(&confirmed), marks::deaths(machine)?);
@@ -47,8 +47,8 @@ fn load_all(machine: &dyn Machine, patience: Patience) -> Result<Exit> {
         show::help(machine, "`systemctl enable --now klp-confirm.path` starts the watch");
     }
     let mut exit = Exit::Done;
-    for error in &errors {
-        show::action(machine, &error.to_string());
+    for file in &damaged {
+        show::action(machine, &file.error.to_string());
         exit = Exit::NotInEffect;
     }
     for (patch, reason) in &plan.left_out {

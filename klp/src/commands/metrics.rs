@@ -1,5 +1,6 @@
 //! `klp metrics`: what `status` knows, in Prometheus' text format, for the textfile collector of node_exporter.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -15,6 +16,7 @@ use crate::{record, show, store};
   klp_patch_info{patch,version,series,revision,build_id}  1: what is loaded
   klp_patch_phase{patch,phase}      1 for where the patch is: enabling, enabled, disabling or stuck; else 0
   klp_patch_forced{patch}           1 if klp has forced a transition of it
+  klp_patch_verified{patch}         1 if the kernel has verified its signature, 0 if not
   klp_patch_loaded_seconds{patch}   when klp has loaded it (Unix time)
   klp_patch_blockers{patch}         the tasks that hold up its transition
   klp_patch_object_waits{patch,object}  1 while a module that it patches is not loaded
@@ -41,7 +43,7 @@ pub struct Args {
 /// Those of reading sysfs and procfs, and of writing the file.
 pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
     let report = Report::read(machine)?;
-    let since = |patch: &str| record::since(machine, patch);
+    let since = |patch: &str| record::loading(machine, patch).map(|loading| loading.since);
     let text = metrics(&report, &since);
     match &args.output {
         Some(file) => {
@@ -53,7 +55,7 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
 }
 
 fn metrics(report: &Report, since: &dyn Fn(&str) -> Option<SystemTime>) -> String {
-    let mut text = Text(String::new());
+    let mut text = Text::default();
     add_patches(&mut text, &report.patches, since);
     add_installed(&mut text, &report.installed);
     text.family(
@@ -67,7 +69,7 @@ fn metrics(report: &Report, since: &dyn Fn(&str) -> Option<SystemTime>) -> Strin
     text.sample("klp_transition", &[], u8::from(!report.settled));
     text.family("klp_tainted", "Whether a livepatch was loaded since the kernel was started.");
     text.sample("klp_tainted", &[], u8::from(report.tainted));
-    text.0
+    text.lines
 }
 
 fn add_patches(text: &mut Text, patches: &[PatchReport], since: &dyn Fn(&str) -> Option<SystemTime>) {
@@ -85,6 +87,12 @@ fn add_patches(text: &mut Text, patches: &[PatchReport], since: &dyn Fn(&str) ->
     text.family("klp_patch_forced", "Whether klp has forced a transition of the patch.");
     for patch in patches {
         text.sample("klp_patch_forced", &[("patch", &*patch.name)], u8::from(patch.forced));
+    }
+    text.family("klp_patch_verified", "Whether the kernel has verified the signature of the patch.");
+    for patch in patches {
+        if let Some(verified) = patch.signature.verified {
+            text.sample("klp_patch_verified", &[("patch", &*patch.name)], u8::from(verified));
+        }
     }
     text.family("klp_patch_loaded_seconds", "When klp has loaded the patch, in Unix time.");
     for patch in patches {
@@ -160,7 +168,13 @@ fn info(patch: &PatchReport) -> [(&'static str, String); 5] {
     ]
 }
 
-struct Text(String);
+#[derive(Default)]
+struct Text {
+    lines: String,
+    /// The names and labels of the samples. node_exporter refuses the whole file if one comes twice, as that of a module does
+    /// which is installed in two files.
+    seen: BTreeSet<String>,
+}
 
 impl Text {
     fn family(&mut self, name: &str, help: &str) {
@@ -171,11 +185,14 @@ impl Text {
         let labels = labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text)));
         let labels = labels.collect::<Vec<_>>().join(",");
         let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
-        self.line(format_args!("{name}{braces} {value}"));
+        let sample = format!("{name}{braces}");
+        if self.seen.insert(sample.clone()) {
+            self.line(format_args!("{sample} {value}"));
+        }
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        writeln!(self.0, "{line}").expect("a string takes everything");
+        writeln!(self.lines, "{line}").expect("a string takes everything");
     }
 }
 

@@ -124,6 +124,7 @@ impl Text {
         );
         self.row("fixes", &patch.fixes.join(", "));
         self.row("build ID", patch.build_id.as_deref().unwrap_or_default());
+        self.row("signed", &patch.signature.text());
         let replaces = match patch.replace {
             Some(true) => "all other patches",
             Some(false) => "no other patch",

@@ -2,6 +2,7 @@
 
 mod installed;
 mod patch;
+mod signature;
 
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ use crate::sysfs::Patch;
 
 pub use installed::{Installed, is_in_effect};
 pub use patch::{PatchReport, Phase, State};
+pub use signature::SignatureReport;
 
 /// The livepatches of a machine. Its names are stable; fields may be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::loaded::Loaded;
 use crate::machine::Machine;
+use crate::report::SignatureReport;
 use crate::sysfs::{Object, Patch};
 use crate::tasks::{self, Blocker};
 use crate::{record, stuck};
@@ -31,6 +32,8 @@ pub struct PatchReport {
     pub build_id: Option<String>,
     /// Kbuild's digest of the sources.
     pub srcversion: Option<String>,
+    /// Its signature.
+    pub signature: SignatureReport,
     /// Whether it replaces all other patches; where neither the kernel nor the patch says it, it is unknown.
     pub replace: Option<bool>,
     /// Its place among all patches, where the kernel shows it.
@@ -103,7 +106,8 @@ impl PatchReport {
             (_, false) => Phase::Disabling,
         };
         let blockers = if patch.transition { tasks::blockers(machine, &patch)? } else { Vec::new() };
-        let since = record::since(machine, &patch.name);
+        let loading = record::loading(machine, &patch.name);
+        let since = loading.as_ref().map(|loading| loading.since);
         let about = module.about.as_ref();
         let series = about.and_then(|about| about.series());
         Ok(Self {
@@ -114,6 +118,7 @@ impl PatchReport {
             fixes: about.map(|about| about.fixes.clone()).unwrap_or_default(),
             build_id: module.build_id.clone(),
             srcversion: module.srcversion.clone(),
+            signature: SignatureReport::of(machine, &module, loading.and_then(|loading| loading.signer)),
             replace: patch.replace.or(about.map(|about| about.replaces())),
             stack_order: patch.stack_order,
             is_klp: about.is_some(),

@@ -270,7 +270,10 @@ impl Machine for Fake {
     }
 
     fn insert(&self, module: &File, parameters: &CStr) -> Result<(), Errno> {
-        if let Some(errno) = self.answer.take() {
+        let answer = self.answer.take();
+        if let Some(errno) = answer
+            && errno != Errno::EXIST
+        {
             let log = self.read("dev/kmsg");
             self.write(
                 "dev/kmsg",
@@ -309,7 +312,8 @@ impl Machine for Fake {
             self.set(name, "replaces", "");
         }
         self.is_held_up(name, true);
-        Ok(())
+        // Another command has loaded it just before.
+        answer.map_or(Ok(()), Err)
     }
 
     fn remove(&self, module: &str) -> Result<(), Errno> {

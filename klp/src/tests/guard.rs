@@ -351,3 +351,38 @@ fn the_journal_has_each_action_once() {
     boot(&fake);
     assert_eq!(lines(fake.said()), 1);
 }
+
+#[test]
+fn a_command_that_comes_second_leaves_the_trial_of_the_first() {
+    let fake = machine();
+    install(&fake, "fix", &Ours::new("fix").build(1));
+    fake.answers(rustix::io::Errno::EXIST);
+    assert_eq!(fake.klp(["load", "fix"]), Exit::Refused);
+    assert!(fake.is_enabled("fix"));
+    assert_eq!(fake.marks("trial"), ["01"]);
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_does_not_end_the_watch() {
+    let fake = machine();
+    install(&fake, "bad", &Ours::new("bad").build(1));
+    fake.dies(["load", "bad"]);
+    fake.starts();
+    install(&fake, "good", &Ours::new("good").build(2));
+    // No file can be made in it.
+    fake.write("var/lib/klp/failed", "");
+    assert_eq!(fake.klp(["load", "good"]), Exit::Done, "{}", fake.said());
+    assert!(fake.said().contains("warning: good: not loaded at boot: cannot remove"), "{}", fake.said());
+    assert_eq!(fake.klp(["confirm"]), Exit::Done, "{}", fake.said());
+    assert_eq!(fake.said().matches("failed").count(), 2, "each once: {}", fake.said());
+    assert_eq!(fake.marks("trial"), ["01"]);
+    assert!(fake.read("dev/kmsg").contains("good: confirmed"));
+}
+
+#[test]
+fn a_watch_without_a_trial_ends_and_does_not_start_again() {
+    let fake = machine();
+    fake.write("run/klp/trial/01", "");
+    assert_eq!(fake.klp(["confirm"]), Exit::Done, "{}", fake.said());
+    assert_eq!(std::fs::read_dir(fake.path("run/klp/trial")).unwrap().count(), 0);
+}

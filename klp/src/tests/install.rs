@@ -25,13 +25,14 @@ fn a_patch_goes_to_the_kernel_that_it_is_built_for() {
     assert_eq!(fake.klp(["list"]), Exit::Done);
     assert_eq!(
         fake.printed(),
-        "6.1.0  old: for another kernel than the one that runs\n6.12.1-test  fix: not in effect\n"
+        "6.1.0  old: for another kernel than the one that runs; not signed\n\
+         6.12.1-test  fix: not in effect; not signed\n"
     );
     assert_eq!(fake.klp(["status"]), Exit::NotInEffect);
     assert_eq!(fake.klp(["load", "fix"]), Exit::Done);
     assert_eq!(fake.klp(["status"]), Exit::Done);
     assert_eq!(fake.klp(["list", "-k", RELEASE]), Exit::Done);
-    assert_eq!(fake.printed(), "6.12.1-test  fix: in effect\n");
+    assert_eq!(fake.printed(), "6.12.1-test  fix: in effect; not signed\n");
 
     assert_eq!(fake.klp(["uninstall", "fix"]), Exit::Done);
     assert!(fake.said().contains("in effect until the next boot"), "{}", fake.said());
@@ -76,7 +77,7 @@ fn a_cumulative_patch_takes_the_place_of_those_before_it() {
     assert_eq!(install(&fake, "fs_1", &net("fs_1", "fs", 1).build(3)), Exit::Refused);
     assert!(fake.said().contains("`klp uninstall net_2` first"), "{}", fake.said());
     fake.klp(["list"]);
-    assert_eq!(fake.printed(), "6.12.1-test  net_2: not in effect\n");
+    assert_eq!(fake.printed(), "6.12.1-test  net_2: not in effect; not signed\n");
 }
 
 #[test]
@@ -106,4 +107,23 @@ fn a_disk_that_cannot_be_written_leaves_nothing_behind() {
     assert_eq!(install(&fake, "other", &Ours::new("other").build(2)), Exit::Failed);
     assert!(fake.said().contains("cannot write"), "{}", fake.said());
     assert_eq!(crate::files::names(&directory).unwrap(), ["fix.ko", "other.ko"]);
+}
+
+#[test]
+fn a_list_says_who_has_signed() {
+    let fake = Fake::new();
+    let appended = include_bytes!("../../../klp-module/src/signature/appended");
+    install(&fake, "fix", &[&c_patch("fix")[..], appended].concat());
+    let other = "livepatch=Y\0name=old\0vermagic=6.1.0 SMP\0";
+    install(&fake, "old", &with_modinfo(other, None, &[1]));
+    assert_eq!(fake.klp(["list"]), Exit::Done);
+    let printed = fake.printed();
+    assert!(
+        printed.contains("6.12.1-test  fix: not in effect; signed by CN=klp test,O=Example, serial "),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("6.1.0  old: for another kernel than the one that runs; not signed\n"),
+        "{printed}"
+    );
 }

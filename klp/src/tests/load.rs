@@ -204,3 +204,25 @@ fn a_kernel_without_livepatches_says_so() {
     assert_eq!(fake.klp(["load", path.to_str().unwrap()]), Exit::Failed);
     assert!(fake.said().contains("CONFIG_LIVEPATCH"), "{}", fake.said());
 }
+
+#[test]
+fn a_name_is_never_that_of_a_file_in_the_current_directory() {
+    let fake = Fake::new();
+    // `cargo test` runs in the directory of the package.
+    assert!(std::path::Path::new("src").exists());
+    for name in ["src", "Cargo.toml"] {
+        assert_eq!(fake.klp(["load", name]), Exit::Failed);
+        let said = fake.said();
+        assert!(said.contains(&format!("no patch {name} is installed for {RELEASE}")), "{said}");
+        assert!(said.contains(&format!("`klp load ./{name}` loads the file")), "{said}");
+    }
+}
+
+#[test]
+fn only_a_file_is_read() {
+    let fake = Fake::new();
+    for path in ["/dev/zero", "/"] {
+        assert_eq!(fake.klp(["load", path]), Exit::Failed);
+        assert!(fake.said().contains("a directory, a pipe or a device"), "{}", fake.said());
+    }
+}

@@ -1,6 +1,6 @@
 //! What `klp metrics` writes.
 
-use super::fake::Fake;
+use super::fake::{Fake, RELEASE};
 use super::ko::Ours;
 use crate::error::Exit;
 use crate::machine::Machine;
@@ -102,4 +102,25 @@ fn the_file_is_replaced_as_a_whole() {
     // node_exporter runs as another user.
     let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o644);
+}
+
+#[test]
+fn no_sample_comes_twice_whatever_is_installed() {
+    let fake = Fake::new();
+    let fixes = vec!["CVE-2026-1111", "CVE-2026-1111"];
+    let fix = Ours { fixes, ..Ours::new("fix") }.build(1);
+    for file in ["a.ko", "copy.ko"] {
+        fake.write(&format!("usr/lib/klp/{RELEASE}/{file}"), &fix);
+    }
+    for file in ["damaged.ko", "other.ko.xz"] {
+        fake.write(&format!("usr/lib/klp/{RELEASE}/{file}"), "");
+    }
+    assert_eq!(fake.klp(["load", "fix"]), Exit::Done, "{}", fake.said());
+    assert_eq!(fake.klp(["metrics"]), Exit::Done);
+    let text = fake.printed();
+    is_well_formed(&text);
+    has(&text, r#"klp_fix{fix="CVE-2026-1111",patch="fix"} 1"#);
+    has(&text, r#"klp_installed{patch="fix",build_id="01"} 1"#);
+    has(&text, r#"klp_installed_missing{patch="damaged.ko",build_id=""} 1"#);
+    has(&text, r#"klp_installed_missing{patch="other.ko.xz",build_id=""} 1"#);
 }

@@ -166,3 +166,18 @@ fn a_loader_that_died_is_told_apart_and_nothing_is_touched() {
     fake.sleeper(9, "do_init_module+0x1/0x2");
     assert_eq!(fake.klp(["status"]), Exit::InTransition);
 }
+
+#[test]
+fn a_task_may_have_any_name() {
+    let fake = stalled();
+    fake.write("proc/7/task/7/comm", b"\x1b[2J\xff\n");
+    fake.write("proc/7/task/7/status", b"Name:\t\x1b[2J\xff\nState:\tS (sleeping)\n");
+    for command in [&["status"][..], &["blockers"], &["blockers", "--json"], &["status", "--json"]] {
+        assert_eq!(fake.klp(command.iter().copied()), Exit::InTransition, "{}", fake.said());
+        assert!(fake.printed().contains("?[2J\u{fffd}"), "{}", fake.printed());
+    }
+    fake.types("force fix, whatever its tasks do\n");
+    assert_eq!(fake.klp(["force"]), Exit::Done, "{}", fake.said());
+    let said = fake.said() + &fake.read("dev/kmsg");
+    assert!(said.matches("?[2J").count() >= 2 && !said.contains('\u{1b}'), "{said}");
+}

@@ -23,7 +23,7 @@ use cargo_klp::vm::{QEMU, has_kvm, static_busybox};
 pub(super) const CODENAME: &str = "bookworm";
 
 /// Besides what dpkg itself needs.
-const PACKAGES: &str = "systemd-sysv,kmod,udev,apt";
+const PACKAGES: &str = "systemd-sysv,kmod,udev,apt,rpm";
 
 /// What nobody looks at here, and takes a third of a boot under emulation.
 const MASKED: [&str; 9] = [

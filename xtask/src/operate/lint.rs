@@ -1,4 +1,4 @@
-//! What the distributions' own checkers say of the packages, and whether rpm installs, upgrades and removes its own.
+//! What the distributions' own checkers say of the packages, and whether dpkg and rpm install, upgrade and remove them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ const CHECKERS: &str = "lintian,rpmlint,rpm";
 /// What rpmlint must not complain of, with the reasons.
 const RPMLINT: &str = include_str!("rpmlint.toml");
 
-/// What is done with the rpms.
+/// What is done with the debs, and with the rpms.
+const DEB: &str = include_str!("deb.sh");
 const RPM: &str = include_str!("rpm.sh");
 
 /// A root with the checkers, and the packages in its `/tmp`.
@@ -42,15 +43,17 @@ impl Checkers {
         Ok(Self { root })
     }
 
-    /// Whether no checker finds an error, and rpm does what it should with its packages.
+    /// Whether no checker finds an error, and dpkg and rpm do what they should with their packages. The first ones are
+    /// klp-tools and two revisions of a patch.
     pub(super) fn pass(&self, debs: &[&PathBuf], rpms: &[&PathBuf]) -> Result<bool> {
-        ui::status("Checking", "the packages with lintian");
+        ui::status("Checking", "the packages with lintian, and installing them with dpkg");
         let lintian = self.runs(&["lintian", "--allow-root", "--fail-on", "error"], debs)?;
         ui::status("Checking", "the packages with rpmlint, and installing them with rpm");
         let config = self.root.join("tmp/rpmlint.toml");
         fs::write(&config, RPMLINT).map_err(Error::io("write", &config))?;
         let rpmlint = self.runs(&["rpmlint", "--config", "/tmp/rpmlint.toml"], rpms)?;
-        Ok(lintian && rpmlint && self.runs(&["sh", "-ec", RPM, "rpm"], rpms)?)
+        let installs = self.runs(&["sh", "-ec", DEB, "deb"], debs)?;
+        Ok(lintian && rpmlint && installs && self.runs(&["sh", "-ec", RPM, "rpm"], rpms)?)
     }
 
     /// Runs a command on packages, within the root; whether it succeeds.

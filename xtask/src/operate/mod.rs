@@ -43,6 +43,14 @@ pub(crate) struct Args {
 /// The revisions of one series; the third one panics, and a callback of the last one oopses.
 const PATCHES: [&str; 4] = ["fix-1", "fix-2", "fix-3", "fix-4"];
 
+/// Another patch; the transition that enables it waits for a task.
+const SLOW: &str = "slow";
+
+/// A kernel that does not run: its patch is in the same package.
+fn other_kernel(kernel: &str) -> &'static str {
+    if kernel == "6.1" || kernel.starts_with("6.1.") { DEFAULT_SERIES } else { "6.1" }
+}
+
 const MAINTAINER: &str = "The klp authors <klp@example.org>";
 
 /// What it needs besides what builds and boots patches.
@@ -57,6 +65,7 @@ pub(crate) const REQUIREMENTS: [Requirement; 5] = [
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let mut requirements =
         vec![Requirement::Build, Requirement::Run, Requirement::Kernel(args.kernel.clone())];
+    requirements.push(Requirement::Kernel(other_kernel(&args.kernel).into()));
     requirements.extend(REQUIREMENTS);
     doctor::ensure(&requirements)?;
     let passed = match args.signatures_only {
@@ -85,6 +94,7 @@ pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
     let signed = try_signatures(kernel)?;
     let kernel = KernelQuery::Release(kernel.into()).find(KernelParts::Image)?;
     let Some(patches) = build_patches(&PATCHES, &kernel.release, &[])? else { return Ok(false) };
+    let Some(slow) = build_slow(&kernel.release)? else { return Ok(false) };
 
     let directory = root().join("target/operate");
     fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
@@ -103,23 +113,36 @@ pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
     let mut rpms = vec![package_tools::package(MAINTAINER, Format::Rpm, &directory)?];
     for (package, module) in PATCHES.iter().zip(patches) {
         let name = package.replace('-', "_");
-        files.push((format!("{name}.deb"), package_patch("deb", &module, &directory)?));
-        rpms.push(package_patch("rpm", &module, &directory)?);
+        files.push((format!("{name}.deb"), package_patch(&["--format", "deb"], &[&module], &directory)?));
+        rpms.push(package_patch(&["--format", "rpm"], &[&module], &directory)?);
         files.push((format!("{name}.ko"), module));
     }
+    files.push(("slow_1.deb".into(), package_patch(&[], &slow.each_ref(), &directory)?));
+    files.push(("slow_2.deb".into(), package_patch(&["--package-version", "2"], &[&slow[1]], &directory)?));
     let debs: Vec<_> =
         files.iter().filter(|(name, _)| name.ends_with(".deb")).map(|(_, file)| file).collect();
     let linted = Checkers::new(&sources, &directory)?.pass(&debs, &rpms.iter().collect::<Vec<_>>())?;
+    for (name, rpm) in ["klp-tools.rpm", "fix_1.rpm", "fix_2.rpm"].into_iter().zip(rpms) {
+        files.push((name.into(), rpm));
+    }
+    files.push(("hold.sh".into(), root().join("xtask/src/operate/hold.sh")));
     let machine = Machine { kernel: &kernel, disk, directory, files };
     let passed = story::tell(&machine)?;
     fs::remove_file(&machine.disk).map_err(Error::io("remove", &machine.disk))?;
     Ok(signed && linted && passed)
 }
 
-/// The package of a module, as a user makes it.
-fn package_patch(format: &str, module: &Path, directory: &Path) -> Result<PathBuf> {
+/// The slow patch for the kernel and for another one.
+fn build_slow(kernel: &str) -> Result<Option<[PathBuf; 2]>> {
+    let Some(here) = build_patches(&[SLOW], kernel, &[])? else { return Ok(None) };
+    let Some(elsewhere) = build_patches(&[SLOW], other_kernel(kernel), &[])? else { return Ok(None) };
+    Ok(Some([here[0].clone(), elsewhere[0].clone()]))
+}
+
+/// The package of modules, as a user makes it.
+fn package_patch(options: &[&str], modules: &[&PathBuf], directory: &Path) -> Result<PathBuf> {
     let mut command = cargo(&["run", "--quiet", "--package", "cargo-klp", "--", "klp", "package"]);
-    command.args(["--format", format, "--maintainer", MAINTAINER, "--output"]).arg(directory).arg(module);
+    command.args(options).args(["--maintainer", MAINTAINER, "--output"]).arg(directory).args(modules);
     let output = run_tool(&mut command)?;
     Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }

@@ -76,6 +76,7 @@ pub(super) fn run(kernel: &Kernel, module: &Path, klp: &Path, directory: &Path) 
         format!("{klp} load {}", changed.display()),
         format!("{klp} load {}", signed.display()),
         "cat /proc/version /sys/module/fix_1/taint".into(),
+        format!("{klp} status"),
         format!("{klp} unload fix_1"),
     ];
     let script: Vec<_> =
@@ -98,7 +99,8 @@ pub(super) fn run(kernel: &Kernel, module: &Path, klp: &Path, directory: &Path) 
         (5, vec!["fix_1: enabled", "code 0"]),
         // Without `E`, the taint of a module without a signature.
         (6, vec!["revision 1\nOK\n", "code 0"]),
-        (7, vec!["code 0"]),
+        (7, vec!["signed      by CN=klp test: trusted, serial ", "; verified by the kernel", "code 0"]),
+        (8, vec!["code 0"]),
     ];
     let answers: Vec<_> = booted.stdout.split('<').skip(1).map(str::to_owned).collect();
     expected.retain(|(number, texts)| {

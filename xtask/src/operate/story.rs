@@ -4,10 +4,33 @@ use cargo_klp::commands::ui;
 use cargo_klp::error::Result;
 
 use super::guest::{Boot, Machine};
+use super::other_kernel;
 
 /// Waits until no patch is on trial.
 const CONFIRMED: &str =
-    "for i in $(seq 60); do ls /var/lib/klp/trial/* > /dev/null 2>&1 || exit 0; sleep 1; done; exit 1";
+    "for i in $(seq 300); do ls /var/lib/klp/trial/* > /dev/null 2>&1 || exit 0; sleep 1; done; exit 1";
+/// Makes a unit that holds up the slow patch at each boot.
+const HOLD: &str = "\
+install /run/klp-test/hold.sh /usr/local/bin/klp-test-hold
+cat > /etc/systemd/system/klp-test-hold.service << END
+[Unit]
+DefaultDependencies=no
+Before=klp.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/bin/klp-test-hold
+[Install]
+WantedBy=sysinit.target
+END
+systemctl enable -q klp-test-hold.service";
+
+/// rpm, whose database knows nothing of what a Debian has.
+const RPM: &str = "rpm --force-debian --nodeps";
+
+/// The files that the packages have left.
+const LEFT: &str = "find / -xdev -name '*klp*' | grep -v klp-test";
+
 /// What the redirected function shows.
 const SHOWN: &str = "cat /proc/version";
 
@@ -71,9 +94,11 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             "apt-get install -qy /run/klp-test/fix_2.deb",
             CONFIRMED,
             "klp unload fix_2 && klp load fix_2 && klp status",
+            "apt-get install -qy /run/klp-test/slow_1.deb && ls /usr/lib/klp",
+            HOLD,
         ],
         &|judge| {
-            judge.all_succeed(&[0, 5, 6, 7, 11, 13, 14, 15]);
+            judge.all_succeed(&[0, 5, 6, 7, 11, 13, 14, 15, 16, 17]);
             judge.shows(0, "revision 1");
             let loaded = judge.number(1);
             judge.holds(
@@ -95,16 +120,44 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
         },
     )?;
 
-    // The last boot ended in good order while a patch was on trial: no patch is to blame.
+    // The last boot ended in good order while patches were on trial: none is to blame.
+    let release = &machine.kernel.release;
+    let elsewhere = format!("{}.", other_kernel(release));
     boot(
-        "after a clean restart while a patch was on trial",
+        "after a clean restart while patches were on trial; a transition of one waits for a task",
         "",
-        &[SHOWN, "klp list", "ls -A /var/lib/klp/failed 2> /dev/null | wc -l", CONFIRMED],
+        &[
+            SHOWN,
+            "klp list",
+            "ls -A /var/lib/klp/failed 2> /dev/null | wc -l",
+            "klp status",
+            "systemctl show --value -p ActiveState klp.service; systemctl show --value -p SubState klp.service",
+            "journalctl -b -o cat | grep -c 'slow: still in transition, which goes on in the background'",
+            "rm /run/klp-test/hold; until klp status > /dev/null; do [ $? = 4 ] || exit 1; sleep 1; done",
+            "while [ \"$(systemctl show --value -p SubState klp.service)\" = running ]; do sleep 1; done; \
+             systemctl is-active klp.service",
+            CONFIRMED,
+            // A version that leaves out the kernel that runs.
+            "apt-get install -qy /run/klp-test/slow_2.deb",
+            "ls /usr/lib/klp/*/slow.ko; klp status",
+            "systemctl disable -q klp-test-hold.service; klp unload slow && apt-get purge -qy livepatch-slow",
+            "ls /usr/lib/klp",
+        ],
         &|judge| {
-            judge.all_succeed(&[0, 1, 3]);
+            judge.all_succeed(&[0, 1, 6, 7, 8, 9, 10, 11]);
             judge.shows(0, "revision 2");
             judge.says(1, "fix_2: in effect");
+            judge.says(1, &elsewhere);
+            judge.says(1, "slow: for another kernel than the one that runs; not signed");
             judge.shows(2, "0");
+            judge.fails(3, 4, "slow: being enabled");
+            judge.says(3, " in get_fs_type, which slow redirects");
+            judge.shows(4, "active\nrunning");
+            judge.shows(5, "1");
+            judge.shows(7, "active");
+            judge.says(9, "slow changes nothing now: this package has it for");
+            judge.says(10, "slow: in effect");
+            judge.shows(12, release);
         },
     )?;
 
@@ -117,13 +170,21 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             "apt-get install -qy /run/klp-test/fix_3.deb",
             SHOWN,
             "klp list",
+            // What the administrator has turned off stays off.
+            "systemctl disable -q klp.service; systemctl mask -q klp-confirm.path; \
+             apt-get install -qy --reinstall /run/klp-test/klp-tools.deb",
+            "systemctl is-enabled klp.service klp-confirm.path",
+            "systemctl enable -q klp.service; systemctl unmask -q klp-confirm.path; \
+             systemctl is-enabled klp.service klp-confirm.path",
         ],
         &|judge| {
-            judge.all_succeed(&[0, 1, 2, 3, 4]);
+            judge.all_succeed(&[0, 1, 2, 3, 4, 5, 7]);
             judge.says(0, "Linux version");
             judge.shows(1, "active");
             judge.says(3, "Linux version");
             judge.says(4, "fix_3: not in effect");
+            judge.shows(6, "disabled\nmasked");
+            judge.shows(7, "enabled\nenabled");
         },
     )?;
 
@@ -192,8 +253,16 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
         },
     )?;
 
+    let rpm = |arguments: &str| format!("{RPM} {arguments}");
+    let [install, upgrade, downgrade, remove] = [
+        "-U /run/klp-test/klp-tools.rpm /run/klp-test/fix_1.rpm",
+        "-U /run/klp-test/fix_2.rpm",
+        "-U --oldpackage /run/klp-test/fix_1.rpm",
+        "-e livepatch-operate klp-tools",
+    ]
+    .map(rpm);
     boot(
-        "without that one; then all is removed",
+        "without that one; then all is removed, and installed by rpm",
         "",
         &[
             SHOWN,
@@ -203,8 +272,19 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             SHOWN,
             "ls /sys/kernel/livepatch; ls /sys/module | grep fix_; ls /usr/lib/klp",
             "apt-get purge -qy klp-tools",
-            "find / -xdev -name '*klp*' | grep -v klp-test",
+            LEFT,
             "systemctl list-units --all --plain --no-legend 'klp*' | grep -v klp-test",
+            &install,
+            "cat /proc/version; systemctl is-enabled klp.service klp-confirm.path; systemctl is-active klp-confirm.path",
+            &upgrade,
+            "cat /proc/version; ls /sys/module | grep fix_; ls /usr/lib/klp/*",
+            &downgrade,
+            SHOWN,
+            &format!("export KLP_ALLOW_DOWNGRADE=1; {downgrade}"),
+            "cat /proc/version; systemctl start klp.service && klp status",
+            &remove,
+            SHOWN,
+            LEFT,
         ],
         &|judge| {
             judge.all_succeed(&[0, 1, 3, 4, 6]);
@@ -214,6 +294,15 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             judge.holds(!judge.text(5).contains("fix_"), "no module is left");
             judge.shows(7, "");
             judge.shows(8, "");
+            judge.all_succeed(&[9, 10, 11, 12, 15, 16, 17, 18]);
+            judge.shows(10, "revision 1\nenabled\nenabled\nactive");
+            judge.shows(12, "revision 2\nfix_2\nfix_2.ko");
+            judge.holds(judge.code(13) != Some(0), "rpm refuses a downgrade");
+            judge.says(13, "version 2 is installed, and has fixes that 1 lacks");
+            judge.shows(14, "revision 2");
+            judge.says(16, "revision 1\nfix_1: in effect");
+            judge.says(18, "Linux version");
+            judge.shows(19, "");
         },
     )?;
     Ok(passed)

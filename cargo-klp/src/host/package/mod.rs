@@ -68,7 +68,7 @@ pub struct Unit {
 /// Lines of shell, which run under `set -e` in either format.
 #[derive(Clone, Debug, Default)]
 pub struct Scripts {
-    /// After an installation or an upgrade.
+    /// After an installation or an upgrade, when the files of an older version are gone.
     pub configure: String,
     /// Before a removal, not before an upgrade. If it fails, the package stays.
     pub remove: String,

@@ -87,6 +87,9 @@ fn build(package: &Package) -> Result<rpm::Package, rpm::Error> {
     if !scripts.postun.is_empty() {
         builder.post_uninstall_script(scripts.postun);
     }
+    if !scripts.posttrans.is_empty() {
+        builder.post_trans_script(scripts.posttrans);
+    }
     builder.build()
 }
 
@@ -103,13 +106,16 @@ fn capitalized(text: &str) -> String {
 }
 
 /// The scriptlets. Their argument is the number of installed packages of this name afterwards: 0 is a removal. rpm keeps a
-/// package whose `preun` fails, and installs none whose `pre` fails; a `post` that fails changes nothing but rpm's exit code.
+/// package whose `preun` fails, and installs none whose `pre` fails; another one that fails changes nothing but rpm's exit
+/// code. An upgrade runs `pre` and `post` of the new package, then `preun` and `postun` of the old one, whose files go
+/// between these, then `posttrans` of the new one.
 #[derive(Debug, Default)]
 struct Scriptlets {
     pre: String,
     post: String,
     preun: String,
     postun: String,
+    posttrans: String,
 }
 
 impl Scriptlets {
@@ -128,7 +134,10 @@ impl Scriptlets {
 fi
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
-    systemctl start {started}
+    for unit in {started}; do
+        # Not one that the administrator has disabled or masked.
+        ! systemctl is-enabled --quiet "$unit" || systemctl start "$unit"
+    done
 fi
 "#
             );
@@ -153,12 +162,14 @@ fi
 "#
             );
         }
-        scripts.post.push_str(&package.scripts.configure);
+        // Only then the old version's files are gone: klp would take a higher one among them for what is installed.
+        scripts.posttrans.push_str(&package.scripts.configure);
         scripts.preun.insert_str(0, &package.scripts.remove);
         if !scripts.preun.is_empty() {
             scripts.preun = format!("if [ \"$1\" = 0 ]; then\n{}fi\n", scripts.preun);
         }
-        for lines in [&mut scripts.pre, &mut scripts.post, &mut scripts.preun, &mut scripts.postun] {
+        let Self { pre, post, preun, postun, posttrans } = &mut scripts;
+        for lines in [pre, post, preun, postun, posttrans] {
             if !lines.is_empty() {
                 lines.insert_str(0, "set -e\n");
             }
@@ -216,8 +227,8 @@ mod tests {
         assert!(!files.iter().any(|file| file.path() == Path::new("/usr/lib")), "it is not of this package");
         for (script, line) in [
             (read.get_pre_install_script(), "rpm -q --queryformat '%{VERSION}\\n' a-b"),
-            (read.get_post_install_script(), "b up\n"),
-            (read.get_post_install_script(), "systemctl start b.path\n"),
+            (read.get_post_trans_script(), "b up\n"),
+            (read.get_post_install_script(), "for unit in b.path; do\n"),
             (read.get_pre_uninstall_script(), "if [ \"$1\" = 0 ]; then\nb down\n"),
             (read.get_post_uninstall_script(), "rm -rf /var/lib/b\n"),
         ] {
