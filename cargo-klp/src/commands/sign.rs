@@ -15,7 +15,7 @@ use crate::patch::sign::sign;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo klp sign --key key.pem --cert cert.pem fix_x.ko
-  KBUILD_SIGN_PIN=… cargo klp sign --key 'pkcs11:token=livepatch;object=key' --cert cert.der fix_x.ko
+  cargo klp sign --key 'pkcs11:token=T;object=O?pin-source=file:/path/pin' --cert cert.der fix_x.ko
   cargo klp build --key key.pem --cert cert.pem                signs what it builds; so does `run`
   cargo klp package fix_x.ko --key key.pem --cert cert.pem     strips the module, then signs it
   make … KLP_SIGN_KEY=/k/key.pem KLP_SIGN_CERT=/k/cert.pem     plain Kbuild signs, too

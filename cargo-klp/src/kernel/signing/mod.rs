@@ -171,10 +171,10 @@ fn explain(output: &str, key: &str, certificate: &str, is_file: bool) -> Option<
     } else if !is_file {
         (
             format!("OpenSSL can't use `{key}`{}", crate::error::indented(output)),
-            format!(
-                "install OpenSSL's module for PKCS#11 (Debian: pkcs11-provider, or libengine-pkcs11-openssl before Debian \
-                 13) and that of your token; `p11tool --list-all` shows its keys; {PIN} is its PIN"
-            ),
+            "install OpenSSL's provider for PKCS#11 (Debian 13: pkcs11-provider; the guide, \"Sign modules\", has a way \
+             without it) and the module of your token; `p11tool --list-all` shows its keys; the URI may end in \
+             `?pin-source=file:/path/pin`"
+                .into(),
         )
     } else if says(&["operation not supported for this keytype"]) {
         (
