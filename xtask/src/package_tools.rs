@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use cargo_klp::commands::args::PackageFormat;
 use cargo_klp::error::{Error, Result};
-use cargo_klp::host::package::{File, Format, Package, Unit};
+use cargo_klp::host::package::{File, Format, Package, Unit, time};
 use cargo_klp::host::tools::run_tool;
 
 use crate::command::{cargo, root};
@@ -64,6 +64,7 @@ pub(crate) fn package(maintainer: &str, format: Format, directory: &Path) -> Res
         summary: "loads, shows and unloads livepatches of the kernel".into(),
         description: include_str!("package_tools/description").into(),
         change: "Built from klp's repository.".into(),
+        time: time()?,
         license: "MIT OR GPL-2.0-only".into(),
         copyright: COPYRIGHT.into(),
         files,

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use super::inspect::{inspect, report::Report, signature_fault};
 use crate::error::{Error, Result};
-use crate::host::package::{File, Package, Scripts};
+use crate::host::package::{File, Package, Scripts, time};
 use crate::host::tools::run_tool;
 use crate::kernel::signing::{Certificate, SigningKey};
 use crate::kernel::{KernelParts, KernelQuery};
@@ -67,6 +67,7 @@ pub fn package(files: &[PathBuf], labels: &Labels, signing: &Signing) -> Result<
         summary: summary.map_or_else(|| format!("livepatch {}", patch.name), uncapitalized),
         description: description(patch, &releases),
         change: format!("{} for {}.", patch.name, releases.join(", ")),
+        time: time()?,
         license: spdx(patch.license.as_deref().unwrap_or_default()).into(),
         copyright: copyright(patch),
         files: contents,

@@ -6,7 +6,7 @@ installed() { (cd / && ls usr/lib/klp/*/*.ko) | sed 's,.*/,,'; }
 
 for package; do
     command rpm -qp --requires --scripts "$package" > /tmp/query
-    grep -q '^postinstall' /tmp/query || fail "no script in $package"
+    grep -Eq '^post(install|trans) scriptlet' /tmp/query || fail "no script in $package"
 done
 rpm -U "$1"
 [ -x /usr/sbin/klp ] && [ -e /usr/lib/systemd/system/klp.service ] || fail "klp-tools is not there"

@@ -36,7 +36,9 @@ pub(super) fn write(package: &Package, directory: &Path) -> Result<PathBuf> {
         put(tree.path(), &format!("DEBIAN/{name}"), format!("#!/bin/sh\nset -e\n{lines}").as_bytes(), 0o755)?;
     }
     let mut command = Command::new("dpkg-deb");
-    run_tool(command.args(["--root-owner-group", "--build"]).arg(tree.path()).arg(&deb))?;
+    command.args(["--root-owner-group", "--build"]).arg(tree.path()).arg(&deb);
+    // No file in it is newer then.
+    run_tool(command.env("SOURCE_DATE_EPOCH", package.time.to_string()))?;
     Ok(deb)
 }
 
@@ -71,7 +73,9 @@ fn control(package: &Package, sums: &Checksums) -> String {
 }
 
 fn changelog(package: &Package) -> Result<String> {
-    let date = run_tool(Command::new("date").arg("-R").env("LC_ALL", "C"))?;
+    let mut command = Command::new("date");
+    let date =
+        run_tool(command.args(["-u", "-R", "-d"]).arg(format!("@{}", package.time)).env("LC_ALL", "C"))?;
     let date = String::from_utf8_lossy(&date.stdout);
     let Package { name, version, maintainer, change, .. } = package;
     Ok(format!(
@@ -248,6 +252,8 @@ mod tests {
         assert!(has("-rw-r--r--", "./usr/lib/a") && has("-rwxr-xr-x", "./usr/sbin/b"), "{contents}");
         assert!(has("drwxr-xr-x", "./") && has("drwxr-xr-x", "./usr/lib/"), "{contents}");
         assert!(has("-rw-r--r--", "./usr/share/doc/a-b/changelog.gz"), "{contents}");
+        let days = contents.lines().map(|line| line.split_whitespace().nth(3).unwrap());
+        assert!(days.into_iter().all(|day| day.starts_with("2001-09-")), "{contents}");
         for (script, line) in [
             ("preinst", "dpkg --compare-versions \"$2\" gt 2"),
             ("postinst", "b up"),

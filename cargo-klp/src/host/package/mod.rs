@@ -3,8 +3,9 @@
 mod deb;
 mod rpm;
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use std::{env, fs};
 
 use crate::error::{Error, Result};
 
@@ -27,6 +28,8 @@ pub struct Package {
     pub description: String,
     /// What is new in this version: a line.
     pub change: String,
+    /// When it is made, in Unix time: [`time`]. Nothing in the package is newer.
+    pub time: u32,
     /// The license, as SPDX writes it.
     pub license: String,
     /// The text of the license, and who has the rights.
@@ -86,6 +89,23 @@ pub enum Format {
     Rpm,
 }
 
+/// The time of a package that is made now, or the one in SOURCE_DATE_EPOCH: the same files make the same package then.
+///
+/// # Errors
+///
+/// SOURCE_DATE_EPOCH is no number of seconds.
+pub fn time() -> Result<u32> {
+    const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+    let Some(set) = env::var_os(VARIABLE) else {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        return Ok(u32::try_from(now.as_secs()).unwrap_or(u32::MAX));
+    };
+    set.to_str().and_then(|set| set.parse().ok()).ok_or_else(|| Error::Request {
+        message: format!("expected seconds in {VARIABLE}, found `{}`", set.display()),
+        help: "set it to a Unix time, as `date +%s` prints it, or unset it".into(),
+    })
+}
+
 impl Package {
     /// Makes the package; its path in `directory`.
     ///
@@ -119,6 +139,7 @@ fn example() -> Package {
         summary: "says a".into(),
         description: "One.\n\nTwo.".into(),
         change: "New.".into(),
+        time: 1_000_000_000,
         license: "MIT".into(),
         copyright: "free".into(),
         files: vec![

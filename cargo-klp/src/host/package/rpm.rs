@@ -40,7 +40,7 @@ fn build(package: &Package) -> Result<rpm::Package, rpm::Error> {
     let Package { name, version, license, maintainer, .. } = package;
     let mut builder = PackageBuilder::new(name, version, license, "x86_64", &capitalized(&package.summary));
     builder
-        .using_config(BuildConfig::v4().compression(CompressionType::Gzip))
+        .using_config(BuildConfig::v4().compression(CompressionType::Gzip).source_date(package.time))
         .release(RELEASE)
         .packager(maintainer)
         // rpmlint wants one; that of this machine is nobody's business.
@@ -50,7 +50,7 @@ fn build(package: &Package) -> Result<rpm::Package, rpm::Error> {
         .add_changelog_entry(
             format!("{maintainer} - {version}-{RELEASE}"),
             format!("- {}", package.change),
-            Timestamp::now(),
+            Timestamp(package.time),
         );
     let needs_systemd = (!package.units.is_empty()).then_some("systemd");
     for needed in package.depends.iter().copied().chain(needs_systemd) {
@@ -208,6 +208,7 @@ mod tests {
         assert_eq!(path.file_name().unwrap(), "a-b-2-1.x86_64.rpm");
         let read = rpm::Package::open(&path).unwrap().metadata;
         assert_eq!((read.get_name().unwrap(), read.get_version().unwrap()), ("a-b", "2"));
+        assert_eq!(read.get_build_time().unwrap(), 1_000_000_000);
         assert_eq!((read.get_license().unwrap(), read.get_summary().unwrap()), ("MIT", "Says a"));
         let needs = read.get_requires().unwrap();
         for name in ["klp-tools", "systemd"] {
