@@ -250,8 +250,9 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
     for part in &parts {
         part.check_types(&context, &mut faults)?;
     }
-    parts.retain(Part::is_changed);
-    if parts.is_empty() {
+    let is_changed = parts.iter().any(Part::is_changed);
+    parts.retain(|part| part.is_changed() || part.offers());
+    if !is_changed {
         refuse_if(request, faults)?;
         return Err(Error::Request {
             message: format!(
@@ -432,6 +433,9 @@ fn write_patch(context: &Context<'_>, parts: &mut [Part], mut faults: Faults, fi
     refuse_if(context.request, faults)?;
 
     for ((part, copy), replaced) in parts.iter().zip(copies).zip(replaced) {
+        if replaced.is_empty() && !needed.iter().any(|name| part.has_new(name)) {
+            continue;
+        }
         for symbol in replaced {
             let object = part.unit.object.clone();
             let sympos = part.sympos(context, &symbol)?;

@@ -15,11 +15,12 @@ pub(super) struct Lines<'a> {
 impl<'a> Lines<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let lines: Vec<&str> = text.lines().collect();
-        let bare: Vec<String> = bare(text).lines().map(str::to_owned).collect();
+        let (bare, in_comments) = bare(text);
+        let bare: Vec<String> = bare.lines().map(str::to_owned).collect();
         let mut is_continued = false;
-        let directives = bare.iter().map(|line| {
-            let is_directive = is_continued || line.trim_start().starts_with('#');
-            is_continued = is_directive && line.trim_end().ends_with('\\');
+        let directives = bare.iter().zip(&lines).zip(in_comments).map(|((bare, line), in_comment)| {
+            let is_directive = is_continued || bare.trim_start().starts_with('#');
+            is_continued = is_directive && (in_comment || line.trim_end().ends_with('\\'));
             is_directive
         });
         Self { directives: directives.collect(), bare, lines }
@@ -78,8 +79,9 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The text with spaces for comments and for what is between quotes.
-fn bare(text: &str) -> String {
+/// The text with spaces for comments and for what is between quotes, and for each line whether it ends in a comment that
+/// goes on.
+fn bare(text: &str) -> (String, Vec<bool>) {
     #[derive(PartialEq)]
     enum In {
         Code,
@@ -87,7 +89,7 @@ fn bare(text: &str) -> String {
         Line,
         Quotes(char),
     }
-    let mut bare = String::with_capacity(text.len());
+    let (mut bare, mut in_comments) = (String::with_capacity(text.len()), Vec::new());
     let (mut state, mut before, mut is_escaped) = (In::Code, ' ', false);
     for c in text.chars() {
         let shown = match state {
@@ -127,11 +129,15 @@ fn bare(text: &str) -> String {
                 ' '
             }
         };
+        if c == '\n' {
+            in_comments.push(state == In::Block);
+        }
         bare.push(if c == '\n' { '\n' } else { shown });
         // The slash that ends a comment starts none.
         before = if shown == ' ' && c == '/' { ' ' } else { c };
     }
-    bare
+    in_comments.push(false);
+    (bare, in_comments)
 }
 
 #[cfg(test)]
@@ -145,6 +151,14 @@ mod tests {
         let directives: Vec<_> = (1..=lines.count()).filter(|line| lines.is_directive(*line)).collect();
         assert_eq!(directives, [1, 2, 6]);
         assert_eq!((lines.first_word(3), lines.first_word(4), lines.end(5)), ("int", "", 5));
+    }
+
+    #[test]
+    fn a_comment_carries_a_directive_on() {
+        let text = "#define A 1 /* one \\\n\tand */\n#define B 2 /* two\n\tlines */\nint a;\n";
+        let lines = Lines::new(text);
+        let directives: Vec<_> = (1..=lines.count()).filter(|line| lines.is_directive(*line)).collect();
+        assert_eq!(directives, [1, 2, 3, 4]);
     }
 
     #[test]

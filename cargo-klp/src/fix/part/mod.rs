@@ -91,6 +91,12 @@ impl Part {
         self.difference != Difference::default()
     }
 
+    /// Whether the fix adds something to it that other units can use.
+    pub fn offers(&self) -> bool {
+        let mut all = self.after.definitions.iter();
+        all.any(|definition| definition.is_global && self.has_new(&definition.name))
+    }
+
     /// Whether the fix adds a function or variable to it.
     pub fn has_new(&self, name: &str) -> bool {
         self.before.named(name).is_none() && self.after.named(name).is_some()
