@@ -7,6 +7,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use serde::{Deserialize, Serialize};
+
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -26,6 +28,29 @@ pub mod exit {
 
 /// The number of lines of the kernel log that a message shows.
 const LOG_LINES: usize = 40;
+
+/// An error as programs read it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// What failed.
+    pub error: String,
+    /// The next thing to try.
+    pub help: Option<String>,
+    /// Why: each cause with its place in the source, `file:line: …`, if it has one.
+    pub causes: Vec<String>,
+}
+
+impl Failure {
+    /// The causes; the failure itself if it names none.
+    #[must_use]
+    pub fn into_causes(self) -> Vec<String> {
+        match (self.causes.is_empty(), self.help) {
+            (false, _) => self.causes,
+            (true, None) => vec![self.error],
+            (true, Some(help)) => vec![format!("{}; {help}", self.error)],
+        }
+    }
+}
 
 /// The reason why the command failed.
 #[derive(Debug, thiserror::Error)]
@@ -165,13 +190,17 @@ pub enum Error {
     Compile {
         /// The patch's package.
         package: String,
+        /// What it printed.
+        errors: Vec<String>,
     },
 
-    /// A step within Kbuild failed, and printed why.
+    /// A step within Kbuild failed, and reported why.
     #[error("patch `{package}` was not built")]
     NotBuilt {
         /// The patch's package.
         package: String,
+        /// Its reasons.
+        causes: Vec<String>,
     },
 
     /// Kbuild failed for another reason.
@@ -343,6 +372,24 @@ impl Error {
             | Self::Warnings { .. }
             | Self::Guest { .. } => None,
         }
+    }
+
+    /// The error as programs read it.
+    pub fn failure(&self) -> Failure {
+        let causes = match self {
+            Self::Compile { errors: causes, .. }
+            | Self::NotBuilt { causes, .. }
+            | Self::Symbols { faults: causes, .. }
+            | Self::Conditions { faults: causes }
+            | Self::Unfit { faults: causes, .. }
+            | Self::NotPatchable { faults: causes, .. }
+            | Self::Unloadable { faults: causes, .. } => causes.clone(),
+            Self::Kbuild { output: lines, .. } | Self::Warnings { lines, .. } => {
+                lines.lines().map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        };
+        Failure { error: self.to_string(), help: self.help(), causes }
     }
 
     /// The message, followed by the next thing to try.

@@ -6,10 +6,22 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use support::{klp, target_directory, write_crate};
+
+/// A patch with a function that has an array of so many bytes.
+fn with_frame(bytes: usize) -> String {
+    format!(
+        "#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn shows(_m: *mut seq_file, _v: *mut c_void) -> c_int {{
+    let large = core::hint::black_box([0u8; {bytes}]);
+    large[1].into()
+}}
+"
+    )
+}
 
 /// The command for rust-analyzer, as the guide has it.
 fn override_command() -> Vec<String> {
@@ -25,8 +37,11 @@ fn override_command() -> Vec<String> {
 fn lines(crate_dir: &Path) -> (Option<i32>, Vec<Value>) {
     let words = override_command();
     assert_eq!(words[..2], ["cargo", "klp"]);
-    let mut command = klp();
-    command.args(&words[2..]).args(["--kernel", "6.12", "--kernel", "6.1"]);
+    lines_of(crate_dir, klp().args(&words[2..]).args(["--kernel", "6.12", "--kernel", "6.1"]))
+}
+
+/// The lines that a command prints for a crate.
+fn lines_of(crate_dir: &Path, command: &mut Command) -> (Option<i32>, Vec<Value>) {
     let Output { status, stdout, .. } =
         command.current_dir(crate_dir).env("CARGO_TARGET_DIR", target_directory()).output().unwrap();
     let text = String::from_utf8(stdout).unwrap();
@@ -118,6 +133,65 @@ fn messages_end_as_those_of_cargo_do() {
         match place {
             None => assert!(errors.is_empty(), "{shown:#?}"),
             Some(place) => assert!(errors.iter().any(|(_, at, _)| at == place), "{shown:#?}"),
+        }
+    }
+}
+
+/// What is found in machine code or by the C compiler stands in its place, and a module is printed as cargo prints a library.
+#[test]
+fn what_a_build_finds_is_shown_in_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = "what_a_build_finds_is_shown_in_place";
+    let build = |format: &str| {
+        lines_of(directory.path(), klp().args(["build", "--kernel", "6.12", "--message-format", format]))
+    };
+    let in_c = "#[klp_func(symbol = \"cmdline_proc_show\")]
+unsafe extern \"C\" fn shows(m: *mut seq_file, v: *mut c_void) -> c_int;
+";
+    let c = |line: &str| {
+        format!(
+            "#include <linux/seq_file.h>\n#include \"klp_patch.h\"\nint shows(struct seq_file *m, void *v)\n{{\n{line}\n\treturn 0;\n}}\n"
+        )
+    };
+    // The place of the function's first instruction.
+    let redirected = "#[klp_func(symbol = \"cmdline_proc_show\")]";
+    for (items, in_c_file, level, place, part) in [
+        (with_frame(3000), None, "warning", redirected, "::shows` takes 3"),
+        (with_frame(12_000), None, "error", redirected, "a task has 16384 bytes in all"),
+        (in_c.into(), Some(c("\tnot_declared(m);")), "error", "not_declared", "implicit declaration"),
+        (in_c.into(), Some(c("\tint unused;")), "warning", "unused", "unused variable"),
+        ("const X: u8 = \"text\";".into(), None, "error", "\"text\"", "mismatched types"),
+    ] {
+        write_crate(directory.path(), name, &items);
+        let c_file = directory.path().join("src/shows.c");
+        match in_c_file {
+            Some(text) => fs::write(c_file, text).unwrap(),
+            None => drop(fs::remove_file(c_file)),
+        }
+        let is_good = items == with_frame(3000);
+        let (code, mut lines) = build("cargo");
+        assert_eq!(code, Some(if is_good { 0 } else { 1 }), "{lines:#?}");
+        assert_eq!(
+            lines.pop().unwrap(),
+            serde_json::json!({ "reason": "build-finished", "success": is_good })
+        );
+        if is_good {
+            let artifact: cargo_metadata::Artifact = serde_json::from_value(lines.pop().unwrap()).unwrap();
+            assert!(artifact.filenames[0].as_str().ends_with(&format!("{name}.ko")), "{artifact:?}");
+        }
+        let shown: Vec<_> = lines.iter().map(|line| shown(line, directory.path())).collect();
+        let is_it = |(of, at, message): &&(String, String, String)| {
+            of == level && at == place && message.contains(part)
+        };
+        assert_eq!(shown.iter().filter(is_it).count(), 1, "{part}: {shown:#?}");
+        if is_good {
+            // Again, where nothing has changed.
+            assert!(build("cargo").1.iter().any(|line| line["message"]["level"] == "warning"));
+        } else {
+            // Programs get the cause too.
+            let (_, failure) = build("json");
+            let [failure] = &failure[..] else { panic!("{failure:#?}") };
+            assert!(failure["causes"][0].as_str().unwrap().contains(part), "{failure}");
         }
     }
 }

@@ -45,6 +45,8 @@
 mod args;
 mod check;
 mod diagnostics;
+#[cfg(test)]
+mod editor;
 mod emit;
 mod macros;
 mod span;

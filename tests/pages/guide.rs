@@ -60,6 +60,52 @@ fn links_lead_somewhere() {
     assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
 }
 
+/// Markdown that means nothing to mdBook stands on the page as it was written: a table after a line of text, a link over
+/// two blocks, a fence without its end. Nobody sees that in the source.
+#[test]
+fn nothing_is_left_of_the_markdown() {
+    let book = MDBook::load(guide()).unwrap();
+    let made = tempfile::tempdir().unwrap();
+    let book = MDBook::load_with_config(guide(), {
+        let mut config = book.config;
+        config.build.build_dir = made.path().to_owned();
+        config
+    })
+    .unwrap();
+    book.build().unwrap();
+    let mut wrong = Vec::new();
+    for chapter in book.book.chapters() {
+        let source = chapter.path.as_ref().expect("each chapter has a page");
+        let text = fs::read_to_string(made.path().join(source.with_extension("html"))).unwrap();
+        let (_, main) = text.split_once("<main>").unwrap();
+        let (main, _) = main.split_once("</main>").unwrap();
+        // Its button sends the code to a server that has neither the kernel nor klp.
+        if main.contains("class=\"playground\"") {
+            wrong.push(format!("{}: code has a button to run it", source.display()));
+        }
+        let prose = without(&without(main, "pre"), "code");
+        let marks = ["`", "**", "](", "| ", "{{#", "```"];
+        wrong.extend(
+            prose
+                .lines()
+                .filter(|line| marks.iter().any(|mark| line.contains(mark)))
+                .map(|line| format!("{}: {}", source.display(), line.trim())),
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A page without the elements of a name.
+fn without(text: &str, element: &str) -> String {
+    let (start, end) = (format!("<{element}"), format!("</{element}>"));
+    let mut parts = text.split(&end);
+    let mut rest = String::new();
+    for part in &mut parts {
+        rest.push_str(part.split_once(&start).map_or(part, |(before, _)| before));
+    }
+    rest
+}
+
 /// The values of an attribute in a page.
 fn values(text: &str, attribute: &str) -> BTreeSet<String> {
     let start = format!(" {attribute}=\"");

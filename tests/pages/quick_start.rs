@@ -13,6 +13,8 @@ use klp_page_tests::{blocks, path_with, root};
 fn it_does_what_it_says() {
     let path = path_with(&["cargo-klp"]);
     let directory = tempfile::tempdir().unwrap();
+    let here = directory.path().join("here");
+    fs::write(&here, directory.path().to_str().unwrap()).unwrap();
     let mut printed = String::new();
     let mut commands = 0;
     for block in blocks(&root().join("docs/guide/src/quick-start.md")) {
@@ -22,8 +24,10 @@ fn it_does_what_it_says() {
             commands += 1;
             // What is compiled of klp is kept for the next time; standard error is a part of what a reader sees.
             let output = Command::new("sh")
-                .args(["-e", "-c", &format!("exec 2>&1\n{}", block.code)])
-                .current_dir(directory.path())
+                .args(["-e", "-c", &format!("exec 2>&1\n{}\npwd > \"$HERE\"", block.code)])
+                // Where the block before has gone.
+                .current_dir(fs::read_to_string(&here).unwrap().trim_end())
+                .env("HERE", &here)
                 .env("CARGO_TARGET_DIR", root().join("target/tmp/patches"))
                 .env("PATH", &path)
                 .env_remove("MAKEFLAGS")

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use serde::Serialize;
 
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result};
-use crate::host::package::Format;
+use crate::host::package;
 use crate::kbuild::cargo_flags::CargoFlags;
 use crate::kbuild::workspace::PackageQuery;
 use crate::kernel::debug_info::check_given;
@@ -28,23 +27,27 @@ pub enum MessageFormat {
     Json,
 }
 
+/// How the results of a command that compiles are written to stdout.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line, for programs.
+    Json,
+    /// As cargo's `--message-format=json` prints them, for editors: each finding at its place.
+    Cargo,
+}
+
 impl MessageFormat {
     /// Runs a command. A program gets an object with the error of one that fails, so that it always has something to read.
     pub(super) fn run(self, command: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
         command().inspect_err(|error| {
             if self == Self::Json {
-                let failure = Failure { error: error.to_string(), help: error.help() };
-                println!("{}", serde_json::to_string(&failure).expect("plain data"));
+                println!("{}", serde_json::to_string(&error.failure()).expect("plain data"));
             }
         })
     }
-}
-
-/// What programs get instead of results.
-#[derive(Debug, Serialize)]
-struct Failure {
-    error: String,
-    help: Option<String>,
 }
 
 /// Which kernel to work with.
@@ -133,6 +136,11 @@ pub(super) fn absolute(files: &[PathBuf]) -> Result<Vec<PathBuf>> {
     files.iter().map(|path| absolute(path).map_err(Error::io("find", path))).collect()
 }
 
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
+}
+
 /// The kernel and the modules to build for.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct TargetArgs {
@@ -146,6 +154,21 @@ pub struct TargetArgs {
 }
 
 impl TargetArgs {
+    /// The options by which another command finds the same target, in whatever directory it runs: each after a space.
+    pub(crate) fn words(&self) -> Result<String> {
+        let kernel = self.kernel.kernel.iter().flat_map(|release| ["--kernel".into(), release.clone()]);
+        let path = |option: &str, files: &[PathBuf]| {
+            let files = absolute(files)?.into_iter().map(|file| file.to_string_lossy().into_owned());
+            Ok(files.flat_map(|file| [option.to_owned(), file]).collect::<Vec<_>>())
+        };
+        let kdir = path("--kdir", self.kernel.kdir.as_slice())?;
+        let modules = path("--module", &self.modules.module_files)?;
+        let unknown = self.modules.unknown_modules.iter();
+        let unknown = unknown.flat_map(|name| ["--unknown-module".into(), name.clone()]);
+        let words = kernel.chain(kdir).chain(modules).chain(unknown);
+        Ok(words.map(|word| format!(" {}", quoted(&word))).collect())
+    }
+
     /// Finds the target, and prints the kernel's release where the arguments leave that open.
     pub(crate) fn find(&self, parts: KernelParts) -> Result<Target> {
         let target = self.modules.target(self.kernel.find(parts)?)?;
@@ -346,7 +369,7 @@ pub enum PackageFormat {
     Rpm,
 }
 
-impl From<PackageFormat> for Format {
+impl From<PackageFormat> for package::Format {
     fn from(format: PackageFormat) -> Self {
         match format {
             PackageFormat::Deb => Self::Deb,

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cargo_metadata::{Metadata, Package};
-use clap::ValueEnum;
 use serde::Serialize;
 
-use super::args::{DebugInfoArgs, MessageFormat, ModuleArgs, PackageArgs};
-use super::cargo_messages::CargoMessages;
+use super::args::{DebugInfoArgs, Format, MessageFormat, ModuleArgs, PackageArgs};
+use super::cargo_messages::{CargoMessages, Printer};
 use super::ui::{self, Terminal};
 use crate::error::{Error, Result, exit};
 use crate::host::report::{Reporter, Silent};
@@ -29,7 +28,7 @@ use crate::patch::resolve::{Language, resolve};
   cargo klp check --kernel 6.1 --kernel 6.12    against two kernels
   cargo klp check --kdir ~/linux                against one of your own
   cargo klp check --message-format json         a line for each patch and kernel, for programs
-  cargo klp check --message-format cargo        as cargo does, for rust-analyzer's check.overrideCommand
+  cargo klp check --message-format cargo        as cargo does, for rust-analyzer
 
 The exit code is 1 if a patch does not fit one of the kernels.")]
 pub struct Args {
@@ -55,18 +54,6 @@ pub struct Args {
     /// The format of the results on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: Format,
-}
-
-/// How results are written to stdout.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    Human,
-    /// One JSON object a line, for programs.
-    Json,
-    /// As `cargo check --message-format=json` prints them, for editors: with what is wrong at its place.
-    Cargo,
 }
 
 /// Whether a patch fits a kernel.
@@ -100,13 +87,14 @@ pub fn main(args: &Args) -> Result<ExitCode> {
             }
             Ok(exit_code(&lines))
         }),
-        Format::Cargo => CargoMessages::run(|messages| {
+        Format::Cargo => Printer::run(|printer| {
             let metadata = packages(args)?;
+            let messages = CargoMessages { printer, metadata: &metadata };
             let mut code = ExitCode::SUCCESS;
             for package in select_packages(&metadata, &args.packages.query())? {
-                let lines = check_package(args, &metadata, package, &targets(args)?, messages)
-                    .inspect_err(|error| messages.error(&metadata, package, error))?;
-                print_messages(messages, &metadata, package, &lines);
+                let lines = check_package(args, &metadata, package, &targets(args)?, &messages)
+                    .inspect_err(|error| messages.error(package, error))?;
+                print_messages(&messages, package, &lines);
                 if !lines.iter().all(|line| line.fits) {
                     code = exit_code(&lines);
                 }
@@ -171,7 +159,7 @@ fn check_package(
                 common = Some(manifest);
                 outcome
             }
-            Err(Error::Compile { package }) => {
+            Err(Error::Compile { package, .. }) => {
                 let message = format!("`{package}` does not compile for {}", target.kernel.release);
                 Outcome { faults: vec![Diagnostic { place: None, message }], ..Outcome::default() }
             }
@@ -191,12 +179,12 @@ fn check_package(
 }
 
 /// Prints what is wrong with a package as messages of cargo.
-fn print_messages(messages: &CargoMessages, metadata: &Metadata, package: &Package, lines: &[Line]) {
+fn print_messages(messages: &CargoMessages<'_>, package: &Package, lines: &[Line]) {
     let compiled: Vec<Line> = lines.iter().filter(|line| line.compiles).cloned().collect();
     for (level, list) in [("error", faults as fn(&Outcome) -> &Vec<Diagnostic>), ("warning", warnings)] {
         for (finding, releases) in group_by_release(&compiled, list) {
             let message = format!("{} ({})", finding.message, join_releases(releases));
-            messages.finding(metadata, package, level, &Diagnostic { message, ..finding.clone() });
+            messages.finding(package, level, &Diagnostic { message, ..finding.clone() });
         }
     }
 }

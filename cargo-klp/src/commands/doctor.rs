@@ -26,13 +26,13 @@ use crate::vm;
   cargo klp doctor --fix --kernel 6.1           with the newest 6.1 kernel
   cargo klp doctor --fix --kernel 6.12.117+deb12-amd64
   cargo klp doctor --fix --kernel 7.3           with one of a later Debian, and what builds for it
-  cargo klp doctor --fix --debug-info           with debug information (downloads 1 GB)
-  cargo klp doctor --fix --source               with the source, for `new --diff` (downloads 150 MB)
+  cargo klp doctor --fix --debug-info           with debug information (1 GB)
+  cargo klp doctor --fix --source               with the source, for `new --diff` (150 MB)
 
 On Debian, tools are installed with apt-get, which needs root. Kernels and the Rust sources go into the cache
-(KLP_CACHE, or ~/.cache/klp): /boot, /lib/modules and the toolchain are not changed. So do the compiler and the
-libraries with which an older Debian builds for the kernels of a later one. On other distributions nothing is
-installed: the last line says with which command of the distribution to get what is missing.
+(KLP_CACHE, or ~/.cache/klp), as do the compiler and the libraries with which an older Debian builds for the kernels of a
+later one: /boot, /lib/modules and the toolchain are not changed. On other distributions nothing is installed: the last
+line says with which command of the distribution to get what is missing.
 
 The exit code is 3 if something is missing.")]
 pub struct Args {

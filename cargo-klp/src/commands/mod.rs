@@ -8,6 +8,7 @@ mod clean;
 pub mod doctor;
 mod explain;
 mod finish;
+mod help;
 mod inspect;
 mod kbuild;
 pub mod new;
@@ -28,7 +29,9 @@ use std::process::ExitCode;
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
 use crate::error::Result;
-use ui::Verbosity;
+use crate::host::report::Reporter;
+use crate::kbuild::steps::Step;
+use ui::{Terminal, Verbosity};
 
 /// The place of the options that every subcommand has: after its own.
 const LAST: usize = 900;
@@ -116,10 +119,17 @@ enum Command {
     Kbuild(kbuild::Args),
 }
 
+impl Command {
+    /// Whether it is a step of a build, which Kbuild's rules call.
+    fn is_step(&self) -> bool {
+        matches!(self, Self::Object(_) | Self::Symbols(_) | Self::Objtool(_) | Self::Finish(_))
+    }
+}
+
 /// The command line, for manual pages and completions.
 #[must_use]
 pub fn command() -> clap::Command {
-    Cli::command()
+    help::unwrapped(Cli::command())
 }
 
 /// Runs the command line of this process.
@@ -131,9 +141,13 @@ pub fn main() -> ExitCode {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     });
-    crate::kbuild::make::use_own_stderr();
-    dispatch(cli.command).unwrap_or_else(|error| {
-        ui::failure(&error);
+    let step = cli.command.is_step().then(Step::of_build).flatten();
+    let reporter = step.as_ref().map_or(&Terminal as &dyn Reporter, |step| step);
+    dispatch(cli.command, reporter).unwrap_or_else(|error| {
+        match &step {
+            Some(step) => step.fail(&error),
+            None => ui::failure(&error),
+        }
         ExitCode::from(error.exit_code())
     })
 }
@@ -145,7 +159,8 @@ fn end_with_reader() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-fn dispatch(command: Command) -> Result<ExitCode> {
+/// Runs a command. `reporter` is for the steps of a build.
+fn dispatch(command: Command, reporter: &dyn Reporter) -> Result<ExitCode> {
     if let Command::Inspect(_)
     | Command::Explain(_)
     | Command::Check(_)
@@ -167,8 +182,8 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Explain(args) => explain::main(&args),
         Command::Clean(args) => clean::main(&args),
         Command::Types(args) => types::main(&args),
-        Command::Object(args) => object::main(args),
-        Command::Symbols(args) => symbols::main(args),
+        Command::Object(args) => object::main(args, reporter),
+        Command::Symbols(args) => symbols::main(args, reporter),
         Command::Objtool(args) => objtool::main(&args),
         Command::Finish(args) => finish::main(&args),
         Command::Kbuild(args) => kbuild::main(&args),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::KbuildTargetArgs;
-use super::ui::Terminal;
 use crate::error::Result;
+use crate::host::report::Reporter;
 use crate::kbuild::object::{self, Request};
 
 /// Arguments of `cargo klp object`.
@@ -37,10 +37,10 @@ pub struct Args {
 }
 
 /// Makes the object and the header, if they are not up to date.
-pub fn main(args: Args) -> Result<ExitCode> {
+pub fn main(args: Args, reporter: &dyn Reporter) -> Result<ExitCode> {
     let Args { manifest_path, target, kbuild, kbuild_rustflags, objtool, ko, header, output } = args;
     let target = target.find()?;
     let request = Request { manifest_path, target, kbuild, kbuild_rustflags, objtool, ko, header, output };
-    object::make(&request, &Terminal)?;
+    object::make(&request, reporter)?;
     Ok(ExitCode::SUCCESS)
 }

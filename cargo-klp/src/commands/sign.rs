@@ -19,7 +19,7 @@ use crate::patch::sign::sign;
   cargo klp build --key key.pem --cert cert.pem                signs what it builds; so does `run`
   cargo klp package fix_x.ko --key key.pem --cert cert.pem     strips the module, then signs it
   make … KLP_SIGN_KEY=/k/key.pem KLP_SIGN_CERT=/k/cert.pem     plain Kbuild signs, too
-  cargo klp inspect --verify fix_x.ko --cert cert.pem          who has signed it, and whether it is unchanged
+  cargo klp inspect --verify fix_x.ko --cert cert.pem          whether it is unchanged
 
 The file is signed in place, by the kernel's own scripts/sign-file, with the hash function of that kernel's
 CONFIG_MODULE_SIG_HASH. An older signature is replaced. Sign last: each change of the file after that, also by strip,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::KbuildTargetArgs;
-use super::ui::Terminal;
 use crate::error::Result;
+use crate::host::report::Reporter;
 use crate::kbuild::symbols::{self, Request};
 
 /// Arguments of `cargo klp symbols`.
@@ -30,9 +30,9 @@ pub struct Args {
 }
 
 /// Finds the symbols, and writes the header and the object of the C files if they are not up to date.
-pub fn main(args: Args) -> Result<ExitCode> {
+pub fn main(args: Args, reporter: &dyn Reporter) -> Result<ExitCode> {
     let Args { manifest_path, target, rust, c_output, header, c } = args;
     let request = Request { manifest_path, target: target.find()?, rust, c, c_output, header };
-    symbols::find(&request, &Terminal)?;
+    symbols::find(&request, reporter)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
+use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser};
 
-use super::Cli;
+use super::{Cli, command};
 
 /// Commands of cargo that work on a patch crate as on any other.
 const CARGO: [&str; 8] = ["add", "bench", "clippy", "doc", "fmt", "metadata", "test", "update"];
@@ -28,7 +28,8 @@ const OPTIONS: [(&[&str], &str); 6] = [
 pub(super) fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     let takes_packages =
         arguments.get(1).is_some_and(|first| ["build", "check", "run"].iter().any(|name| first == name));
-    Cli::try_parse_from(arguments).map_err(|mut error| {
+    let parsed = command().try_get_matches_from(arguments);
+    parsed.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|mut error| {
         let tip = match (error.get(ContextKind::InvalidSubcommand), error.get(ContextKind::InvalidArg)) {
             (Some(ContextValue::String(name)), _) => {
                 let name = name.clone();
@@ -58,7 +59,7 @@ fn instead_of(word: &str) -> Option<String> {
 /// Takes the subcommands that only Kbuild and macros call out of clap's suggestions.
 fn hide_hidden(error: &mut clap::Error) {
     let Some(ContextValue::Strings(names)) = error.remove(ContextKind::SuggestedSubcommand) else { return };
-    let command = Cli::command();
+    let command = command();
     let is_shown = |name: &String| command.find_subcommand(name).is_some_and(|found| !found.is_hide_set());
     let names: Vec<String> = names.into_iter().filter(is_shown).collect();
     if !names.is_empty() {

@@ -12,7 +12,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{ColorChoice, ValueEnum};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::host::report::{Progress, Reporter};
 
 /// How much is printed.
@@ -89,8 +89,12 @@ pub fn error(message: impl Display) {
 
 /// Prints why the work failed and what to do next.
 pub fn failure(error: &Error) {
-    print(format_args!("{ERROR}error{ERROR:#}: {error}\n"));
-    if let Some(help) = error.help() {
+    show(&error.failure());
+}
+
+fn show(failure: &Failure) {
+    error(&failure.error);
+    if let Some(help) = &failure.help {
         print(format_args!("  {NOTE}help{NOTE:#}: {help}\n"));
     }
 }
@@ -114,6 +118,10 @@ impl Reporter for Terminal {
         warning(message);
     }
 
+    fn failure(&self, _package: &str, what: &Failure) {
+        show(what);
+    }
+
     fn passed_on(&self, text: &str) {
         print(format_args!("{text}"));
     }
@@ -122,7 +130,7 @@ impl Reporter for Terminal {
         AutoStream::choice(&stderr()) != anstream::ColorChoice::Never
     }
 
-    fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {
+    fn progress<'a>(&'a self, verb: &str, object: &str) -> Box<dyn Progress + 'a> {
         Box::new(spinner(verb, object))
     }
 }

@@ -1,11 +1,15 @@
 //! Reports on the progress of work.
 //!
 //! The layers below `commands` print nothing: their callers pass them a reporter. Results and errors are
-//! returned, not reported.
+//! returned, not reported; only where work of one of several tasks fails is its error reported as well.
 
 use std::fmt::Debug;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Failure;
 
 /// Receives reports while work is in progress.
 pub trait Reporter: Debug + Sync {
@@ -17,6 +21,14 @@ pub trait Reporter: Debug + Sync {
 
     /// Something that the user must look at.
     fn warning(&self, message: &str);
+
+    /// A warning about a package, which begins with its place in the source, `file:line: …`, if that is known.
+    fn warning_about(&self, _package: &str, message: &str) {
+        self.warning(message);
+    }
+
+    /// Why a step of the work on a package failed.
+    fn failure(&self, package: &str, failure: &Failure);
 
     /// Text for people that another program has printed, unchanged, with its line ends.
     fn passed_on(&self, text: &str);
@@ -30,7 +42,7 @@ pub trait Reporter: Debug + Sync {
     fn is_colored(&self) -> bool;
 
     /// Work that takes more than a second or two: a verb and its object. The work ends when the value is dropped.
-    fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a>;
+    fn progress<'a>(&'a self, verb: &str, object: &str) -> Box<dyn Progress + 'a>;
 }
 
 /// Work in progress.
@@ -47,13 +59,38 @@ pub struct Together<'a> {
     reports: Mutex<Vec<Report>>,
 }
 
-/// A report that is held back: the arguments of a method of [`Reporter`].
-#[derive(Debug)]
-enum Report {
+/// A report that is not shown at once: the arguments of a method of [`Reporter`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// A step of the work.
     Detail(String, String),
+    /// A fact beside the work.
     Note(String),
+    /// Something that the user must look at.
     Warning(String),
+    /// A warning about a package.
+    WarningAbout(String, String),
+    /// Why a step of the work on a package failed.
+    Failure(String, Failure),
+    /// Text for people.
     PassedOn(String),
+    /// A message of cargo, as its JSON and as text.
+    Compiler(String, String),
+}
+
+impl Report {
+    /// Makes the report.
+    pub(crate) fn make(self, to: &dyn Reporter) {
+        match self {
+            Self::Detail(verb, object) => to.detail(&verb, &object),
+            Self::Note(message) => to.note(&message),
+            Self::Warning(message) => to.warning(&message),
+            Self::WarningAbout(package, message) => to.warning_about(&package, &message),
+            Self::Failure(package, failure) => to.failure(&package, &failure),
+            Self::PassedOn(text) => to.passed_on(&text),
+            Self::Compiler(json, text) => to.compiler_message(&json, &text),
+        }
+    }
 }
 
 impl<'a> Together<'a> {
@@ -77,13 +114,22 @@ impl Reporter for Together<'_> {
     fn warning(&self, message: &str) {
         self.hold(Report::Warning(message.into()));
     }
+    fn warning_about(&self, package: &str, message: &str) {
+        self.hold(Report::WarningAbout(package.into(), message.into()));
+    }
+    fn failure(&self, package: &str, failure: &Failure) {
+        self.hold(Report::Failure(package.into(), failure.clone()));
+    }
+    fn compiler_message(&self, json: &str, text: &str) {
+        self.hold(Report::Compiler(json.into(), text.into()));
+    }
     fn passed_on(&self, text: &str) {
         self.hold(Report::PassedOn(text.into()));
     }
     fn is_colored(&self) -> bool {
         self.to.is_colored()
     }
-    fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {
+    fn progress<'a>(&'a self, verb: &str, object: &str) -> Box<dyn Progress + 'a> {
         self.to.progress(verb, object)
     }
 }
@@ -94,14 +140,7 @@ impl Drop for Together<'_> {
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let reports = self.reports.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for report in mem::take(reports) {
-            match report {
-                Report::Detail(verb, object) => self.to.detail(&verb, &object),
-                Report::Note(message) => self.to.note(&message),
-                Report::Warning(message) => self.to.warning(&message),
-                Report::PassedOn(text) => self.to.passed_on(&text),
-            }
-        }
+        mem::take(reports).into_iter().for_each(|report| report.make(self.to));
     }
 }
 
@@ -113,11 +152,12 @@ impl Reporter for Silent {
     fn detail(&self, _: &str, _: &str) {}
     fn note(&self, _: &str) {}
     fn warning(&self, _: &str) {}
+    fn failure(&self, _: &str, _: &Failure) {}
     fn passed_on(&self, _: &str) {}
     fn is_colored(&self) -> bool {
         false
     }
-    fn progress<'a>(&'a self, _: &'a str, _: &'a str) -> Box<dyn Progress + 'a> {
+    fn progress<'a>(&'a self, _: &str, _: &str) -> Box<dyn Progress + 'a> {
         Box::new(Self)
     }
 }
@@ -150,13 +190,16 @@ mod tests {
         fn warning(&self, message: &str) {
             self.keep(message);
         }
+        fn failure(&self, package: &str, failure: &Failure) {
+            self.keep(&format!("{package}: {}", failure.error));
+        }
         fn passed_on(&self, text: &str) {
             self.keep(text);
         }
         fn is_colored(&self) -> bool {
             false
         }
-        fn progress<'a>(&'a self, verb: &'a str, object: &'a str) -> Box<dyn Progress + 'a> {
+        fn progress<'a>(&'a self, verb: &str, object: &str) -> Box<dyn Progress + 'a> {
             self.keep(&format!("{verb} {object}"));
             Box::new(Silent)
         }

@@ -4,9 +4,12 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::ScopedJoinHandle;
 
 use cargo_metadata::Message;
 use cargo_metadata::camino::Utf8PathBuf;
+use cargo_metadata::diagnostic::DiagnosticLevel;
+use console::strip_ansi_codes;
 use klp_format::env;
 use object::{Object, ObjectSymbol};
 
@@ -171,12 +174,14 @@ pub(super) fn compile(
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let own = BufReader::new(child.stderr.take().expect("stderr is piped"));
-    let library = std::thread::scope(|scope| {
-        scope.spawn(|| own.lines().map_while(Result::ok).for_each(|line| pass_on(&line, reporter)));
-        read_messages(messages, krate, target, product, reporter)
-    })?;
+    let (library, own) = std::thread::scope(|scope| {
+        let own: ScopedJoinHandle<'_, Vec<String>> =
+            scope.spawn(|| own.lines().map_while(Result::ok).map(|line| pass_on(line, reporter)).collect());
+        let library = read_messages(messages, krate, target, product, reporter);
+        (library, own.join().expect("reading does not panic"))
+    });
     let status = child.wait().map_err(Error::io("run", "cargo"))?;
-    let (library, unanswered) = library;
+    let (library, unanswered, errors) = library?;
     if !unanswered.is_empty() {
         return Err(Error::Conditions { faults: unanswered });
     }
@@ -184,21 +189,24 @@ pub(super) fn compile(
         Some(library) if status.success() => {
             fs::read(&library).map_err(Error::io("read", library.into_std_path_buf()))
         }
-        _ => Err(Error::Compile { package: krate.package.name.to_string() }),
+        _ => {
+            let errors = if errors.is_empty() { vec![own.join("\n")] } else { errors };
+            Err(Error::Compile { package: krate.package.name.to_string(), errors })
+        }
     }
 }
 
-/// Shows the messages of the compiler, and returns the path of the library, and the conditions on the kernel that it found
-/// where klp does not: what macros put together.
+/// Shows the messages of the compiler, and returns the path of the library, the conditions on the kernel that it found
+/// where klp does not (what macros put together), and its errors.
 fn read_messages(
     messages: impl BufRead,
     krate: &Crate,
     target: &Target,
     product: &Product,
     reporter: &dyn Reporter,
-) -> Result<(Option<Utf8PathBuf>, Vec<String>)> {
+) -> Result<(Option<Utf8PathBuf>, Vec<String>, Vec<String>)> {
     let (mut library, mut hint, mut of_kernel) = (None, StdHint::default(), KernelHint::default());
-    let mut unanswered = Vec::new();
+    let (mut unanswered, mut errors) = (Vec::new(), Vec::new());
     for line in messages.lines() {
         let line = line.map_err(Error::io("read from", "cargo"))?;
         // A line that is none of cargo's is a program's own output.
@@ -209,6 +217,9 @@ fn read_messages(
                 of_kernel.look_at(&message.message.message);
                 unanswered.extend(conditions::unanswered(&message.message));
                 let text = message.message.rendered.unwrap_or(message.message.message);
+                if matches!(message.message.level, DiagnosticLevel::Error | DiagnosticLevel::Ice) {
+                    errors.push(strip_ansi_codes(text.trim_end()).into_owned());
+                }
                 reporter.compiler_message(&line, &text);
             }
             Message::CompilerArtifact(artifact) if artifact.manifest_path == krate.package.manifest_path => {
@@ -219,16 +230,18 @@ fn read_messages(
         }
     }
     hint.note().into_iter().chain(of_kernel.notes(&target.kernel)).for_each(|note| reporter.note(&note));
-    Ok((library, unanswered))
+    Ok((library, unanswered, errors))
 }
 
-/// Shows a line of cargo's own, without the number of warnings: it counts those that are noise.
-fn pass_on(line: &str, reporter: &dyn Reporter) {
+/// Shows a line of cargo's own, without the number of warnings: it counts those that are noise. Returns it without
+/// colors.
+fn pass_on(line: String, reporter: &dyn Reporter) -> String {
     let shown = match line.split_once("; ") {
         Some((shown, warnings)) if warnings.ends_with(" emitted") => shown,
-        _ => line,
+        _ => &line,
     };
     reporter.passed_on(&format!("{shown}\n"));
+    strip_ansi_codes(shown).into_owned()
 }
 
 /// rustc passes these features on to LLVM, as it should, but warns in each crate that it does not know

@@ -47,7 +47,7 @@ mod tests {
     use crate::error::Error;
 
     fn failure(package: &str) -> Error {
-        Error::NotBuilt { package: package.into() }
+        Error::NotBuilt { package: package.into(), causes: Vec::new() }
     }
 
     #[test]
@@ -72,7 +72,7 @@ mod tests {
             begun.lock().unwrap().push(*item);
             if *item == "b" { Err(failure(item)) } else { Ok(()) }
         });
-        assert!(matches!(results, Err(Error::NotBuilt { package }) if package == "b"));
+        assert!(matches!(results, Err(Error::NotBuilt { package, .. }) if package == "b"));
         assert_eq!(*begun.lock().unwrap(), ["a", "b"]);
     }
 

@@ -1,42 +1,29 @@
 //! Runs Kbuild, and separates its output from that of other programs.
 //!
-//! rustc, cargo and this program, when they run within make, print to a pipe of their own, whose text is shown as it
-//! comes. All other output comes from Kbuild and its tools. There, every warning is an error: a module that objtool
+//! This program, when it runs within make, reports to a pipe of its own, and what it says is shown as it comes. All other
+//! output comes from Kbuild and its tools. There, every warning is an error: a module that objtool
 //! or modpost warns about may not work.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{env, fs, io};
-
-use console::strip_ansi_codes;
+use std::{env, io};
 
 use klp_format::env::CARGO_FLAGS;
 
 use super::record;
+use super::steps::{self, Line};
 use super::workspace::Crate;
 use crate::error::{Error, Result};
-use crate::host::report::Reporter;
+use crate::host::report::{Report, Reporter};
 use crate::host::tools::not_started;
 use crate::kernel::Target;
 use crate::kernel::signing::SigningKey;
 
-/// The variable that names the file to use as stderr when this program runs within make.
-const STDERR: &str = "KLP_STDERR";
-
-/// Sends the stderr of this process and its children to the program that runs make, if there is one.
-pub fn use_own_stderr() {
-    let Some(path) = env::var_os(STDERR) else { return };
-    // It is gone if make outlives the program that ran it; make's own stderr then serves.
-    if let Ok(pipe) = fs::File::options().append(true).open(path) {
-        let _ = rustix::stdio::dup2_stderr(&pipe);
-    }
-}
-
 /// Whether this program runs within the make of a `cargo klp build`, which says what concerns all of its patches.
 pub(super) fn is_of_build() -> bool {
-    env::var_os(STDERR).is_some()
+    env::var_os(steps::PIPE).is_some()
 }
 
 /// Has Kbuild make a package's module as `ko`, in a directory with a Kbuild.
@@ -74,28 +61,26 @@ pub(super) fn run(
         .arg("modules")
         .env(CARGO_FLAGS, krate.flags.variable())
         .env(record::ENVIRONMENT, record::environment())
-        .env(STDERR, format!("/proc/{}/fd/{}", std::process::id(), rust_writer.as_raw_fd()))
+        .env(steps::PIPE, format!("/proc/{}/fd/{}", std::process::id(), rust_writer.as_raw_fd()))
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if reporter.is_colored() {
-        command.env("CLICOLOR_FORCE", "1");
-    }
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
     std::thread::scope(|scope| {
         let stdout = scope.spawn(move || lines(stdout).collect::<Vec<_>>());
         let stderr = scope.spawn(move || lines(stderr).collect::<Vec<_>>());
-        let has_told = scope.spawn(move || show(rust, reporter));
+        let name = &krate.package.name;
+        let told = scope.spawn(move || show(rust, name, reporter));
         let status = child.wait().map_err(Error::io("run", "make"));
         // The pipe ends here: the programs within make open it through this process.
         drop(rust_writer);
         let join = "reading does not panic";
         let (mut output, stderr) = (stdout.join().expect(join), stderr.join().expect(join));
         output.extend(stderr);
-        outcome(&krate.package.name, status?.success(), has_told.join().expect(join), &output)
+        outcome(&krate.package.name, status?.success(), told.join().expect(join), &output)
     })
 }
 
@@ -104,14 +89,33 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Shows lines as they come, and returns whether one of them is an error.
-fn show(stream: impl Read, reporter: &dyn Reporter) -> bool {
-    let mut has_told = false;
+/// What the steps of a build have told.
+#[derive(Debug, Default)]
+struct Told {
+    /// Why steps failed.
+    causes: Vec<String>,
+    /// The errors of cargo, if it did not compile the patch.
+    not_compiled: Option<Vec<String>>,
+}
+
+/// Shows what the steps of a package's build report, as it comes.
+fn show(stream: impl Read, package: &str, reporter: &dyn Reporter) -> Told {
+    let (mut told, mut work) = (Told::default(), Vec::new());
     for line in lines(stream) {
-        has_told |= strip_ansi_codes(&line).starts_with("error");
-        reporter.passed_on(&format!("{line}\n"));
+        match Line::read(&line) {
+            Line::Report(Report::Warning(message)) => reporter.warning_about(package, &message),
+            Line::Report(report) => report.make(reporter),
+            Line::Fail(failure) => {
+                reporter.failure(package, &failure);
+                told.causes.extend(failure.into_causes());
+            }
+            Line::NotCompiled(errors) => told.not_compiled = Some(errors),
+            Line::Begin(verb, object) => work.push(reporter.progress(&verb, &object)),
+            Line::Update(object) => work.iter().last().into_iter().for_each(|work| work.update(&object)),
+            Line::End => drop(work.pop()),
+        }
     }
-    has_told
+    told
 }
 
 fn lines(stream: impl Read) -> impl Iterator<Item = String> {
@@ -121,11 +125,14 @@ fn lines(stream: impl Read) -> impl Iterator<Item = String> {
         .map(|line| String::from_utf8_lossy(&line).into_owned())
 }
 
-/// How the build ended. `has_told`: an error has been shown already.
-fn outcome(package: &str, success: bool, has_told: bool, output: &[String]) -> Result<()> {
+/// How the build ended.
+fn outcome(package: &str, success: bool, told: Told, output: &[String]) -> Result<()> {
     let package = package.to_owned();
-    if !success && has_told {
-        return Err(Error::NotBuilt { package });
+    if !success && !told.causes.is_empty() {
+        return Err(Error::NotBuilt { package, causes: told.causes });
+    }
+    if let Some(errors) = told.not_compiled.filter(|_| !success) {
+        return Err(Error::Compile { package, errors });
     }
     let warnings: Vec<&str> = output.iter().map(String::as_str).filter(|line| is_warning(line)).collect();
     if !success && warnings.iter().any(|line| line.contains(" error: ")) {
@@ -176,16 +183,23 @@ mod tests {
     #[test]
     fn a_build_fails_for_one_reason() {
         let output = ["x.o: warning: objtool: f: no".to_owned()];
-        assert!(outcome("x", true, false, &[]).is_ok());
-        // rustc's warnings are no errors, and neither are those that were told beside an error of make's.
-        assert!(outcome("x", true, true, &[]).is_ok());
-        assert!(matches!(outcome("x", true, false, &output), Err(Error::Warnings { .. })));
-        assert!(matches!(outcome("x", false, false, &output), Err(Error::Warnings { .. })));
-        assert!(matches!(outcome("x", false, true, &output), Err(Error::NotBuilt { .. })));
+        let no = || vec!["no".to_owned()];
+        let silent = Told::default;
+        let of_step = Told { causes: no(), ..silent() };
+        let of_rustc = Told { not_compiled: Some(no()), ..silent() };
+        assert!(outcome("x", true, silent(), &[]).is_ok());
+        assert!(matches!(outcome("x", true, silent(), &output), Err(Error::Warnings { .. })));
+        assert!(matches!(outcome("x", false, silent(), &output), Err(Error::Warnings { .. })));
+        assert!(
+            matches!(outcome("x", false, of_step, &output), Err(Error::NotBuilt { causes, .. }) if causes == ["no"])
+        );
+        assert!(
+            matches!(outcome("x", false, of_rustc, &output), Err(Error::Compile { errors, .. }) if errors == ["no"])
+        );
         let output =
             ["make: *** no".to_owned(), "x.c:1:2: error: implicit declaration of function".to_owned()];
-        let error = outcome("x", false, false, &output).unwrap_err().to_string();
+        let error = outcome("x", false, silent(), &output).unwrap_err().to_string();
         assert_eq!(error, "Kbuild failed on patch `x`\n    x.c:1:2: error: implicit declaration of function");
-        assert!(matches!(outcome("x", false, false, &[]), Err(Error::Kbuild { .. })));
+        assert!(matches!(outcome("x", false, silent(), &[]), Err(Error::Kbuild { .. })));
     }
 }

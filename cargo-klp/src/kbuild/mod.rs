@@ -28,6 +28,7 @@ mod record;
 mod relocations;
 pub mod rules;
 mod std_hint;
+pub mod steps;
 pub mod symbols;
 mod sysroot;
 mod traced;
@@ -217,7 +218,7 @@ fn build_one(
     let object = dir.join(format!("{module}_rust.o"));
     let warnings = object::warnings(&object)?;
     if is_fresh {
-        warnings.iter().for_each(|warning| reporter.warning(warning));
+        warnings.iter().for_each(|warning| reporter.warning_about(&package.name, warning));
     } else {
         // Most are the same for all patches.
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -250,7 +251,7 @@ fn make_one(krate: &Crate, target: &Target, ko: &Path, reporter: &dyn Reporter) 
         }
         record::remove(&unjudged)?;
         // make would not repeat a step after which a tool warned.
-        if !matches!(made, Err(Error::NotBuilt { .. })) {
+        if !matches!(made, Err(Error::NotBuilt { .. } | Error::Compile { .. })) {
             Place::of(ko).discard(Change::Anything)?;
         }
     }

@@ -147,7 +147,7 @@ pub(crate) fn absent(symbols: &Symbols<'_>, info: &ObjectInfo<'_>, symbol: &str)
             match is_known_wholly {
                 true => similar,
                 false => format!(
-                    "the compiler may have inlined it, which debug information tells: {}; if the name is wrong, {similar}",
+                    "{similar}; or the compiler may have inlined it, which debug information tells: {}",
                     debug_info::help(symbols.release())
                 ),
             }

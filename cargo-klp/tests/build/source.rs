@@ -57,7 +57,11 @@ fn a_patch_that_does_not_compile() {
     assert!(said.contains("due to 1 previous error\n") && !said.contains("emitted"), "{said}");
     let output = patch.build().args(["--message-format", "json"]).output().unwrap().stdout;
     let failure: serde_json::Value = serde_json::from_slice(&output).unwrap();
-    assert_eq!(failure["error"], "patch `a_patch_that_does_not_compile` was not built");
+    assert_eq!(failure["error"], "patch `a_patch_that_does_not_compile` does not compile");
+    assert!(
+        failure["causes"][0].as_str().unwrap().starts_with("error[E0308]: mismatched types"),
+        "{failure}"
+    );
 }
 
 /// What a linker or the compiler lost would be: a line of the manifest without its entry.

@@ -274,6 +274,13 @@ impl FromMeta for TypeName {
                 );
                 Err(wrong(text, message))
             }
+            Expr::Tuple(nothing) if nothing.elems.is_empty() && meta.path().is_ident("of") => {
+                let message = format!(
+                    "expected the name of a type: write `{key} = …`; what there is once, on no object, is the data of a \
+                     state, `type Data = …`"
+                );
+                Err(wrong(nothing, message))
+            }
             other => Err(wrong(other, format!("expected the name of a type: write `{key} = …`"))),
         }
     }

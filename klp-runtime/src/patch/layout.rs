@@ -27,6 +27,10 @@ use core::sync::atomic;
 pub unsafe trait KlpData: Sized + Send + Sync + 'static {
     /// A hash of the layout, field by field: names, offsets, types, size and alignment.
     const FINGERPRINT: u64;
+
+    /// Makes the value of `()`, the only data that no author has to make.
+    #[doc(hidden)]
+    const __MAKE: Option<fn() -> Self> = None;
 }
 
 /// The largest alignment of state data and shadow variables, in bytes: that of the kernel's allocations.
@@ -109,8 +113,15 @@ macro_rules! plain {
     )*};
 }
 
+#[diagnostic::do_not_recommend]
+// SAFETY: Nothing has no layout.
+unsafe impl KlpData for () {
+    const FINGERPRINT: u64 = Fingerprint::new("()").finish::<()>();
+    const __MAKE: Option<fn() -> Self> = Some(|| ());
+}
+
 plain! {
-    () = "()", bool = "bool", u8 = "u8", i8 = "i8", u16 = "u16", i16 = "i16", u32 = "u32", i32 = "i32",
+    bool = "bool", u8 = "u8", i8 = "i8", u16 = "u16", i16 = "i16", u32 = "u32", i32 = "i32",
     u64 = "u64", i64 = "i64", usize = "usize", isize = "isize",
     atomic::AtomicBool = "AtomicBool", atomic::AtomicU8 = "AtomicU8", atomic::AtomicI8 = "AtomicI8",
     atomic::AtomicU16 = "AtomicU16", atomic::AtomicI16 = "AtomicI16", atomic::AtomicU32 = "AtomicU32",

@@ -48,15 +48,18 @@ pub trait State: DeclaredState {
     /// `()` when left out.
     type Data: KlpData;
 
-    /// The state is introduced; no function is redirected yet. Makes the state's data.
-    ///
-    /// A state without data may leave it out, like the other callbacks.
+    /// The state is introduced; no function is redirected yet. Makes the state's data: a state that has data must
+    /// write it.
     ///
     /// # Errors
     ///
     /// An error refuses the patch: states introduced before it are taken back
     /// with [`post_unpatch`](Self::post_unpatch), and `insmod` fails with it ([S3](crate::lifecycle#s3)).
-    fn pre_patch(cx: &StateContext<'_>) -> Result<Self::Data>;
+    fn pre_patch(cx: &StateContext<'_>) -> Result<Self::Data> {
+        let _ = cx;
+        let make = const { Self::Data::__MAKE.expect("nothing makes the state's data: write `pre_patch`") };
+        Ok(make())
+    }
 
     /// The state is introduced and every task runs the new code. Also called
     /// when a removal that had begun is taken back ([S7](crate::lifecycle#s7), [S8](crate::lifecycle#s8)).

@@ -17,10 +17,10 @@ use crate::patch::succession::succession;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo klp inspect fix_x.ko                    functions, states, symbols, parameters, memory
-  cargo klp inspect fix_v1.ko fix_v2.ko         what fix_v2 changes, whether it may replace fix_v1, what is called
-  cargo klp inspect --verify fix_x.ko           after strip, signing, or another tool has changed the file
+  cargo klp inspect fix_v1.ko fix_v2.ko         what fix_v2 changes, whether it may replace it
+  cargo klp inspect --verify fix_x.ko           after strip or another tool has changed it
   cargo klp inspect --verify fix_x.ko --cert cert.pem
-                                                also, whether the owner of this certificate has signed it as it is")]
+                                                also, whether this certificate's owner signed it")]
 pub struct Args {
     /// The module: a .ko, also compressed as .ko.xz or .ko.zst.
     #[arg(value_name = "FILE")]

@@ -125,7 +125,11 @@ fn replacements(
             "{object} of {} has no BTF, so the prototypes of its functions are unknown",
             symbols.release()
         ),
-        help: "write the patch for a kernel with CONFIG_DEBUG_INFO_BTF".into(),
+        help: format!(
+            "the source has them: create the patch without `--func`, and write `#[klp_func({}symbol = \"…\")]` above a \
+             function with the prototype from there",
+            if object == VMLINUX { String::new() } else { format!("object = {object:?}, ") }
+        ),
     };
     let types = info.types.as_ref().ok_or_else(no_types)?;
     let mut writer = Writer::new(types, "", RUNTIME_TYPES, "");

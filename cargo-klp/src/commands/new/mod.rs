@@ -111,16 +111,15 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     };
     ui::status("Created", format!("livepatch `{}`: it {does}", patch.name.package()));
     let (dir, module, command) = (args.path.display(), patch.name.module(), patch.try_it());
-    let write = if !args.funcs.is_empty() && args.errno.is_none() {
-        "edit src/lib.rs                       # its body\n  "
-    } else {
-        ""
-    };
-    ui::note(format!(
-        "next:\n  cd {dir}\n  {write}cargo klp build                       # {module}.ko\n  \
-         {:<38}# on a real kernel, in QEMU",
-        format!("cargo klp run -- {command}"),
-    ));
+    let target = args.target.words()?;
+    let mut next = vec![
+        (format!("cargo klp build{target}"), format!("{module}.ko")),
+        (format!("cargo klp run{target} -- {command}"), "on a real kernel, in QEMU".into()),
+    ];
+    if !args.funcs.is_empty() && args.errno.is_none() {
+        next.insert(0, ("edit src/lib.rs".into(), "its body".into()));
+    }
+    ui::note(format!("next:\n  cd {dir}{}", next_lines(&next)));
     if patch.runtime.is_of_this_machine() {
         ui::note(
             "the crate builds on this machine only: its Cargo.toml names a directory; `--git URL --rev COMMIT` makes \
@@ -128,6 +127,12 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Commands, each with what it does, in columns.
+fn next_lines(commands: &[(String, String)]) -> String {
+    let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    commands.iter().map(|(command, does)| format!("\n  {command:width$}  # {does}")).collect()
 }
 
 /// Makes the next version of a patch and says what to do next.
@@ -159,10 +164,13 @@ fn next_version(args: &Args, from: &Path, crate_dir: &Path, name: &Name) -> Resu
         ));
     }
     ui::note(format!(
-        "next:\n  cd {}\n  edit src/lib.rs                       # what is new; its `description` too\n  \
-         cargo test                            # {old} and {module} in the model of the kernel\n  \
-         cargo klp build                       # {module}.ko",
+        "next:\n  cd {}{}",
         args.path.display(),
+        next_lines(&[
+            ("edit src/lib.rs".into(), "what is new; its `description` too".into()),
+            ("cargo test".into(), format!("{old} and {module} in the model of the kernel")),
+            ("cargo klp build".into(), format!("{module}.ko")),
+        ]),
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -60,13 +60,14 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Reads what [`Display`](fmt::Display) writes.
+/// Reads what [`Display`](fmt::Display) writes; the place may lack the column.
 impl From<&str> for Diagnostic {
     fn from(text: &str) -> Self {
         let is_place = |place: &&str| {
-            let mut parts = place.rsplitn(3, ':');
-            let mut is_number = || parts.next().is_some_and(|part| part.parse::<usize>().is_ok());
-            is_number() && is_number() && parts.next().is_some_and(|file| !file.contains('`'))
+            let mut parts = place.split(':');
+            let file = parts.next().is_some_and(|file| file.contains('.') && !file.contains('`'));
+            let mut is_number = |part: &str| part.parse::<usize>().is_ok();
+            file && (1..=2).contains(&parts.clone().count()) && parts.all(&mut is_number)
         };
         match text.split_once(": ").filter(|(place, _)| is_place(place)) {
             Some((place, message)) => Self { place: Some(place.into()), message: message.into() },

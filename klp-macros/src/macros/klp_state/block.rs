@@ -1,6 +1,5 @@
 //! What stands in an `impl State`, and what the attribute adds.
 
-use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{ImplItem, ImplItemFn, ItemImpl, Type};
 
@@ -137,39 +136,13 @@ pub(super) fn take_migrate(block: &mut ItemImpl) -> Option<ImplItemFn> {
     }
 }
 
-/// Adds to the block what was left out, also where there were errors: then with placeholders, so that
-/// rustc reports no missing items on top.
+/// Adds the type of the data where it was left out: Rust has no default for it.
 pub(super) fn complete(block: &mut ItemImpl) {
-    let has_data = block.items.iter().any(|item| matches!(item, ImplItem::Type(ty) if ty.ident == "Data"));
-    let has_pre_patch =
-        block.items.iter().any(|item| matches!(item, ImplItem::Fn(f) if f.sig.ident == "pre_patch"));
-    let is_unit_data = block
-        .items
-        .iter()
-        .all(|item| !matches!(item, ImplItem::Type(ty) if ty.ident == "Data" && !is_unit(&ty.ty)));
-
-    let mut inserted: Vec<TokenStream> = Vec::new();
-    if !has_data {
-        inserted.push(quote!(
+    if data_type(block).is_none() {
+        block.items.push(ImplItem::Verbatim(quote!(
             type Data = ();
-        ));
+        )));
     }
-    if !has_pre_patch {
-        let body = if is_unit_data {
-            quote!(::core::result::Result::Ok(()))
-        } else {
-            // Beside an error: a body of any type, that no second error follows from.
-            quote!(loop {})
-        };
-        inserted.push(quote! {
-            fn pre_patch(
-                _: &::klp_runtime::state::StateContext<'_>,
-            ) -> ::klp_runtime::error::Result<Self::Data> {
-                #body
-            }
-        });
-    }
-    block.items.extend(inserted.into_iter().map(ImplItem::Verbatim));
 }
 
 #[cfg(test)]
