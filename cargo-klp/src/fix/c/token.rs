@@ -48,6 +48,9 @@ pub fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
+/// Operators that are no more if they are taken apart.
+const OPERATORS: [&str; 9] = ["<<", ">>", "->", "&&", "||", "==", "!=", "<=", ">="];
+
 /// The length of the first token.
 fn length(text: &str) -> usize {
     let first = text.chars().next().unwrap_or_default();
@@ -56,6 +59,7 @@ fn length(text: &str) -> usize {
         '"' | '\'' => quoted(text, first),
         _ if is_start(first) => while_(is_part),
         _ if first.is_ascii_digit() => while_(|c| is_part(c) || c == '.'),
+        _ if OPERATORS.iter().any(|operator| text.starts_with(operator)) => 2,
         _ => first.len_utf8(),
     }
 }
@@ -87,6 +91,12 @@ pub(super) fn is_part(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operators_are_one_token() {
+        let texts: Vec<&str> = tokens("a[1 << (8)]>=b->c").into_iter().map(|token| token.text).collect();
+        assert_eq!(texts, ["a", "[", "1", "<<", "(", "8", ")", "]", ">=", "b", "->", "c"]);
+    }
 
     #[test]
     fn tokens_have_the_lines_that_they_come_from() {
