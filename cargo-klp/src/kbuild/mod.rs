@@ -100,7 +100,7 @@ pub(crate) fn build(
         }
     }
     if !kernel.is_tested() {
-        let tested = TESTED.join(" and ");
+        let tested = TESTED.join(", ");
         reporter
             .warning(&format!("klp is untested on {}: it is tested on Debian's {tested}", kernel.release));
     }

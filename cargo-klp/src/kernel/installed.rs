@@ -38,7 +38,7 @@ pub enum KernelParts {
 
 /// The series that all tests run on. Code for their differences is in the glue, in `kbuild/flags.rs` and in
 /// `symbols/kallsyms.rs`.
-pub const TESTED: [&str; 2] = ["6.1", "6.12"];
+pub const TESTED: [&str; 3] = ["6.1", "6.12", "7.3"];
 
 /// The default series.
 pub const DEFAULT_SERIES: &str = "6.12";
@@ -353,10 +353,10 @@ mod tests {
             let kernel = Kernel { release: release.into(), ..Kernel::for_test("") };
             kernel.is_tested()
         };
-        for tested in ["6.12.117+deb12-amd64", "6.1.0-56-amd64", "6.12.117-klp-debug"] {
+        for tested in ["6.12.117+deb12-amd64", "6.1.0-56-amd64", "7.3.4+deb13-amd64", "6.12.117-klp-debug"] {
             assert!(is_tested(tested), "{tested}");
         }
-        for other in ["6.12.117+deb12-rt-amd64", "6.12.0-55.el10.x86_64", "6.5.0-1-amd64"] {
+        for other in ["6.12.117+deb12-rt-amd64", "6.12.0-55.el10.x86_64", "7.2.12+deb13-amd64"] {
             assert!(!is_tested(other), "{other}");
         }
     }

@@ -39,8 +39,8 @@ pub fn fetch(wanted: &str, reporter: &dyn Reporter) -> Result<String> {
         message: format!("Debian's archive has no kernel {wanted} for this release of Debian or a later one"),
         help: format!(
             "name a series, such as {}, or a release that it has, such as {}",
-            TESTED.join(" or "),
-            known.join(" or ")
+            TESTED.join(", "),
+            known.join(", ")
         ),
     })
 }
