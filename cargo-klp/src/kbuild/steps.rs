@@ -1,6 +1,6 @@
 //! What the steps of a build report: this program, when it runs within the make of a `cargo klp build`.
 //!
-//! A step writes to a pipe that the build reads. A line that begins with [`MARK`] is a report, in JSON; every other line
+//! A step writes to a pipe that the build reads. A line that begins with `MARK` is a report, in JSON; every other line
 //! is text for people, which another program has written. Within plain make there is no such pipe.
 
 use std::env;
