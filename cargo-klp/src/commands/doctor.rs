@@ -12,10 +12,13 @@ use crate::error::{Error, Result};
 use crate::host::debian;
 use crate::host::distribution::Distribution;
 use crate::host::tools::{find_program, run_tool};
+use crate::kbuild::flags::rustflags;
 use crate::kernel::debug_info::DebugInfo;
-use crate::kernel::symbols::{Symbols, VMLINUX};
+use crate::kernel::symbols::{Symbols, VMLINUX, image_file};
 
-use crate::kernel::{self, DEFAULT_SERIES, KernelParts, KernelQuery, Target, btf, debug_info, source};
+use crate::kernel::{
+    self, DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, Target, btf, debug_info, source,
+};
 use crate::vm;
 
 /// Arguments of `cargo klp doctor`.
@@ -26,6 +29,7 @@ use crate::vm;
   cargo klp doctor --fix --kernel 6.1           with the newest 6.1 kernel
   cargo klp doctor --fix --kernel 6.12.117+deb12-amd64
   cargo klp doctor --fix --kernel 7.3           with one of a later Debian, and what builds for it
+  cargo klp doctor --kdir ~/linux               can patches be built for a kernel of one's own, and run?
   cargo klp doctor --fix --debug-info           with debug information (1 GB)
   cargo klp doctor --fix --source               with the source, for `new --diff` (150 MB)
 
@@ -45,6 +49,10 @@ pub struct Args {
     /// By default 6.12 on Debian, and the running kernel elsewhere.
     #[arg(long, value_name = "RELEASE")]
     pub kernel: Vec<String>,
+
+    /// The build directory of a kernel to look for, instead of a release: what /lib/modules/RELEASE/build points to.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kernel", "debug_info", "source"])]
+    pub kdir: Option<PathBuf>,
 
     /// Also look for the kernels' debug information, which tells where functions were inlined.
     ///
@@ -72,6 +80,8 @@ pub enum Requirement {
     Run,
     /// Build for and boot a kernel: a release, or a series such as 6.12.
     Kernel(String),
+    /// Build for and boot the kernel of a build directory.
+    BuildDir(PathBuf),
     /// Know where the functions of a kernel are inlined.
     DebugInfo(String),
     /// Have the source of a kernel.
@@ -85,11 +95,17 @@ pub enum Requirement {
 /// Runs the command.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let kernels = match &*args.kernel {
+        _ if args.kdir.is_some() => Vec::new(),
         [] => vec![default_kernel(&Distribution::of_this_machine())],
         given => given.to_vec(),
     };
     let mut requirements = vec![Requirement::Build, Requirement::Run];
     requirements.extend(kernels.iter().cloned().map(Requirement::Kernel));
+    if let Some(kdir) = &args.kdir {
+        // What stands in the way of any patch is no matter of packages.
+        rustflags(&Kernel::from_kdir(kdir)?)?;
+        requirements.push(Requirement::BuildDir(kdir.clone()));
+    }
     if args.debug_info {
         requirements.extend(kernels.iter().cloned().map(Requirement::DebugInfo));
     }
@@ -177,6 +193,7 @@ fn check(requirements: &[Requirement]) -> Vec<Check> {
     for requirement in requirements {
         match requirement {
             Requirement::Kernel(wanted) => checks.extend(kernel_checks(wanted)),
+            Requirement::BuildDir(kdir) => checks.extend(build_dir_checks(kdir)),
             Requirement::DebugInfo(wanted) => checks.push(debug_info_check(wanted)),
             Requirement::Source(wanted) => checks.push(source_check(wanted)),
             Requirement::Program(name, package, needed_for) => checks.push(Check {
@@ -261,17 +278,42 @@ fn kernel_checks(wanted: &str) -> Vec<Check> {
         found: kernel.as_ref().map(|kernel| format!("{} in {}", kernel.release, kernel.kdir.display())),
         fix: Fix::Kernel(wanted.into()),
     }];
-    let compiler = kernel.and_then(|kernel| Some((kernel.compiler()?, kernel.compiler_program()?)));
-    if let Some((compiler, program)) = compiler {
-        checks.push(Check {
-            group: "kernel",
-            needed_for: "the compiler that this kernel's Kbuild calls",
-            found: find_program(&program).map(shown),
-            fix: Fix::Package(compiler.clone()),
-            name: compiler,
-        });
-    }
+    checks.extend(kernel.as_ref().and_then(compiler_check));
     checks
+}
+
+fn build_dir_checks(kdir: &Path) -> Vec<Check> {
+    let kernel = Kernel::from_kdir(kdir).ok();
+    let image = kernel.as_ref().and_then(image_file);
+    let mut checks = vec![
+        Check {
+            group: "kernel",
+            name: shown(kdir.to_owned()),
+            needed_for: "build directory, to build against",
+            found: kernel.as_ref().map(|kernel| kernel.release.clone()),
+            fix: Fix::User("name the build directory of a kernel: what /lib/modules/RELEASE/build points to"),
+        },
+        Check {
+            group: "kernel",
+            name: "its image".into(),
+            needed_for: "says which symbols the kernel has, and boots",
+            found: image.map(shown),
+            fix: Fix::User("build `bzImage` in the kernel's tree, or install the package with its image"),
+        },
+    ];
+    checks.extend(kernel.as_ref().and_then(compiler_check));
+    checks
+}
+
+fn compiler_check(kernel: &Kernel) -> Option<Check> {
+    let (compiler, program) = (kernel.compiler()?, kernel.compiler_program()?);
+    Some(Check {
+        group: "kernel",
+        needed_for: "the compiler that this kernel's Kbuild calls",
+        found: find_program(&program).map(shown),
+        fix: Fix::Package(compiler.clone()),
+        name: compiler,
+    })
 }
 
 fn debug_info_check(wanted: &str) -> Check {
@@ -425,15 +467,18 @@ fn fix_of_another(missing: &[&Check], distribution: &Distribution) -> String {
         .filter_map(|check| if let Fix::Package(package) = &check.fix { Some(&**package) } else { None })
         .collect();
     let (tools, unknown) = distribution.install(&packages);
-    let headers: Vec<String> = missing
+    let kernels: Vec<&str> = missing
         .iter()
-        .filter_map(
-            |check| if let Fix::Kernel(wanted) = &check.fix { distribution.headers(wanted) } else { None },
-        )
+        .filter_map(|check| if let Fix::Kernel(wanted) = &check.fix { Some(&**wanted) } else { None })
         .collect();
-    let headers = headers.iter().map(String::as_str).collect::<Vec<_>>();
-    let headers = if headers.is_empty() { None } else { distribution.command(&headers) };
-    let commands = [tools, headers].into_iter().flatten().map(|command| format!("run `{command}`"));
+    let (known, foreign): (Vec<_>, Vec<_>) = kernels
+        .iter()
+        .map(|wanted| (*wanted, distribution.kernel(wanted)))
+        .partition(|(_, packages)| packages.is_some());
+    let packages: Vec<String> = known.into_iter().filter_map(|(_, packages)| packages).flatten().collect();
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    let kernels = if packages.is_empty() { None } else { distribution.command(&packages) };
+    let commands = [tools, kernels].into_iter().flatten().map(|command| format!("run `{command}`"));
     let mut steps: Vec<String> = commands.collect();
     steps.extend(of("run `rustup component add rust-src`", |fix| matches!(fix, Fix::RustSrc)));
     if !unknown.is_empty() {
@@ -447,9 +492,12 @@ fn fix_of_another(missing: &[&Check], distribution: &Distribution) -> String {
         "give files with debug information by `--debug-info`, and sources by `--source`",
         |fix| matches!(fix, Fix::DebugInfo(_) | Fix::Source(_)),
     ));
-    if steps.is_empty() {
-        steps
-            .push("install the kernel's headers and image, or name its build directory with `--kdir`".into());
+    for (wanted, _) in foreign {
+        steps.push(format!(
+            "install the headers and the image of kernel {wanted}, for which klp knows no package of {}, or name its \
+             build directory with `--kdir`",
+            distribution.name()
+        ));
     }
     steps.join("; ")
 }
@@ -511,12 +559,17 @@ mod tests {
         assert_eq!(
             help(alma),
             format!(
-                "run `sudo dnf install dwarves`; run `sudo dnf install kernel-devel-{release}`; run `rustup component \
-                 add rust-src`; get qemu-system-x86, by Debian's names: klp knows no package for AlmaLinux 10.0"
+                "run `sudo dnf install dwarves`; run `sudo dnf install kernel-devel-{release} kernel-{release}`; run \
+                 `rustup component add rust-src`; get qemu-system-x86, by Debian's names: klp knows no package for AlmaLinux 10.0"
             )
         );
         let unknown = help("ID=arch\nNAME=\"Arch Linux\"\n");
         assert!(unknown.contains("get pahole, qemu-system-x86, by Debian's names"), "{unknown}");
+        let by_hand =
+            format!("install the headers and the image of kernel {release}, for which klp knows no package");
+        assert!(unknown.contains(&by_hand), "{unknown}");
+        let suse = help("ID=sles\nNAME=SLES\n");
+        assert!(suse.contains("qemu-x86") && suse.contains(&by_hand), "{suse}");
         let kernel = [check(None, Fix::Kernel("6.12".into()))];
         let help = complaint(&kernel, &Distribution::of("")).unwrap().help().unwrap();
         assert!(help.contains("name its build directory with `--kdir`"), "{help}");

@@ -14,6 +14,28 @@ enum Family {
     Suse,
 }
 
+impl Family {
+    /// Whether a release has the form of its kernels' releases.
+    fn is_own(self, release: &str) -> bool {
+        let (version, flavour) = release.rsplit_once('-').unwrap_or((release, ""));
+        let is_number =
+            |text: &str| text.chars().all(|letter| letter.is_ascii_digit() || ".-".contains(letter));
+        let is_word = |text: &str| text.starts_with(|letter: char| letter.is_ascii_alphabetic());
+        match self {
+            Self::Debian => is_word(flavour) && (version.contains("+deb") || is_number(version)),
+            Self::Ubuntu => is_word(flavour) && is_number(version),
+            Self::Fedora => release.contains(".fc"),
+            // Oracle's `uek` has packages of other names.
+            Self::Rhel => release.contains(".el") && !release.contains("uek"),
+            Self::Amazon => release.contains(".amzn"),
+            Self::Suse => SUSE_FLAVOURS.contains(&flavour) && is_number(version),
+        }
+    }
+}
+
+/// The flavours of SUSE's kernels for x86-64: a release ends in one, as on Debian in that of the processor.
+const SUSE_FLAVOURS: [&str; 6] = ["default", "rt", "azure", "debug", "kvmsmall", "longterm"];
+
 /// The names of families in `ID` and `ID_LIKE` of os-release.
 const IDS: [(&str, Family); 12] = [
     ("debian", Family::Debian),
@@ -117,27 +139,39 @@ impl Distribution {
         })
     }
 
-    /// The package with the headers of one of its own kernels: a release, or a series for the newest one.
-    pub fn headers(&self, wanted: &str) -> Option<String> {
+    /// The packages with the headers, and with the image and the modules, of one of its own kernels: a release, or a
+    /// series for the newest one. `None` for the release of another distribution.
+    pub fn kernel(&self, wanted: &str) -> Option<[String; 2]> {
+        let family = self.family?;
         let is_release = wanted.contains('-');
-        let of = |package: &str| if is_release { format!("{package}-{wanted}") } else { package.to_owned() };
-        Some(match self.family? {
-            Family::Debian => of(if is_release { "linux-headers" } else { "linux-headers-amd64" }),
-            Family::Ubuntu => of(if is_release { "linux-headers" } else { "linux-headers-generic" }),
+        if is_release && !family.is_own(wanted) {
+            return None;
+        }
+        let both = |headers: &str, image: &str| {
+            [headers, image].map(|name| if is_release { format!("{name}-{wanted}") } else { name.to_owned() })
+        };
+        Some(match family {
+            Family::Debian if !is_release => ["linux-headers-amd64".into(), "linux-image-amd64".into()],
+            Family::Ubuntu if !is_release => ["linux-headers-generic".into(), "linux-image-generic".into()],
+            Family::Debian | Family::Ubuntu => both("linux-headers", "linux-image"),
             Family::Fedora | Family::Rhel => match wanted.split_once('+') {
                 // The release of a flavour ends in its name: that of kernel-debug is `…x86_64+debug`.
-                Some((release, flavour)) => format!("kernel-{flavour}-devel-{release}"),
-                None => of("kernel-devel"),
+                Some((release, flavour)) => {
+                    ["-devel", ""].map(|of| format!("kernel-{flavour}{of}-{release}"))
+                }
+                None => both("kernel-devel", "kernel"),
             },
             // The packages of the first series that it had have no number.
-            Family::Amazon if wanted == "6.1" || wanted.starts_with("6.1.") => of("kernel-devel"),
+            Family::Amazon if wanted == "6.1" || wanted.starts_with("6.1.") => both("kernel-devel", "kernel"),
             Family::Amazon => {
                 let series = wanted.split('.').take(2).collect::<Vec<_>>().join(".");
-                of(&format!("kernel{series}-devel"))
+                both(&format!("kernel{series}-devel"), &format!("kernel{series}"))
             }
             Family::Suse => match wanted.rsplit_once('-') {
-                Some((version, flavour)) => format!("kernel-{flavour}-devel={version}"),
-                None => "kernel-default-devel".into(),
+                Some((version, flavour)) => {
+                    ["-devel", ""].map(|of| format!("kernel-{flavour}{of}={version}"))
+                }
+                None => ["kernel-default-devel".into(), "kernel-default".into()],
             },
         })
     }
@@ -208,20 +242,79 @@ mod tests {
     }
 
     #[test]
-    fn headers_come_with_the_distributions_own_package() {
-        for (name, wanted, package) in [
-            ("debian", "6.12.117+deb12-amd64", "linux-headers-6.12.117+deb12-amd64"),
-            ("ubuntu", "6.8.0-31-generic", "linux-headers-6.8.0-31-generic"),
-            ("ubuntu", "6.8", "linux-headers-generic"),
-            ("fedora", "6.14.5-300.fc42.x86_64", "kernel-devel-6.14.5-300.fc42.x86_64"),
-            ("alma", "6.12.0-55.9.1.el10_0.x86_64", "kernel-devel-6.12.0-55.9.1.el10_0.x86_64"),
-            ("alma", "6.12.0-55.9.1.el10_0.x86_64+debug", "kernel-debug-devel-6.12.0-55.9.1.el10_0.x86_64"),
-            ("alma", "6.12", "kernel-devel"),
-            ("amazon", "6.1.112-122.189.amzn2023.x86_64", "kernel-devel-6.1.112-122.189.amzn2023.x86_64"),
-            ("amazon", "6.12.20-23.97.amzn2023.x86_64", "kernel6.12-devel-6.12.20-23.97.amzn2023.x86_64"),
-            ("sles", "6.12.0-160000.5-default", "kernel-default-devel=6.12.0-160000.5"),
+    fn a_kernel_comes_with_the_distributions_own_packages() {
+        for (name, wanted, packages) in [
+            (
+                "debian",
+                "6.12.117+deb12-amd64",
+                ["linux-headers-6.12.117+deb12-amd64", "linux-image-6.12.117+deb12-amd64"],
+            ),
+            ("debian", "6.1.0-56-amd64", ["linux-headers-6.1.0-56-amd64", "linux-image-6.1.0-56-amd64"]),
+            (
+                "ubuntu",
+                "6.8.0-31-generic",
+                ["linux-headers-6.8.0-31-generic", "linux-image-6.8.0-31-generic"],
+            ),
+            ("ubuntu", "6.8", ["linux-headers-generic", "linux-image-generic"]),
+            (
+                "fedora",
+                "6.14.5-300.fc42.x86_64",
+                ["kernel-devel-6.14.5-300.fc42.x86_64", "kernel-6.14.5-300.fc42.x86_64"],
+            ),
+            (
+                "alma",
+                "6.12.0-55.9.1.el10_0.x86_64",
+                ["kernel-devel-6.12.0-55.9.1.el10_0.x86_64", "kernel-6.12.0-55.9.1.el10_0.x86_64"],
+            ),
+            (
+                "alma",
+                "6.12.0-55.9.1.el10_0.x86_64+debug",
+                [
+                    "kernel-debug-devel-6.12.0-55.9.1.el10_0.x86_64",
+                    "kernel-debug-6.12.0-55.9.1.el10_0.x86_64",
+                ],
+            ),
+            ("alma", "6.12", ["kernel-devel", "kernel"]),
+            (
+                "amazon",
+                "6.1.112-122.189.amzn2023.x86_64",
+                ["kernel-devel-6.1.112-122.189.amzn2023.x86_64", "kernel-6.1.112-122.189.amzn2023.x86_64"],
+            ),
+            (
+                "amazon",
+                "6.12.20-23.97.amzn2023.x86_64",
+                [
+                    "kernel6.12-devel-6.12.20-23.97.amzn2023.x86_64",
+                    "kernel6.12-6.12.20-23.97.amzn2023.x86_64",
+                ],
+            ),
+            (
+                "sles",
+                "6.12.0-160000.5-default",
+                ["kernel-default-devel=6.12.0-160000.5", "kernel-default=6.12.0-160000.5"],
+            ),
+            ("sles", "6.12", ["kernel-default-devel", "kernel-default"]),
         ] {
-            assert_eq!(machine(name).headers(wanted).as_deref(), Some(package), "{name}, {wanted}");
+            assert_eq!(machine(name).kernel(wanted), Some(packages.map(str::to_owned)), "{name}, {wanted}");
+        }
+    }
+
+    /// No distribution has a package of another one's kernel, nor of one's own.
+    #[test]
+    fn a_foreign_release_has_no_package() {
+        let releases = [
+            ("debian", "6.12.117+deb12-amd64"),
+            ("ubuntu", "6.8.0-31-generic"),
+            ("fedora", "6.14.5-300.fc42.x86_64"),
+            ("alma", "6.12.0-55.9.1.el10_0.x86_64"),
+            ("amazon", "6.12.20-23.97.amzn2023.x86_64"),
+            ("sles", "6.12.0-160000.5-default"),
+            ("nobody", "6.12.117-klp+debug"),
+        ];
+        for (at, release) in releases {
+            for name in ["fedora", "alma", "amazon", "sles"].into_iter().filter(|name| *name != at) {
+                assert_eq!(machine(name).kernel(release), None, "{name}, {release}");
+            }
         }
     }
 
@@ -230,7 +323,7 @@ mod tests {
         for text in ["", "ID=arch\n", "ID=nixos\nID_LIKE=\"\"\n"] {
             let unknown = Distribution::of(text);
             assert_eq!(unknown.command(&["make"]), None, "{text}");
-            assert_eq!(unknown.headers("6.12"), None, "{text}");
+            assert_eq!(unknown.kernel("6.12"), None, "{text}");
             assert!(!unknown.is_debian(), "{text}");
         }
         assert_eq!(Distribution::of("").name(), "this system");

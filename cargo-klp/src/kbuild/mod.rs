@@ -9,7 +9,7 @@ mod compile;
 pub(crate) mod conditions;
 mod directory;
 pub mod finish;
-mod flags;
+pub(crate) mod flags;
 mod frames;
 mod glue_header;
 pub mod headers;

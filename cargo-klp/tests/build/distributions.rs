@@ -162,6 +162,9 @@ fn every_layout_serves_every_command() {
             let said = String::from_utf8(said).unwrap();
             assert!(said.contains(text), "{}: {said}", layout.distribution);
         }
+        let said = succeed(klp().args(["klp", "doctor", "--kdir", kdir])).stdout;
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(&parts.kernel.release), "{}: {said}", layout.distribution);
         let mut check = klp();
         check.args(["klp", "check", "--kdir", kdir]).current_dir(patch.0.path());
         succeed(check.env("CARGO_TARGET_DIR", target_directory()));

@@ -5,6 +5,7 @@
 //! packages, and no running kernel.
 
 mod build_id;
+mod callers;
 pub mod code;
 mod exports;
 mod flow;
@@ -31,6 +32,7 @@ use module::Module;
 use vmlinux::Vmlinux;
 
 pub(crate) use build_id::build_id;
+pub use callers::Calls;
 pub use exports::{Access, Export};
 pub use flow::Flow;
 pub(crate) use given::check_modules;
@@ -38,6 +40,7 @@ pub use lookup::LookupError;
 pub(crate) use nearest::{message as nearest_message, nearest as nearest_names};
 pub use sites::Sites;
 pub use table::Table;
+pub(crate) use vmlinux::image_file;
 
 /// The object that is the kernel itself.
 pub const VMLINUX: &str = "vmlinux";

@@ -119,8 +119,7 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
             "it must be compressed with gzip, xz or zstd".into(),
         ));
     }
-    let built = kernel.kdir.join("vmlinux");
-    if has_code(&built) {
+    if let Some(built) = built(kernel) {
         let key = format!("{}-{}", kernel.release, cache::hash(&built));
         return Ok((built, key));
     }
@@ -132,6 +131,16 @@ fn image(kernel: &Kernel) -> Result<(PathBuf, String)> {
         series: kernel.release.clone(),
         available: Vec::new(),
     })
+}
+
+/// The file that the symbols of a kernel are read from, if this machine has one.
+pub(crate) fn image_file(kernel: &Kernel) -> Option<PathBuf> {
+    kernel.packed_image().or_else(|| built(kernel))
+}
+
+/// The whole kernel in its build directory.
+fn built(kernel: &Kernel) -> Option<PathBuf> {
+    Some(kernel.kdir.join("vmlinux")).filter(|vmlinux| has_code(vmlinux))
 }
 
 /// Whether a build directory's `vmlinux` is the whole kernel, as in a build tree: the `vmlinux` in packages with

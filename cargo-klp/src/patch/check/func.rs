@@ -4,7 +4,7 @@ use klp_btf::{Prototype, Types};
 use klp_format::manifest::{Func, Passed};
 
 use super::inlining::{self, InlineHost, InlineSites};
-use super::{Diagnostic, ObjectInfo, Outcome, thread};
+use super::{Diagnostic, ObjectInfo, Outcome, rustc, thread};
 use crate::error::{Error, Result};
 use crate::kernel::debug_info::stem;
 use crate::kernel::symbols::{LookupError, Symbol, Symbols, VMLINUX};
@@ -153,10 +153,10 @@ pub fn obstacle(info: &ObjectInfo<'_>, function: &Symbol) -> Option<String> {
         return Some(freed_after_init(&info.object.name));
     }
     if info.sites.as_ref().is_some_and(|sites| !sites.has(function)) {
-        return Some(
+        return Some(rustc::obstacle(info, function).unwrap_or_else(|| {
             "it has no ftrace entry (`notrace`, assembly, or a part that the compiler split off): patch its callers"
-                .into(),
-        );
+                .into()
+        }));
     }
     None
 }

@@ -6,6 +6,7 @@
 mod func;
 mod inlining;
 mod object;
+mod rustc;
 mod thread;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -36,8 +36,8 @@ impl Source {
     pub(super) fn find() -> Result<Self, String> {
         match env::var_os(names::BTF) {
             Some(none) if none.is_empty() => Err(
-                "this machine has no BTF of the kernel, so its types are unknown: install its image with `cargo klp \
-                 doctor --fix --kernel RELEASE`"
+                "the kernel's types are unknown: this machine has no image of it, nor a `vmlinux` in its build directory, or \
+                 it was built without CONFIG_DEBUG_INFO_BTF; `cargo klp doctor` says what to install"
                     .into(),
             ),
             Some(file) => Ok(Self { file: file.into(), module: None }),
