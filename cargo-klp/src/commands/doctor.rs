@@ -29,7 +29,7 @@ use crate::vm;
   cargo klp doctor --fix --kernel 6.1           with the newest 6.1 kernel
   cargo klp doctor --fix --kernel 6.12.117+deb12-amd64
   cargo klp doctor --fix --kernel 7.3           with one of a later Debian, and what builds for it
-  cargo klp doctor --kdir ~/linux               can patches be built for a kernel of one's own, and run?
+  cargo klp doctor --kdir ~/linux               can patches be built for a kernel of one's own?
   cargo klp doctor --fix --debug-info           with debug information (1 GB)
   cargo klp doctor --fix --source               with the source, for `new --diff` (150 MB)
 

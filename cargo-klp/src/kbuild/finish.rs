@@ -12,7 +12,7 @@ use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
 use object::elf::{SHF_ALLOC, SHN_UNDEF, SHT_RELA, STB_GLOBAL, SectionFlags};
 use object::{Object, ObjectSection};
 
-use super::linked::builder;
+use super::linked::{builder, without_address_notes};
 use super::record::Place;
 use super::traced::make_traceable;
 use crate::error::{Error, Result};
@@ -60,7 +60,8 @@ pub fn finish(data: &[u8]) -> Result<Vec<u8>> {
     let file = object::File::parse(data).map_err(Error::elf(what))?;
     let mut manifest = Manifest::default();
     manifest.add_file(&file)?;
-    let mut builder = builder(data, what)?;
+    let data = without_address_notes(data, what)?;
+    let mut builder = builder(&data, what)?;
     strip_debug(&mut builder);
     make_traceable(&mut builder, &manifest.funcs.iter().map(|func| &*func.symbol).collect());
     let objects = mark_symbols(&mut builder);
@@ -75,7 +76,7 @@ pub fn finish(data: &[u8]) -> Result<Vec<u8>> {
 /// was never linked. BTF stays.
 fn strip_debug(builder: &mut Builder<'_>) {
     for section in &mut builder.sections {
-        section.delete = section.name.starts_with(b".debug_") || section.name.starts_with(b".rela.debug_");
+        section.delete |= section.name.starts_with(b".debug_") || section.name.starts_with(b".rela.debug_");
     }
     builder.delete_orphan_symbols();
 }

@@ -181,7 +181,6 @@ mod tests {
         for option in [
             "CFI_CLANG",
             "CFI",
-            "CC_IS_CLANG",
             "LTO_CLANG",
             "RANDSTRUCT",
             "GCC_PLUGIN_RANDSTRUCT",

@@ -1,14 +1,45 @@
 //! Changes in the linked object: the names of symbols that are not exported, symbols that nothing uses, and flags of
 //! sections that the kernel reads differently from the linker.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use object::LittleEndian;
 use object::build::Id;
 use object::build::elf::{Builder, SectionData, SymbolId};
-use object::elf::{R_X86_64_PC32, R_X86_64_PLT32, SHF_GNU_RETAIN, SHN_UNDEF, STB_WEAK};
+use object::elf::{
+    FileHeader64, R_X86_64_PC32, R_X86_64_PLT32, SHF_GNU_RETAIN, SHN_UNDEF, SHT_PROGBITS, SHT_STRTAB,
+    STB_WEAK,
+};
+use object::read::elf::{FileHeader, SectionHeader};
 
 use crate::error::{Error, Result};
 use crate::patch::resolve::{Resolved, ResolvedSymbol};
+
+/// What Clang notes of addresses for LLVM's linker, which nothing reads in a module: `SHT_LLVM_ADDRSIG`.
+const ADDRESSES: u32 = 0x6fff_4c03;
+
+/// An object file without the type of section that the writer does not know. [`builder`] then drops the section.
+pub(super) fn without_address_notes<'data>(
+    data: &'data [u8],
+    what: &'static str,
+) -> Result<Cow<'data, [u8]>> {
+    const LE: LittleEndian = LittleEndian;
+    /// The offset of the type in a section's header.
+    const TYPE: usize = 4;
+    let header = FileHeader64::<LittleEndian>::parse(data).map_err(Error::elf(what))?;
+    let sections = header.section_headers(LE, data).map_err(Error::elf(what))?;
+    let mut changed = Cow::Borrowed(data);
+    for (index, _) in sections.iter().enumerate().filter(|(_, section)| section.sh_type(LE).0 == ADDRESSES) {
+        let at = usize::try_from(header.e_shoff(LE))
+            .unwrap_or(usize::MAX)
+            .saturating_add(index * size_of_val(&sections[0]) + TYPE);
+        if let Some(kind) = changed.to_mut().get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+            *kind = SHT_PROGBITS.0.to_le_bytes();
+        }
+    }
+    Ok(changed)
+}
 
 /// An object file to be changed and written anew.
 ///
@@ -21,6 +52,15 @@ pub(super) fn builder<'data>(data: &'data [u8], what: &'static str) -> Result<Bu
     let mut builder = Builder::read(data).map_err(Error::elf_build(what))?;
     // 0 and 1 mean the same, but not to the writer.
     builder.sections.iter_mut().for_each(|section| section.sh_addralign = section.sh_addralign.max(1));
+    builder.sections.iter_mut().for_each(|section| section.delete |= *section.name == *b".llvm_addrsig");
+    // Clang puts the names of sections among those of symbols, the writer in a section of their own.
+    if !builder.sections.iter().any(|section| matches!(section.data, SectionData::SectionString)) {
+        let names = builder.sections.add();
+        names.name = b".shstrtab"[..].into();
+        names.sh_type = SHT_STRTAB;
+        names.sh_addralign = 1;
+        names.data = SectionData::SectionString;
+    }
     let is_odd = |align: u64| align > LARGEST || !align.is_power_of_two();
     if let Some(section) = builder.sections.iter().find(|section| is_odd(section.sh_addralign)) {
         let (name, align) = (String::from_utf8_lossy(&section.name), section.sh_addralign);
@@ -40,7 +80,8 @@ pub(super) fn builder<'data>(data: &'data [u8], what: &'static str) -> Result<Bu
 pub fn adapt(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
     let what = "name the symbols of the linked object";
     let elf = || Error::elf_build(what);
-    let mut builder = builder(data, what)?;
+    let data = without_address_notes(data, what)?;
+    let mut builder = builder(&data, what)?;
     let mut skipped = BTreeMap::new();
     for symbol in &mut builder.symbols {
         if let Some(target) = std::str::from_utf8(&symbol.name).ok().and_then(|name| resolved.get(name)) {

@@ -91,8 +91,12 @@ pub(crate) fn build(
     reporter: &dyn Reporter,
 ) -> Result<Vec<Built>> {
     let kernel = &target.kernel;
-    for (program, package) in [("make", "make"), ("ld", "binutils"), ("gcc", "gcc")] {
-        if find_program(program).is_none() {
+    // GNU's linker puts the Rust half together, whatever links the kernel.
+    let mut programs = kernel.toolchain().programs();
+    programs
+        .extend([("make", "make"), ("ld", "binutils")].map(|(name, package)| (name.into(), package.into())));
+    for (program, package) in programs {
+        if find_program(&program).is_none() {
             return Err(Error::Missing {
                 what: format!("the program `{program}` (Debian package {package})"),
                 needed_for: "the target kernel's Kbuild".into(),

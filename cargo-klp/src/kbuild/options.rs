@@ -216,7 +216,11 @@ pub const OPTIONS: &[CodeOption] = &[
         "It separates what C allocates by its type; what Rust allocates has none.",
     ),
     option(&["SMP"], Harmless, "It chooses where C finds the value of the stack protector."),
-    option(&["CC_IS_GCC"], Harmless, "The C parts of a patch are compiled with GCC, too."),
+    option(
+        &["CC_IS_CLANG", "CC_IS_GCC"],
+        Computed,
+        "The C parts of a patch are compiled by the compiler of the kernel, GCC or Clang of the same version.",
+    ),
     option(
         &["RUST", "RUST_DEBUG_ASSERTIONS", "RUST_INLINE_HELPERS", "RUST_OVERFLOW_CHECKS"],
         Harmless,
@@ -244,7 +248,6 @@ pub const OPTIONS: &[CodeOption] = &[
         Refused,
         "Spinlocks sleep there, and `SpinLock` takes one with interrupts off, where nothing may be allocated either.",
     ),
-    option(&["CC_IS_CLANG"], Refused, "The C parts of a patch are compiled with GCC."),
     option(
         &["LTO_CLANG", "LTO_CLANG_FULL", "LTO_CLANG_THIN", "LTO_CLANG_THIN_DIST", "LTO"],
         Refused,

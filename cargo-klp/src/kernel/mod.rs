@@ -17,9 +17,11 @@ pub mod signing;
 pub mod source;
 pub mod symbols;
 mod target;
+mod toolchain;
 pub mod version;
 
 pub use installed::{DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, TESTED, available};
 pub use packages::fetch;
 pub use release::matches;
 pub use target::Target;
+pub use toolchain::Toolchain;
