@@ -468,7 +468,8 @@ impl<'a> Writer<'a> {
         }
         if is_union {
             let _ = writeln!(text, "    __size: [u8; {size}],");
-        } else if end < size {
+        } else if end < size || places.is_empty() {
+            // Also where C has nothing in it: rustc has a warning for a structure without fields that C passes.
             let _ = writeln!(text, "    #[doc(hidden)]\n    pub __padding: [u8; {}],", size - end);
         }
         text.push_str("}\n");
