@@ -32,6 +32,9 @@ const LOG_LINES: usize = 40;
 /// An error as programs read it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
+    /// The package that it is about, where the command works on several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// What failed.
     pub error: String,
     /// The next thing to try.
@@ -295,6 +298,13 @@ pub enum Error {
         faults: Vec<String>,
     },
 
+    /// Some of several patches failed.
+    #[error("{}", each(failed))]
+    Several {
+        /// Their packages, at least one, and what is wrong with each.
+        failed: Vec<(String, Error)>,
+    },
+
     // What happened in the guest.
     /// The guest could not be started, died, or did not end in time.
     #[error("{message}{}", indented(&last_lines(log, LOG_LINES)))]
@@ -370,11 +380,42 @@ impl Error {
             | Self::NotBuilt { .. }
             | Self::Kbuild { .. }
             | Self::Warnings { .. }
+            | Self::Several { .. }
             | Self::Guest { .. } => None,
         }
     }
 
-    /// The error as programs read it.
+    /// The results of those of several patches that did not fail, and what is wrong with the others.
+    pub(crate) fn separate<T>(
+        results: impl IntoIterator<Item = (String, Result<T>)>,
+    ) -> (Vec<T>, Result<()>) {
+        let (mut good, mut failed) = (Vec::new(), Vec::new());
+        for (package, result) in results {
+            match result {
+                Ok(value) => good.push(value),
+                Err(error) => failed.push((package, error)),
+            }
+        }
+        let outcome = match failed.len() {
+            0 => Ok(()),
+            1 if good.is_empty() => Err(failed.remove(0).1),
+            _ => Err(Self::Several { failed }),
+        };
+        (good, outcome)
+    }
+
+    /// The error as programs read it: an object for each patch that failed.
+    pub fn failures(&self) -> Vec<Failure> {
+        match self {
+            Self::Several { failed } => failed
+                .iter()
+                .map(|(package, error)| Failure { package: Some(package.clone()), ..error.failure() })
+                .collect(),
+            _ => vec![self.failure()],
+        }
+    }
+
+    /// The error as programs read it, in one.
     pub fn failure(&self) -> Failure {
         let causes = match self {
             Self::Compile { errors: causes, .. }
@@ -389,7 +430,7 @@ impl Error {
             }
             _ => Vec::new(),
         };
-        Failure { error: self.to_string(), help: self.help(), causes }
+        Failure { package: None, error: self.to_string(), help: self.help(), causes }
     }
 
     /// The message, followed by the next thing to try.
@@ -405,6 +446,7 @@ impl Error {
             | Self::Missing { .. }
             | Self::MissingSome { .. } => exit::MISSING,
             Self::Guest { .. } => exit::GUEST,
+            Self::Several { failed } => failed.first().map_or(exit::FAILED, |(_, error)| error.exit_code()),
             _ => exit::FAILED,
         }
     }
@@ -414,6 +456,11 @@ impl Error {
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// What is wrong with each of several patches.
+fn each(failed: &[(String, Error)]) -> String {
+    failed.iter().map(|(_, error)| error.with_help()).collect::<Vec<_>>().join("\n")
 }
 
 fn available_list(available: &[String]) -> String {

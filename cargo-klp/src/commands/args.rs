@@ -40,11 +40,13 @@ pub enum Format {
 }
 
 impl MessageFormat {
-    /// Runs a command. A program gets an object with the error of one that fails, so that it always has something to read.
+    /// Runs a command. A program gets an object with each error of one that fails, so that it always has something to read.
     pub(super) fn run(self, command: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
         command().inspect_err(|error| {
             if self == Self::Json {
-                println!("{}", serde_json::to_string(&error.failure()).expect("plain data"));
+                for failure in error.failures() {
+                    println!("{}", serde_json::to_string(&failure).expect("plain data"));
+                }
             }
         })
     }

@@ -71,9 +71,13 @@ impl CargoMessages<'_> {
 
     /// Prints what an error says of places in the source, unless that was printed before.
     pub(super) fn error(&self, package: &Package, error: &Error) {
-        // The compiler, or a step of the build, has said why.
-        if !matches!(error, Error::Compile { .. } | Error::NotBuilt { .. }) {
-            self.causes(package, &error.failure());
+        match error {
+            Error::Several { failed } => failed.iter().for_each(|(name, error)| {
+                self.error(self.package(name).unwrap_or(package), error);
+            }),
+            // The compiler, or a step of the build, has said why.
+            Error::Compile { .. } | Error::NotBuilt { .. } => {}
+            _ => self.causes(package, &error.failure()),
         }
     }
 

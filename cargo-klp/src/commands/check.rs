@@ -75,31 +75,27 @@ struct Line {
 pub fn main(args: &Args) -> Result<ExitCode> {
     match args.message_format {
         Format::Human => {
-            let lines = check_all(args, &packages(args)?, &Terminal)?;
+            let (lines, outcome) = check_all(args, &packages(args)?, &Terminal, |_, _| ())?;
             print_diagnostics(&lines);
             print!("{}{}", table(&lines), condition_tables(&lines));
-            Ok(exit_code(&lines))
+            outcome.map(|()| exit_code(&lines))
         }
         Format::Json => MessageFormat::Json.run(|| {
-            let lines = check_all(args, &packages(args)?, &Terminal)?;
+            let (lines, outcome) = check_all(args, &packages(args)?, &Terminal, |_, _| ())?;
             for line in &lines {
                 println!("{}", serde_json::to_string(line).expect("plain data"));
             }
-            Ok(exit_code(&lines))
+            outcome.map(|()| exit_code(&lines))
         }),
         Format::Cargo => Printer::run(|printer| {
             let metadata = packages(args)?;
             let messages = CargoMessages { printer, metadata: &metadata };
-            let mut code = ExitCode::SUCCESS;
-            for package in select_packages(&metadata, &args.packages.query())? {
-                let lines = check_package(args, &metadata, package, &targets(args)?, &messages)
-                    .inspect_err(|error| messages.error(package, error))?;
-                print_messages(&messages, package, &lines);
-                if !lines.iter().all(|line| line.fits) {
-                    code = exit_code(&lines);
-                }
-            }
-            Ok(code)
+            let print = |package: &_, result: &Result<Vec<Line>>| match result {
+                Ok(lines) => print_messages(&messages, package, lines),
+                Err(error) => messages.error(package, error),
+            };
+            let (lines, outcome) = check_all(args, &metadata, &messages, print)?;
+            outcome.map(|()| exit_code(&lines))
         }),
     }
 }
@@ -120,12 +116,23 @@ fn targets(args: &Args) -> Result<Vec<Target>> {
     Ok(targets)
 }
 
-fn check_all(args: &Args, metadata: &Metadata, reporter: &dyn Reporter) -> Result<Vec<Line>> {
+/// Checks the patches, and shows what came of each. Returns the lines of those that could be checked, and what is wrong
+/// with the others.
+fn check_all(
+    args: &Args,
+    metadata: &Metadata,
+    reporter: &dyn Reporter,
+    show: impl Fn(&Package, &Result<Vec<Line>>),
+) -> Result<(Vec<Line>, Result<()>)> {
     let targets = targets(args)?;
     let packages = select_packages(metadata, &args.packages.query())?;
-    let lines =
-        packages.into_iter().map(|package| check_package(args, metadata, package, &targets, reporter));
-    Ok(lines.collect::<Result<Vec<_>>>()?.concat())
+    let results = packages.into_iter().map(|package| {
+        let result = check_package(args, metadata, package, &targets, reporter);
+        show(package, &result);
+        (package.name.to_string(), result)
+    });
+    let (lines, outcome) = Error::separate(results);
+    Ok((lines.concat(), outcome))
 }
 
 /// A line for each kernel.

@@ -89,7 +89,7 @@ pub fn error(message: impl Display) {
 
 /// Prints why the work failed and what to do next.
 pub fn failure(error: &Error) {
-    show(&error.failure());
+    error.failures().iter().for_each(show);
 }
 
 fn show(failure: &Failure) {

@@ -79,7 +79,8 @@ pub struct Built {
 }
 
 /// Builds the chosen patches for a kernel, at most `jobs` at the same time, and copies the modules to `artifacts`, if
-/// given. Reports on one of several patches are shown together when it is built.
+/// given. Reports on one of several patches are shown together when it is built. One that fails does not keep the others
+/// from being built.
 ///
 /// For the `cargo klp` program only: Kbuild calls the running program back for the Rust half. Other
 /// programs run `cargo klp build --message-format json`.
@@ -125,10 +126,13 @@ pub(crate) fn build(
             None => Ok(built),
         }
     };
-    if packages.len() == 1 || jobs == 1 {
-        return packages.into_iter().map(|package| one(package, reporter)).collect();
-    }
-    jobs::run(&packages, jobs, |package| one(package, &Together::new(reporter)))
+    let results = match jobs.min(packages.len()) {
+        1 => packages.iter().map(|package| one(package, reporter)).collect(),
+        _ => jobs::run(&packages, jobs, |package| one(package, &Together::new(reporter))),
+    };
+    let names = packages.iter().map(|package| package.name.to_string());
+    let (built, outcome) = Error::separate(names.zip(results));
+    outcome.map(|()| built)
 }
 
 /// What to say where Kbuild calls a `gcc` of another version than that which built the kernel.

@@ -138,8 +138,12 @@ mod tests {
     #[test]
     fn a_line_is_a_report_or_text() {
         let text = |line: Line| format!("{line:?}");
-        let failure =
-            Failure { error: "no\nway".into(), help: None, causes: vec!["src/lib.rs:1: \u{1e}".into()] };
+        let failure = Failure {
+            package: None,
+            error: "no\nway".into(),
+            help: None,
+            causes: vec!["src/lib.rs:1: \u{1e}".into()],
+        };
         for line in [
             Line::Fail(failure),
             Line::Report(Report::Warning("w".into())),
