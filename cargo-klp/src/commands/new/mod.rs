@@ -175,20 +175,18 @@ fn next_version(args: &Args, from: &Path, crate_dir: &Path, name: &Name) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes a new crate work where it stands: in a workspace, in a checkout of klp.
+/// Makes a new crate work where it stands, be that in a workspace.
 fn settle(crate_dir: &Path) -> Result<Standing> {
     let crate_dir = fs::canonicalize(crate_dir).map_err(Error::io("find", crate_dir))?;
-    let checkout = fs::canonicalize(Path::new(runtime::BESIDE).join("..")).ok();
-    let checkout = checkout.filter(|checkout| crate_dir.starts_with(checkout));
     let standing = workspace::join(&crate_dir)?;
-    match (standing, checkout) {
-        (Standing::Member, _) => {}
-        (Standing::Alone | Standing::Stranger, Some(checkout)) => keep_alias(&crate_dir, &checkout)?,
-        (Standing::Alone, None) => {}
-        (Standing::Stranger, None) => ui::note(
+    let checkout = fs::canonicalize(Path::new(runtime::BESIDE).join("..")).ok();
+    // Nobody means to add a patch to klp's own workspace.
+    let is_in_checkout = checkout.is_some_and(|checkout| crate_dir.starts_with(checkout));
+    if matches!(standing, Standing::Stranger) && !is_in_checkout {
+        ui::note(
             "the patch is a workspace of its own; to add it to the one around it, list it among that one's `members` \
              and remove `[workspace]` from its Cargo.toml",
-        ),
+        );
     }
     Ok(standing)
 }
@@ -252,19 +250,6 @@ fn create(crate_dir: &Path, files: BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-/// In a checkout of klp, `cargo klp` is an alias that only works in its own workspace, and hides an
-/// installed command: the new crate, a workspace of its own, gets one that works there.
-fn keep_alias(crate_dir: &Path, checkout: &Path) -> Result<()> {
-    // One string, as the alias that it takes the place of; `Runtime` has seen that the path has no space.
-    let klp = format!(
-        "run --quiet --manifest-path {}/Cargo.toml --package cargo-klp --bin cargo-klp -- klp",
-        checkout.display()
-    );
-    let path = crate_dir.join(".cargo/config.toml");
-    fs::create_dir_all(crate_dir.join(".cargo")).map_err(Error::io("create", crate_dir))?;
-    fs::write(&path, format!("[alias]\nklp = {klp:?}\n")).map_err(Error::io("write", &path))
 }
 
 impl Patch {
