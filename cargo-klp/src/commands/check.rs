@@ -232,21 +232,30 @@ fn kernels(wanted: &[String], kdirs: &[PathBuf]) -> Result<Vec<Kernel>> {
 
 /// Prints what is wrong, each thing once with its kernels.
 fn print_diagnostics(lines: &[Line]) {
-    let mut unchecked = BTreeMap::<&str, Vec<&str>>::new();
-    for Line { release, outcome, .. } in lines {
-        for text in outcome.unchecked.iter().chain(&outcome.notes) {
-            unchecked.entry(text).or_default().push(release);
-        }
-    }
-    for (text, releases) in unchecked {
-        ui::note(format!("{text} ({})", join_releases(releases)));
-    }
+    notes(lines).into_iter().for_each(ui::note);
     for (warning, releases) in group_by_release(lines, warnings) {
         ui::warning(format!("{warning} ({})", join_releases(releases)));
     }
     for (fault, releases) in group_by_release(lines, faults) {
         ui::error(format!("{fault} ({})", join_releases(releases)));
     }
+}
+
+/// What was not checked. What is the same for several kernels but for their names is said once, with `RELEASE` for the name.
+fn notes(lines: &[Line]) -> Vec<String> {
+    const NAME: &str = "RELEASE";
+    let mut unchecked = BTreeMap::<String, Vec<&str>>::new();
+    for Line { release, outcome, .. } in lines {
+        for text in outcome.unchecked.iter().chain(&outcome.notes) {
+            unchecked.entry(text.replace(&**release, NAME)).or_default().push(release);
+        }
+    }
+    let said = unchecked.into_iter().map(|(text, releases)| {
+        let is_of_one = releases.iter().all(|release| *release == releases[0]);
+        let text = if is_of_one { text.replace(NAME, releases[0]) } else { text };
+        format!("{text} ({})", join_releases(releases))
+    });
+    said.collect()
 }
 
 /// Groups findings by the kernels that share them, in the order in which they were found.
@@ -327,6 +336,29 @@ fn condition_tables(lines: &[Line]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_differs_by_the_kernels_name_alone_is_said_once() {
+        let line = |package: &str, release: &str, notes: Vec<String>| Line {
+            package: package.into(),
+            release: release.into(),
+            fits: true,
+            compiles: true,
+            conditions: BTreeMap::new(),
+            outcome: Outcome { notes, ..Outcome::default() },
+        };
+        let get = |release: &str| format!("get --kernel {release}");
+        let lines = [
+            line("fix-a", "6.1.0-56", vec![get("6.1.0-56"), "only here: 6.1.0-56".into()]),
+            line("fix-a", "6.12.1", vec![get("6.12.1")]),
+            line("fix-b", "6.12.1", vec![get("6.12.1")]),
+        ];
+        assert_eq!(
+            notes(&lines),
+            ["get --kernel RELEASE (6.1.0-56, 6.12.1)", "only here: 6.1.0-56 (6.1.0-56)"]
+        );
+        assert_eq!(notes(&lines[1..]), ["get --kernel 6.12.1 (6.12.1)"]);
+    }
 
     #[test]
     fn a_row_for_each_patch() {
