@@ -2,13 +2,15 @@
 //! documentation and uses, and offers the names that come out of it.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::{Attribute, File, Item, parse_quote};
 
 use crate::macros::{
-    hook, klp_c, klp_data, klp_func, klp_object, klp_param, klp_state, klp_symbols, klp_syscall, livepatch,
-    shadow,
+    hook, kernel_types, klp_c, klp_data, klp_func, klp_object, klp_param, klp_state, klp_symbols,
+    klp_syscall, livepatch, shadow,
 };
 
 /// A macro, with its arguments and its item as an author writes them.
@@ -19,7 +21,7 @@ struct Use {
     expand: fn(TokenStream, TokenStream) -> TokenStream,
 }
 
-const USES: [Use; 13] = [
+const USES: [Use; 14] = [
     Use {
         name: "klp_func",
         args: "symbol = \"f\", original = original_of_f",
@@ -106,10 +108,16 @@ const USES: [Use; 13] = [
         item: "license: \"GPL\", authors: [\"A. Author\"], description: \"d\", replace: REPLACES",
         expand: |_, input| livepatch::expand(input),
     },
+    Use {
+        name: "kernel_types",
+        args: "",
+        item: "struct outer { number, inner: __rcu, small } struct whole; enum kind; const KIND_B; fn acts;",
+        expand: |_, input| of_kernel(input),
+    },
 ];
 
 /// The keys of arguments. The attribute reads them, and they are no names in the patch.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "symbol",
     "original",
     "name",
@@ -125,7 +133,32 @@ const KEYS: [&str; 15] = [
     "authors",
     "description",
     "replace",
+    "__rcu",
 ];
+
+/// What stands for the kernel.
+const KERNEL: &str = "
+struct hidden { int x; };
+struct part { int y; };
+struct whole { struct part in; int : 3; };
+enum kind { KIND_A, KIND_B };
+struct outer { char first; int number; struct hidden *inner; unsigned small : 2; long last; };
+int acts(struct outer *outer, enum kind kind, struct whole *whole) { return outer->number + kind + whole->in.y; }
+";
+
+/// What `kernel_types!` makes of its items.
+fn of_kernel(items: TokenStream) -> TokenStream {
+    let directory = tempfile::tempdir().unwrap();
+    let [source, object, btf] = ["kernel.c", "kernel.o", "btf"].map(|name| directory.path().join(name));
+    fs::write(&source, KERNEL).unwrap();
+    for command in [
+        Command::new("gcc").args(["-gbtf", "-c"]).arg(&source).arg("-o").arg(&object),
+        Command::new("objcopy").arg(format!("--dump-section=.BTF={}", btf.display())).arg(&object),
+    ] {
+        assert!(command.status().unwrap().success(), "{command:?}");
+    }
+    kernel_types::expand_with(|| Ok(kernel_types::Source::of(btf)), items)
+}
 
 impl Use {
     fn parsed(&self) -> (TokenStream, TokenStream) {
@@ -180,21 +213,46 @@ fn no_name_that_a_macro_made_is_offered() {
         let expansion = (used.expand)(args, item);
         let file: File = syn::parse2(expansion.clone())
             .unwrap_or_else(|error| panic!("{}: {error}\n{expansion}", used.name));
-        for item in &file.items {
-            let (name, attributes) = match item {
-                Item::Fn(item) => (&item.sig.ident, &item.attrs),
-                Item::Static(item) => (&item.ident, &item.attrs),
-                Item::Struct(item) => (&item.ident, &item.attrs),
-                Item::Enum(item) => (&item.ident, &item.attrs),
-                Item::Type(item) => (&item.ident, &item.attrs),
-                Item::Mod(item) => (&item.ident, &item.attrs),
-                Item::Trait(item) => (&item.ident, &item.attrs),
-                Item::Const(item) if item.ident != "_" => (&item.ident, &item.attrs),
-                // Nothing outside sees what is in a `const _`; the others declare no name.
-                _ => continue,
-            };
-            let is_authors = written(name).is_some();
-            assert!(is_authors || is_hidden(attributes), "{}: `{name}` is offered", used.name);
+        for name in offered(&file) {
+            assert!(written(name).is_some(), "{}: `{name}` is offered", used.name);
         }
+    }
+}
+
+/// The names of items that are not hidden.
+fn offered(file: &File) -> impl Iterator<Item = &Ident> {
+    let declared = file.items.iter().filter_map(|item| match item {
+        Item::Fn(item) => Some((&item.sig.ident, &item.attrs)),
+        Item::Static(item) => Some((&item.ident, &item.attrs)),
+        Item::Struct(item) => Some((&item.ident, &item.attrs)),
+        Item::Enum(item) => Some((&item.ident, &item.attrs)),
+        Item::Type(item) => Some((&item.ident, &item.attrs)),
+        Item::Mod(item) => Some((&item.ident, &item.attrs)),
+        Item::Trait(item) => Some((&item.ident, &item.attrs)),
+        Item::Const(item) if item.ident != "_" => Some((&item.ident, &item.attrs)),
+        // Nothing outside sees what is in a `const _`; the others declare no name.
+        _ => None,
+    });
+    declared.filter(|(_, attributes)| !is_hidden(attributes)).map(|(name, _)| name)
+}
+
+/// Of `kernel_types!`: the types that the author's own need, and of a structure the fields that the author named, all under
+/// C's names.
+#[test]
+fn of_the_kernel_its_own_names_are_offered() {
+    let used = USES.iter().find(|used| used.name == "kernel_types").unwrap();
+    let file: File = syn::parse2(of_kernel(used.parsed().1)).unwrap();
+    let names: BTreeSet<_> = offered(&file).map(ToString::to_string).collect();
+    let expected = ["KIND_A", "KIND_B", "hidden", "kind", "outer", "part", "whole"];
+    assert_eq!(names, expected.map(str::to_owned).into());
+    for (name, expected) in [("outer", &["number", "inner"][..]), ("whole", &["r#in"]), ("hidden", &[])] {
+        let is_it = |item: &&Item| matches!(item, Item::Struct(item) if item.ident == name);
+        let Some(Item::Struct(item)) = file.items.iter().find(is_it) else { panic!("{name}") };
+        let fields = item
+            .fields
+            .iter()
+            .filter(|field| matches!(field.vis, syn::Visibility::Public(_)) && !is_hidden(&field.attrs));
+        let fields: Vec<_> = fields.map(|field| field.ident.as_ref().unwrap().to_string()).collect();
+        assert_eq!(fields, expected);
     }
 }

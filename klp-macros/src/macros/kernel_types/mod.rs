@@ -23,18 +23,27 @@ use crate::diagnostics::{Diagnostics, Reported, list, nearest};
 use crate::emit::{self, cfgs};
 use block::{Block, FieldName, Header, Item, Kind};
 use headers::Answer;
-use source::Source;
+pub(crate) use source::Source;
 
 /// What goes before `c_int` and its like.
 const FFI: &str = "::core::ffi::";
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
+    expand_with(Source::find, input)
+}
+
+/// With the types of a kernel that is found so, or why there are none.
+pub(crate) fn expand_with(find: impl FnOnce() -> Result<Source, String>, input: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
-    let tokens = generate(&mut diagnostics, input).unwrap_or_default();
+    let tokens = generate(&mut diagnostics, find, input).unwrap_or_default();
     diagnostics.attach(tokens)
 }
 
-fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenStream, Reported> {
+fn generate(
+    diagnostics: &mut Diagnostics,
+    find: impl FnOnce() -> Result<Source, String>,
+    input: TokenStream,
+) -> Result<TokenStream, Reported> {
     let mut block = Block::parse.parse2(input).map_err(|error| diagnostics.push(error))?;
     conditions::apply(diagnostics, &mut block);
     let Block { object, headers, items: wanted } = block;
@@ -44,7 +53,7 @@ fn generate(diagnostics: &mut Diagnostics, input: TokenStream) -> Result<TokenSt
     }
     let module = object.filter(|object| object.value() != VMLINUX);
     let here = proc_macro2::Span::call_site();
-    let mut source = Source::find().map_err(|why| diagnostics.error_at(here, why))?;
+    let mut source = find().map_err(|why| diagnostics.error_at(here, why))?;
     if let Some(module) = &module {
         source = source.with_module(&module.value()).map_err(|why| diagnostics.error(module, why))?;
     }

@@ -17,7 +17,7 @@ const BTF: &str = "btf";
 const PATH: &str = "path";
 
 /// A file with the BTF of a kernel.
-pub(super) struct Source {
+pub(crate) struct Source {
     file: PathBuf,
     module: Option<Module>,
 }
@@ -32,6 +32,11 @@ struct Module {
 }
 
 impl Source {
+    /// A file with the BTF of a kernel.
+    pub(crate) fn of(file: PathBuf) -> Self {
+        Self { file, module: None }
+    }
+
     /// The one to take, or what to do where there is none.
     pub(super) fn find() -> Result<Self, String> {
         match env::var_os(names::BTF) {
@@ -40,8 +45,8 @@ impl Source {
                  it was built without CONFIG_DEBUG_INFO_BTF; `cargo klp doctor` says what to install"
                     .into(),
             ),
-            Some(file) => Ok(Self { file: file.into(), module: None }),
-            None => of_default().map(|file| Self { file, module: None }).ok_or_else(|| {
+            Some(file) => Ok(Self::of(file.into())),
+            None => of_default().map(Self::of).ok_or_else(|| {
                 "no kernel's types are known on this machine: `cargo klp doctor --fix` gets a kernel, and \
                  `cargo klp check` its types"
                     .into()
