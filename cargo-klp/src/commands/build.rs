@@ -23,7 +23,7 @@ use crate::kernel::{KernelParts, Target};
   cargo klp build --workspace --locked          all of them, with the dependencies of Cargo.lock
   cargo klp build --artifact-dir out            and copies the modules to `out`
   insmod $(cargo klp build)                     the path of each module is printed on stdout
-  cargo klp build --message-format json         an object for each module, or for each patch with an error
+  cargo klp build --message-format json         an object for each module, or each error
   cargo klp build --message-format cargo        as cargo does, for editors
   cargo klp build --key key.pem --cert cert.pem signed modules
 

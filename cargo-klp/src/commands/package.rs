@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::args::{PackageFormat, SigningArgs};
 use crate::error::{Error, Result};
+use crate::host::identity;
 use crate::patch::package::{Labels, package};
 
 /// Arguments of `cargo klp package`.
@@ -35,7 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     format: PackageFormat,
 
-    /// Who answers for the package: `Name <address>`; by default DEBFULLNAME and DEBEMAIL, as for Debian's own tools.
+    /// Who answers for the package: `Name <address>`; by default DEBFULLNAME and DEBEMAIL, as for Debian's own tools, or
+    /// whom git has as the author of commits.
     #[arg(long, value_name = "NAME")]
     maintainer: Option<String>,
 
@@ -58,7 +60,7 @@ pub struct Args {
 /// Makes the package, and prints its path.
 pub fn main(args: &Args) -> Result<ExitCode> {
     let labels = Labels {
-        maintainer: maintainer(args.maintainer.clone())?,
+        maintainer: maintainer(args.maintainer.clone(), |name| env::var(name).ok(), identity::of_git)?,
         name: args.package_name.clone(),
         version: args.package_version.clone(),
     };
@@ -67,12 +69,45 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn maintainer(given: Option<String>) -> Result<String> {
-    let set = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    given.or_else(|| Some(format!("{} <{}>", set("DEBFULLNAME")?, set("DEBEMAIL")?))).ok_or_else(|| {
-        Error::Request {
-            message: "nobody answers for the package".into(),
-            help: "give `--maintainer 'Name <address>'`, or set DEBFULLNAME and DEBEMAIL".into(),
-        }
+fn maintainer(
+    given: Option<String>,
+    variable: impl Fn(&str) -> Option<String>,
+    git: impl FnOnce() -> (Option<String>, Option<String>),
+) -> Result<String> {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    let both = |(name, address): (Option<String>, Option<String>)| Some(format!("{} <{}>", name?, address?));
+    let found = given.or_else(|| both((set("DEBFULLNAME"), set("DEBEMAIL")))).or_else(|| both(git()));
+    found.ok_or_else(|| Error::Request {
+        message: "nobody answers for the package".into(),
+        help:
+            "give `--maintainer 'Name <address>'`, or set DEBFULLNAME and DEBEMAIL, or git's user.name and \
+               user.email"
+                .into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_answers_for_a_package() {
+        let some = |text: &str| Some(text.to_owned());
+        let debian = |name: &str| {
+            Some(match name {
+                "DEBFULLNAME" => "Deb".into(),
+                _ => "deb@example.org".into(),
+            })
+        };
+        let git = || (some("Git"), some("git@example.org"));
+        let found =
+            |given, variable: &dyn Fn(&str) -> Option<String>| maintainer(given, variable, git).unwrap();
+        assert_eq!(found(some("A <a@example.org>"), &debian), "A <a@example.org>");
+        assert_eq!(found(None, &debian), "Deb <deb@example.org>");
+        for unset in [None, some("")] {
+            assert_eq!(found(None, &|_| unset.clone()), "Git <git@example.org>");
+        }
+        let error = maintainer(None, |_| None, || (some("Git"), None)).unwrap_err();
+        assert!(error.help().unwrap().contains("--maintainer"));
+    }
 }

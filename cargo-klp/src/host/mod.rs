@@ -5,6 +5,7 @@ pub mod debian;
 pub mod digest;
 pub mod disk;
 pub mod distribution;
+pub mod identity;
 pub mod package;
 pub mod report;
 pub(crate) mod sorted;

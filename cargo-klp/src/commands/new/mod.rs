@@ -10,7 +10,7 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use func::{Body, Function, Replacement};
 use name::Name;
@@ -20,6 +20,7 @@ use workspace::Standing;
 use crate::commands::args::TargetArgs;
 use crate::commands::ui::{self, Terminal};
 use crate::error::{Error, Result};
+use crate::host::identity;
 use crate::kbuild::{paths, rules};
 use crate::kernel::KernelParts;
 use crate::kernel::symbols::Symbols;
@@ -299,13 +300,8 @@ impl Patch {
 
 /// The user's name and address in git's configuration, or else the login name.
 fn author() -> String {
-    let git = |key: &str| {
-        let output = Command::new("git").args(["config", key]).output().ok()?;
-        let value = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-        (!value.is_empty()).then_some(value)
-    };
     let login = || std::env::var("USER").ok().filter(|user| !user.is_empty());
-    match (git("user.name"), git("user.email")) {
+    match identity::of_git() {
         (Some(name), Some(email)) => format!("{name} <{email}>"),
         (Some(name), None) => name,
         _ => login().unwrap_or_else(|| "unknown".into()),
