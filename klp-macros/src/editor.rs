@@ -248,6 +248,9 @@ fn of_the_kernel_its_own_names_are_offered() {
     for (name, expected) in [("outer", &["number", "inner"][..]), ("whole", &["r#in"]), ("hidden", &[])] {
         let is_it = |item: &&Item| matches!(item, Item::Struct(item) if item.ident == name);
         let Some(Item::Struct(item)) = file.items.iter().find(is_it) else { panic!("{name}") };
+        // A comment would start with a space here, and in rust-analyzer with a slash.
+        let doc = format!("`{name}` of the kernel.");
+        assert!(item.attrs.contains(&parse_quote!(#[doc = #doc])), "{:?}", item.attrs);
         let fields = item
             .fields
             .iter()

@@ -84,7 +84,7 @@ fn generate(
         bindings.at(item, |bindings| bindings.add(number, item));
     }
     let Bindings { writer, others, .. } = bindings;
-    let text = writer.finish();
+    let text = with_doc_attributes(&writer.finish());
     let declared: TokenStream = text.parse().map_err(|_| {
         diagnostics.error_at(proc_macro2::Span::call_site(), "this kernel's types make no Rust: report them")
     })?;
@@ -130,6 +130,16 @@ fn generate(
         #others
         #(#lines)*
     })
+}
+
+/// The same items, with attributes for comments of documentation: rust-analyzer shows a slash of a comment that a macro
+/// has parsed.
+fn with_doc_attributes(text: &str) -> String {
+    let attribute = |line: &str| {
+        let doc = line.trim_start().strip_prefix("///")?;
+        Some(format!("#[doc = {:?}]\n", doc.strip_prefix(' ').unwrap_or(doc)))
+    };
+    text.lines().map(|line| attribute(line).unwrap_or_else(|| format!("{line}\n"))).collect()
 }
 
 /// What the command says of the items that headers have; `None` where no item is one.
