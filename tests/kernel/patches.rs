@@ -8,6 +8,7 @@ use crate::guest::{Log, Patch};
 crate::tests![
     redirect_is_seen_and_gone,
     a_replacement_is_traced_under_its_own_name,
+    probes_see_the_calls_of_a_redirected_function,
     log_level_is_raised_taken_over_and_given_back,
     shadow_variables_of_tasks,
     shadow_variables_are_freed_once,
@@ -46,6 +47,42 @@ fn a_replacement_is_traced_under_its_own_name() {
     assert!(trace.contains(": livepatch_cmdline_proc_show <-"), "{trace}");
     assert_eq!(read("/proc/cmdline"), "this has been live patched\n");
     CMDLINE.end();
+}
+
+/// kprobes, at the entry and at the return: set before the patch, and while it is enabled.
+fn probes_see_the_calls_of_a_redirected_function() {
+    let file = |name: &str| format!("/sys/kernel/tracing/{name}");
+    let set = |name: &str, text: &str| {
+        fs::write(file(name), text).unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    let probe = || {
+        set(
+            "kprobe_events",
+            "p:klp/enters cmdline_proc_show\nr:klp/returns cmdline_proc_show result=$retval:s32",
+        );
+        set("events/klp/enable", "1");
+    };
+    let assert_seen = || {
+        set("trace", "");
+        assert_eq!(read("/proc/cmdline"), "this has been live patched\n");
+        let trace = read(&file("trace"));
+        assert_eq!(trace.matches(" enters: (cmdline_proc_show+").count(), 1, "{trace}");
+        assert_eq!(trace.matches(" <- cmdline_proc_show) result=0").count(), 1, "{trace}");
+    };
+    let remove = || {
+        set("events/klp/enable", "0");
+        set("kprobe_events", "");
+    };
+    CMDLINE.enable();
+    probe();
+    assert_seen();
+    remove();
+    CMDLINE.end();
+    probe();
+    CMDLINE.enable();
+    assert_seen();
+    CMDLINE.end();
+    remove();
 }
 
 fn console_log_level() -> String {
