@@ -193,7 +193,7 @@ int klp_rt_choose(struct klp_glue_tables *tables, const struct klp_glue_hook *ho
 #ifdef KLP_ENGINE
 
 /* klp_runtime::module::entry */
-void klp_rt_init(struct module *mod, const char *name, const bool *forced, void (*stop)(void *node),
+void klp_rt_init(struct module *mod, const char *name, const bool *forced, void (*stop)(struct PatchNode *node),
 		 const struct klp_glue_tables *tables);
 int klp_rt_pre_patch(struct klp_object *obj);
 void klp_rt_post_patch(struct klp_object *obj);
@@ -221,7 +221,7 @@ static void klp_glue_object_gone(struct klp_object *obj)
 #else
 #define klp_glue_object_gone NULL
 static const struct klp_callbacks klp_glue_engine __initconst;
-static inline void klp_rt_init(struct module *mod, const char *name, const bool *forced, void (*stop)(void *node),
+static inline void klp_rt_init(struct module *mod, const char *name, const bool *forced, void (*stop)(struct PatchNode *node),
 			       const struct klp_glue_tables *tables) { }
 #endif
 

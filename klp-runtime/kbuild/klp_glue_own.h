@@ -363,9 +363,11 @@ static inline void klp_glue_free_directories(void) { }
  * Nothing of the patch runs on its own any more when this returns, or is started
  * again. Called when the patch is disabled, replaced or taken back, and when its
  * module goes or could not be loaded. A second call does nothing. `node` is
- * klp_runtime::module::abi::PatchNode.
+ * klp_runtime::module::abi::PatchNode, and has its name, by which kCFI compares
+ * types.
  */
-static void klp_glue_stop(void *node)
+struct PatchNode;
+static void klp_glue_stop(struct PatchNode *node)
 {
 	klp_glue_stop_works();
 	klp_glue_stop_directories();

@@ -67,6 +67,7 @@ pub fn rustflags(kernel: &Kernel) -> Result<Vec<String>> {
     if let bytes @ 1.. = padding(kernel) {
         flags.push(format!("-Zpatchable-function-entry={bytes},{bytes}"));
     }
+    flags.extend(kcfi(kernel)?.iter().map(ToString::to_string));
     flags.extend(kasan(kernel));
     Ok(flags)
 }
@@ -87,6 +88,29 @@ fn refused(kernel: &Kernel, option: &str, why: &str) -> Error {
         ),
         help: "build for a kernel without it, such as Debian's: `--kernel 6.12`".into(),
     }
+}
+
+/// What gives Rust's functions the ids of their types, and has its calls by pointer compare them (kCFI). Kbuild gives
+/// these flags only where the kernel has Rust code.
+///
+/// # Errors
+///
+/// The kernel names the types of integers as C does, which differs from Rust's names even where the types are equal.
+fn kcfi(kernel: &Kernel) -> Result<&'static [&'static str]> {
+    const NORMALIZED: &str = "CONFIG_CFI_ICALL_NORMALIZE_INTEGERS";
+    let Some(option) =
+        ["CONFIG_CFI", "CONFIG_CFI_CLANG"].into_iter().find(|name| kernel.config(name).is_some())
+    else {
+        return Ok(&[]);
+    };
+    if kernel.config(NORMALIZED).is_none() {
+        return Err(refused(
+            kernel,
+            option,
+            &format!("without {NORMALIZED}, Rust and C give the type of an integer other ids"),
+        ));
+    }
+    Ok(&["-Zsanitizer=kcfi", "-Zsanitizer-cfi-normalize-integers"])
 }
 
 /// What makes Rust code check its accesses as the kernel's own code does, as `scripts/Makefile.kasan` has it

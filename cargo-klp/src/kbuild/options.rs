@@ -68,6 +68,12 @@ pub const OPTIONS: &[CodeOption] = &[
         "Padding for mitigations precedes each function.",
     ),
     option(
+        &["CFI", "CFI_CLANG", "CFI_ICALL_NORMALIZE_INTEGERS", "FINEIBT"],
+        Computed,
+        "Rust's functions have the ids of their types, and its calls by pointer compare them; integers must be named by \
+         their size, as CFI_ICALL_NORMALIZE_INTEGERS has it.",
+    ),
+    option(
         &["KASAN_GENERIC", "KASAN", "KASAN_INLINE", "CC_HAS_KASAN_MEMINTRINSIC_PREFIX"],
         Computed,
         "Rust code checks its accesses, or KASAN would hide errors in it.",
@@ -239,9 +245,9 @@ pub const OPTIONS: &[CodeOption] = &[
     ),
     option(&["GCC_PLUGIN_LATENT_ENTROPY"], Harmless, "Rust code adds no entropy."),
     option(
-        &["CFI", "CFI_CLANG", "CFI_ICALL_NORMALIZE_INTEGERS", "FINEIBT_BHI"],
+        &["FINEIBT_BHI"],
         Refused,
-        "Calls by pointer check the type of the function, which Rust's functions do not have.",
+        "The number of arguments would have to stand before each function, for which klp's rustc has no flag.",
     ),
     option(
         &["PREEMPT_RT"],

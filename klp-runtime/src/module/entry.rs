@@ -11,7 +11,7 @@ use crate::error::to_result;
 use crate::module::selection::{HookEntry, PatchTables};
 use crate::module::sys;
 use crate::module::sys_kernel::SysKernel;
-use crate::object::ObjectEntry;
+use crate::object::{ObjectEntry, klp_object};
 
 static ENGINE: Engine<SysKernel> = Engine::new(SysKernel);
 
@@ -124,7 +124,7 @@ fn watched<R>(name: *const c_char, callback: impl FnOnce() -> R) -> R {
 ///
 /// The kernel calls it, with its livepatch mutex held and the object vmlinux of this patch.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn klp_rt_pre_patch(object: *mut c_void) -> c_int {
+unsafe extern "C" fn klp_rt_pre_patch(object: *mut klp_object) -> c_int {
     // SAFETY: The kernel calls, and the callback is the patch's own for that object.
     unsafe {
         let own = || match own(ptr::null()).and_then(|own| own.pre_patch) {
@@ -146,7 +146,7 @@ macro_rules! forward {
         ///
         /// As for [`klp_rt_pre_patch`].
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(object: *mut c_void) {
+        unsafe extern "C" fn $name(object: *mut klp_object) {
             // SAFETY: The kernel calls, and the callback is the patch's own for that object.
             unsafe {
                 ENGINE.$engine(node(), || {
@@ -169,7 +169,7 @@ forward!(klp_rt_post_unpatch, vmlinux_post_unpatch, post_unpatch);
 ///
 /// The kernel calls it, with its livepatch mutex held and an object of this patch. `name` is the object's.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn klp_rt_object_gone(object: *mut c_void, name: *const c_char) {
+unsafe extern "C" fn klp_rt_object_gone(object: *mut klp_object, name: *const c_char) {
     // SAFETY: The kernel calls, and the callback is the patch's own for that object.
     unsafe {
         if let Some(callback) = own(name).and_then(|own| own.post_unpatch) {

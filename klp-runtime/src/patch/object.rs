@@ -1,6 +1,6 @@
 //! Objects: vmlinux or a module, with the kernel's own callbacks.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int};
 use core::marker::PhantomData;
 use core::{fmt, ptr};
 
@@ -92,7 +92,7 @@ pub enum ModuleState {
 
 /// The object that a callback is called for: the kernel's `struct klp_object`.
 pub struct ObjectContext<'a> {
-    object: *mut c_void,
+    object: *mut klp_object,
     marker: PhantomData<&'a ()>,
 }
 
@@ -101,7 +101,7 @@ impl ObjectContext<'_> {
     #[must_use]
     pub fn name(&self) -> Option<&CStr> {
         // SAFETY: The object is the kernel's, as long as the call.
-        let name = unsafe { sys::klp_glue_object_name(self.object) };
+        let name = unsafe { sys::klp_glue_object_name(self.object.cast()) };
         // SAFETY: Null, or a string that lives as long as the patch.
         (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) })
     }
@@ -110,7 +110,7 @@ impl ObjectContext<'_> {
     #[must_use]
     pub fn module_state(&self) -> Option<ModuleState> {
         // SAFETY: The object is the kernel's, as long as the call.
-        match unsafe { sys::klp_glue_object_state(self.object) } {
+        match unsafe { sys::klp_glue_object_state(self.object.cast()) } {
             0 => Some(ModuleState::Live),
             1 => Some(ModuleState::Coming),
             2 => Some(ModuleState::Going),
@@ -129,13 +129,19 @@ impl fmt::Debug for ObjectContext<'_> {
     }
 }
 
-/// `pre_patch` of the kernel's `struct klp_callbacks`; gets a `struct klp_object`.
+/// The kernel's structure. Kernels that check calls by pointer (kCFI) know a function's type by the names in it.
 #[doc(hidden)]
-pub type FallibleObjectCallback = unsafe extern "C" fn(*mut c_void) -> c_int;
+#[repr(C)]
+#[derive(Debug)]
+pub struct klp_object([u8; 0]);
+
+/// `pre_patch` of the kernel's `struct klp_callbacks`.
+#[doc(hidden)]
+pub type FallibleObjectCallback = unsafe extern "C" fn(*mut klp_object) -> c_int;
 
 /// The other callbacks of the kernel's `struct klp_callbacks`.
 #[doc(hidden)]
-pub type ObjectCallback = unsafe extern "C" fn(*mut c_void);
+pub type ObjectCallback = unsafe extern "C" fn(*mut klp_object);
 
 /// One object with callbacks: what `#[klp_object]` leaves in the section `klp_objects`.
 #[doc(hidden)]
@@ -187,7 +193,7 @@ impl ObjectEntry {
 ///
 /// The kernel calls it, with a `struct klp_object`.
 #[doc(hidden)]
-pub unsafe extern "C" fn object_pre_patch<O: Object>(object: *mut c_void) -> c_int {
+pub unsafe extern "C" fn object_pre_patch<O: Object>(object: *mut klp_object) -> c_int {
     match O::pre_patch(&ObjectContext { object, marker: PhantomData }) {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
@@ -202,7 +208,7 @@ macro_rules! trampoline {
         ///
         /// The kernel calls it, with a `struct klp_object`.
         #[doc(hidden)]
-        pub unsafe extern "C" fn $name<O: Object>(object: *mut c_void) {
+        pub unsafe extern "C" fn $name<O: Object>(object: *mut klp_object) {
             O::$method(&ObjectContext { object, marker: PhantomData });
         }
     };
