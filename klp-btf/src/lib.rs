@@ -205,7 +205,15 @@ impl Types {
                 return Ok(variable.get_type_id());
             }
         }
-        Ok(None)
+        // What pahole makes has few variables: a function's parameter points to the type.
+        let functions = self.prototypes(name)?;
+        let Some((_, id)) = functions.first().and_then(|function| function.parameters.first()) else {
+            return Ok(None);
+        };
+        match self.get(self.bare(*id)?)? {
+            Type::Ptr(pointer) => Ok(pointer.get_type_id()),
+            _ => Ok(None),
+        }
     }
 
     /// The prototype of the function that a pointer points to, under this name; `None` for other types.

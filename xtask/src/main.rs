@@ -5,7 +5,6 @@
 
 mod bench;
 mod command;
-mod debug_kernel;
 mod demo;
 mod diff;
 mod fresh;
@@ -15,6 +14,7 @@ mod kselftest;
 mod manual;
 mod mutants;
 mod operate;
+mod own_kernel;
 mod package_tools;
 mod soak;
 mod test;

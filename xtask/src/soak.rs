@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, the options of
-//! kernels that change code, patches made of real fixes, a random walk over builds, all kernel tests on the debug kernel,
-//! these and the selftests on kernels that `test` leaves out, a thousand cycles and random sequences on each kernel,
+//! kernels that change code, patches made of real fixes, a random walk over builds, all kernel tests on the debug kernel
+//! and on one that Clang has built with kCFI, these and the selftests on kernels that `test` leaves out, a thousand cycles and random sequences on each kernel,
 //! minutes of fuzzing, and `cargo xtask operate`.
 
 use std::hash::{BuildHasher, RandomState};
@@ -14,7 +14,7 @@ use cargo_klp::kernel::DEFAULT_SERIES;
 
 use crate::command::{TestKernel, cargo, status};
 use crate::fuzz::{self, Fuzzer};
-use crate::{debug_kernel, kselftest, operate};
+use crate::{kselftest, operate, own_kernel};
 
 /// Arguments of `cargo xtask soak`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// Run on the debug kernel only.
     #[arg(long, conflicts_with = "kernel")]
     debug_kernel_only: bool,
+
+    /// Run the kernel tests on the kernel with kCFI, and nothing else.
+    #[arg(long, conflicts_with_all = ["kernel", "debug_kernel_only"])]
+    cfi_kernel_only: bool,
 
     /// The seed of the random sequences; by default a new one each time.
     #[arg(long)]
@@ -56,10 +60,14 @@ const KERNELS_OF_OPTIONS: [&str; 3] = ["6.12", "6.1", "7.3"];
 pub(crate) const SEQUENCES: &str = "random_sequences_agree_with_the_model";
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    if args.cfi_kernel_only {
+        let passed = on_cfi_kernel()?;
+        return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let kernels: &[String] = if args.debug_kernel_only { &[] } else { &args.kernel };
     let mut requirements =
-        vec![Requirement::Build, Requirement::Run, Requirement::Kernel(debug_kernel::SERIES.into())];
-    requirements.extend(debug_kernel::REQUIREMENTS);
+        vec![Requirement::Build, Requirement::Run, Requirement::Kernel(own_kernel::SERIES.into())];
+    requirements.extend(own_kernel::REQUIREMENTS);
     requirements.extend(fuzz::REQUIREMENTS);
     requirements.extend(operate::REQUIREMENTS);
     requirements.extend(kselftest::REQUIREMENTS);
@@ -72,7 +80,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 
     // Short enough to type.
     let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
-    let debug = debug_kernel::get()?;
+    let debug = own_kernel::DEBUG.get()?;
     let mut steps = vec![
         Step::packages(),
         Step::options(),
@@ -92,6 +100,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     for step in steps {
         passed &= step.run()?;
     }
+    passed &= on_cfi_kernel()?;
     passed &= kselftest::run_on(&others, false)?;
     if args.fuzz_seconds > 0 {
         let fuzzer = Fuzzer::new()?;
@@ -102,6 +111,16 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     // It needs root, and comes last, so that all else is known where it can't run.
     passed &= operate::run(DEFAULT_SERIES, false)?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs all tests on the kernel that Clang has built.
+fn on_cfi_kernel() -> Result<bool> {
+    let mut requirements =
+        vec![Requirement::Build, Requirement::Run, Requirement::Kernel(own_kernel::SERIES.into())];
+    requirements.extend(own_kernel::REQUIREMENTS);
+    requirements.extend(own_kernel::CLANG);
+    doctor::ensure(&requirements)?;
+    Step::all_tests(&own_kernel::CFI.get()?).run()
 }
 
 /// One run of tests.

@@ -8,7 +8,7 @@ use cargo_klp::commands::ui;
 use cargo_klp::error::Result;
 
 use crate::command::{cargo, status};
-use crate::{debug_kernel, hide, kselftest};
+use crate::{hide, kselftest, own_kernel};
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let mut needs = vec![Requirement::Build, Requirement::Run, OPENSSL, GIT];
     needs.extend(kselftest::REQUIREMENTS);
     if !args.no_debug_kernel {
-        needs.extend(debug_kernel::REQUIREMENTS);
+        needs.extend(own_kernel::REQUIREMENTS);
     }
     doctor::ensure(&needs)?;
     if args.no_hide {
@@ -63,7 +63,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 /// Runs the tests on two processors and those of the checkers, without the failure of each allocation, which takes
 /// longest: `cargo xtask soak` runs all.
 fn on_debug_kernel() -> Result<bool> {
-    let kernel = debug_kernel::get()?;
+    let kernel = own_kernel::DEBUG.get()?;
     ui::status("Testing", format_args!("{}, whose checkers must find nothing", kernel.name));
     let mut tests = kernel.tests();
     tests.env("KLP_TEST_BOOTS", "parallel,checkers").args(["--skip", "each_allocation_of_a_load_fails"]);

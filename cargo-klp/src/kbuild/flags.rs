@@ -110,7 +110,8 @@ fn kcfi(kernel: &Kernel) -> Result<&'static [&'static str]> {
             &format!("without {NORMALIZED}, Rust and C give the type of an integer other ids"),
         ));
     }
-    Ok(&["-Zsanitizer=kcfi", "-Zsanitizer-cfi-normalize-integers"])
+    // LLVM would make one of two functions with the same instructions, whatever their types.
+    Ok(&["-Zsanitizer=kcfi", "-Zsanitizer-cfi-normalize-integers", "-Zmerge-functions=disabled"])
 }
 
 /// What makes Rust code check its accesses as the kernel's own code does, as `scripts/Makefile.kasan` has it

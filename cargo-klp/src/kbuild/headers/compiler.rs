@@ -9,7 +9,7 @@ use super::{kernel_files, note_files, of_kernel};
 use crate::error::{Error, Result};
 use crate::host::cache;
 use crate::host::tools::{not_started, run_tool};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Toolchain};
 
 /// The module whose file Kbuild compiled to show its command.
 const MODULE: &str = "klp_probe";
@@ -20,7 +20,19 @@ pub(super) struct Compiler {
     command: String,
     /// Where Kbuild runs it.
     directory: PathBuf,
+    is_clang: bool,
 }
+
+/// Has the object contain the types of what it defines, as BTF.
+pub(super) const WITH_TYPES: &str = "-gbtf";
+
+/// Flags of GCC, and what Clang calls them. It has nothing for BTF: pahole makes that of debug information.
+const CLANG: [(&str, &str); 4] = [
+    (WITH_TYPES, "-g"),
+    ("-Werror=discarded-qualifiers", "-Werror=incompatible-pointer-types-discards-qualifiers"),
+    ("-ftrack-macro-expansion=0", "-ferror-limit=0"),
+    ("-fno-diagnostics-show-caret", "-fno-caret-diagnostics"),
+];
 
 /// What came of compiling a text.
 pub(super) struct Compiled {
@@ -42,10 +54,11 @@ impl Compiler {
         })?;
         let file = entry.join(MODULE);
         let command = fs::read_to_string(&file).map_err(Error::io("read", file))?;
-        Ok(Self { command, directory: kernel.kdir.clone() })
+        let is_clang = matches!(kernel.toolchain(), Toolchain::Clang { .. });
+        Ok(Self { command, directory: kernel.kdir.clone(), is_clang })
     }
 
-    /// Compiles a text as a part of a module, with more flags. What the text includes from files of this machine has
+    /// Compiles a text as a part of a module, with more flags, which are GCC's. What the text includes from files of this machine has
     /// no name in the object.
     pub(super) fn compile(&self, text: &str, module: &str, flags: &[&str]) -> Result<Compiled> {
         let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
@@ -54,7 +67,8 @@ impl Compiler {
         fs::write(&source, text).map_err(Error::io("write", &source))?;
         let mut shell = self.shell(module);
         // Errors in the text of a macro stand where it is used.
-        shell.args(["-ftrack-macro-expansion=0", "-fno-diagnostics-show-caret", "-g0"]).args(flags);
+        let all = ["-ftrack-macro-expansion=0", "-fno-diagnostics-show-caret", "-g0"].iter().chain(flags);
+        shell.args(all.map(|flag| self.flag(flag)));
         shell.arg("-MMD").arg("-MF").arg(&depends).arg("-c").arg("-o").arg(&object).arg(&source);
         let output = shell.output().map_err(|error| not_started(shell.get_program(), error))?;
         let said = String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect();
@@ -62,6 +76,9 @@ impl Compiler {
         let files =
             prerequisites(&files).map(|file| self.directory.join(file)).filter(|file| *file != source);
         let files = files.collect();
+        if output.status.success() && self.is_clang && flags.contains(&WITH_TYPES) {
+            run_tool(Command::new("pahole").arg("--btf_encode").arg(&object))?;
+        }
         let object = match output.status.success() {
             true => Some(fs::read(&object).map_err(Error::io("read", &object))?),
             false => None,
@@ -82,6 +99,12 @@ impl Compiler {
         Ok(names
             .map(|name| name.split(|letter| !is_part(letter)).next().unwrap_or_default().to_owned())
             .collect())
+    }
+
+    /// A flag of GCC, as this compiler has it.
+    fn flag<'a>(&self, flag: &'a str) -> &'a str {
+        let of_clang = CLANG.iter().find(|(gcc, _)| self.is_clang && *gcc == flag);
+        of_clang.map_or(flag, |(_, clang)| clang)
     }
 
     /// The command, to which arguments can be added.

@@ -8,7 +8,7 @@ use klp_btf::{Prototype, Types};
 use klp_format::headers::{Item, Line, Request, variable};
 use object::{Object, ObjectSection};
 
-use super::compiler::{Compiled, Compiler};
+use super::compiler::{Compiled, Compiler, WITH_TYPES};
 use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::kernel::Kernel;
@@ -30,7 +30,7 @@ const HEADER: &str = "klp-header-";
 
 /// What C would convert without a word is an error.
 const STRICT: [&str; 6] = [
-    "-gbtf",
+    WITH_TYPES,
     "-Werror=incompatible-pointer-types",
     "-Werror=int-conversion",
     "-Werror=discarded-qualifiers",
@@ -107,11 +107,17 @@ struct Asked<'a> {
 /// The section with what is to be known of an item.
 const FACTS: &str = ".klp_facts_";
 
-/// What the texts of the items use: the kind of a type, by which values are passed, and a value, which an array is not.
+/// What the texts of the items use: the kind of a type, by which values are passed, a value, which an array is not, and
+/// what has a type: a variable, or the parameter of a function where pahole makes the BTF, which has no other variables.
 const KINDS: &str = "#define KLP_KIND(of) _Generic((of), _Bool: 1, char: 2, signed char: 2, short: 2, int: 2, long: 2, \
                      long long: 2, unsigned char: 3, unsigned short: 3, unsigned int: 3, unsigned long: 3, \
                      unsigned long long: 3, default: 4)\n\
-                     #define KLP_VALUE(...) ((void)0, __VA_ARGS__)\n";
+                     #define KLP_VALUE(...) ((void)0, __VA_ARGS__)\n\
+                     #ifdef __clang__\n\
+                     #define KLP_TYPE(name, ...) void name(__typeof__(__VA_ARGS__) *of) { }\n\
+                     #else\n\
+                     #define KLP_TYPE(name, ...) __typeof__(__VA_ARGS__) name;\n\
+                     #endif\n";
 
 impl Asked<'_> {
     fn includes(&self) -> String {
@@ -134,10 +140,10 @@ impl Asked<'_> {
                     "#if {condition}\nconst unsigned long long klp_value_{item} {facts} = 1;\n#else\nconst unsigned long \
                      long klp_value_{item} {facts} = 0;\n#endif"
                 ),
-                Item::Function { name } => writeln!(text, "__typeof__({name}) *{variable};"),
+                Item::Function { name } => writeln!(text, "KLP_TYPE({variable}, &{name})"),
                 Item::Constant { expression } => writeln!(
                     text,
-                    "__typeof__({expression}) {variable}; const unsigned long long klp_value_{item} {facts} = \
+                    "KLP_TYPE({variable}, {expression}) const unsigned long long klp_value_{item} {facts} = \
                      (unsigned long long)({expression});"
                 ),
                 Item::Expression { returns, expression, parameters, .. } => {
@@ -273,8 +279,10 @@ fn what_to_write(facts: &[u8]) -> String {
     format!(": write `-> {ty}`")
 }
 
-/// What the compiler says of a header that is missing.
+/// What GCC says of a header that is missing.
 const MISSING: &str = "No such file or directory";
+/// What Clang says.
+const NOT_FOUND: &str = "file not found";
 
 /// What is wrong with a header, for the author.
 fn why_header(header: &str, message: &str, release: &str) -> String {
@@ -307,7 +315,9 @@ fn why(item: &Item, message: &str, macros: &BTreeSet<String>, kernel: &Kernel) -
             let advice = advice(&kernel.kdir, name).map(|advice| format!("; {advice}")).unwrap_or_default();
             format!("the headers of kernel {release} refuse it: {message}{advice}")
         }
-        Item::Expression { name, .. } if message.contains("read-only") => {
+        Item::Expression { name, .. }
+            if message.contains("read-only") || message.contains("const-qualified") =>
+        {
             let advice = wrapper_of_runtime(name).map(|path| format!("; use `{path}`")).unwrap_or_default();
             format!(
                 "the headers of kernel {release} refuse it: {message}; what `{name}` writes to an argument would be lost, as \
@@ -346,7 +356,8 @@ impl Faults {
                 faults.items.entry(item).or_insert_with(|| message.to_owned());
             } else if let Some(header) = number(HEADER) {
                 // One that is missing is missing where it is named; another one may lack what it includes.
-                let is_own = line.starts_with(HEADER) && message.contains(MISSING);
+                let is_missing = message.contains(MISSING) || message.ends_with(NOT_FOUND);
+                let is_own = line.starts_with(HEADER) && is_missing;
                 let message = if is_own { MISSING } else { message };
                 faults.headers.entry(header).or_insert_with(|| message.to_owned());
             }

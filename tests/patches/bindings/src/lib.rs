@@ -11,7 +11,7 @@ livepatch! {
 }
 
 kernel_types! {
-    struct task_struct { pid, tgid, group_leader, comm, cred }
+    struct task_struct { pid, tgid, group_leader, comm, cred: __rcu }
     struct cred { uid }
     enum pid_type;
     fn seq_printf;
@@ -44,7 +44,7 @@ unsafe extern "C" fn version_proc_show(m: *mut seq_file, _v: *mut c_void) -> c_i
             (*this).tgid,
             (*leader).pid,
             session,
-            (*(*this).cred).uid.val,
+            (*(*this).cred.protected()).uid.val,
             (&raw const (*this).comm).cast::<c_char>(),
             text.as_ptr(),
         );
