@@ -206,6 +206,7 @@ mod tests {
         for option in [
             "CFI_CLANG",
             "CFI",
+            "FINEIBT_BHI",
             "LTO_CLANG",
             "RANDSTRUCT",
             "GCC_PLUGIN_RANDSTRUCT",
@@ -214,6 +215,21 @@ mod tests {
         ] {
             let error = rustflags(&kernel(&format!("CONFIG_{option}=y\n"))).unwrap_err();
             assert!(error.to_string().contains(&format!("with CONFIG_{option}=y")), "{error}");
+        }
+    }
+
+    #[test]
+    fn kcfi_names_integers_by_their_size() {
+        for option in ["CONFIG_CFI=y", "CONFIG_CFI_CLANG=y"] {
+            let flags =
+                rustflags(&kernel(&format!("{option}\nCONFIG_CFI_ICALL_NORMALIZE_INTEGERS=y\n"))).unwrap();
+            for flag in
+                ["-Zsanitizer=kcfi", "-Zsanitizer-cfi-normalize-integers", "-Zmerge-functions=disabled"]
+            {
+                assert!(flags.iter().any(|ours| ours == flag), "{flag} in {flags:?}");
+            }
+            let error = rustflags(&kernel(&format!("{option}\n"))).unwrap_err().to_string();
+            assert!(error.contains("CONFIG_CFI_ICALL_NORMALIZE_INTEGERS"), "{error}");
         }
     }
 

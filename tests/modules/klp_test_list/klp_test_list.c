@@ -29,7 +29,7 @@ MODULE_PARM_DESC(patch_version, "of the patch on the list");
 MODULE_PARM_DESC(patch_flags, "of the patch on the list");
 
 /* klp_runtime::abi::PatchNode */
-static struct klp_test_patch {
+static struct PatchNode {
 	u64 magic;
 	u32 abi_version;
 	u32 size;
@@ -39,8 +39,8 @@ static struct klp_test_patch {
 	u32 flags;
 	u32 replace;
 	u32 phase;
-	struct klp_test_patch *older;
-	struct klp_test_patch *newer;
+	struct PatchNode *older;
+	struct PatchNode *newer;
 	struct module *module;
 	const char *name;
 	const char *series;
@@ -52,7 +52,7 @@ static struct klp_test_patch {
 	void *claims;
 	void *registry;
 	const bool *forced;
-	void (*stop)(struct klp_test_patch *patch);
+	void (*stop)(struct PatchNode *patch);
 } patch = { .size = sizeof(patch), .phase = 2, .module = THIS_MODULE, .name = KBUILD_MODNAME };
 
 /* klp_runtime::abi::Registry */
@@ -60,7 +60,7 @@ struct klp_test_list {
 	u64 magic;
 	u32 abi_version;
 	u32 size;
-	struct klp_test_patch *newest;
+	struct PatchNode *newest;
 	void *buckets;
 	size_t nr_buckets;
 	size_t nr_live;
