@@ -9,12 +9,7 @@ use crate::guest::{Log, Patch, is_complaint, wait};
 use crate::sleeper::Sleeper;
 
 // The module that a transition was forced off stays loaded.
-crate::tests![
-    a_transition_is_forced,
-    l24_forced,
-    a_warning_and_a_panic_have_their_location,
-    a_function_of_a_wrong_type_is_called_by_pointer,
-];
+crate::tests![a_transition_is_forced, l24_forced, a_warning_and_a_panic_have_their_location];
 
 /// S21: what a patch that was forced off says.
 const STAYS: &str = "forced: what its states had stays in memory";
@@ -103,20 +98,4 @@ fn a_warning_and_a_panic_have_their_location() {
     let again = |line: &String| line.ends_with(", while a panic was told of");
     assert!(lines.iter().any(again), "{lines:#?}");
     assert!(fs::read_to_string("/proc/uptime").is_ok(), "other tasks go on");
-}
-
-/// A kernel with kCFI checks what it calls by pointer: Rust's functions must have the ids that C's types have.
-fn a_function_of_a_wrong_type_is_called_by_pointer() {
-    let mut log = Log::new();
-    Patch("compared").enable();
-    assert_eq!(fs::read_to_string("/proc/version").unwrap(), "place 2\n", "the type is right");
-    let reader = Command::new("cat").arg("/proc/cmdline").output().unwrap();
-    let has_cfi = fs::read_to_string("/proc/kallsyms").unwrap().contains(" report_cfi_failure\n");
-    let lines = log.lines();
-    let is_said = lines.iter().any(|line| line.contains("CFI failure at bsearch"));
-    assert_eq!(is_said, has_cfi, "{lines:#?}");
-    match has_cfi {
-        true => assert_eq!(reader.status.code(), None, "the reader is killed"),
-        false => assert_eq!(reader.stdout, b"place 2\n"),
-    }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Boot {
     Parallel,
     /// Tests that provoke the kernel's own checkers, on a kernel that has them.
     Checkers,
+    /// Calls by pointer of a wrong type.
+    Types,
     /// What takes too long for every run.
     Soak,
 }
@@ -52,19 +54,20 @@ impl Boot {
             Self::Crash => "crash",
             Self::Parallel => "parallel",
             Self::Checkers => "checkers",
+            Self::Types => "types",
             Self::Soak => "soak",
         }
     }
 
     /// The one of a name.
     pub(crate) fn named(name: &str) -> Self {
-        let all = [Self::Sound, Self::Crash, Self::Parallel, Self::Checkers, Self::Soak];
+        let all = [Self::Sound, Self::Crash, Self::Parallel, Self::Checkers, Self::Types, Self::Soak];
         all.into_iter().find(|boot| boot.name() == name).unwrap_or_else(|| panic!("{BOOT}: {name:?}"))
     }
 
     /// Whether the kernel must be as sound after its tests as before.
     pub(crate) const fn is_sound(self) -> bool {
-        !matches!(self, Self::Crash | Self::Checkers)
+        !matches!(self, Self::Crash | Self::Checkers | Self::Types)
     }
 
     /// How many processors. On one no task is running elsewhere when a transition begins: the kernel

@@ -40,6 +40,7 @@ mod strangers;
 mod symbols;
 mod syscalls;
 mod tool;
+mod types;
 mod versions;
 mod vocabulary;
 
@@ -103,6 +104,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
         Boot::Crash => crash::tests(),
         Boot::Parallel => [parallel::tests(), primitives::on_two_processors()].concat(),
         Boot::Checkers => [failslab::tests(), checkers::tests()].concat(),
+        Boot::Types => types::tests(),
         Boot::Soak => soak::tests(),
     }
 }
@@ -112,6 +114,7 @@ fn modules_of(boot: Boot) -> Option<Vec<Patch>> {
     match boot {
         Boot::Parallel => Some([&parallel::MODULES[..], &primitives::ON_TWO_PROCESSORS].concat()),
         Boot::Checkers => Some([&faults::CYCLE[..], &checkers::PLANTED].concat()),
+        Boot::Types => Some(types::MODULES.to_vec()),
         Boot::Soak => Some(faults::CYCLE.to_vec()),
         Boot::Sound | Boot::Crash => None,
     }

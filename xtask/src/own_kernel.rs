@@ -104,7 +104,7 @@ impl OwnKernel {
 
     /// Builds it into an entry of the cache.
     fn build(&self, version: &str, entry: &Path) -> Result<()> {
-        ui::note(&format!("the {} is built once, which takes several minutes of processor time", self.name));
+        ui::note(format!("the {} is built once, which takes several minutes of processor time", self.name));
         let start = Instant::now();
         let tree = entry.join("tree");
         unpack(version, entry, &tree)?;
@@ -162,7 +162,7 @@ impl OwnKernel {
 
     /// Makes targets with all processors.
     fn make(&self, tree: &Path, verb: &'static str, targets: &[&str]) -> Result<()> {
-        let _spinner = ui::spinner(verb, &format!("the {}", self.name));
+        let _spinner = ui::spinner(verb, format!("the {}", self.name));
         run_tool(self.make_in(tree).arg(format!("-j{}", processors())).args(targets))?;
         Ok(())
     }
