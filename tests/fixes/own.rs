@@ -124,6 +124,19 @@ fn a_header_of_many_is_refused() {
     );
 }
 
+/// A macro that a file defines before its headers is for a changed one, too.
+#[test]
+fn a_changed_header_comes_behind_the_macros_that_a_file_begins_with() {
+    let workshop = Workshop::new(DEFAULT_SERIES);
+    let made = make(
+        &workshop,
+        "macros",
+        &[log("include/net/gtp.h", "netif_is_gtp"), log("drivers/net/gtp.c", "gtp_dellink")],
+    );
+    let functions = made.unwrap().functions;
+    assert_eq!(functions, ["gtp:gtp_dellink"]);
+}
+
 /// What the compiler made of a function has no entry of its own: its callers are replaced.
 #[test]
 fn callers_of_clones_and_functions_of_several_units_are_replaced() {

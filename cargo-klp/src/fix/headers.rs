@@ -17,6 +17,8 @@ pub struct Headers {
     changed: BTreeSet<PathBuf>,
     /// Where the unit's command looks for others than those beside the file that includes them.
     directories: Vec<PathBuf>,
+    /// The line in which the unit includes the first one.
+    first_include: usize,
 }
 
 impl Headers {
@@ -28,7 +30,7 @@ impl Headers {
         directories: Vec<PathBuf>,
         changed: &BTreeSet<PathBuf>,
     ) -> Self {
-        let mut files = BTreeSet::new();
+        let (mut files, mut first_include) = (BTreeSet::new(), None);
         // The files that are being read, each included by the one before it; `None` for those of no source.
         let mut open: Vec<Option<PathBuf>> = Vec::new();
         for line in preprocessed.lines().filter(|line| line.starts_with("# ")) {
@@ -36,7 +38,14 @@ impl Headers {
             let (name, flags) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             let file = Path::new(name).strip_prefix(root).ok().map(normal);
             match flags.split_whitespace().next() {
-                Some("2") => drop(open.pop()),
+                Some("2") => {
+                    open.pop();
+                    if file.as_deref() == Some(unit) {
+                        // The unit goes on behind the line that included the file.
+                        let line = line.split_whitespace().nth(1).and_then(|line| line.parse::<usize>().ok());
+                        first_include = first_include.or(line.map(|line| line.saturating_sub(1)));
+                    }
+                }
                 Some("1") => {
                     if let Some(file) = file.as_ref().filter(|file| !is_public(file)) {
                         let leading =
@@ -52,7 +61,7 @@ impl Headers {
         }
         files.remove(unit);
         let changed = files.intersection(changed).cloned().collect();
-        Self { files, changed, directories }
+        Self { files, changed, directories, first_include: first_include.unwrap_or_default() }
     }
 
     /// The text of a file of the source, for its place in the patch: `at`, relative to the directory of the C files.
@@ -85,9 +94,12 @@ impl Headers {
         Some(format!("#include \"{}\"{rest}", path.display()))
     }
 
-    /// The headers that the kernel has, but not as the fix has them: they must come before the kernel's.
-    pub fn first(&self) -> impl Iterator<Item = PathBuf> {
-        self.changed.iter().filter(|file| is_public(file)).map(|file| place(file))
+    /// The lines that include the headers that the kernel has, but not as the fix has them, and the line of the unit that
+    /// they stand before: nothing may include the kernel's before them, and they find the macros that the unit defines
+    /// before all headers.
+    pub fn first(&self) -> (usize, String) {
+        let places = self.changed.iter().filter(|file| is_public(file)).map(|file| place(file));
+        (self.first_include, places.map(|place| format!("#include \"{}\"\n", place.display())).collect())
     }
 }
 
@@ -149,7 +161,7 @@ mod tests {
             headers.adapt("fs/x/a.h".as_ref(), &place("fs/x/a.h".as_ref()), header),
             "#include \"../lib/b.h\"\n#include \"../lib/b.h\"\n#include \"other.h\"\n"
         );
-        assert_eq!(headers.first().collect::<Vec<_>>(), [Path::new("include/include/linux/d.h")]);
+        assert_eq!(headers.first(), (1, "#include \"include/include/linux/d.h\"\n".to_owned()));
     }
 
     #[test]
@@ -161,7 +173,7 @@ mod tests {
             Headers::of(preprocessed, "/s".as_ref(), "fs/x/a.c".as_ref(), directories, &BTreeSet::new());
         let files: Vec<_> = headers.files.iter().map(|file| file.to_str().unwrap()).collect();
         assert_eq!(files, ["fs/x/a.h", "include/trace/x.h"]);
-        assert_eq!(headers.first().next(), None);
+        assert_eq!(headers.first(), (1, String::new()));
         assert_eq!(
             headers.adapt(
                 "fs/x/a.c".as_ref(),

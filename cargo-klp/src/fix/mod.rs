@@ -16,6 +16,7 @@ mod placement;
 mod tree;
 mod types;
 mod unit;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,6 +29,7 @@ use diff::FileDiff;
 use part::Part;
 use tree::Tree;
 use unit::Unit;
+use users::Includes;
 
 /// The units that include a changed header are compiled, up to this number.
 const MOST_USERS: usize = 40;
@@ -312,18 +314,23 @@ fn units<'a>(
         }
     }
     let own = files.len();
+    let includes = match includers_in(&headers) {
+        Some(directory) => Includes::read(context.request.source, &directory)?,
+        None => Includes::default(),
+    };
     for header in headers {
-        let users = users(context.request.source, header)?;
-        if users.len() > MOST_USERS {
+        let [direct, all] = includes.users(header);
+        let compared = [&all, &direct].into_iter().find(|users| users.len() <= MOST_USERS);
+        files.extend(compared.into_iter().flatten().cloned());
+        let left = all.len() - compared.map_or(0, BTreeSet::len);
+        if left > 0 {
             // The units of the diff itself show what the header changes for them; the others are not looked at.
             fix.notes.push(format!(
-                "`{}` is included by {} C files: only those that the diff changes were compared; where the header changes \
-                 an inline function, `cargo klp explain` says with debug information what else has a copy of it",
+                "{left} C files that include `{}` were not compared, only those that the diff changes{}: where the header \
+                 changes an inline function, `cargo klp explain` says with debug information what else has a copy of it",
                 header.display(),
-                users.len()
+                if compared.is_some() { " or that include it themselves" } else { "" }
             ));
-        } else {
-            files.extend(users);
         }
     }
     if own == 0 && files.is_empty() {
@@ -350,38 +357,17 @@ fn units<'a>(
     Ok(units)
 }
 
-/// The C files that include a header, by its name: the last part of the path that they write.
-fn users(source: &Path, header: &Path) -> Result<BTreeSet<PathBuf>> {
-    let name = header.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let root = match headers::is_public(header) {
-        true => source.to_owned(),
-        // Private headers are used in their directory and below, or beside it.
-        false => source.join(header.parent().and_then(Path::parent).unwrap_or("".as_ref())),
+/// The directory of the source that has the files that include these headers; `None` if there are no headers.
+fn includers_in(headers: &[&PathBuf]) -> Option<PathBuf> {
+    // Private headers are used in their directory and below, or beside it.
+    let directory = |header: &&PathBuf| match headers::is_public(header) {
+        true => PathBuf::new(),
+        false => header.parent().and_then(Path::parent).unwrap_or("".as_ref()).to_owned(),
     };
-    let (mut users, mut next) = (BTreeSet::new(), vec![root]);
-    while let Some(directory) = next.pop() {
-        for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))?.flatten() {
-            let path = entry.path();
-            let kind = entry.file_type().map_err(Error::io("read", &path))?;
-            if kind.is_dir() {
-                next.push(path);
-            } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "c") {
-                let text = fs::read(&path).map_err(Error::io("read", &path))?;
-                let text = String::from_utf8_lossy(&text);
-                let includes = |line: &str| {
-                    line.trim_start().starts_with('#')
-                        && line.contains("include")
-                        && line.split(['"', '<', '>', '/']).any(|part| part == name)
-                };
-                if text.lines().any(includes)
-                    && let Ok(path) = path.strip_prefix(source)
-                {
-                    users.insert(path.to_owned());
-                }
-            }
-        }
-    }
-    Ok(users)
+    headers.iter().map(directory).reduce(|one, other| {
+        let common = one.components().zip(other.components()).take_while(|(one, other)| one == other);
+        common.map(|(part, _)| part).collect()
+    })
 }
 
 /// Cuts what the patch needs out of the fixed source.

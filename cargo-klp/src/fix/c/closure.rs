@@ -171,9 +171,10 @@ impl<'a> Closure<'a> {
         self.groups.iter().find(has).map(|group| group.first..=group.last)
     }
 
-    /// The part, as C: `link_name` gives another name for the linker to a name that the target has.
-    pub fn text(&self, link_name: impl Fn(&str) -> Option<String>) -> String {
-        let mut parts: Vec<(usize, String)> = Vec::new();
+    /// The part, as C: `link_name` gives another name for the linker to a name that the target has. `first` are lines that
+    /// it gets before a line of the file.
+    pub fn text(&self, first: (usize, String), link_name: impl Fn(&str) -> Option<String>) -> String {
+        let mut parts: Vec<(usize, String)> = Vec::from([first]);
         let mut in_items = vec![false; self.lines.count() + 2];
         for group in &self.groups {
             in_items[group.first..=group.last].fill(true);
@@ -354,6 +355,11 @@ mod tests {
 
     /// The part of some C without macros that the replacement of `f` needs.
     fn part(text: &str, known: &'static [&'static str]) -> String {
+        part_with(text, known, (0, String::new()))
+    }
+
+    /// The same with lines that come first.
+    fn part_with(text: &str, known: &'static [&'static str], first: (usize, String)) -> String {
         // As the preprocessor leaves it.
         let lines = Lines::new(text);
         let is_code = |line: &usize| !lines.is_directive(*line) && !lines.line(*line).starts_with("/*");
@@ -363,7 +369,7 @@ mod tests {
         let items = items(&tokens);
         let known = Symbols(known);
         let closure = Closure::new("x.c", text, &items, &BTreeSet::from(["f"]), &known);
-        let text = closure.text(|name| (name == "twice").then(|| "klp_twice".into()));
+        let text = closure.text(first, |name| (name == "twice").then(|| "klp_twice".into()));
         text.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
@@ -391,6 +397,15 @@ mod tests {
             part(text, &["twice"]),
             "int twice(int a) asm(\"klp_twice\");\nstatic int copied(void);\nint f(void);\nint f(void)\n{\n\treturn twice(1) + copied();\n}\n\
              extern int twice(int a) asm(\"klp_twice\");\nstatic int copied(void)\n{\n\treturn f();\n}"
+        );
+    }
+
+    #[test]
+    fn what_the_file_says_before_all_headers_stays_there() {
+        let text = "#define pr_fmt(text) text\n#ifdef X\n#include <x.h>\n#endif\nint f(void)\n{\n}\n";
+        assert_eq!(
+            part_with(text, &[], (3, "#include \"y.h\"\n".to_owned())),
+            "#define pr_fmt(text) text\n#ifdef X\n#include \"y.h\"\n#include <x.h>\n#endif\nint f(void);\nint f(void)\n{\n}"
         );
     }
 

@@ -88,7 +88,7 @@ impl Part {
             self.unit.include_directories(&context.tree),
             changed,
         );
-        let part = closure.text(|name| match replaced.contains(name) {
+        let part = closure.text(headers.first(), |name| match replaced.contains(name) {
             true => shared.contains(name).then(|| self.c_name(name, shared)),
             false => self.link_name(context, name),
         });
@@ -117,7 +117,7 @@ impl Part {
                 )),
             ),
         ] {
-            copy.text = self.head(context, &copy.headers, &text, traced) + &part;
+            copy.text = self.head(context, &text, traced) + &part;
             copy.object = self.compile_copy(context, &copy)?;
             let of_module = self.of_module(&copy.object);
             let is_event = |name: &&&String| OF_TRACE_EVENTS.iter().any(|start| name.starts_with(start));
@@ -156,7 +156,7 @@ impl Part {
     }
 
     /// The beginning of the C file.
-    fn head(&self, context: &Context<'_>, headers: &Headers, text: &str, is_traced: bool) -> String {
+    fn head(&self, context: &Context<'_>, text: &str, is_traced: bool) -> String {
         let license = text.lines().next().filter(|line| line.contains("SPDX-License-Identifier"));
         let mut head = format!(
             "{}\n/*\n * From {} of {}, with {}: the functions that the fix changes,\n * and what they need. What the kernel \
@@ -186,9 +186,6 @@ impl Part {
         for definition in self.unit.macros() {
             let (name, value) = definition.split_once('=').unwrap_or((definition, "1"));
             head.push_str(&format!("#ifndef {name}\n#define {name} {value}\n#endif\n"));
-        }
-        for header in headers.first() {
-            head.push_str(&format!("#include \"{}\"\n", header.display()));
         }
         head
     }
