@@ -5,9 +5,10 @@
 //! calls and some files.
 //!
 //! Modules use those after them: `commands` (arguments, what is printed) → `report`, `fit`, `transition`, `marks` →
-//! `stuck`, `plan` → `guard`, `store`, `sysfs`, `loaded`, `tasks`, `file`, `record`, `log` → `machine`, `files` → `error`.
+//! `dump`, `stuck`, `plan` → `guard`, `store`, `sysfs`, `loaded`, `tasks`, `file`, `record`, `log` → `machine`, `files` → `error`.
 
 mod commands;
+mod dump;
 mod error;
 mod file;
 mod files;

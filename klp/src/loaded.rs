@@ -9,7 +9,7 @@ use crate::files::{bytes, directories, text};
 use crate::machine::Machine;
 
 /// The kernel's letter for a livepatch among a module's taints.
-const LIVEPATCH: char = 'K';
+pub const LIVEPATCH: char = 'K';
 
 /// A module in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

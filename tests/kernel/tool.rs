@@ -38,6 +38,14 @@ fn status() -> Value {
     report["patches"][0].clone()
 }
 
+/// What `status` shows of the kernel's memory, which it reads as it reads a dump: as much as of the machine, but for what is
+/// on the disk.
+fn status_of_dump(code: i32) -> Value {
+    let (found, printed, said) = klp(&["status", "--json", "--dump", "/proc/kcore"]);
+    assert_eq!(found, code, "{said}");
+    serde_json::from_str(&printed).unwrap()
+}
+
 fn path(patch: Patch) -> String {
     patch.file().into_os_string().into_string().unwrap()
 }
@@ -66,6 +74,18 @@ fn the_tool_loads_shows_and_unloads_a_patch() {
             _ => {
                 assert_eq!(shown["objects"][0]["functions"][0]["name"], "version_proc_show");
                 assert_eq!(shown["is_klp"], false);
+            }
+        }
+        let report = status_of_dump(0);
+        let dumped = &report["patches"][0];
+        for (key, value) in shown.as_object().unwrap() {
+            match key.as_str() {
+                "since" | "signature" => {
+                    assert!(dumped["since"].is_null() && dumped["signature"]["signer"].is_null())
+                }
+                // The kernel's memory has it where sysfs does not.
+                "replace" | "stack_order" if value.is_null() => assert!(!dumped[key].is_null()),
+                _ => assert_eq!(&dumped[key], value, "{key}: {report:#}"),
             }
         }
         done(&["unload", &patch.module()]);
@@ -117,6 +137,10 @@ fn the_tool_names_what_stalls_and_takes_it_back() {
     let (code, printed, _) = klp(&["status"]);
     assert_eq!(code, 4);
     assert!(printed.contains("klp_test_b2_stalls: being enabled"), "{printed}");
+    let dumped = status_of_dump(4)["patches"][0].clone();
+    assert_eq!(dumped["phase"], "enabling", "{dumped:#}");
+    assert_eq!(dumped["blockers"][0]["tid"], blockers[0]["tid"], "{dumped:#}");
+    assert_eq!(dumped["blockers"][0]["function"], blockers[0]["function"], "{dumped:#}");
     done(&["reverse"]);
     assert!(!STALLS.is_loaded());
     sleeper.let_go();

@@ -239,7 +239,7 @@ fi
     );
     let uninstall = releases.iter().map(|release| {
         format!(
-            "    [ ! -e /usr/lib/klp/{release}/{name}.ko ] || klp uninstall --now --kernel {release} {name}\n"
+            "    [ ! -e /usr/lib/klp/{release}/{name}.ko ] || klp uninstall --now --kernel {release} {name} >&2\n"
         )
     });
     let remove = format!(
@@ -249,8 +249,14 @@ if {HAS_KERNEL}; then
 "#,
         uninstall.collect::<String>()
     );
+    let lost = format!(
+        r#"if {HAS_KERNEL} && [ -e "/usr/lib/klp/$(uname -r)/{name}.ko" ]; then
+    klp uninstall --now --dry-run {name}
+fi
+"#
+    );
     let refuses_downgrade = patch.patch.as_ref().is_some_and(|patch| patch.series.is_some());
-    Scripts { configure, remove, refuses_downgrade }
+    Scripts { configure, lost, remove, refuses_downgrade }
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::PathBuf;
 
+use crate::dump::Dump;
 use crate::error::{Exit, Result};
 use crate::machine::Machine;
-use crate::report::{Installed, PatchReport, Phase, Report, State};
+use crate::report::{Installed, Leftover, PatchReport, Phase, Report, State};
 use crate::show;
 use crate::sysfs::Object;
 
@@ -19,15 +21,23 @@ pub struct Args {
     /// List what the patches fix, such as CVEs, a line each, with the patches.
     #[arg(long, conflicts_with = "json")]
     fixes: bool,
+
+    /// Show the patches in a dump of a kernel's memory, in place of those of this machine: an ELF dump, such as a copy of
+    /// /proc/vmcore, or one that makedumpfile has compressed with zlib.
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
 }
 
 /// Prints the state of all patches.
 ///
 /// # Errors
 ///
-/// Those of reading sysfs and procfs.
+/// Those of reading sysfs and procfs, or the dump.
 pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
-    let report = Report::read(machine)?;
+    let report = match &args.dump {
+        Some(file) => Report::of_dump(Dump::read(file)?),
+        None => Report::read(machine)?,
+    };
     if args.json {
         show::json(machine, &report);
     } else if args.fixes {
@@ -50,12 +60,14 @@ fn text(report: &Report) -> String {
         text.patch(patch, report.installed.iter().find(is_it).is_some_and(|installed| installed.on_trial));
     }
     for leftover in &report.leftovers {
-        let why = if leftover.held {
-            "its transition was forced, or one of its states is held"
-        } else {
-            "nothing uses it: `klp unload` removes it"
+        let what = match leftover {
+            Leftover { loading: true, .. } => "being loaded: its init function has not returned",
+            Leftover { held: true, .. } => {
+                "disabled, and still in memory: its transition was forced, or one of its states is held"
+            }
+            _ => "disabled, and still in memory: nothing uses it: `klp unload` removes it",
         };
-        text.line(&format!("{}: disabled, and still in memory: {why}", leftover.name));
+        text.line(&format!("{}: {what}", leftover.name));
     }
     for patch in report.installed.iter().filter(|patch| patch.is_missing || patch.is_fallback) {
         let installed = if patch.is_fallback { "" } else { "installed, " };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::commands::install::is_name;
 use crate::commands::{PatienceArgs, unload};
 use crate::error::{Error, Exit, Result};
+use crate::loaded::Loaded;
 use crate::machine::Machine;
 use crate::plan::Candidate;
 use crate::report::is_in_effect;
@@ -25,6 +26,10 @@ pub struct Args {
     /// Unload it first, and the confirmed patch that stands in for it. If one can't be unloaded, it stays installed.
     #[arg(long)]
     now: bool,
+
+    /// Change nothing, and list what `--now` would unload, with what it fixes.
+    #[arg(long, requires = "now")]
+    dry_run: bool,
 
     #[command(flatten)]
     patience: PatienceArgs,
@@ -53,7 +58,14 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         });
     }
     if args.now && *release == running {
-        for loaded in loaded_for(machine, name)? {
+        let loaded = loaded_for(machine, name)?;
+        if args.dry_run {
+            for loaded in loaded {
+                show::text(machine, &lost(machine, &loaded)?);
+            }
+            return Ok(Exit::Done);
+        }
+        for loaded in loaded {
             let exit = unload::unload(machine, &loaded, args.patience.into())?;
             if exit != Exit::Done {
                 return Ok(exit);
@@ -71,6 +83,13 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         );
     }
     Ok(Exit::Done)
+}
+
+/// A line on what a patch does for the machine.
+fn lost(machine: &dyn Machine, patch: &str) -> Result<String> {
+    let about = Loaded::find(machine, patch)?.and_then(|module| module.about);
+    let fixes = about.map(|about| about.fixes.join(", ")).filter(|fixes| !fixes.is_empty());
+    Ok(format!("{patch}{}", fixes.map(|fixes| format!(": {fixes}")).unwrap_or_default()))
 }
 
 /// What is loaded of a patch: itself, and the confirmed patch in its place.

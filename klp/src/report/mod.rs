@@ -6,6 +6,7 @@ mod signature;
 
 use serde::Serialize;
 
+use crate::dump::Dump;
 use crate::error::{Exit, Result};
 use crate::files::text;
 use crate::fit;
@@ -41,6 +42,8 @@ pub struct Leftover {
     pub name: String,
     /// Whether something holds it: its transition was forced, or one of its states is held.
     pub held: bool,
+    /// Whether it is still being loaded: its init function has not returned.
+    pub loading: bool,
 }
 
 impl Report {
@@ -62,19 +65,39 @@ impl Report {
         let mut leftovers = Vec::new();
         for module in Loaded::livepatches(machine)? {
             if !known.iter().any(|patch| patch.name == module.name) {
-                let held = module.references.is_some_and(|references| references > 0);
-                leftovers.push(Leftover { name: module.name, held });
+                leftovers.push(Leftover::of(module));
             }
         }
-        let settled = patches.iter().all(|patch| patch.phase == Phase::Enabled);
+        let taint = text(&machine.path("proc/sys/kernel/tainted"))?;
         Ok(Self {
             kernel: fit::release(machine)?,
-            settled,
-            tainted: is_tainted(machine)?,
+            settled: is_settled(&patches),
+            tainted: taint.and_then(|taint| taint.parse().ok()).is_some_and(is_tainted),
             patches,
             installed: Installed::all(machine)?,
             leftovers,
         })
+    }
+
+    /// The same of a dump. What is on the disk of a machine is not in its memory: what is installed, since when a patch
+    /// is in effect, and who signed it.
+    #[must_use]
+    pub fn of_dump(dump: Dump) -> Self {
+        let verifies = dump.verifies;
+        let mut patches: Vec<_> = dump
+            .patches
+            .into_iter()
+            .map(|(dumped, module, blockers)| PatchReport::of_dump(dumped, &module, blockers, verifies))
+            .collect();
+        patch::name_providers(&mut patches);
+        Self {
+            kernel: dump.release,
+            settled: is_settled(&patches),
+            tainted: is_tainted(dump.taint),
+            patches,
+            installed: Vec::new(),
+            leftovers: dump.others.into_iter().map(Leftover::of).collect(),
+        }
     }
 
     /// The exit code of `klp status`.
@@ -93,9 +116,23 @@ impl Report {
     }
 }
 
+impl Leftover {
+    fn of(module: Loaded) -> Self {
+        Self {
+            held: module.references.is_some_and(|references| references > 0),
+            loading: !module.is_live,
+            name: module.name,
+        }
+    }
+}
+
+/// Whether no transition runs.
+fn is_settled(patches: &[PatchReport]) -> bool {
+    patches.iter().all(|patch| patch.phase == Phase::Enabled)
+}
+
 /// Whether the kernel's taint has the letter K.
-fn is_tainted(machine: &dyn Machine) -> Result<bool> {
+fn is_tainted(taint: u64) -> bool {
     const LIVEPATCH: u64 = 1 << 15;
-    let taint = text(&machine.path("proc/sys/kernel/tainted"))?;
-    Ok(taint.and_then(|taint| taint.parse::<u64>().ok()).is_some_and(|taint| taint & LIVEPATCH != 0))
+    taint & LIVEPATCH != 0
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use klp_format::STATE_BLOCK_DISABLE;
 use serde::Serialize;
 
+use crate::dump::Dumped;
 use crate::error::Result;
 use crate::loaded::Loaded;
 use crate::machine::Machine;
@@ -99,36 +100,61 @@ impl PatchReport {
     ///
     /// Those of reading sysfs and procfs.
     pub(super) fn of(machine: &dyn Machine, patch: Patch, module: Loaded) -> Result<Self> {
-        let phase = match (patch.transition, patch.enabled) {
-            (true, _) if stuck::is_stuck(machine, &patch)? => Phase::Stuck,
-            (true, true) => Phase::Enabling,
-            (false, true) => Phase::Enabled,
-            (_, false) => Phase::Disabling,
-        };
+        let phase = if stuck::is_stuck(machine, &patch)? { Phase::Stuck } else { Phase::of(&patch) };
         let blockers = if patch.transition { tasks::blockers(machine, &patch)? } else { Vec::new() };
+        let forced = record::is_forced(machine, &patch.name);
         let loading = record::loading(machine, &patch.name);
         let since = loading.as_ref().map(|loading| loading.since);
-        let about = module.about.as_ref();
-        let series = about.and_then(|about| about.series());
+        let signature = SignatureReport::of(machine, &module, loading.and_then(|loading| loading.signer));
         Ok(Self {
             phase,
             since: since.map(|since| humantime::format_rfc3339_seconds(since).to_string()),
+            forced,
+            blockers,
+            ..Self::new(patch, &module, signature)
+        })
+    }
+
+    /// Looks at what a dump has.
+    pub(super) fn of_dump(dumped: Dumped, module: &Loaded, blockers: Vec<Blocker>, verifies: bool) -> Self {
+        let signature = SignatureReport::new(verifies, module, None);
+        Self { forced: dumped.forced, blockers, ..Self::new(dumped.patch, module, signature) }
+    }
+
+    /// What the patch and its module say themselves.
+    fn new(patch: Patch, module: &Loaded, signature: SignatureReport) -> Self {
+        let about = module.about.as_ref();
+        let series = about.and_then(|about| about.series());
+        Self {
+            phase: Phase::of(&patch),
+            since: None,
             version: module.version.clone(),
             series: series.map(|(name, revision)| Series { name: name.into(), revision }),
             fixes: about.map(|about| about.fixes.clone()).unwrap_or_default(),
             build_id: module.build_id.clone(),
             srcversion: module.srcversion.clone(),
-            signature: SignatureReport::of(machine, &module, loading.and_then(|loading| loading.signer)),
+            signature,
             replace: patch.replace.or(about.map(|about| about.replaces())),
             stack_order: patch.stack_order,
             is_klp: about.is_some(),
-            states: states(&module),
-            forced: record::is_forced(machine, &patch.name),
+            states: states(module),
+            forced: false,
             taint: module.taint.clone(),
             objects: patch.objects,
             name: patch.name,
-            blockers,
-        })
+            blockers: Vec::new(),
+        }
+    }
+}
+
+impl Phase {
+    /// Where a patch is by what the kernel says; it does not say of itself that it is stuck.
+    fn of(patch: &Patch) -> Self {
+        match (patch.transition, patch.enabled) {
+            (true, true) => Self::Enabling,
+            (false, true) => Self::Enabled,
+            (_, false) => Self::Disabling,
+        }
     }
 }
 

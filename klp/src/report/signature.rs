@@ -20,6 +20,11 @@ pub struct SignatureReport {
 impl SignatureReport {
     pub(super) fn of(machine: &dyn Machine, module: &Loaded, signer: Option<String>) -> Self {
         let verifies = machine.path("sys/module/module/parameters/sig_enforce").exists();
+        Self::new(verifies, module, signer)
+    }
+
+    /// Of a kernel that verifies signatures, or does not.
+    pub(super) fn new(verifies: bool, module: &Loaded, signer: Option<String>) -> Self {
         Self { verified: verifies.then(|| !module.taint.contains(UNVERIFIED)), signer }
     }
 

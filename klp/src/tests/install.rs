@@ -127,3 +127,27 @@ fn a_list_says_who_has_signed() {
         "{printed}"
     );
 }
+
+/// What a package asks about before it is removed.
+#[test]
+fn a_dry_run_says_what_the_machine_would_lose() {
+    let fake = Fake::new();
+    install(
+        &fake,
+        "net_1",
+        &Ours { fixes: vec!["CVE-2026-1", "CVE-2026-2"], ..net("net_1", "net", 1) }.build(1),
+    );
+    install(&fake, "fix", &c_patch("fix"));
+    let lost = |name| {
+        assert_eq!(fake.klp(["uninstall", "--now", "--dry-run", name]), Exit::Done);
+        fake.printed()
+    };
+    assert_eq!(lost("net_1"), "");
+    fake.klp(["load", "net_1"]);
+    fake.klp(["load", "fix"]);
+    assert_eq!(lost("net_1"), "net_1: CVE-2026-1, CVE-2026-2\n");
+    assert_eq!(lost("fix"), "fix\n");
+    assert!(fake.is_enabled("net_1") && fake.is_enabled("fix"));
+    fake.klp(["unload", "net_1"]);
+    assert_eq!(lost("net_1"), "");
+}

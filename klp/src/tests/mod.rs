@@ -2,6 +2,7 @@
 
 mod beside;
 mod boot;
+mod dump;
 mod fake;
 mod guard;
 mod install;

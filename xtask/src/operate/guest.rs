@@ -23,7 +23,7 @@ use cargo_klp::vm::{QEMU, has_kvm, static_busybox};
 pub(super) const CODENAME: &str = "bookworm";
 
 /// Besides what dpkg itself needs.
-const PACKAGES: &str = "systemd-sysv,kmod,udev,apt,rpm";
+const PACKAGES: &str = "systemd-sysv,kmod,udev,apt,rpm,debconf,kexec-tools,makedumpfile";
 
 /// What nobody looks at here, and takes a third of a boot under emulation.
 const MASKED: [&str; 9] = [
@@ -40,6 +40,12 @@ const MASKED: [&str; 9] = [
 
 /// The file systems and devices that the kernel's image lacks; ext4 asks for its checksums by an alias.
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
+
+/// What each boot is told.
+const PARAMETERS: &str = "console=ttyS0 root=/dev/vda rw panic=-1 no_timer_check systemd.show_status=0";
+
+/// Keeps the kernel ready that saves the memory of one that crashes.
+const KDUMP: &str = "kexec -p --initrd=/run/klp-test/kdump-initrd /run/klp-test/kernel --append=";
 
 /// Far above what a boot takes, also on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -125,6 +131,8 @@ pub(super) struct Machine<'a> {
 pub(super) struct Boot {
     /// What the commands have answered, up to the one that brought the machine down.
     pub(super) answers: Vec<Answer>,
+    /// All that was written to the serial line of the commands.
+    output: String,
     /// What the kernel has written to the console.
     pub(super) console: String,
 }
@@ -142,26 +150,37 @@ impl Machine<'_> {
     /// Starts the machine with these boot parameters, and runs the commands. It is started again in good order then,
     /// which ends QEMU.
     pub(super) fn boot(&self, parameters: &str, commands: &[&str]) -> Result<Boot> {
+        self.run(parameters, commands, &self.files)
+    }
+
+    /// As [`boot`](Self::boot), where the last of the commands brings the machine down: a kernel that finds its memory
+    /// in `/proc/vmcore` starts then, with the same system, and runs the other commands. The first answer is that of
+    /// making it ready.
+    pub(super) fn crash(&self, commands: &[&str], in_kdump: &[&str]) -> Result<Boot> {
+        let initrd = self.directory.join("kdump-initrd");
+        self.write_initrd(&initrd, in_kdump, &[])?;
+        let mut files = self.files.clone();
+        let kernel = self.kernel.image.clone().expect("the kernel was found with its image");
+        files.extend([("kdump-initrd".into(), initrd), ("kernel".into(), kernel)]);
+        let kdump = format!("{KDUMP}'{PARAMETERS} nr_cpus=1 reset_devices'");
+        let commands = [&[&*kdump], commands].concat();
+        let mut boot = self.run("crashkernel=256M", &commands, &files)?;
+        // Both kernels write to the same line.
+        boot.answers = answers(&[&commands, in_kdump].concat(), &boot.output);
+        Ok(boot)
+    }
+
+    fn run(&self, parameters: &str, commands: &[&str], files: &[(String, PathBuf)]) -> Result<Boot> {
         let image = self.kernel.image.as_ref().expect("the kernel was found with its image");
         let image = boot_image(self.kernel, image)?;
         let initrd = self.directory.join("initrd");
-        self.write_initrd(&initrd, commands)?;
+        self.write_initrd(&initrd, commands, files)?;
         let [console, output] = ["console", "output"].map(|name| self.directory.join(name));
         let mut qemu = Command::new(QEMU);
         qemu.args(["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-machine", "pc"]);
-        qemu.args([
-            "-accel",
-            if has_kvm() { "kvm" } else { "tcg" },
-            "-cpu",
-            "max",
-            "-smp",
-            "1",
-            "-m",
-            "768M",
-        ]);
+        qemu.args(["-accel", if has_kvm() { "kvm" } else { "tcg" }, "-cpu", "max", "-smp", "1", "-m", "1G"]);
         qemu.arg("-kernel").arg(&image).arg("-initrd").arg(&initrd);
-        let append = "console=ttyS0 root=/dev/vda rw panic=-1 no_timer_check systemd.show_status=0";
-        qemu.args(["-append", &format!("{append} {parameters}")]);
+        qemu.args(["-append", &format!("{PARAMETERS} {parameters}")]);
         for serial in [&console, &output] {
             qemu.arg("-serial").arg(format!("file:{}", serial.display()));
         }
@@ -172,16 +191,17 @@ impl Machine<'_> {
             let bytes = fs::read(path).map_err(Error::io("read", path))?;
             Ok::<_, Error>(String::from_utf8_lossy(&bytes).replace('\r', ""))
         };
-        Ok(Boot { answers: answers(commands, &read(&output)?), console: read(&console)? })
+        let output = read(&output)?;
+        Ok(Boot { answers: answers(commands, &output), output, console: read(&console)? })
     }
 
-    fn write_initrd(&self, initrd: &Path, commands: &[&str]) -> Result<()> {
+    fn write_initrd(&self, initrd: &Path, commands: &[&str], handed: &[(String, PathBuf)]) -> Result<()> {
         let modules = self.kernel.modules.as_ref().expect("the kernel was found with its modules");
         let modules = load_order(modules, &MODULES)?;
         let read = |path: &Path| fs::read(path).map_err(Error::io("read", path));
         let busybox = read(&static_busybox()?)?;
         let mut files = vec![("script".to_owned(), script(commands).into_bytes())];
-        for (name, file) in &self.files {
+        for (name, file) in handed {
             files.push((name.clone(), read(file)?));
         }
         let write = || -> io::Result<()> {

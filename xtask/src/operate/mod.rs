@@ -68,6 +68,9 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     requirements.push(Requirement::Kernel(other_kernel(&args.kernel).into()));
     requirements.extend(REQUIREMENTS);
     doctor::ensure(&requirements)?;
+    let directory = root().join("target/operate");
+    fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+    let _lock = Lock::beside(&directory.join("disk"))?;
     let passed = match args.signatures_only {
         true => try_signatures(&args.kernel)?,
         false => run(&args.kernel, args.same_disk)?,

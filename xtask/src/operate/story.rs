@@ -1,5 +1,7 @@
 //! What is done with the machine, boot by boot, and what must hold then.
 
+use std::cell::Cell;
+
 use cargo_klp::commands::ui;
 use cargo_klp::error::Result;
 
@@ -36,17 +38,19 @@ const SHOWN: &str = "cat /proc/version";
 
 /// Tells the story; whether all was as it must be.
 pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
-    let mut passed = true;
-    let mut boot = |title: &str, parameters: &str, commands: &[&str], judge: &dyn Fn(&mut Judge<'_>)| {
-        ui::status("Booting", title);
-        let boot = machine.boot(parameters, commands)?;
-        let mut judge_of_boot = Judge { boot: &boot, failures: Vec::new() };
+    let passed = Cell::new(true);
+    let judged = |boot: &Boot, judge: &dyn Fn(&mut Judge<'_>)| {
+        let mut judge_of_boot = Judge { boot, failures: Vec::new() };
         judge(&mut judge_of_boot);
         let failures = judge_of_boot.failures;
         if !failures.is_empty() {
-            passed = false;
-            show(&boot, &failures);
+            passed.set(false);
+            show(boot, &failures);
         }
+    };
+    let boot = |title: &str, parameters: &str, commands: &[&str], judge: &dyn Fn(&mut Judge<'_>)| {
+        ui::status("Booting", title);
+        judged(&machine.boot(parameters, commands)?, judge);
         Ok::<_, cargo_klp::error::Error>(())
     };
 
@@ -220,18 +224,40 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
         },
     )?;
 
-    boot(
-        "a crash that no patch is to blame for, while the confirmed one is on trial",
-        "",
+    ui::status(
+        "Booting",
+        "a machine that crashes while the confirmed patch is on trial, and saves its memory",
+    );
+    let dumped = machine.crash(
         &[
             "klp unload fix_2 && klp load /var/lib/klp/confirmed/$(uname -r)/*.ko && klp status",
             "echo c > /proc/sysrq-trigger",
         ],
-        &|judge| {
-            judge.says(0, "fix_2: in effect, on trial");
-            judge.holds(judge.boot.console.contains("sysrq triggered crash"), "the machine goes down");
-        },
+        &[
+            "systemctl is-active klp.service; ls -A /sys/kernel/livepatch",
+            "klp status --dump /proc/vmcore",
+            // As Debian's kdump-tools does.
+            "cd /var/tmp && makedumpfile -c -d 31 /proc/vmcore dump > /dev/null && klp status --dump dump",
+            "cd /var/tmp && makedumpfile -E -d 31 /proc/vmcore elf > /dev/null && klp status --dump elf --fixes",
+            "cd /var/tmp && makedumpfile -F -c -d 31 /proc/vmcore > flat && klp status --dump flat --fixes",
+            "cd /var/tmp && makedumpfile -l -d 31 /proc/vmcore lzo > /dev/null && klp status --dump lzo --fixes",
+            "cd /var/tmp && makedumpfile -c -d 31 lzo dump > /dev/null && klp status --dump dump --fixes",
+        ],
     )?;
+    judged(&dumped, &|judge| {
+        judge.all_succeed(&[0, 1, 4, 5, 6, 7, 9]);
+        judge.says(1, "fix_2: in effect, on trial");
+        judge.holds(judge.boot.console.contains("sysrq triggered crash"), "the machine goes down");
+        judge.shows(3, "inactive");
+        for number in [4, 5] {
+            judge.says(number, "fix_2: in effect\n");
+            judge.says(number, "series      operate, revision 2");
+        }
+        for number in [6, 7, 9] {
+            judge.says(number, "CVE-2026-0002  fix_2");
+        }
+        judge.fails(8, 1, "compressed with LZO");
+    });
 
     boot(
         "after it: the confirmed patch is loaded again; then a callback of a patch oopses",
@@ -268,7 +294,12 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             SHOWN,
             CONFIRMED,
             "klp status",
+            // Nobody is there to answer.
             "apt-get remove -qy livepatch-operate",
+            "cat /proc/version; ls /usr/lib/klp/*",
+            // Somebody says no, and then yes.
+            "echo no | script -qec 'DEBIAN_FRONTEND=readline apt-get remove -y livepatch-operate' /dev/null",
+            "echo yes | script -qec 'DEBIAN_FRONTEND=readline apt-get remove -y livepatch-operate' /dev/null",
             SHOWN,
             "ls /sys/kernel/livepatch; ls /sys/module | grep fix_; ls /usr/lib/klp",
             "apt-get purge -qy klp-tools",
@@ -284,28 +315,41 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             "cat /proc/version; systemctl start klp.service && klp status",
             &remove,
             SHOWN,
+            &format!("export KLP_ALLOW_REMOVAL=1; {remove}"),
+            SHOWN,
             LEFT,
         ],
         &|judge| {
-            judge.all_succeed(&[0, 1, 3, 4, 6]);
+            judge.all_succeed(&[0, 1, 4, 6, 7, 9]);
             judge.shows(0, "revision 2");
             judge.fails(2, 6, "fix_4: installed, not in effect; not loaded at boot: the machine went down");
-            judge.says(4, "Linux version");
-            judge.holds(!judge.text(5).contains("fix_"), "no module is left");
-            judge.shows(7, "");
-            judge.shows(8, "");
-            judge.all_succeed(&[9, 10, 11, 12, 15, 16, 17, 18]);
-            judge.shows(10, "revision 1\nenabled\nenabled\nactive");
-            judge.shows(12, "revision 2\nfix_2\nfix_2.ko");
-            judge.holds(judge.code(13) != Some(0), "rpm refuses a downgrade");
-            judge.says(13, "version 2 is installed, and has fixes that 1 lacks");
-            judge.shows(14, "revision 2");
-            judge.says(16, "revision 1\nfix_1: in effect");
-            judge.says(18, "Linux version");
-            judge.shows(19, "");
+            judge.fails(
+                3,
+                100,
+                "livepatch-operate stays: its patch is in effect, fix_2: CVE-2026-0001, CVE-2026-0002",
+            );
+            judge.shows(4, "revision 2\nfix_4.ko");
+            judge.fails(5, 100, "livepatch-operate stays");
+            judge.says(5, "fix_2: CVE-2026-0001, CVE-2026-0002");
+            judge.says(7, "Linux version");
+            judge.holds(!judge.text(8).contains("fix_"), "no module is left");
+            judge.shows(10, "");
+            judge.shows(11, "");
+            judge.all_succeed(&[12, 13, 14, 15, 18, 19, 21, 22, 23]);
+            judge.shows(13, "revision 1\nenabled\nenabled\nactive");
+            judge.shows(15, "revision 2\nfix_2\nfix_2.ko");
+            judge.holds(judge.code(16) != Some(0), "rpm refuses a downgrade");
+            judge.says(16, "version 2 is installed, and has fixes that 1 lacks");
+            judge.shows(17, "revision 2");
+            judge.says(19, "revision 1\nfix_1: in effect");
+            judge.holds(judge.code(20) != Some(0), "rpm refuses to remove a patch that is in effect");
+            judge.says(20, "livepatch-operate stays: its patch is in effect, fix_1: CVE-2026-0001");
+            judge.shows(21, "revision 1");
+            judge.says(23, "Linux version");
+            judge.shows(24, "");
         },
     )?;
-    Ok(passed)
+    Ok(passed.get())
 }
 
 /// Looks at a boot.

@@ -32,6 +32,9 @@ pub(super) fn write(package: &Package, directory: &Path) -> Result<PathBuf> {
     let sums = checksums(tree.path())?;
     put(tree.path(), "DEBIAN/control", control(package, &sums).as_bytes(), 0o644)?;
     put(tree.path(), "DEBIAN/md5sums", sums.text.as_bytes(), 0o644)?;
+    if !package.scripts.lost.is_empty() {
+        put(tree.path(), "DEBIAN/templates", question(name).as_bytes(), 0o644)?;
+    }
     for (name, lines) in scripts(package) {
         put(tree.path(), &format!("DEBIAN/{name}"), format!("#!/bin/sh\nset -e\n{lines}").as_bytes(), 0o755)?;
     }
@@ -61,6 +64,9 @@ fn control(package: &Package, sums: &Checksums) -> String {
     if !package.units.is_empty() {
         // The scripts call it.
         depends.push("init-system-helpers (>= 1.51)");
+    }
+    if !package.scripts.lost.is_empty() {
+        depends.push("debconf (>= 0.5) | debconf-2.0");
     }
     if !depends.is_empty() {
         control.push_str(&format!("Depends: {}\n", depends.join(", ")));
@@ -99,8 +105,16 @@ fn scripts(package: &Package) -> Vec<(&'static str, String)> {
             "postinst",
             format!("{}{}", enable_units(package), in_case("configure", &package.scripts.configure)),
         ),
-        ("prerm", format!("{}{}", in_case("remove", &package.scripts.remove), stop_units(package))),
-        ("postrm", forget_units(package)),
+        (
+            "prerm",
+            format!(
+                "{}{}{}",
+                ask_before_removal(package),
+                in_case("remove", &package.scripts.remove),
+                stop_units(package)
+            ),
+        ),
+        ("postrm", format!("{}{}", forget_question(package), forget_units(package))),
     ];
     scripts.retain(|(_, lines)| !lines.is_empty());
     scripts
@@ -123,6 +137,56 @@ fn refuse_downgrade(version: &str) -> String {
 fi
 "#
     )
+}
+
+/// What debconf asks, as the kernel's own packages do before the kernel that runs is removed.
+fn question(name: &str) -> String {
+    format!(
+        "Template: {name}/remove\nType: boolean\nDefault: false\n\
+         Description: Remove a livepatch that is in effect?\n \
+         The kernel that runs loses what this package has patched into it: ${{lost}}.\n .\n \
+         If you say no, the package stays, and so does the patch.\n"
+    )
+}
+
+/// The answer is no where nobody is there to give one, unless it was given before (debconf-set-selections).
+fn ask_before_removal(package: &Package) -> String {
+    let Package { name, scripts, .. } = package;
+    if scripts.lost.is_empty() {
+        return String::new();
+    }
+    format!(
+        r#"lost() {{
+{lost}}}
+if [ "$1" = remove ] && [ -z "$KLP_ALLOW_REMOVAL" ] && lost=$(lost) && [ -n "$lost" ]; then
+    # It starts this script again, with debconf at its other end.
+    . /usr/share/debconf/confmodule
+    db_fset {name}/remove seen false
+    db_subst {name}/remove lost "$(echo "$lost" | paste -sd ';')"
+    db_input critical {name}/remove || true
+    db_go || true
+    db_get {name}/remove
+    if [ "$RET" != true ]; then
+        echo "{name} stays: its patch is in effect, $lost" >&2
+        echo "  help: to lose it, set KLP_ALLOW_REMOVAL=1, or answer yes" >&2
+        exit 1
+    fi
+fi
+"#,
+        lost = scripts.lost
+    )
+}
+
+fn forget_question(package: &Package) -> String {
+    if package.scripts.lost.is_empty() {
+        return String::new();
+    }
+    r#"if [ "$1" = purge ] && [ -e /usr/share/debconf/confmodule ]; then
+    . /usr/share/debconf/confmodule
+    db_purge
+fi
+"#
+    .into()
 }
 
 fn enable_units(package: &Package) -> String {
@@ -235,7 +299,7 @@ mod tests {
         let control = dpkg(&["--field"]);
         for line in [
             "Package: a-b",
-            "Depends: klp-tools, init-system-helpers (>= 1.51)",
+            "Depends: klp-tools, init-system-helpers (>= 1.51), debconf (>= 0.5) | debconf-2.0",
             "Description: says a",
             " One.",
             " .",
@@ -258,7 +322,10 @@ mod tests {
             ("preinst", "dpkg --compare-versions \"$2\" gt 2"),
             ("postinst", "b up"),
             ("postinst", "deb-systemd-invoke start b.path >"),
+            ("prerm", "b loss"),
+            ("prerm", "db_input critical a-b/remove"),
             ("prerm", "b down"),
+            ("postrm", "db_purge"),
             ("prerm", "deb-systemd-invoke stop b.path b.service"),
             ("postrm", "rm -rf /var/lib/b"),
         ] {

@@ -73,6 +73,8 @@ pub struct Unit {
 pub struct Scripts {
     /// After an installation or an upgrade, when the files of an older version are gone.
     pub configure: String,
+    /// Prints what the machine that runs would lose by a removal, which is asked for then, or nothing.
+    pub lost: String,
     /// Before a removal, not before an upgrade. If it fails, the package stays.
     pub remove: String,
     /// Whether a lower version is refused in place of a higher one, unless `KLP_ALLOW_DOWNGRADE` is set.
@@ -151,6 +153,11 @@ fn example() -> Package {
             Unit { name: "b.service", data: b"[Service]\n".into(), is_enabled: false, is_started: false },
         ],
         state: vec!["/var/lib/b"],
-        scripts: Scripts { configure: "b up\n".into(), remove: "b down\n".into(), refuses_downgrade: true },
+        scripts: Scripts {
+            configure: "b up\n".into(),
+            lost: "b loss\n".into(),
+            remove: "b down\n".into(),
+            refuses_downgrade: true,
+        },
     }
 }
