@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cargo_klp::commands::doctor::{self, Requirement};
-use cargo_klp::commands::ui;
+use cargo_klp::commands::ui::{self, Terminal};
 use cargo_klp::error::{Error, Result};
 use cargo_klp::host::cache::Lock;
 use cargo_klp::host::package::Format;
@@ -68,21 +68,29 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     requirements.push(Requirement::Kernel(other_kernel(&args.kernel).into()));
     requirements.extend(REQUIREMENTS);
     doctor::ensure(&requirements)?;
-    let directory = root().join("target/operate");
-    fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
-    let _lock = Lock::beside(&directory.join("disk"))?;
     let passed = match args.signatures_only {
-        true => try_signatures(&args.kernel)?,
+        true => {
+            let (directory, _lock) = own_directory()?;
+            try_signatures(&args.kernel, &directory)?
+        }
         false => run(&args.kernel, args.same_disk)?,
     };
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Where the files of the guests are, for one run at a time.
+fn own_directory() -> Result<(PathBuf, Lock)> {
+    let directory = root().join("target/operate");
+    fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+    let lock = Lock::told(&directory.join("disk"), &Terminal)?;
+    Ok((directory, lock))
+}
+
 /// Boots a kernel that enforces signatures; whether all was as it must be.
-fn try_signatures(kernel: &str) -> Result<bool> {
+fn try_signatures(kernel: &str, directory: &Path) -> Result<bool> {
     let kernel = KernelQuery::Release(kernel.into()).find(KernelParts::Image)?;
     let Some(patches) = build_patches(&PATCHES[..1], &kernel.release, &[])? else { return Ok(false) };
-    signatures::run(&kernel, &patches[0], &package_tools::static_klp()?, &root().join("target/operate"))
+    signatures::run(&kernel, &patches[0], &package_tools::static_klp()?, directory)
 }
 
 /// Runs all boots on a kernel; whether all was as it must be.
@@ -94,14 +102,11 @@ pub(crate) fn run(kernel: &str, same_disk: bool) -> Result<bool> {
             help: "run it as root, or with sudo".into(),
         });
     }
-    let signed = try_signatures(kernel)?;
+    let (directory, _lock) = own_directory()?;
+    let signed = try_signatures(kernel, &directory)?;
     let kernel = KernelQuery::Release(kernel.into()).find(KernelParts::Image)?;
     let Some(patches) = build_patches(&PATCHES, &kernel.release, &[])? else { return Ok(false) };
     let Some(slow) = build_slow(&kernel.release)? else { return Ok(false) };
-
-    let directory = root().join("target/operate");
-    fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
-    let _lock = Lock::beside(&directory.join("disk"))?;
     let sources = guest::sources(&directory)?;
     let image = directory.join("base.ext4");
     if !same_disk || !image.exists() {

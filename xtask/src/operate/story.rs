@@ -280,10 +280,11 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
     )?;
 
     let rpm = |arguments: &str| format!("{RPM} {arguments}");
-    let [install, upgrade, downgrade, remove] = [
+    let [install, upgrade, downgrade, remove_patch, remove] = [
         "-U /run/klp-test/klp-tools.rpm /run/klp-test/fix_1.rpm",
         "-U /run/klp-test/fix_2.rpm",
         "-U --oldpackage /run/klp-test/fix_1.rpm",
+        "-e livepatch-operate",
         "-e livepatch-operate klp-tools",
     ]
     .map(rpm);
@@ -313,7 +314,7 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             SHOWN,
             &format!("export KLP_ALLOW_DOWNGRADE=1; {downgrade}"),
             "cat /proc/version; systemctl start klp.service && klp status",
-            &remove,
+            &remove_patch,
             SHOWN,
             &format!("export KLP_ALLOW_REMOVAL=1; {remove}"),
             SHOWN,
