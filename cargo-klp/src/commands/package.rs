@@ -25,7 +25,8 @@ owner has signed each module.
 The package needs klp-tools, which `cargo xtask package-tools` makes in klp's repository. All revisions of a series are
 one package. Installing it loads the patch, an upgrade replaces it without a gap, and a removal unloads it; if that
 fails, the package stays. If a patch can't be loaded, dpkg leaves its package unconfigured; rpm only says so, and
-`klp status` shows it. A lower revision is refused, unless KLP_ALLOW_DOWNGRADE=1 is set. With SOURCE_DATE_EPOCH set, the
+`klp status` shows it. A removal asks first where the patch is in effect (rpm: is refused), unless KLP_ALLOW_REMOVAL=1
+is set. A lower revision is refused, unless KLP_ALLOW_DOWNGRADE=1 is set. With SOURCE_DATE_EPOCH set, the
 same modules make the same package.")]
 pub struct Args {
     /// The .ko files: one patch, for different kernels.
