@@ -164,3 +164,20 @@ impl Machine for ThisMachine {
         line
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A terminal that is closed, too, lets a command say how it leaves the machine; what `load` does then is a test of its
+    /// own.
+    #[test]
+    fn a_signal_to_end_is_an_interruption() {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            let machine = ThisMachine::new(Path::new("/"));
+            assert!(!machine.is_interrupted());
+            signal_hook::low_level::raise(signal).unwrap();
+            assert!(machine.is_interrupted(), "{signal}");
+        }
+    }
+}

@@ -59,3 +59,12 @@ fn systemd_hears_of_a_success_and_not_of_a_failure() {
     assert_eq!(fake.klp(service()), Exit::NotInEffect);
     assert_eq!(fake.started(), None);
 }
+
+/// `cargo xtask operate` boots a kernel that saves the memory of one that crashed; containers are systemd's own matter.
+#[test]
+fn nothing_is_loaded_for_another_system() {
+    let unit = include_str!("../../systemd/klp.service");
+    for condition in ["PathExists=!/proc/vmcore", "Virtualization=!container", "Capability=CAP_SYS_MODULE"] {
+        assert!(unit.lines().any(|line| line == format!("Condition{condition}")), "{condition}");
+    }
+}
