@@ -238,10 +238,10 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             "klp status --dump /proc/vmcore",
             // As Debian's kdump-tools does.
             "cd /var/tmp && makedumpfile -c -d 31 /proc/vmcore dump > /dev/null && klp status --dump dump",
-            "cd /var/tmp && makedumpfile -E -d 31 /proc/vmcore elf > /dev/null && klp status --dump elf --fixes",
-            "cd /var/tmp && makedumpfile -F -c -d 31 /proc/vmcore > flat && klp status --dump flat --fixes",
+            "cd /var/tmp && makedumpfile -E -d 31 /proc/vmcore elf > /dev/null && klp status --dump elf --fixes && rm elf",
+            "cd /var/tmp && makedumpfile -F -c -d 31 /proc/vmcore > flat && klp status --dump flat --fixes && rm flat",
             "cd /var/tmp && makedumpfile -l -d 31 /proc/vmcore lzo > /dev/null && klp status --dump lzo --fixes",
-            "cd /var/tmp && makedumpfile -c -d 31 lzo dump > /dev/null && klp status --dump dump --fixes",
+            "cd /var/tmp && makedumpfile -c -d 31 lzo zlib > /dev/null && klp status --dump zlib --fixes",
         ],
     )?;
     judged(&dumped, &|judge| {
