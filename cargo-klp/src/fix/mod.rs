@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::kernel::symbols::Symbols;
+use crate::kernel::{Kernel, Toolchain};
 use diff::FileDiff;
 use part::Part;
 use tree::Tree;
@@ -145,6 +146,7 @@ impl Context<'_> {
 ///
 /// The diff does not apply, the source is not the kernel's, or the fix can't be patched.
 pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Reporter) -> Result<Fix> {
+    refuse_clang(&symbols.target().kernel)?;
     if !request.source.join(OF_SOURCE).is_file() {
         return Err(Error::Request {
             message: format!(
@@ -269,6 +271,21 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
     }
     write_patch(&context, &mut parts, faults, &mut fix)?;
     Ok(fix)
+}
+
+/// What Clang makes of the kernel's source is not compared: it has other flags, and splits functions otherwise.
+fn refuse_clang(kernel: &Kernel) -> Result<()> {
+    match kernel.toolchain() {
+        Toolchain::Gnu => Ok(()),
+        Toolchain::Clang { .. } => Err(Error::Request {
+            message: format!(
+                "Clang has built {}: a diff becomes a patch only for a kernel that GCC has built",
+                kernel.release
+            ),
+            help: "write the patch by hand: `cargo klp new NAME --func F` begins with the kernel's prototype"
+                .into(),
+        }),
+    }
 }
 
 /// A note on each thing that the fix asks of the kernel while it starts or loads a module: nothing of it is code.
@@ -454,4 +471,17 @@ fn refuse_if(request: &Request<'_>, faults: Faults) -> Result<()> {
 fn read(path: &Path) -> Result<String> {
     let text = fs::read(path).map_err(Error::io("read", path))?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_kernel_of_gcc_is_compared() {
+        assert!(refuse_clang(&Kernel::for_test("CONFIG_CC_IS_GCC=y\n")).is_ok());
+        let clang = Kernel::for_test("CONFIG_CC_IS_CLANG=y\nCONFIG_CLANG_VERSION=190107\n");
+        let error = refuse_clang(&clang).unwrap_err().to_string();
+        assert!(error.starts_with("Clang has built test: a diff becomes a patch only"), "{error}");
+    }
 }
