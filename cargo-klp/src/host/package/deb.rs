@@ -93,6 +93,7 @@ fn changelog(package: &Package) -> Result<String> {
 /// The maintainer's scripts, by name.
 fn scripts(package: &Package) -> Vec<(&'static str, String)> {
     let mut scripts = vec![
+        ("config", before_questions(package)),
         (
             "preinst",
             if package.scripts.refuses_downgrade {
@@ -147,6 +148,11 @@ fn question(name: &str) -> String {
          The kernel that runs loses what this package has patched into it: ${{lost}}.\n .\n \
          If you say no, the package stays, and so does the patch.\n"
     )
+}
+
+/// Before an installation debconf has nothing to ask; policy wants the script where there is a question at all.
+fn before_questions(package: &Package) -> String {
+    if package.scripts.lost.is_empty() { String::new() } else { ". /usr/share/debconf/confmodule\n".into() }
 }
 
 /// The answer is no where nobody is there to give one, unless it was given before (debconf-set-selections).
@@ -322,6 +328,7 @@ mod tests {
             ("preinst", "dpkg --compare-versions \"$2\" gt 2"),
             ("postinst", "b up"),
             ("postinst", "deb-systemd-invoke start b.path >"),
+            ("config", "/usr/share/debconf/confmodule"),
             ("prerm", "b loss"),
             ("prerm", "db_input critical a-b/remove"),
             ("prerm", "b down"),
