@@ -236,27 +236,26 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
         &[
             "systemctl is-active klp.service; ls -A /sys/kernel/livepatch",
             "klp status --dump /proc/vmcore",
-            // As Debian's kdump-tools does.
-            "cd /var/tmp && makedumpfile -c -d 31 /proc/vmcore dump > /dev/null && klp status --dump dump",
-            "cd /var/tmp && makedumpfile -E -d 31 /proc/vmcore elf > /dev/null && klp status --dump elf --fixes && rm elf",
-            "cd /var/tmp && makedumpfile -F -c -d 31 /proc/vmcore > flat && klp status --dump flat --fixes && rm flat",
-            "cd /var/tmp && makedumpfile -l -d 31 /proc/vmcore lzo > /dev/null && klp status --dump lzo --fixes",
-            "cd /var/tmp && makedumpfile -c -d 31 lzo zlib > /dev/null && klp status --dump zlib --fixes",
+            "cd /var/tmp && makedumpfile --message-level 1 -l -d 31 /proc/vmcore lzo && klp status --dump lzo",
+            // As Debian's kdump-tools writes it.
+            "cd /var/tmp && makedumpfile --message-level 1 -c -d 31 lzo zlib && klp status --dump zlib && rm zlib lzo",
+            "cd /var/tmp && makedumpfile --message-level 1 -E -d 31 /proc/vmcore elf && klp status --fixes --dump elf && rm elf",
+            "cd /var/tmp && makedumpfile --message-level 1 -F -d 31 /proc/vmcore > flat && klp status --fixes --dump flat",
         ],
     )?;
     judged(&dumped, &|judge| {
-        judge.all_succeed(&[0, 1, 4, 5, 6, 7, 9]);
+        judge.all_succeed(&[0, 4, 6, 7, 8]);
         judge.says(1, "fix_2: in effect, on trial");
         judge.holds(judge.boot.console.contains("sysrq triggered crash"), "the machine goes down");
         judge.shows(3, "inactive");
-        for number in [4, 5] {
+        judge.fails(5, 1, "compressed with LZO");
+        for number in [4, 6] {
             judge.says(number, "fix_2: in effect\n");
             judge.says(number, "series      operate, revision 2");
         }
-        for number in [6, 7, 9] {
+        for number in [7, 8] {
             judge.says(number, "CVE-2026-0002  fix_2");
         }
-        judge.fails(8, 1, "compressed with LZO");
     });
 
     boot(
