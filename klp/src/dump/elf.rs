@@ -72,7 +72,7 @@ impl Core {
 
 impl Image for Core {
     fn page(&self, number: u64) -> Result<Page> {
-        let missing = || Fault::new(format_args!("page {number:#x} is not in it"), super::FILTERED);
+        let missing = || Fault::missing(number);
         let start = number.checked_mul(PAGE as u64).ok_or_else(missing)?;
         let end = start.checked_add(PAGE as u64).ok_or_else(missing)?;
         let mut page = [0; PAGE];

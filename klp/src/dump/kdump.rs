@@ -91,9 +91,7 @@ impl Kdump {
 
 impl Image for Kdump {
     fn page(&self, number: u64) -> Result<Page> {
-        let index = self.index(number);
-        let index = index
-            .ok_or_else(|| Fault::new(format_args!("page {number:#x} is not in it"), super::FILTERED))?;
+        let index = self.index(number).ok_or_else(|| Fault::missing(number))?;
         let descriptor = self.file.part(
             self.descriptors.saturating_add(index * DESCRIPTOR),
             DESCRIPTOR,

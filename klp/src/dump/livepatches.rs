@@ -1,9 +1,9 @@
 //! The livepatches in a kernel's memory: what `sysfs`, `loaded` and `tasks` tell of a kernel that runs.
 
-use klp_format::manifest::NOTE_SECTION;
+use klp_format::manifest::NOTE_KIND;
 use klp_module::{About, build_id};
 
-use super::fault::Result;
+use super::fault::{Result, if_present};
 use super::structures::{Kernel, Structure};
 use crate::loaded::Loaded;
 use crate::sysfs::{Function, Object, Patch};
@@ -23,6 +23,9 @@ pub const SYMBOLS: [&str; 8] = [
 
 /// `MODULE_STATE_LIVE`: the module's init function has returned.
 const LIVE: u64 = 0;
+
+/// `NT_GNU_BUILD_ID`: the type of the note that has the build ID.
+const BUILD_ID: u32 = 3;
 
 /// The letters of the taints that a module may bring, by their bits.
 const TAINTS: [(u32, char); 9] =
@@ -95,16 +98,14 @@ pub fn modules(kernel: &Kernel) -> Result<Vec<(u64, Loaded)>> {
         if !taint.contains(crate::loaded::LIVEPATCH) {
             continue;
         }
-        let notes = notes(kernel, module)?;
-        let note =
-            |wanted: &str| notes.iter().find(|(name, _)| name == wanted).map(|(_, note)| note.as_slice());
+        let memory = memory(kernel, module)?;
         let references = module.number("refcnt")? as u32;
         let loaded = Loaded {
             name: module.letters("name")?,
-            version: module.text("version")?,
-            srcversion: module.text("srcversion")?,
-            build_id: note(".note.gnu.build-id").and_then(build_id),
-            about: note(NOTE_SECTION).and_then(About::of_section),
+            version: if_present(module.text("version"))?,
+            srcversion: if_present(module.text("srcversion"))?,
+            build_id: note(&memory, b"GNU\0", BUILD_ID).and_then(|note| build_id(&note)),
+            about: note(&memory, b"klp\0", NOTE_KIND).and_then(|note| About::of_section(&note)),
             taint,
             // The kernel itself holds each module once.
             references: Some(references.saturating_sub(1).into()),
@@ -115,32 +116,37 @@ pub fn modules(kernel: &Kernel) -> Result<Vec<(u64, Loaded)>> {
     Ok(modules)
 }
 
-/// The notes of a module, with the names of their sections.
-fn notes(kernel: &Kernel, module: Structure<'_>) -> Result<Vec<(String, Vec<u8>)>> {
-    let Some(all) = module.pointed("notes_attrs", "module_notes_attrs")? else { return Ok(Vec::new()) };
-    // Their number, or as many as the group has.
-    let number = match all.number_if_any("notes")? {
-        Some(number) => number,
-        None => {
-            let mut list = all.part("grp", "attribute_group")?.number("bin_attrs")?;
-            let mut number = 0;
-            while list != 0 && kernel.read(list, 8)? != [0; 8] {
-                list = list.wrapping_add(8);
-                number += 1;
-            }
-            number
-        }
+/// A note in the memory of a module, and what follows it. The kernel's own list of a module's notes is in memory that a
+/// makedumpfile older than the kernel takes for a process's, and leaves out.
+fn note(memory: &[Vec<u8>], owner: &[u8; 4], kind: u32) -> Option<Vec<u8>> {
+    let is_it = |header: &[u8]| {
+        header.starts_with(&4_u32.to_le_bytes())
+            && header[8..12] == kind.to_le_bytes()
+            && header[12..16] == *owner
     };
-    let mut notes = Vec::new();
-    let mut note = all.part("attrs", "bin_attribute")?;
-    // A module has a few.
-    for _ in 0..number.min(64) {
-        let name = note.part("attr", "attribute")?.text("name")?.unwrap_or_default();
-        let size = note.number("size")?.min(1 << 20) as usize;
-        notes.push((name, kernel.read(note.number("private")?, size)?));
-        note = note.next()?;
+    memory.iter().find_map(|part| {
+        let at = part.windows(16).step_by(4).position(is_it)?;
+        Some(part[at * 4..].to_vec())
+    })
+}
+
+/// The memory of a module, part by part; none of a part that the dump lacks.
+fn memory(kernel: &Kernel, module: Structure<'_>) -> Result<Vec<Vec<u8>>> {
+    // Far more than a module has.
+    const LIMIT: u64 = 1 << 26;
+    let mut parts = module.parts("mem", "module_memory")?;
+    if parts.is_empty() {
+        // Until 6.3.
+        parts = module.parts("core_layout", "module_layout")?;
     }
-    Ok(notes)
+    let mut memory = Vec::new();
+    for part in parts {
+        let (base, size) = (part.number("base")?, part.number("size")?);
+        if base != 0 && size < LIMIT {
+            memory.extend(if_present(kernel.read(base, size as usize).map(Some))?);
+        }
+    }
+    Ok(memory)
 }
 
 /// A function that tasks must leave before a transition ends.
@@ -235,5 +241,25 @@ fn state(state: u64, exit: u64) -> &'static str {
         _ if state & 4 != 0 => "T",
         _ if state & 8 != 0 => "t",
         _ => "?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_found_by_its_owner_and_type() {
+        let note_of = |owner: &[u8; 4], kind: u32| {
+            [&4_u32.to_le_bytes()[..], &2_u32.to_le_bytes(), &kind.to_le_bytes(), owner, b"\x12\xab\0\0"]
+                .concat()
+        };
+        let part = [vec![4; 20], note_of(b"GNU\0", 5), note_of(b"klp\0", 3), note_of(b"GNU\0", 3)].concat();
+        let memory = [vec![0; 8], part];
+        assert_eq!(
+            note(&memory, b"GNU\0", BUILD_ID).and_then(|note| build_id(&note)).as_deref(),
+            Some("12ab")
+        );
+        assert_eq!(note(&memory, b"klp\0", NOTE_KIND), None);
     }
 }

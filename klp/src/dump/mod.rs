@@ -29,10 +29,6 @@ use vmcoreinfo::Vmcoreinfo;
 
 pub use livepatches::Dumped;
 
-/// Where a page may have gone.
-const FILTERED: &str =
-    "take the dump again: it is cut off, or more was left out of it than `makedumpfile -d 31` leaves out";
-
 /// What a dump tells of livepatches.
 pub struct Dump {
     /// The kernel's release.

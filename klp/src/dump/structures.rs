@@ -182,10 +182,14 @@ impl<'a> Structure<'a> {
         self.kernel.list(self.address.wrapping_add(place.offset), kind, link)
     }
 
-    /// The next one in an array of these structures.
-    pub fn next(&self) -> Result<Structure<'a>> {
-        let address = self.address.wrapping_add(self.kernel.size(self.kind)?);
-        Ok(Structure { address, ..*self })
+    /// The structures that stand one after the other in a field, or the one that does; none if this kernel has no such
+    /// field.
+    pub fn parts(&self, field: &'static str, kind: &'static str) -> Result<Vec<Structure<'a>>> {
+        let Some(place) = self.kernel.find(self.kind, field)? else { return Ok(Vec::new()) };
+        let size = self.kernel.size(kind)?.max(1);
+        let start = self.address.wrapping_add(place.offset);
+        let number = place.size as u64 / size;
+        Ok((0..number).map(|number| self.kernel.structure(kind, start.wrapping_add(number * size))).collect())
     }
 }
 

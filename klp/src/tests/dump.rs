@@ -135,7 +135,7 @@ fn a_dump_that_is_damaged_is_refused() {
     let info = format!("{INFO}{SYMBOLS}");
     let info = [("VMCOREINFO", &*info)];
     let empty = || vec![0; 4096];
-    says(&core(X86_64, &info, &[]), &["page 0x1 is not in it", "it is cut off, or more was left out"]);
+    says(&core(X86_64, &info, &[]), &["page 0x1 is not in it", "it is cut off, or too much was left out"]);
     says(&core(X86_64, &info, &[(0x1000, empty())]), &[EMPTY]);
     let mut short = core(X86_64, &info, &[(0x1000, empty())]);
     short.truncate(short.len() - 1);
