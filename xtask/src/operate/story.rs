@@ -240,7 +240,7 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             // As Debian's kdump-tools writes it.
             "cd /var/tmp && makedumpfile --message-level 1 -c -d 31 lzo zlib && klp status --dump zlib && rm zlib lzo",
             "cd /var/tmp && makedumpfile --message-level 1 -E -d 31 /proc/vmcore elf && klp status --fixes --dump elf && rm elf",
-            "cd /var/tmp && makedumpfile --message-level 1 -F -d 31 /proc/vmcore > flat && klp status --fixes --dump flat",
+            "cd /var/tmp && makedumpfile --message-level 1 -F -d 31 /proc/vmcore > flat && klp status --fixes --dump flat && rm flat",
         ],
     )?;
     judged(&dumped, &|judge| {
