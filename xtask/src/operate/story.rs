@@ -297,9 +297,9 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
             // Nobody is there to answer.
             "apt-get remove -qy livepatch-operate",
             "cat /proc/version; ls /usr/lib/klp/*",
-            // Somebody says no, and then yes.
-            "echo no | script -qec 'DEBIAN_FRONTEND=readline apt-get remove -y livepatch-operate' /dev/null",
-            "echo yes | script -qec 'DEBIAN_FRONTEND=readline apt-get remove -y livepatch-operate' /dev/null",
+            // Somebody says no, and then yes; what is typed before the question is lost.
+            "while sleep 1 && echo no; do :; done | script -qec 'DEBIAN_FRONTEND=readline apt-get remove -y livepatch-operate' /dev/null",
+            "while sleep 1 && echo yes; do :; done | script -qec 'DEBIAN_FRONTEND=readline apt-get remove -y livepatch-operate' /dev/null",
             SHOWN,
             "ls /sys/kernel/livepatch; ls /sys/module | grep fix_; ls /usr/lib/klp",
             "apt-get purge -qy klp-tools",
