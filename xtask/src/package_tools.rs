@@ -101,7 +101,9 @@ fn manual_pages() -> Result<Vec<File>> {
 pub(crate) fn static_klp() -> Result<PathBuf> {
     // Naming the target keeps the flags away from procedural macros.
     const TARGET: &str = "x86_64-unknown-linux-gnu";
+    let directory = root().join("target");
     let mut command = cargo(&["build", "--quiet", "-p", "klp", "--profile", "tool", "--target", TARGET]);
+    command.arg("--target-dir").arg(&directory);
     run_tool(command.env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
-    Ok(root().join("target").join(TARGET).join("tool/klp"))
+    Ok(directory.join(TARGET).join("tool/klp"))
 }
