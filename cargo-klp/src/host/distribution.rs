@@ -1,5 +1,6 @@
 //! The distribution that this machine runs: what installs packages there, and what these are called.
 
+use std::borrow::Cow;
 use std::fs;
 
 /// Distributions that have the same package manager and the same names.
@@ -78,6 +79,9 @@ const PACKAGES: [Package; 5] = [
     package("g++", [Some("gcc-c++"); 4]),
 ];
 
+/// Packages that Debian has for each version of LLVM, which ends their names.
+const LLVM: [&str; 3] = ["clang", "lld", "llvm"];
+
 /// A distribution.
 #[derive(Clone, Debug)]
 pub struct Distribution {
@@ -123,6 +127,7 @@ impl Distribution {
                 None => unknown.push((*package).to_owned()),
             }
         }
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
         let command = if names.is_empty() { None } else { self.command(&names) };
         (command, unknown)
     }
@@ -177,18 +182,29 @@ impl Distribution {
     }
 
     /// Its name for a package of Debian.
-    fn package<'a>(&self, debian: &'a str) -> Option<&'a str> {
+    fn package<'a>(&self, debian: &'a str) -> Option<Cow<'a, str>> {
         let family = self.family?;
+        if let Some((name, version)) = debian.rsplit_once('-')
+            && LLVM.contains(&name)
+        {
+            return match family {
+                Family::Debian | Family::Ubuntu => Some(debian.into()),
+                Family::Fedora | Family::Suse => Some(format!("{name}{version}").into()),
+                // They have one version at a time.
+                Family::Rhel | Family::Amazon => None,
+            };
+        }
         let Some(package) = PACKAGES.iter().find(|package| package.debian == debian) else {
-            return Some(debian);
+            return Some(debian.into());
         };
-        match family {
+        let name = match family {
             Family::Debian | Family::Ubuntu => Some(package.debian),
             Family::Fedora => package.fedora,
             Family::Rhel => package.rhel,
             Family::Amazon => package.amazon,
             Family::Suse => package.suse,
-        }
+        };
+        name.map(Cow::from)
     }
 }
 
@@ -239,6 +255,24 @@ mod tests {
             (ubuntu.clone(), ubuntu),
             (machine("debian").install(&wanted), machine("mint").install(&wanted))
         );
+    }
+
+    #[test]
+    fn a_version_of_llvm_has_packages_of_its_own() {
+        for (name, command) in [
+            (
+                "debian",
+                "sudo apt-get update && sudo apt-get install --no-install-recommends clang-19 lld-19 llvm-19",
+            ),
+            ("fedora", "sudo dnf install clang19 lld19 llvm19"),
+            ("leap", "sudo zypper install clang19 lld19 llvm19"),
+        ] {
+            let (said, unknown) = machine(name).install(&["clang-19", "lld-19", "llvm-19"]);
+            assert_eq!((said.as_deref(), unknown.len()), (Some(command), 0), "{name}");
+        }
+        for name in ["alma", "amazon"] {
+            assert_eq!(machine(name).install(&["clang-19"]), (None, vec!["clang-19".to_owned()]), "{name}");
+        }
     }
 
     #[test]

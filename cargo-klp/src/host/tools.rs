@@ -17,9 +17,9 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// The version of `gcc`, its first number.
-pub fn gcc_version() -> Option<u32> {
-    let output = run_tool(Command::new("gcc").arg("-dumpversion")).ok()?;
+/// The version of a compiler, `gcc` or `clang`: its first number.
+pub fn version_of(compiler: &str) -> Option<u32> {
+    let output = run_tool(Command::new(compiler).arg("-dumpversion")).ok()?;
     String::from_utf8_lossy(&output.stdout).trim().split('.').next()?.parse().ok()
 }
 

@@ -48,7 +48,7 @@ use crate::error::{Error, Result};
 use crate::host::cache::Lock;
 use crate::host::disk;
 use crate::host::report::{Reporter, Together};
-use crate::host::tools::{find_program, gcc_version};
+use crate::host::tools::{find_program, version_of};
 use crate::kernel::{Kernel, TESTED, Target};
 use crate::patch::inspect;
 use crate::patch::manifest::Manifest;
@@ -109,9 +109,8 @@ pub(crate) fn build(
         reporter
             .warning(&format!("klp is untested on {}: it is tested on Debian's {tested}", kernel.release));
     }
-    if let Some(warning) = other_compiler(kernel, gcc_version()) {
-        reporter.warning(&warning);
-    }
+    let warnings = [other_compiler(kernel, version_of("gcc")), options::makefiles::warning(kernel)];
+    warnings.iter().flatten().for_each(|warning| reporter.warning(warning));
     let flags = &packages.flags;
     let metadata = metadata(packages.manifest_path.as_deref(), flags)?;
     // Kbuild's step would make it too; made here, a missing part is an error of its own.

@@ -1,6 +1,10 @@
 //! The options of a kernel's configuration that change generated code or what the code may rely on, and what klp
 //! does about each. `docs/options.md` has the same table, held to this one by a test.
 
+pub(super) mod makefiles;
+#[cfg(test)]
+mod walk;
+
 use crate::kernel::Kernel;
 
 /// What klp does where an option is set.
@@ -284,9 +288,6 @@ impl CodeOption {
         names.find(|name| kernel.config(name).is_some())
     }
 }
-
-#[cfg(test)]
-mod walk;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! The compiler that builds modules for a kernel, as variables of Kbuild's make name it.
 
 use super::Kernel;
-use crate::host::tools::find_program;
+use crate::host::tools::{find_program, version_of};
 
 /// The toolchains that build kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +32,16 @@ impl Kernel {
 }
 
 impl Toolchain {
-    /// What the names of LLVM's programs end in on this machine: nothing where `clang` is of this version.
+    /// What the names of LLVM's programs end in: the version, as Debian has several, or nothing where only `clang`
+    /// itself is of this version.
     fn suffix(version: u32) -> String {
         let suffix = format!("-{version}");
-        if find_program(&format!("clang{suffix}")).is_some() { suffix } else { String::new() }
+        let has_number = find_program(&format!("clang{suffix}")).is_some();
+        if !has_number && version_of("clang") == Some(version) { String::new() } else { suffix }
     }
 
-    /// The programs that it consists of, which must be in `PATH`, each with Debian's package.
+    /// The programs that it consists of beside GNU's linker, which every build needs: they must be in `PATH`; each with
+    /// Debian's package.
     pub fn programs(self) -> Vec<(String, String)> {
         let all = |programs: &[(&str, &str)], suffix: &str| {
             programs
@@ -47,20 +50,14 @@ impl Toolchain {
                 .collect()
         };
         match self {
-            Self::Gnu => all(&[("gcc", "gcc"), ("ld", "binutils")], ""),
+            Self::Gnu => all(&[("gcc", "gcc")], ""),
             Self::Clang { version, lld } => {
-                // Debian has several versions, and no package of one for all.
-                let suffix = if find_program("clang").is_some() {
-                    Self::suffix(version)
-                } else {
-                    format!("-{version}")
-                };
                 let llvm: &[(&str, &str)] = if lld {
                     &[("clang", "clang"), ("ld.lld", "lld"), ("llvm-nm", "llvm")]
                 } else {
                     &[("clang", "clang")]
                 };
-                all(llvm, &suffix)
+                all(llvm, &Self::suffix(version))
             }
         }
     }
@@ -96,22 +93,18 @@ mod tests {
         );
     }
 
-    /// No machine has this version, so the programs have Debian's names for it, or no number.
+    /// No machine has this version.
     #[test]
     fn make_is_told_of_clang() {
         let clang = |lld| Toolchain::Clang { version: 999, lld };
         assert_eq!(Toolchain::Gnu.variables(), None);
-        assert_eq!(clang(true).variables().unwrap(), "LLVM=1");
-        assert_eq!(clang(false).variables().unwrap(), "CC=clang");
+        assert_eq!(clang(true).variables().unwrap(), "LLVM=-999");
+        assert_eq!(clang(false).variables().unwrap(), "CC=clang-999");
         let names = |toolchain: Toolchain| -> Vec<String> {
-            toolchain
-                .programs()
-                .into_iter()
-                .map(|(name, _)| name.trim_end_matches("-999").to_owned())
-                .collect()
+            toolchain.programs().into_iter().map(|(name, _)| name).collect()
         };
-        assert_eq!(names(clang(true)), ["clang", "ld.lld", "llvm-nm"]);
-        assert_eq!(names(clang(false)), ["clang"]);
-        assert_eq!(names(Toolchain::Gnu), ["gcc", "ld"]);
+        assert_eq!(names(clang(true)), ["clang-999", "ld.lld-999", "llvm-nm-999"]);
+        assert_eq!(names(clang(false)), ["clang-999"]);
+        assert_eq!(names(Toolchain::Gnu), ["gcc"]);
     }
 }

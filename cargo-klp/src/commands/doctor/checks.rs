@@ -1,0 +1,250 @@
+//! What this machine has of what is asked of it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use super::Requirement;
+use crate::commands::ui::Terminal;
+use crate::error::Error;
+use crate::host::debian;
+use crate::host::tools::find_program;
+use crate::kernel::debug_info::DebugInfo;
+use crate::kernel::symbols::{Symbols, VMLINUX, image_file};
+use crate::kernel::{Kernel, KernelParts, KernelQuery, Target, Toolchain, source};
+use crate::vm;
+
+/// One line of the table.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Check {
+    /// What the group of lines is for.
+    pub(super) group: &'static str,
+    pub(super) name: String,
+    pub(super) needed_for: &'static str,
+    /// Where or in which version it is here.
+    pub(super) found: Option<String>,
+    #[serde(skip)]
+    pub(super) fix: Fix,
+}
+
+/// How to get what is missing.
+#[derive(Debug)]
+pub(super) enum Fix {
+    /// Install a package, by Debian's name.
+    Package(String),
+    RustSrc,
+    Kernel(String),
+    DebugInfo(String),
+    Source(String),
+    /// Tell the user to change something that only the user can change.
+    User(&'static str),
+}
+
+impl Check {
+    /// Whether it is here.
+    pub(super) fn ok(&self) -> bool {
+        self.found.is_some()
+    }
+}
+
+/// Looks for all that is required.
+pub(super) fn check(requirements: &[Requirement]) -> Vec<Check> {
+    let mut checks = vec![Check {
+        group: "machine",
+        name: "x86_64".into(),
+        needed_for: "the only supported architecture",
+        found: (env::consts::ARCH == "x86_64").then(String::new),
+        fix: Fix::User("use an x86_64 machine"),
+    }];
+    if requirements.contains(&Requirement::Build) {
+        checks.extend(build_checks());
+    }
+    if requirements.contains(&Requirement::Run) {
+        checks.extend(run_checks());
+    }
+    for requirement in requirements {
+        match requirement {
+            Requirement::Kernel(wanted) => checks.extend(kernel_checks(wanted)),
+            Requirement::BuildDir(kdir) => checks.extend(build_dir_checks(kdir)),
+            Requirement::DebugInfo(wanted) => checks.push(debug_info_check(wanted)),
+            Requirement::Source(wanted) => checks.push(source_check(wanted)),
+            Requirement::Program(name, package, needed_for) => checks.push(Check {
+                group: "program",
+                name: (*name).into(),
+                needed_for,
+                found: find_program(name).map(shown),
+                fix: Fix::Package((*package).into()),
+            }),
+            Requirement::File(path, package, needed_for) => checks.push(Check {
+                group: "file",
+                name: (*path).into(),
+                needed_for,
+                found: Path::new(path).exists().then(|| (*path).into()),
+                fix: Fix::Package((*package).into()),
+            }),
+            Requirement::Build | Requirement::Run => {}
+        }
+    }
+    checks
+}
+
+fn build_checks() -> Vec<Check> {
+    let program = |name: &str, needed_for, package: &str| Check {
+        group: "build",
+        name: name.into(),
+        needed_for,
+        found: find_program(name).map(shown),
+        fix: Fix::Package(package.into()),
+    };
+    // Debian's directory of libraries, and that of the others.
+    let libelf = ["/usr/lib/x86_64-linux-gnu/libelf.so.1", "/usr/lib64/libelf.so.1", "/usr/lib/libelf.so.1"];
+    vec![
+        Check { fix: Fix::User("install Rust with rustup"), ..program("rustc", "compiles patches", "") },
+        Check {
+            group: "build",
+            name: "rust-src".into(),
+            needed_for: "`core` is compiled from it for the target kernel",
+            found: debian::rust_src().ok().map(shown),
+            fix: Fix::RustSrc,
+        },
+        program("make", "runs Kbuild", "make"),
+        program("gcc", "compiles the C glue", "gcc"),
+        program("ld", "links modules", "binutils"),
+        program("pahole", "makes the BTF of modules, where the kernel's headers ask for it", "pahole"),
+        Check {
+            group: "build",
+            name: "libelf.so.1".into(),
+            needed_for: "objtool and modpost of the kernel's headers",
+            found: libelf.into_iter().find(|file| Path::new(file).exists()).map(str::to_owned),
+            fix: Fix::Package("libelf1".into()),
+        },
+    ]
+}
+
+fn run_checks() -> Vec<Check> {
+    let program = |name: &str, needed_for, package: &str, found: Option<PathBuf>| Check {
+        group: "run",
+        name: name.into(),
+        needed_for,
+        found: found.map(shown),
+        fix: Fix::Package(package.into()),
+    };
+    vec![
+        program(vm::QEMU, "boots kernels", "qemu-system-x86", find_program(vm::QEMU)),
+        program("busybox (static)", "starts the guest", "busybox-static", vm::static_busybox().ok()),
+        program(
+            "insmod, depmod",
+            "handles modules",
+            "kmod",
+            find_program("insmod").and(find_program("depmod")),
+        ),
+    ]
+}
+
+fn kernel_checks(wanted: &str) -> Vec<Check> {
+    let kernel = KernelQuery::Release(wanted.into()).find(KernelParts::Image).ok();
+    let mut checks = vec![Check {
+        group: "kernel",
+        name: wanted.into(),
+        needed_for: "headers to build against, image and modules to boot",
+        found: kernel.as_ref().map(|kernel| format!("{} in {}", kernel.release, kernel.kdir.display())),
+        fix: Fix::Kernel(wanted.into()),
+    }];
+    checks.extend(kernel.iter().flat_map(compiler_checks));
+    checks
+}
+
+fn build_dir_checks(kdir: &Path) -> Vec<Check> {
+    let kernel = Kernel::from_kdir(kdir).ok();
+    let image = kernel.as_ref().and_then(image_file);
+    let mut checks = vec![
+        Check {
+            group: "kernel",
+            name: shown(kdir.to_owned()),
+            needed_for: "build directory, to build against",
+            found: kernel.as_ref().map(|kernel| kernel.release.clone()),
+            fix: Fix::User("name the build directory of a kernel: what /lib/modules/RELEASE/build points to"),
+        },
+        Check {
+            group: "kernel",
+            name: "its image".into(),
+            needed_for: "says which symbols the kernel has, and boots",
+            found: image.map(shown),
+            fix: Fix::User("build `bzImage` in the kernel's tree, or install the package with its image"),
+        },
+    ];
+    checks.extend(kernel.iter().flat_map(compiler_checks));
+    checks
+}
+
+/// What builds modules of a kernel beside what builds those of any.
+fn compiler_checks(kernel: &Kernel) -> Vec<Check> {
+    let check = |name, program: &str, needed_for, package| Check {
+        group: "kernel",
+        name,
+        needed_for,
+        found: find_program(program).map(shown),
+        fix: Fix::Package(package),
+    };
+    let toolchain = kernel.toolchain();
+    if toolchain != Toolchain::Gnu {
+        let needed_for = "what this kernel was built with builds its modules";
+        let programs = toolchain.programs().into_iter();
+        return programs.map(|(name, package)| check(name.clone(), &name, needed_for, package)).collect();
+    }
+    let named = kernel.compiler().zip(kernel.compiler_program());
+    let needed_for = "the compiler that this kernel's Kbuild calls";
+    named
+        .map(|(compiler, program)| check(compiler.clone(), &program, needed_for, compiler))
+        .into_iter()
+        .collect()
+}
+
+fn debug_info_check(wanted: &str) -> Check {
+    let found = || {
+        let target = Target::from(KernelQuery::Release(wanted.into()).find(KernelParts::Image)?);
+        let symbols = Symbols::of(&target, &Terminal)?;
+        let known = DebugInfo::of(&symbols, &symbols.object(VMLINUX)?)?;
+        Ok::<_, Error>(known.map(|_| target.kernel.release.clone()))
+    };
+    Check {
+        group: "kernel",
+        name: format!("{wanted}, debug information"),
+        needed_for: "says where functions were inlined",
+        found: found().ok().flatten(),
+        fix: Fix::DebugInfo(wanted.into()),
+    }
+}
+
+fn source_check(wanted: &str) -> Check {
+    let found = || source::find(&KernelQuery::Release(wanted.into()).find(KernelParts::Headers)?);
+    Check {
+        group: "kernel",
+        name: format!("{wanted}, source"),
+        needed_for: "`cargo klp new --diff` makes patches of it",
+        found: found().ok().flatten().map(shown),
+        fix: Fix::Source(wanted.into()),
+    }
+}
+
+fn shown(path: PathBuf) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No machine has this version.
+    #[test]
+    fn a_kernel_that_clang_built_needs_that_clang() {
+        let missing = |config: &str| -> Vec<_> {
+            let checks = compiler_checks(&Kernel::for_test(config)).into_iter();
+            checks.filter(|check| !check.ok()).map(|check| check.name).collect()
+        };
+        let clang = "CONFIG_CC_IS_CLANG=y\nCONFIG_CLANG_VERSION=9990100\n";
+        assert_eq!(missing(clang), ["clang-999"]);
+        let lld = format!("{clang}CONFIG_LD_IS_LLD=y\n");
+        assert_eq!(missing(&lld), ["clang-999", "ld.lld-999", "llvm-nm-999"]);
+        assert_eq!(missing("CONFIG_CC_IS_GCC=y\n"), [""; 0]);
+    }
+}
