@@ -95,10 +95,14 @@ pub enum Error {
     },
 
     /// The kernel or the machine is of an architecture that is not supported.
-    #[error("{what} is not for x86_64, the only architecture that klp supports")]
+    #[error("{what} is for {architecture}, and klp builds for {known}")]
     Architecture {
-        /// The kernel or machine.
+        /// The kernel.
         what: String,
+        /// What it is for.
+        architecture: String,
+        /// What klp builds for.
+        known: String,
     },
 
     // What the machine lacks.
@@ -366,8 +370,10 @@ impl Error {
                  is not from there, report it with the versions of rustc and ld"
                     .into(),
             ),
-            Self::Architecture { .. }
-            | Self::Tool { .. }
+            Self::Architecture { .. } => Some(
+                "build for another kernel, or port klp: its `ARCHITECTURE.md` says what a port fills in".into(),
+            ),
+            Self::Tool { .. }
             | Self::Io { .. }
             | Self::Elf { .. }
             | Self::ElfBuild { .. }

@@ -19,11 +19,16 @@ pub const COMMAND_SEPARATOR: char = '\x1f';
 /// `cargo klp` sets it for rustc, `kernel_types!` reads it. Without it, none holds.
 pub const CONDITIONS: &str = "KLP_CONDITIONS";
 
-/// How many bytes of padding precede each function of the kernel that the build is for, in decimal. Where it is set,
-/// functions that the kernel calls have room for a call of ftrace at their start ([`crate::FTRACE_CALL`]).
+/// The room for ftrace of functions that the kernel calls: how many no-operations precede them, and with how many they
+/// begin, as rustc counts them. Two decimal numbers with a comma between them.
 ///
 /// `cargo klp` sets it for rustc, the macros read it.
-pub const PADDING: &str = "KLP_PADDING";
+pub const FTRACE_ROOM: &str = "KLP_FTRACE_ROOM";
+
+/// The architecture of the kernel that the build is for, as [`crate::Syscalls::of`] knows it.
+///
+/// `cargo klp` sets it for rustc, the macros read it; without it, it is that of the machine.
+pub const ARCH: &str = "KLP_ARCH";
 
 /// The package of the patch that is compiled, of which all other packages are libraries.
 ///

@@ -17,10 +17,12 @@ pub mod headers;
 #[cfg(feature = "manifest")]
 pub mod manifest;
 mod param;
+mod syscalls;
 mod table;
 
 pub use class::{Class, ClassKind};
 pub use param::ParamKind;
+pub use syscalls::Syscalls;
 pub use table::Table;
 
 /// The object that is the kernel itself.
@@ -28,9 +30,6 @@ pub const VMLINUX: &str = "vmlinux";
 
 /// Name of the module parameter by which an administrator lets a patch replace a higher revision of its series (S20).
 pub const ALLOW_DOWNGRADE_PARAMETER: &str = "klp_allow_downgrade";
-
-/// The length of the call of ftrace at the start of a function on x86-64.
-pub const FTRACE_CALL: usize = 5;
 
 /// What the name of the function that the kernel calls in place of its own begins with in the source, before the name that
 /// the author gave to it.

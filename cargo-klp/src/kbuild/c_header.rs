@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use klp_btf::{Prototype, Types};
+use klp_format::Syscalls;
 use klp_format::manifest::{CField, CFunc, CStruct, CType, Func, Symbol, SymbolKind};
 
 use crate::error::{Error, Result};
@@ -67,7 +68,7 @@ fn definition(structure: &CStruct) -> String {
 
 /// Whether a function is the kernel's entry of a system call, whose body has the types of the call.
 fn is_system_call(func: &Func) -> bool {
-    func.object == VMLINUX && ["__x64_sys_", "__ia32_"].iter().any(|start| func.symbol.starts_with(start))
+    func.object == VMLINUX && Syscalls::have(&func.symbol)
 }
 
 /// The types of an object; none where this machine has none of them.

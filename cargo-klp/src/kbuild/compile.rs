@@ -15,7 +15,7 @@ use object::{Object, ObjectSymbol};
 
 use super::cargo_flags::CargoFlags;
 use super::conditions::{self, answers, conditions};
-use super::flags::{self, TARGET};
+use super::flags;
 use super::headers;
 use super::kernel_hint::KernelHint;
 use super::std_hint::StdHint;
@@ -119,8 +119,9 @@ pub(super) fn compile(
 ) -> Result<Vec<u8>> {
     let (directory, _lock) = krate.directory.lock(reporter)?;
     headers::forget_outdated(&target.kernel)?;
-    let mut encoded =
-        vec!["--sysroot".to_owned(), sysroot(rustflags, reporter)?.to_string_lossy().into_owned()];
+    let rust_target = target.kernel.arch().rust.target;
+    let sysroot = sysroot(rust_target, rustflags, reporter)?;
+    let mut encoded = vec!["--sysroot".to_owned(), sysroot.to_string_lossy().into_owned()];
     encoded.extend_from_slice(rustflags);
     // S2 asks for the order of the source in the tables. By default rustc sorts by symbol.
     encoded.push("-Zcodegen-source-order".into());
@@ -141,7 +142,7 @@ pub(super) fn compile(
             "--release",
             product.crate_type,
             "--target",
-            TARGET,
+            rust_target,
         ])
         .arg("--manifest-path")
         .arg(&krate.package.manifest_path)
@@ -156,7 +157,8 @@ pub(super) fn compile(
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", product.opt_level)
         .env("CARGO_PROFILE_RELEASE_DEBUG", product.debug)
         .env(env::PATCH, krate.package.name.as_str())
-        .env(env::PADDING, flags::padding(&target.kernel).to_string())
+        .env(env::FTRACE_ROOM, flags::ftrace_room(&target.kernel))
+        .env(env::ARCH, target.kernel.arch().name)
         // cargo must not see Kbuild's job server and variables.
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")

@@ -4,22 +4,7 @@ use super::options::{OPTIONS, Treatment};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 
-/// The target that patches are compiled for.
-pub const TARGET: &str = "x86_64-unknown-none";
-
-/// What every kernel module needs, whatever the configuration.
-const ALWAYS: &[&str] = &[
-    "-Crelocation-model=static",
-    "-Ccode-model=kernel",
-    // The unwinder reads what objtool writes, not .eh_frame.
-    "-Cforce-unwind-tables=n",
-    // objtool can't follow indirect jumps through tables under retpolines.
-    "-Cjump-tables=n",
-    // Without it, calls of memset and the like become GOT relocations, which the module loader refuses.
-    "-Zplt=yes",
-];
-
-/// Flags that Kbuild gives to Rust code and that need no counterpart: the target has them
+/// Flags that Kbuild gives to Rust code of any architecture and that need no counterpart: the target has them
 /// already, they concern only how Kbuild links, or they change no generated code.
 const KBUILD_ONLY: &[&str] = &[
     "-Zbinary_dep_depinfo=y",
@@ -29,8 +14,6 @@ const KBUILD_ONLY: &[&str] = &[
     "-Ccodegen-units=1",
     "-Csymbol-mangling-version=v0",
     "-Zfunction-sections=n",
-    "-Ctarget-feature=-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2",
-    "-Cno-redzone=y",
     "-Copt-level=2",
     "-Copt-level=s",
     "-Cdebug-assertions=n",
@@ -44,10 +27,6 @@ const KBUILD_ONLY: &[&str] = &[
     "-Zdwarf-version=5",
     "-Zdebuginfo-compression=zlib",
     "-Zdebuginfo-compression=zstd",
-    // The spelling of an older compiler, for -Cjump-tables=n.
-    "-Zno-jump-tables",
-    "-Zno-jump-tables=y",
-    "-Cforce-frame-pointers=y",
 ];
 
 /// Starts of flags that need no counterpart either: code for every processor runs on a chosen one.
@@ -55,7 +34,7 @@ const ANY_PROCESSOR: [&str; 2] = ["-Ctarget-cpu=", "-Ztune-cpu="];
 
 /// The flags for `kernel`.
 pub fn rustflags(kernel: &Kernel) -> Result<Vec<String>> {
-    let mut flags: Vec<String> = ALWAYS.iter().map(ToString::to_string).collect();
+    let mut flags: Vec<String> = kernel.arch().rust.flags.iter().map(ToString::to_string).collect();
     for option in OPTIONS {
         let Some(name) = option.set_in(kernel) else { continue };
         match option.treatment {
@@ -67,15 +46,41 @@ pub fn rustflags(kernel: &Kernel) -> Result<Vec<String>> {
     if let bytes @ 1.. = padding(kernel) {
         flags.push(format!("-Zpatchable-function-entry={bytes},{bytes}"));
     }
+    flags.extend(branch_protection(kernel).map(|kinds| format!("-Zbranch-protection={kinds}")));
+    if calls_by_pointers(kernel) {
+        flags.push("-Zmin-function-alignment=8".into());
+    }
     flags.extend(kcfi(kernel)?.iter().map(ToString::to_string));
     flags.extend(kasan(kernel));
     Ok(flags)
 }
 
 /// How many bytes of padding precede each function.
-pub(super) fn padding(kernel: &Kernel) -> u8 {
+fn padding(kernel: &Kernel) -> u8 {
     let bytes = kernel.config("CONFIG_FUNCTION_PADDING_BYTES").and_then(|bytes| bytes.parse().ok());
     if kernel.config("CONFIG_CALL_PADDING").is_some() { bytes.unwrap_or(16) } else { 0 }
+}
+
+/// How arm64 signs return addresses, and marks the targets of pointers to code.
+fn branch_protection(kernel: &Kernel) -> Option<&'static str> {
+    let is_set = |option| kernel.config(option).is_some();
+    match (is_set("CONFIG_ARM64_BTI_KERNEL"), is_set("CONFIG_ARM64_PTR_AUTH_KERNEL")) {
+        (true, _) => Some("bti,pac-ret"),
+        (false, true) => Some("pac-ret"),
+        (false, false) => None,
+    }
+}
+
+/// Whether ftrace puts a pointer before each function that it redirects: all functions begin at multiples of its size.
+fn calls_by_pointers(kernel: &Kernel) -> bool {
+    kernel.config("CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS").is_some()
+}
+
+/// The room for ftrace of functions that the kernel calls, as [`klp_format::env::FTRACE_ROOM`] has it.
+pub(super) fn ftrace_room(kernel: &Kernel) -> String {
+    // The pointer takes as much as two instructions.
+    let before = if calls_by_pointers(kernel) { 2 } else { padding(kernel) };
+    format!("{before},{}", kernel.arch().ftrace.room)
 }
 
 /// The error for a kernel with an option that klp can't compile for.
@@ -150,10 +155,11 @@ fn kasan(kernel: &Kernel) -> Vec<String> {
 /// A code generation flag of Kbuild that klp neither passes nor knows to be harmless: the kernel may rely on
 /// it for its own safety.
 pub fn check_kbuild(kernel: &Kernel, flags: &[String], kbuild: &str) -> Result<()> {
+    let known = [KBUILD_ONLY, kernel.arch().rust.kbuild_only].concat();
     let unknown: Vec<&str> = kbuild
         .split_whitespace()
         .filter(|flag| flag.starts_with("-C") || flag.starts_with("-Z"))
-        .filter(|flag| !flags.iter().any(|ours| ours == flag) && !KBUILD_ONLY.contains(flag))
+        .filter(|flag| !flags.iter().any(|ours| ours == flag) && !known.contains(flag))
         .filter(|flag| !ANY_PROCESSOR.iter().any(|start| flag.starts_with(start)))
         .collect();
     if unknown.is_empty() {
@@ -243,6 +249,40 @@ mod tests {
             assert!(flags.iter().any(|ours| ours == flag), "{flag} in {flags:?}");
         }
         check_kbuild(&kernel, &flags, kbuild).unwrap();
+    }
+
+    /// As Kbuild of 7.3 has them for a kernel that GCC has built.
+    #[test]
+    fn kbuilds_flags_for_arm64_are_ours() {
+        const PLAIN: &str = "CONFIG_ARM64=y\nCONFIG_ARM64_PTR_AUTH_KERNEL=y\n";
+        let kbuild = "-Cforce-unwind-tables=n -Zbranch-protection=pac-ret -Cforce-frame-pointers=y \
+                      -Zllvm_module_flag=frame-pointer:u32:2:max -Copt-level=2";
+        let plain = kernel(PLAIN);
+        let flags = rustflags(&plain).unwrap();
+        assert!(!flags.iter().any(|flag| flag.starts_with("-Ccode-model") || flag.starts_with("-Zplt")));
+        // Stacks are unwound by frame pointers: these are no matter of Kbuild alone.
+        assert!(flags.iter().any(|flag| flag == "-Cforce-frame-pointers=y"));
+        check_kbuild(&plain, &flags, kbuild).unwrap();
+        let error = check_kbuild(&plain, &flags, "-Cno-redzone=y").unwrap_err().to_string();
+        assert!(error.contains("-Cno-redzone=y"), "of x86: {error}");
+
+        let marked = rustflags(&kernel(&format!("{PLAIN}CONFIG_ARM64_BTI_KERNEL=y\n"))).unwrap();
+        assert!(marked.iter().any(|flag| flag == "-Zbranch-protection=bti,pac-ret"), "{marked:?}");
+        let bare = rustflags(&kernel("CONFIG_ARM64=y\n")).unwrap();
+        assert!(!bare.iter().any(|flag| flag.starts_with("-Zbranch-protection")), "{bare:?}");
+    }
+
+    #[test]
+    fn there_is_room_for_ftrace_as_in_c() {
+        let of = |config: &str| ftrace_room(&kernel(config));
+        assert_eq!(of(""), "0,5");
+        assert_eq!(of("CONFIG_CALL_PADDING=y\nCONFIG_FUNCTION_PADDING_BYTES=16\n"), "16,5");
+        assert_eq!(of("CONFIG_ARM64=y\n"), "0,2");
+        let by_pointers = "CONFIG_ARM64=y\nCONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=y\n";
+        assert_eq!(of(by_pointers), "2,2");
+        let flags = rustflags(&kernel(by_pointers)).unwrap();
+        assert!(flags.iter().any(|flag| flag == "-Zmin-function-alignment=8"), "{flags:?}");
+        assert!(!flags.iter().any(|flag| flag.starts_with("-Zpatchable-function-entry")), "{flags:?}");
     }
 
     #[test]

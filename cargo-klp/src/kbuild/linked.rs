@@ -7,13 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use object::LittleEndian;
 use object::build::Id;
 use object::build::elf::{Builder, SectionData, SymbolId};
-use object::elf::{
-    FileHeader64, R_X86_64_PC32, R_X86_64_PLT32, SHF_GNU_RETAIN, SHN_UNDEF, SHT_PROGBITS, SHT_STRTAB,
-    STB_WEAK,
-};
+use object::elf::{FileHeader64, SHF_GNU_RETAIN, SHN_UNDEF, SHT_PROGBITS, SHT_STRTAB, STB_WEAK};
 use object::read::elf::{FileHeader, SectionHeader};
 
 use crate::error::{Error, Result};
+use crate::kernel::Arch;
 use crate::patch::resolve::{Resolved, ResolvedSymbol};
 
 /// What Clang notes of addresses for LLVM's linker, which nothing reads in a module: `SHT_LLVM_ADDRSIG`.
@@ -92,7 +90,7 @@ pub fn adapt(data: &[u8], resolved: &Resolved) -> Result<Vec<u8>> {
             symbol.set_st_info(STB_WEAK, symbol.st_type());
         }
     }
-    skip(&mut builder, &skipped)?;
+    skip(&mut builder, Arch::of_elf(&data), &skipped)?;
     drop_unused(&mut builder);
     release(&mut builder);
     let mut adapted = Vec::new();
@@ -127,7 +125,11 @@ fn release(builder: &mut Builder<'_>) {
 
 /// Moves the targets of calls, by symbol. Only direct calls and jumps will do: an indirect one must land at the start
 /// of a function.
-fn skip(builder: &mut Builder<'_>, targets: &BTreeMap<usize, &ResolvedSymbol>) -> Result<()> {
+fn skip(
+    builder: &mut Builder<'_>,
+    arch: Option<&Arch>,
+    targets: &BTreeMap<usize, &ResolvedSymbol>,
+) -> Result<()> {
     let target_of = |symbol: Option<SymbolId>| targets.get(&symbol?.index()).copied();
     let code: Vec<Vec<u8>> = builder
         .sections
@@ -143,12 +145,11 @@ fn skip(builder: &mut Builder<'_>, targets: &BTreeMap<usize, &ResolvedSymbol>) -
         let SectionData::Relocation(relocations) = &mut section.data else { continue };
         for relocation in relocations {
             let Some(target) = target_of(relocation.symbol) else { continue };
-            let before = usize::try_from(relocation.r_offset).ok().and_then(|at| at.checked_sub(1));
-            let opcode = code.zip(before).and_then(|(code, before)| code.get(before));
-            let is_direct = matches!(opcode, Some(&(CALL | JUMP)));
-            let is_distance = matches!(relocation.r_type, R_X86_64_PLT32 | R_X86_64_PC32);
+            let is_direct = code.zip(usize::try_from(relocation.r_offset).ok()).is_some_and(|(code, at)| {
+                arch.is_some_and(|arch| arch.code.is_direct_call(code, at, relocation.r_type))
+            });
             let addend = relocation.r_addend.checked_add(target.skipped.cast_signed());
-            let Some(addend) = addend.filter(|_| is_direct && is_distance) else {
+            let Some(addend) = addend.filter(|_| is_direct) else {
                 return Err(Error::Request {
                     message: format!("the patch uses {}, but does not call it directly", target.name),
                     help: "this is a defect of klp: report it with the version of rustc".into(),
@@ -159,10 +160,6 @@ fn skip(builder: &mut Builder<'_>, targets: &BTreeMap<usize, &ResolvedSymbol>) -
     }
     Ok(())
 }
-
-/// The opcodes of direct calls and jumps, before their 4 bytes of distance.
-const CALL: u8 = 0xe8;
-const JUMP: u8 = 0xe9;
 
 #[cfg(test)]
 mod tests {

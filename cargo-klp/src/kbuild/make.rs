@@ -58,7 +58,7 @@ pub(super) fn run(
             "KLP_SIGN_CERT={}",
             signing.map_or(String::new(), |key| key.certificate().display().to_string())
         ))
-        .args(target.kernel.toolchain().variables())
+        .args(target.kernel.make_variables())
         .arg("modules")
         .env(CARGO_FLAGS, krate.flags.variable())
         .env(record::ENVIRONMENT, record::environment())

@@ -92,11 +92,8 @@ pub(crate) fn build(
     reporter: &dyn Reporter,
 ) -> Result<Vec<Built>> {
     let kernel = &target.kernel;
-    // GNU's linker puts the Rust half together, whatever links the kernel.
-    let mut programs = kernel.toolchain().programs();
-    programs
-        .extend([("make", "make"), ("ld", "binutils")].map(|(name, package)| (name.into(), package.into())));
-    for (program, package) in programs {
+    let make = ("make".to_owned(), "make".to_owned());
+    for (program, package) in kernel.programs().into_iter().chain([make]) {
         if find_program(&program).is_none() {
             return Err(Error::Missing {
                 what: format!("the program `{program}` (Debian package {package})"),
@@ -109,12 +106,12 @@ pub(crate) fn build(
         reporter
             .warning(&format!("klp is untested on {}: it is tested on Debian's {tested}", kernel.release));
     }
-    let warnings = [other_compiler(kernel, version_of("gcc")), options::makefiles::warning(kernel)];
+    let warnings = [other_compiler(kernel, version_of(&kernel.gcc())), options::makefiles::warning(kernel)];
     warnings.iter().flatten().for_each(|warning| reporter.warning(warning));
     let flags = &packages.flags;
     let metadata = metadata(packages.manifest_path.as_deref(), flags)?;
     // Kbuild's step would make it too; made here, a missing part is an error of its own.
-    sysroot::sysroot(&flags::rustflags(kernel)?, reporter)?;
+    sysroot::sysroot(kernel.arch().rust.target, &flags::rustflags(kernel)?, reporter)?;
     let packages = select_packages(&metadata, packages)?;
     let said = Mutex::new(BTreeSet::new());
     let one = |package: &Package, reporter: &dyn Reporter| {
@@ -143,9 +140,10 @@ fn other_compiler(kernel: &Kernel, here: Option<u32>) -> Option<String> {
     let (built_with, here) = (kernel.gcc_version()?, here?);
     (built_with != here).then(|| {
         format!(
-            "kernel {} was built with gcc {built_with}, and `gcc` is gcc {here}: it may lack flags that the kernel's \
+            "kernel {} was built with gcc {built_with}, and `{}` is gcc {here}: it may lack flags that the kernel's \
              Kbuild passes, or ignore what they protect",
-            kernel.release
+            kernel.release,
+            kernel.gcc()
         )
     })
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::host::digest::Digest;
 use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
-use crate::kernel::Target;
+use crate::kernel::{Arch, Target};
 use crate::patch::check;
 use crate::patch::manifest::Manifest;
 use crate::patch::resolve::{Language, resolve};
@@ -98,14 +98,14 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     }
     let symbols = resolve(&manifest.symbols, Language::Rust, target, reporter)?;
     let linked = output.with_extension("o.tmp");
-    link(&members, &kbuild.join("klp.lds"), &manifest, &linked)?;
+    link(&members, target.kernel.arch(), kbuild, &manifest, &linked)?;
     let data = fs::read(&linked).map_err(Error::io("read", &linked))?;
     let data = linked::adapt(&data, &symbols)?;
     fs::write(&linked, &data).map_err(Error::io("write", &linked))?;
     let file = object::File::parse(&*data).map_err(Error::elf("read the linked object"))?;
     check_tables(&linked, &file, &manifest)?;
     let places = Places::new(&krate, target, &rustflags);
-    relocations::check(&file, &target.kernel.release, &places)?;
+    relocations::check(&file, &target.kernel, &places)?;
     let mut warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(frames::check(&target.kernel, &members, &file, &places)?);
     warnings.iter().for_each(|warning| reporter.warning(warning));
@@ -167,10 +167,13 @@ fn starts_something(members: &[Vec<u8>]) -> Result<bool> {
 }
 
 /// Links the members to one relocatable object, without what nothing refers to.
-fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) -> Result<()> {
+fn link(members: &[Vec<u8>], arch: &Arch, kbuild: &Path, manifest: &Manifest, output: &Path) -> Result<()> {
     let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-    let mut command = Command::new("ld");
-    command.args(["-r", "--gc-sections", "-T"]).arg(script).arg("-o").arg(output);
+    let mut command = Command::new(arch.tool("ld"));
+    command.args(["-r", "--gc-sections"]).arg("-o").arg(output);
+    for script in ["klp.lds".to_owned(), format!("klp_{}.lds", arch.name)] {
+        command.arg("-T").arg(kbuild.join(script));
+    }
     // ld wants a root; the tables are roots too.
     command.arg("-u").arg(tables::start(Table::Patch));
     if manifest.needs_engine() || starts_something(members)? {
@@ -191,6 +194,6 @@ fn link(members: &[Vec<u8>], script: &Path, manifest: &Manifest, output: &Path) 
     run_tool(&mut command)?;
     // Without debug information there are no names of source files either: objtool takes two of them for a sign
     // that it was given a whole module.
-    run_tool(Command::new("objcopy").arg("--strip-debug").arg(output))?;
+    run_tool(Command::new(arch.tool("objcopy")).arg("--strip-debug").arg(output))?;
     Ok(())
 }

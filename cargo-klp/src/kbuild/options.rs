@@ -83,6 +83,16 @@ pub const OPTIONS: &[CodeOption] = &[
         "Rust code checks its accesses, or KASAN would hide errors in it.",
     ),
     option(
+        &["ARM64_PTR_AUTH_KERNEL", "ARM64_BTI_KERNEL", "CC_HAS_BRANCH_PROT_PAC_RET"],
+        Computed,
+        "On arm64, return addresses are signed, and functions that are called by pointer may begin with `bti c`.",
+    ),
+    option(
+        &["DYNAMIC_FTRACE_WITH_CALL_OPS", "DYNAMIC_FTRACE_WITH_ARGS"],
+        Computed,
+        "On arm64, replacements have the room for ftrace that functions in C have, before their start and at it.",
+    ),
+    option(
         &[
             "FUNCTION_TRACER",
             "FTRACE_MCOUNT_USE_CC",
@@ -103,7 +113,7 @@ pub const OPTIONS: &[CodeOption] = &[
     ),
     option(&["MODVERSIONS"], Harmless, "modpost writes the checksums."),
     option(
-        &["STACKPROTECTOR", "STACKPROTECTOR_STRONG"],
+        &["STACKPROTECTOR", "STACKPROTECTOR_STRONG", "STACKPROTECTOR_PER_TASK"],
         Harmless,
         "Only C gets it, in the kernel's own Rust code too; calls are the same.",
     ),
@@ -211,6 +221,11 @@ pub const OPTIONS: &[CodeOption] = &[
         "It concerns only the compiler's warnings.",
     ),
     option(
+        &["ARM64_ERRATUM_843419"],
+        Harmless,
+        "The module loader changes the instructions that the erratum concerns, whatever compiled them.",
+    ),
+    option(
         &["DEBUG_SECTION_MISMATCH", "READABLE_ASM", "LD_DEAD_CODE_DATA_ELIMINATION"],
         Harmless,
         "It changes how code is arranged, not what it does.",
@@ -253,6 +268,7 @@ pub const OPTIONS: &[CodeOption] = &[
         Refused,
         "The number of arguments would have to stand before each function, for which klp's rustc has no flag.",
     ),
+    option(&["CPU_BIG_ENDIAN"], Refused, "klp reads and writes files of little-endian machines alone."),
     option(
         &["PREEMPT_RT"],
         Refused,
@@ -263,7 +279,11 @@ pub const OPTIONS: &[CodeOption] = &[
         Refused,
         "Objects are LLVM bitcode, and functions may have other names.",
     ),
-    option(&["SHADOW_CALL_STACK", "DYNAMIC_SCS"], Refused, "Return addresses stand on a stack of their own."),
+    option(
+        &["SHADOW_CALL_STACK", "DYNAMIC_SCS", "UNWIND_TABLES"],
+        Refused,
+        "Return addresses stand on a stack of their own.",
+    ),
     option(
         &["RANDSTRUCT", "GCC_PLUGIN_RANDSTRUCT", "RANDSTRUCT_PERFORMANCE"],
         Refused,

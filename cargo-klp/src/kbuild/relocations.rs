@@ -8,15 +8,16 @@ use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTar
 
 use super::places::Places;
 use crate::error::{Error, Result};
+use crate::kernel::{Arch, Kernel};
 use crate::patch::inspect::name_in_source;
-use crate::patch::verify::{is_applied, is_thread_local, relocation_name};
 
 /// Refuses a linked object with relocations that the kernel's module loader does not apply.
 ///
 /// # Errors
 ///
 /// Each kind of relocation and symbol, with the place in the source.
-pub(super) fn check(linked: &object::File<'_>, release: &str, places: &Places<'_>) -> Result<()> {
+pub(super) fn check(linked: &object::File<'_>, kernel: &Kernel, places: &Places<'_>) -> Result<()> {
+    let arch = kernel.arch();
     let mut found = BTreeSet::new();
     for section in linked.sections().filter(is_loaded) {
         for (_, relocation) in section.relocations() {
@@ -25,7 +26,7 @@ pub(super) fn check(linked: &object::File<'_>, release: &str, places: &Places<'_
             else {
                 continue;
             };
-            if !is_applied(r_type) {
+            if arch.relocations.width(r_type).is_none() {
                 let symbol =
                     linked.symbol_by_index(symbol).and_then(|symbol| symbol.name().map(str::to_owned));
                 found.insert((r_type.0, symbol.unwrap_or_default()));
@@ -38,9 +39,9 @@ pub(super) fn check(linked: &object::File<'_>, release: &str, places: &Places<'_
     let fault = |(kind, symbol): &(u32, String)| {
         let kind = RelocationType(*kind);
         let place = places.of_relocation(kind, symbol).map(|place| format!("{place}: ")).unwrap_or_default();
-        format!("{place}{}", why(kind, &name_in_source(symbol)))
+        format!("{place}{}", why(arch, kind, &name_in_source(symbol)))
     };
-    Err(Error::Unfit { release: release.into(), faults: found.iter().map(fault).collect() })
+    Err(Error::Unfit { release: kernel.release.clone(), faults: found.iter().map(fault).collect() })
 }
 
 /// Whether a section has a place in memory.
@@ -48,9 +49,9 @@ fn is_loaded(section: &object::Section<'_, '_>) -> bool {
     matches!(section.flags(), object::SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(object::elf::SHF_ALLOC))
 }
 
-fn why(kind: RelocationType, symbol: &str) -> String {
-    let name = relocation_name(kind);
-    if is_thread_local(kind) {
+fn why(arch: &Arch, kind: RelocationType, symbol: &str) -> String {
+    let name = arch.relocations.name(kind);
+    if arch.relocations.is_thread_local(kind) {
         return format!(
             "`{symbol}` is a thread-local variable ({name}), and the kernel has none: use a static with an atomic or a \
              lock, or a shadow variable of the task"
@@ -58,8 +59,8 @@ fn why(kind: RelocationType, symbol: &str) -> String {
     }
     if name.contains("GOT") {
         return format!(
-            "the address of `{symbol}` is read from a global offset table ({name}), and a kernel module has none: \
-             write `{symbol}` where the assembly has `{symbol}@GOTPCREL`, with `lea` in place of `mov`"
+            "the address of `{symbol}` is read from a global offset table ({name}), and a kernel module has none: {}",
+            arch.relocations.instead_of_got.replace("NAME", symbol)
         );
     }
     format!("`{symbol}` is used in a way ({name}) that the kernel's module loader does not know")
@@ -70,6 +71,7 @@ mod tests {
     use object::elf::{R_X86_64_GOTPCREL, R_X86_64_REX_GOTPCRELX, R_X86_64_SIZE64, R_X86_64_TPOFF32};
 
     use super::*;
+    use crate::kernel::arch::X86_64;
 
     #[test]
     fn each_kind_says_what_to_write() {
@@ -79,7 +81,8 @@ mod tests {
             (R_X86_64_REX_GOTPCRELX, "(R_X86_64_REX_GOTPCRELX), and a kernel module has none"),
             (R_X86_64_SIZE64, "`f` is used in a way (R_X86_64_SIZE64)"),
         ] {
-            assert!(why(kind, "f").contains(text), "{}", why(kind, "f"));
+            let why = why(&X86_64, kind, "f");
+            assert!(why.contains(text), "{why}");
         }
     }
 }

@@ -20,9 +20,9 @@ use super::{flags, glue_header, linked, undefined, write_if_changed};
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
-use crate::kernel::Target;
 use crate::kernel::debug_info::Lines;
 use crate::kernel::symbols::{Object as KernelObject, Symbols, VMLINUX};
+use crate::kernel::{Arch, Target};
 use crate::patch::manifest::Manifest;
 use crate::patch::resolve::{Language, named_in_c, resolve};
 
@@ -107,7 +107,7 @@ pub fn find(request: &Request, reporter: &dyn Reporter) -> Result<()> {
         + &glue_header::of(&manifest, &rust, &parts)
         + &glue_header::note(&manifest, kernel.as_deref());
     if !adapted.is_empty() {
-        link(&adapted, &request.c_output)?;
+        link(&adapted, request.target.kernel.arch(), &request.c_output)?;
     }
     write_if_changed(&request.header, header.as_bytes())
 }
@@ -225,10 +225,10 @@ fn for_c(
 }
 
 /// Links the C files to one object.
-fn link(objects: &[Vec<u8>], output: &Path) -> Result<()> {
+fn link(objects: &[Vec<u8>], arch: &Arch, output: &Path) -> Result<()> {
     let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let linked = directory.path().join("c.o");
-    let mut command = Command::new("ld");
+    let mut command = Command::new(arch.tool("ld"));
     command.arg("-r").arg("-o").arg(&linked);
     for (index, object) in objects.iter().enumerate() {
         let path = directory.path().join(format!("{index}.o"));

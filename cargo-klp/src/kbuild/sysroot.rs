@@ -8,7 +8,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::flags::TARGET;
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::host::tools::run_tool;
@@ -27,35 +26,42 @@ const COMPILER_BUILTINS: &str = "\
 /// The name in compiled code of the directory with the standard library's sources.
 const SOURCE: &str = "library";
 
-/// The sysroot that has `core` for `flags`.
-pub fn sysroot(flags: &[String], reporter: &dyn Reporter) -> Result<PathBuf> {
+/// The sysroot that has `core` for a target of rustc and `flags`.
+pub fn sysroot(target: &str, flags: &[String], reporter: &dyn Reporter) -> Result<PathBuf> {
     let version = debian::rustc_version()?;
     check_version(&version)?;
     let mut hasher = DefaultHasher::new();
-    (COMPILER_BUILTINS, SOURCE, flags).hash(&mut hasher);
+    (COMPILER_BUILTINS, SOURCE, target, flags).hash(&mut hasher);
     let key = Path::new("sysroots").join(format!("{version}-{:016x}", hasher.finish()));
     cache::entry(key, |dir| {
         let source = debian::rust_src()?;
         let what = format!("core {version} with the kernel's flags, once");
         let _progress = reporter.progress("Compiling", &what);
-        let library = dir.join("lib/rustlib").join(TARGET).join("lib");
+        let library = dir.join("lib/rustlib").join(target).join("lib");
         fs::create_dir_all(&library).map_err(Error::io("create", &library))?;
         let builtins = dir.join("compiler_builtins.rs");
         fs::write(&builtins, COMPILER_BUILTINS).map_err(Error::io("write", &builtins))?;
         // Places in `core` read as in rustup's standard library, on any machine.
         let mut flags = flags.to_vec();
         flags.push(format!("--remap-path-prefix={}={SOURCE}", source.display()));
-        compile("core", &source.join("core/src/lib.rs"), dir, &library, &flags)?;
-        compile("compiler_builtins", &builtins, dir, &library, &flags)
+        let all = [("core", &source.join("core/src/lib.rs")), ("compiler_builtins", &builtins)];
+        all.into_iter().try_for_each(|(name, source)| compile(name, source, target, dir, &library, &flags))
     })
 }
 
 /// Compiles one crate of the sysroot to bitcode; machine code is made when a patch is linked.
-fn compile(name: &str, source: &Path, sysroot: &Path, library: &Path, flags: &[String]) -> Result<()> {
+fn compile(
+    name: &str,
+    source: &Path,
+    target: &str,
+    sysroot: &Path,
+    library: &Path,
+    flags: &[String],
+) -> Result<()> {
     run_tool(
         Command::new("rustc")
             .env("RUSTC_BOOTSTRAP", "1")
-            .args(["--edition=2024", "--crate-type=rlib", "--crate-name", name, "--target", TARGET])
+            .args(["--edition=2024", "--crate-type=rlib", "--crate-name", name, "--target", target])
             .args(["-Copt-level=2", "-Cpanic=abort", "-Ccodegen-units=1", "-Clinker-plugin-lto"])
             .args(["-Zforce-unstable-if-unmarked", "--cap-lints=allow", "-Awarnings"])
             .args(flags)

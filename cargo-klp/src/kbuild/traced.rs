@@ -2,28 +2,27 @@
 //!
 //! gcc begins each function with a call of `__fentry__` and lists the places of these calls, which the kernel replaces
 //! by a no-op of the same length as it loads the module. rustc can only leave room for the call
-//! ([`klp_format::env::PADDING`]). Here the room becomes what gcc has put into the functions of the glue, and its place is
-//! listed beside theirs. So a replacement costs what it costs in C: the no-op.
+//! ([`klp_format::env::FTRACE_ROOM`]). Here the room becomes what gcc has put into the functions of the glue, and its place is
+//! listed beside theirs. So a replacement costs what it costs in C: the no-op. Where gcc leaves room too, as on arm64, rustc
+//! lists the places itself.
 //!
 //! A replacement with the name of a function that the patch redirects gets `livepatch_` before it: since Linux 6.6 no
 //! kprobe can be set by a name that the kernel and a module both have.
 
 use std::collections::BTreeSet;
 
-use klp_format::{CALLER_PREFIX, FTRACE_CALL};
+use klp_format::CALLER_PREFIX;
 use object::build::elf::{Builder, Relocation, SectionData, SectionId, SymbolId};
 use object::elf::{R_X86_64_64, R_X86_64_PLT32, STT_FUNC};
 
+use crate::kernel::arch::x86_64::{ENDBR64, NOP};
+
 /// The kernel's list of places.
 const PLACES: &[u8] = b"__mcount_loc";
-/// Stands before the place in a function that may be called by pointer.
-const ENDBR: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 /// The room, as LLVM makes it: a no-op whose last byte may be any.
-const ROOM: [u8; FTRACE_CALL - 1] = [0x0f, 0x1f, 0x44, 0x00];
-/// The kernel's own no-op.
-const NOP: [u8; FTRACE_CALL] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+const ROOM: [u8; NOP.len() - 1] = [0x0f, 0x1f, 0x44, 0x00];
 /// A call, before its relocation.
-const CALL: [u8; FTRACE_CALL] = [0xe8, 0, 0, 0, 0];
+const CALL: [u8; NOP.len()] = [0xe8, 0, 0, 0, 0];
 
 /// Stands before the name of a function in the name that objtool gives to its padding.
 const PADDING_PREFIX: &str = "__pfx_";
@@ -94,8 +93,8 @@ fn list(builder: &Builder<'_>) -> Option<(SectionId, Style)> {
 /// The place of the room in a function, if it has one.
 fn room(builder: &Builder<'_>, (section, start): Place) -> Option<Place> {
     let code = code(builder, section)?.get(usize::try_from(start).ok()?..)?;
-    let before = if code.starts_with(&ENDBR) { ENDBR.len() } else { 0 };
-    let is_room = code.get(before..before + FTRACE_CALL)?.starts_with(&ROOM);
+    let before = if code.starts_with(&ENDBR64) { ENDBR64.len() } else { 0 };
+    let is_room = code.get(before..before + NOP.len())?.starts_with(&ROOM);
     is_room.then_some((section, start + before as u64))
 }
 
@@ -242,7 +241,7 @@ mod tests {
         for (of_glue, filled, relocations) in [(CALL, CALL, 2), (NOP, NOP, 0)] {
             let (names, code, count, places) = traceable(&module(&of_glue, &FUNCTION, "lp_show"));
             assert_eq!(names, [LISTED, "lp_show"]);
-            assert_eq!(code, [&ENDBR[..], &filled[..], &[0xc3]].concat());
+            assert_eq!(code, [&ENDBR64[..], &filled[..], &[0xc3]].concat());
             assert_eq!(count, relocations);
             assert_eq!(places, [(LISTED.into(), 0), ("lp_show".into(), 4)]);
         }

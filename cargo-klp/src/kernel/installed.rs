@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::host::debian::Debian;
 
+use super::arch::Arch;
 use super::build_dir;
 use super::places::{InstalledKernel, everywhere, of_build_dir};
 use super::release::{is_debians, is_debug_kernel, is_special, matches, series};
@@ -57,6 +58,7 @@ pub struct Kernel {
     pub image: Option<PathBuf>,
     /// The kernel's own `lib/modules/RELEASE`.
     pub modules: Option<PathBuf>,
+    arch: &'static Arch,
     config: BTreeMap<String, String>,
 }
 
@@ -119,6 +121,11 @@ impl Kernel {
         series(&self.release).is_some_and(|series| series >= (major, minor))
     }
 
+    /// Its architecture.
+    pub fn arch(&self) -> &'static Arch {
+        self.arch
+    }
+
     /// The value of a configuration option: `y`, `m`, a number or a string without its quotes;
     /// `None` if it is not set.
     pub fn config(&self, option: &str) -> Option<&str> {
@@ -174,13 +181,17 @@ impl Kernel {
 #[cfg(test)]
 impl Kernel {
     /// A kernel that has only a configuration.
+    ///
+    /// It is for x86 where the configuration does not say.
     pub(crate) fn for_test(config: &str) -> Self {
+        let config = build_dir::parse_config(config);
         Self {
             release: "test".into(),
             kdir: PathBuf::new(),
             image: None,
             modules: None,
-            config: build_dir::parse_config(config),
+            arch: Arch::of_config(&config).unwrap_or(&super::arch::X86_64),
+            config,
         }
     }
 }
@@ -200,9 +211,11 @@ impl InstalledKernel {
             return Err(Error::TooOld { release: self.release.clone() });
         }
         let config = build_dir::read_config(&self.kdir)?;
-        if !config.contains_key("CONFIG_X86_64") {
-            return Err(Error::Architecture { what: format!("kernel {}", self.release) });
-        }
+        let arch = Arch::of_config(&config).map_err(|architecture| Error::Architecture {
+            what: format!("kernel {}", self.release),
+            architecture: architecture.into(),
+            known: Arch::names(),
+        })?;
         for option in ["CONFIG_LIVEPATCH", "CONFIG_MODULES"] {
             if !config.contains_key(option) {
                 return Err(Error::Unpatchable { release: self.release.clone(), option });
@@ -213,6 +226,7 @@ impl InstalledKernel {
             kdir: self.kdir.clone(),
             image: self.image.clone(),
             modules: self.modules.clone(),
+            arch,
             config,
         })
     }

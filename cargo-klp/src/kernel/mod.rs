@@ -1,5 +1,6 @@
 //! Kernels: finds them, and reads their images and modules.
 
+pub mod arch;
 pub mod btf;
 mod build_dir;
 pub mod debug_info;
@@ -20,6 +21,7 @@ mod target;
 mod toolchain;
 pub mod version;
 
+pub use arch::Arch;
 pub use installed::{DEFAULT_SERIES, Kernel, KernelParts, KernelQuery, TESTED, available};
 pub use packages::fetch;
 pub use release::matches;

@@ -1,6 +1,7 @@
 //! What a kernel has under a name beside symbols: types, constants, system calls, and what its headers define.
 
 use klp_btf::{Layout, Types};
+use klp_format::Syscalls;
 use serde::Serialize;
 
 use super::check::ObjectInfo;
@@ -79,7 +80,9 @@ pub fn meanings(
 }
 
 /// What the kernel puts before the name of a system call.
-const PREFIXES: [&str; 10] = [
+const PREFIXES: [&str; 12] = [
+    "__arm64_sys_",
+    "__arm64_compat_sys_",
     "__x64_sys_",
     "__ia32_sys_",
     "__do_sys_",
@@ -110,12 +113,13 @@ pub(super) fn system_call(info: &ObjectInfo<'_>, name: &str) -> Option<SystemCal
     }
     let name = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
     let entry = |name: String| (!info.object.named(&name).is_empty()).then_some(name);
-    let native = entry(format!("__x64_sys_{name}"))?;
+    let native = |wrappers: &Syscalls| Some((*wrappers, entry(format!("{}sys_{name}", wrappers.native))?));
+    let (wrappers, native) = Syscalls::ALL.iter().find_map(native)?;
     // Where 32-bit programs have an entry of their own, it is the one in their table.
-    let own = entry(format!("__ia32_compat_sys_{name}"));
+    let own = entry(format!("{}compat_sys_{name}", wrappers.compat));
     let (compat, key) = match own {
         Some(own) => (Some(own), format!(", compat = \"compat_sys_{name}\"")),
-        None => match entry(format!("__ia32_sys_{name}")) {
+        None => match entry(format!("{}sys_{name}", wrappers.compat)).filter(|shared| *shared != native) {
             Some(shared) => (Some(shared), ", compat".to_owned()),
             None => (None, String::new()),
         },

@@ -1,7 +1,7 @@
 //! A redirected function: its entry in the table, its line in the manifest, and what the kernel calls.
 
 use klp_format::manifest::{self, Line};
-use klp_format::{CALLER_PREFIX, FTRACE_CALL, Table, VMLINUX, env};
+use klp_format::{CALLER_PREFIX, Table, VMLINUX, env};
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt;
@@ -118,9 +118,10 @@ pub(crate) fn caller_name(written: &Ident) -> Ident {
 /// The attribute of a function that ftrace can trace: room for its call, as gcc leaves it. The last step of the build
 /// lists the place.
 pub(crate) fn room_for_ftrace() -> Option<TokenStream> {
-    let padding: u8 = std::env::var(env::PADDING).ok()?.parse().ok()?;
-    let (padding, room) = (Literal::u8_unsuffixed(padding), Literal::usize_unsuffixed(FTRACE_CALL));
-    Some(quote!(#[patchable_function_entry(prefix_nops = #padding, entry_nops = #room)]))
+    let room = std::env::var(env::FTRACE_ROOM).ok()?;
+    let (before, start) = room.split_once(',')?;
+    let [before, start] = [before.parse().ok()?, start.parse().ok()?].map(Literal::u8_unsuffixed);
+    Some(quote!(#[patchable_function_entry(prefix_nops = #before, entry_nops = #start)]))
 }
 
 /// The parts of a function that has the signature of another, and calls it.

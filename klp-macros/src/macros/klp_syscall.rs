@@ -1,8 +1,8 @@
 //! `#[klp_syscall]`.
 
 use darling::FromMeta;
-use klp_format::VMLINUX;
 use klp_format::manifest::SymbolKind;
+use klp_format::{Syscalls, VMLINUX, env};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{FnArg, Meta, ReturnType, Signature};
@@ -17,7 +17,7 @@ use crate::emit::symbol::{SymbolRequest, link_name};
 /// As many registers hold arguments.
 const MAX_ARGUMENTS: usize = 6;
 /// What goes before the names of the architecture's wrappers.
-const WRAPPERS: [&str; 4] = ["__x64_sys_", "__ia32_sys_", "__do_sys_", "__se_sys_"];
+const WRAPPERS: [&str; 5] = ["__x64_sys_", "__ia32_sys_", "__arm64_sys_", "__do_sys_", "__se_sys_"];
 
 #[derive(FromMeta)]
 struct Args {
@@ -56,9 +56,20 @@ struct Syscall<'a> {
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand_for(wrappers(), args, item)
+}
+
+fn expand_for(wrappers: &'static Syscalls, args: TokenStream, item: TokenStream) -> TokenStream {
     function::expand("klp_syscall", args, item, |diagnostics, args, function| {
-        check(diagnostics, args, function).map(|syscall| emit(&syscall))
+        check(diagnostics, args, function).map(|syscall| emit(&syscall, wrappers))
     })
+}
+
+/// The names of the wrappers of the kernel that the crate is compiled for; on the host, of this machine's.
+fn wrappers() -> &'static Syscalls {
+    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86" };
+    let arch = std::env::var(env::ARCH).ok();
+    arch.and_then(|arch| Syscalls::of(&arch)).or_else(|| Syscalls::of(machine)).unwrap_or(&Syscalls::ALL[0])
 }
 
 fn check<'a>(
@@ -150,10 +161,10 @@ enum Abi {
     Compat,
 }
 
-fn emit(syscall: &Syscall<'_>) -> TokenStream {
+fn emit(syscall: &Syscall<'_>, wrappers: &Syscalls) -> TokenStream {
     let name = syscall.name.value();
-    let native = (format!("__x64_sys_{name}"), syscall.name);
-    let compat = compat_wrapper(syscall);
+    let native = (format!("{}sys_{name}", wrappers.native), syscall.name);
+    let compat = compat_wrapper(syscall, wrappers).filter(|(symbol, _)| *symbol != native.0);
     let redirections = [(Abi::Native, Some(&native)), (Abi::Compat, compat.as_ref())];
     let redirections = redirections
         .into_iter()
@@ -164,8 +175,8 @@ fn emit(syscall: &Syscall<'_>) -> TokenStream {
     quote!(#(#redirections)* #original)
 }
 
-/// The wrapper of 32-bit programs, where it is redirected too, and where its name comes from.
-fn compat_wrapper<'a>(syscall: &Syscall<'a>) -> Option<(String, &'a Text)> {
+/// The wrapper of 32-bit programs, where it is redirected too, and where its name comes from. It may be that of 64-bit ones.
+fn compat_wrapper<'a>(syscall: &Syscall<'a>, wrappers: &Syscalls) -> Option<(String, &'a Text)> {
     let Compat(entry) = syscall.compat?;
     let own = format!("sys_{}", syscall.name.value());
     let (value, at) = match entry {
@@ -175,7 +186,7 @@ fn compat_wrapper<'a>(syscall: &Syscall<'a>) -> Option<(String, &'a Text)> {
     // The wrappers of a call without arguments are one function: twice redirected, a task that has yet to
     // be switched would run the first redirection in place of the original.
     let is_one = value == own && syscall.function.sig.inputs.is_empty();
-    (!is_one).then(|| (format!("__ia32_{value}"), at))
+    (!is_one).then(|| (format!("{}{value}", wrappers.compat), at))
 }
 
 /// A function that makes the original call, past the redirect: as the kind of program does whose call it is.
@@ -299,9 +310,17 @@ fn wrapped(syscall: &Syscall<'_>, abi: &Abi, symbol: &str, symbol_at: &Text) -> 
 mod tests {
     use super::*;
 
-    fn symbols(args: TokenStream, item: TokenStream) -> Vec<&'static str> {
-        let expanded = expand(args, item).to_string();
-        let known = ["__x64_sys_kill", "__ia32_sys_kill", "__ia32_compat_sys_kill", "__ia32_sys_kill16"];
+    fn symbols(arch: &str, args: TokenStream, item: TokenStream) -> Vec<&'static str> {
+        let expanded = expand_for(Syscalls::of(arch).unwrap(), args, item).to_string();
+        let known = [
+            "__x64_sys_kill",
+            "__ia32_sys_kill",
+            "__ia32_compat_sys_kill",
+            "__ia32_sys_kill16",
+            "__arm64_sys_kill",
+            "__arm64_compat_sys_kill",
+            "__arm64_sys_kill16",
+        ];
         known.into_iter().filter(|symbol| expanded.contains(&format!("c\"{symbol}\""))).collect()
     }
 
@@ -337,7 +356,30 @@ mod tests {
             ),
         ] {
             let what = args.to_string();
-            assert_eq!(symbols(args, item), expected, "{what}");
+            assert_eq!(symbols("x86", args, item), expected, "{what}");
+        }
+    }
+
+    /// On arm64, programs of both kinds share a wrapper where the kernel's source has only one.
+    #[test]
+    fn a_shared_entry_is_redirected_once() {
+        for (args, item, expected) in [
+            (quote!(name = "kill"), with_arguments(), vec!["__arm64_sys_kill"]),
+            (quote!(name = "kill", compat), with_arguments(), vec!["__arm64_sys_kill"]),
+            (quote!(name = "kill", compat), without(), vec!["__arm64_sys_kill"]),
+            (
+                quote!(name = "kill", compat = "compat_sys_kill"),
+                with_arguments(),
+                vec!["__arm64_sys_kill", "__arm64_compat_sys_kill"],
+            ),
+            (
+                quote!(name = "kill", compat = "sys_kill16"),
+                without(),
+                vec!["__arm64_sys_kill", "__arm64_sys_kill16"],
+            ),
+        ] {
+            let what = args.to_string();
+            assert_eq!(symbols("arm64", args, item), expected, "{what}");
         }
     }
 

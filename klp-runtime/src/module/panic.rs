@@ -27,5 +27,13 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         None => log::bug(format_args!("panicked: {}", info.message()), told),
     }
     // SAFETY: The BUG did not return; this tells objtool.
-    unsafe { asm!("ud2", options(noreturn)) }
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!("ud2", options(noreturn))
+    }
+    // SAFETY: The BUG did not return; the number is that of a BUG.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!("brk #0x800", options(noreturn))
+    }
 }

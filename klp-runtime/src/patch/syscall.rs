@@ -15,7 +15,7 @@ pub trait Argument {
     fn from_native(register: u64) -> Self;
 
     /// The argument in a register of a 32-bit program. The kernel's wrappers extend it with its sign for
-    /// `c_long`, with zeroes for every other type (`arch/x86/include/asm/syscall_wrapper.h`).
+    /// `c_long`, with zeroes for every other type (`asm/syscall_wrapper.h`).
     fn from_compat(register: u32) -> Self;
 
     /// The register that holds the argument, for a call of the original. Of a 32-bit program's registers it is the
@@ -132,7 +132,10 @@ pub mod arguments {
 
     /// Room for the kernel's `struct pt_regs`; the glue asserts that it is enough.
     #[repr(C)]
-    pub struct Registers([u64; 21]);
+    pub struct Registers([u64; ROOM]);
+
+    /// As many words.
+    const ROOM: usize = if cfg!(target_arch = "aarch64") { 42 } else { 21 };
 
     impl Registers {
         /// What the kernel's wrappers take.
@@ -146,7 +149,7 @@ pub mod arguments {
     /// them: the task is in a system call of that kind.
     #[must_use]
     pub fn registers(arguments: [u64; 6]) -> (Registers, bool) {
-        let mut registers = Registers([0; 21]);
+        let mut registers = Registers([0; ROOM]);
         // SAFETY: The glue writes a `struct pt_regs`, for which there is room.
         let is_compat = unsafe { sys::klp_glue_syscall_registers(&arguments, (&raw mut registers).cast()) };
         (registers, is_compat)

@@ -185,10 +185,10 @@ fn compiler_checks(kernel: &Kernel) -> Vec<Check> {
         found: find_program(program).map(shown),
         fix: Fix::Package(package),
     };
-    let toolchain = kernel.toolchain();
-    if toolchain != Toolchain::Gnu {
+    if kernel.toolchain() != Toolchain::Gnu || kernel.arch().is_foreign() {
         let needed_for = "what this kernel was built with builds its modules";
-        let programs = toolchain.programs().into_iter();
+        // This machine's own linker is asked for in any case.
+        let programs = kernel.programs().into_iter().filter(|(name, _)| name != "ld");
         return programs.map(|(name, package)| check(name.clone(), &name, needed_for, package)).collect();
     }
     let named = kernel.compiler().zip(kernel.compiler_program());
@@ -246,5 +246,16 @@ mod tests {
         let lld = format!("{clang}CONFIG_LD_IS_LLD=y\n");
         assert_eq!(missing(&lld), ["clang-999", "ld.lld-999", "llvm-nm-999"]);
         assert_eq!(missing("CONFIG_CC_IS_GCC=y\n"), [""; 0]);
+    }
+
+    /// On the machines that run the tests, which are of x86.
+    #[test]
+    fn a_kernel_of_another_architecture_needs_tools_for_it() {
+        let checks = compiler_checks(&Kernel::for_test("CONFIG_ARM64=y\n"));
+        let packages: Vec<_> = checks.iter().map(|check| format!("{:?}", check.fix)).collect();
+        assert_eq!(
+            packages,
+            ["Package(\"gcc-aarch64-linux-gnu\")", "Package(\"binutils-aarch64-linux-gnu\")"]
+        );
     }
 }

@@ -132,7 +132,7 @@ fn command_of_kbuild(kernel: &Kernel) -> Result<String> {
     make.arg("-C")
         .arg(&kernel.kdir)
         .arg(format!("M={}", directory.path().display()))
-        .args(kernel.toolchain().variables())
+        .args(kernel.make_variables())
         .arg(format!("{MODULE}.o"));
     run_tool(&mut make)?;
     let file = directory.path().join(format!(".{MODULE}.o.cmd"));

@@ -59,10 +59,10 @@ pub(in crate::kbuild) fn link(
     if !faults.is_empty() {
         return Err(Error::Unfit { release: kernel.release.clone(), faults });
     }
-    run_tool(Command::new("ld").arg("-r").arg("-o").arg(object).args(&parts))?;
+    run_tool(Command::new(kernel.arch().tool("ld")).arg("-r").arg("-o").arg(object).args(&parts))?;
     // Names of source files are gone from the Rust half too: objtool takes two of them for a sign that it was given a
     // whole module.
-    run_tool(Command::new("objcopy").arg("--strip-debug").arg(object))?;
+    run_tool(Command::new(kernel.arch().tool("objcopy")).arg("--strip-debug").arg(object))?;
     Ok(())
 }
 

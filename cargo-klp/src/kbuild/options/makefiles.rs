@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::OPTIONS;
-use crate::kernel::{Kernel, headers};
+use crate::kernel::{Arch, Kernel, headers};
 
 /// Variables of make whose flags are no matter of code in a module: those of assembly, linkers, other programs, and of
 /// the programs that start the kernel.
@@ -33,7 +33,7 @@ pub(super) type Found = BTreeMap<String, BTreeSet<String>>;
 pub(in crate::kbuild) fn warning(kernel: &Kernel) -> Option<String> {
     let trees = [Some(kernel.kdir.clone()), headers::common(&kernel.kdir), Some(kernel.kdir.join("source"))];
     let mut found = Found::new();
-    trees.into_iter().flatten().for_each(|tree| of_tree(&tree, &mut found));
+    trees.into_iter().flatten().for_each(|tree| of_tree(&tree, kernel.arch(), &mut found));
     found.retain(|option, _| kernel.config(&format!("CONFIG_{option}")).is_some());
     let unknown = unknown(&found);
     (!unknown.is_empty()).then(|| {
@@ -46,9 +46,9 @@ pub(in crate::kbuild) fn warning(kernel: &Kernel) -> Option<String> {
     })
 }
 
-/// Adds the options of the Makefiles of a tree, for x86-64, that give flags to all of the kernel's code.
-pub(super) fn of_tree(tree: &Path, found: &mut Found) {
-    let mut makefiles = vec![tree.join("Makefile"), tree.join("arch/x86/Makefile")];
+/// Adds the options of the Makefiles of a tree, for one architecture, that give flags to all of the kernel's code.
+pub(super) fn of_tree(tree: &Path, arch: &Arch, found: &mut Found) {
+    let mut makefiles = vec![tree.join("Makefile"), tree.join("arch").join(arch.name).join("Makefile")];
     makefiles.extend(files_in(&tree.join("scripts")).filter(|path| name(path).starts_with("Makefile.")));
     for file in makefiles {
         let place = file.strip_prefix(tree).expect("it is in the tree").display().to_string();

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use super::makefiles::{Found, files_in, name, of_makefile, of_tree, unknown};
 use crate::host::cache;
-use crate::kernel::{DEFAULT_SERIES, KernelParts, KernelQuery, source};
+use crate::kernel::arch::{ARM64, X86_64};
+use crate::kernel::{DEFAULT_SERIES, KernelParts, KernelQuery, headers, source};
 
 /// The options of a source tree for x86-64.
 fn walk(tree: &Path) -> Found {
     let mut found = Found::new();
-    of_tree(tree, &mut found);
+    of_tree(tree, &X86_64, &mut found);
     // Where Kconfig files of x86 ask the compiler about a flag.
     for directory in ["arch", "arch/x86", "init", "kernel", "kernel/trace", "lib", "mm", "security"] {
         for file in files_in(&tree.join(directory)).filter(|path| name(path).starts_with("Kconfig")) {
@@ -35,6 +36,16 @@ fn of_kconfig(text: &str, place: &str, found: &mut Found) {
             found.entry(option.to_owned()).or_default().insert(place.to_owned());
         }
     }
+}
+
+/// The headers have the Makefiles of all architectures.
+#[test]
+fn the_table_has_each_option_that_adds_flags_on_arm64() {
+    let kernel = KernelQuery::Release(DEFAULT_SERIES.into()).find(KernelParts::Headers).unwrap();
+    let mut found = Found::new();
+    of_tree(&headers::common(&kernel.kdir).unwrap(), &ARM64, &mut found);
+    assert!(found.contains_key("ARM64_PTR_AUTH_KERNEL"), "{found:?}");
+    assert_eq!(unknown(&found), [""; 0]);
 }
 
 /// `cargo klp doctor --fix --source` gets the source of the default series; those of others are looked through where

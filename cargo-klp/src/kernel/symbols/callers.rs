@@ -9,11 +9,6 @@ use super::{Kind, Object, Symbol};
 use crate::error::{Error, Result};
 use crate::host::cache::unusable;
 
-/// The opcodes of `call` and `jmp`, before 4 bytes of distance.
-const OPCODES: [u8; 2] = [0xe8, 0xe9];
-/// Their length.
-const LENGTH: u64 = 5;
-
 /// The calls among functions of vmlinux.
 pub struct Calls {
     /// For each function that is called by its address, those that call it.
@@ -42,7 +37,7 @@ impl Object<'_> {
         let mut calls = Calls { callers: HashMap::new(), callees: HashMap::new(), functions };
         for segment in elf.segments() {
             let code = segment.data().map_err(|error| unusable(file, error))?;
-            for (at, target) in branches(code, segment.address()) {
+            for (at, target) in self.arch().code.branches(code, segment.address()) {
                 let caller = starts[..starts.partition_point(|start| *start <= at)].last();
                 if let Some(caller) = caller.filter(|_| calls.functions.contains_key(&target)) {
                     calls.callers.entry(target).or_default().insert(*caller);
@@ -69,26 +64,5 @@ impl Calls {
 
     fn named(&self, addresses: Option<&BTreeSet<u64>>) -> Vec<Symbol> {
         addresses.into_iter().flatten().filter_map(|address| self.functions.get(address)).cloned().collect()
-    }
-}
-
-/// Where calls and jumps may be in some code, each with its target.
-fn branches(code: &[u8], address: u64) -> impl Iterator<Item = (u64, u64)> {
-    code.windows(LENGTH as usize).zip(address..).filter_map(|(bytes, at)| {
-        let distance = i32::from_le_bytes(*bytes[1..].first_chunk()?);
-        OPCODES.contains(&bytes[0]).then(|| (at, (at + LENGTH).wrapping_add_signed(distance.into())))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_and_jumps_lead_to_their_targets() {
-        // nop; call +0x10; jmp -0x20; endbr64
-        let code = [0x90, 0xe8, 0x10, 0, 0, 0, 0xe9, 0xe0, 0xff, 0xff, 0xff, 0xf3, 0x0f, 0x1e, 0xfa];
-        let found: Vec<_> = branches(&code, 0x1000).collect();
-        assert_eq!(found, [(0x1001, 0x1016), (0x1006, 0x0feb)]);
     }
 }

@@ -21,9 +21,6 @@ pub struct Entry {
 /// The tokens of the digits, as the token table contains them.
 const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\x00";
 
-/// The address range that the kernel is linked to: the upper 2 GiB.
-const KERNEL_START: u64 = 0xffff_ffff_8000_0000;
-
 /// How the parts of the table follow each other, and what the numbers of symbols mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -51,20 +48,21 @@ impl Form {
 
 /// Reads the table from a part of an image that is mapped as a whole, at an address.
 ///
-/// `absolute_percpu` is `CONFIG_KALLSYMS_ABSOLUTE_PERCPU`.
-pub fn read(data: &[u8], address: u64, absolute_percpu: bool) -> Result<Vec<Entry>> {
+/// `kernel_start` is the lowest address that a kernel is linked to, `absolute_percpu` is
+/// `CONFIG_KALLSYMS_ABSOLUTE_PERCPU`.
+pub fn read(data: &[u8], address: u64, kernel_start: u64, absolute_percpu: bool) -> Result<Vec<Entry>> {
     let not_found = || Error::Request {
         message: "the kernel's table of symbols (kallsyms) was not found in its image".into(),
         help: "its layout is known up to Linux 7.3: report the kernel's release".into(),
     };
     let tokens = Tokens::find(data).ok_or_else(not_found)?;
     // Decided before the names are looked for: in the wrong form, that takes long.
-    let probe = distances(data, &tokens, address, 1000);
+    let probe = distances(data, &tokens, address, kernel_start, 1000);
     let form = if probe.is_some() { Form::Distances } else { Form::Based };
     let names = Names::find(data, &tokens, form).ok_or_else(not_found)?;
     let addresses = match form {
-        Form::Based => offsets(data, &tokens, &names, absolute_percpu),
-        Form::Distances => distances(data, &tokens, address, names.count),
+        Form::Based => offsets(data, &tokens, &names, kernel_start, absolute_percpu),
+        Form::Distances => distances(data, &tokens, address, kernel_start, names.count),
     };
     let addresses = addresses.ok_or_else(not_found)?;
     let entries = names.all(&tokens).zip(addresses).map(|(name, address)| {
@@ -211,7 +209,13 @@ impl<'a> Names<'a> {
 
 /// The addresses of [`Form::Distances`]: so many distances follow the tokens. `None` if these are none: the first symbols
 /// of a kernel lie before the table.
-fn distances(data: &[u8], tokens: &Tokens<'_>, address: u64, count: usize) -> Option<Vec<u64>> {
+fn distances(
+    data: &[u8],
+    tokens: &Tokens<'_>,
+    address: u64,
+    kernel_start: u64,
+    count: usize,
+) -> Option<Vec<u64>> {
     let start = Form::Distances.align(tokens.end);
     if u32_at(data, start)?.cast_signed() >= 0 {
         return None;
@@ -222,19 +226,25 @@ fn distances(data: &[u8], tokens: &Tokens<'_>, address: u64, count: usize) -> Op
         Some(address.wrapping_add(at as u64).wrapping_add_signed(distance))
     };
     let addresses: Vec<u64> = (0..count).map(target).collect::<Option<_>>()?;
-    let is_kernel = addresses.first().is_some_and(|&first| first >= KERNEL_START);
+    let is_kernel = addresses.first().is_some_and(|&first| first >= kernel_start);
     (is_kernel && addresses.is_sorted()).then_some(addresses)
 }
 
 /// The addresses of [`Form::Based`]: offsets, and the base that they are relative to. Up to Linux 6.3 they precede the
 /// names; later they follow the tokens.
-fn offsets(data: &[u8], tokens: &Tokens<'_>, names: &Names<'_>, absolute_percpu: bool) -> Option<Vec<u64>> {
+fn offsets(
+    data: &[u8],
+    tokens: &Tokens<'_>,
+    names: &Names<'_>,
+    kernel_start: u64,
+    absolute_percpu: bool,
+) -> Option<Vec<u64>> {
     let length = Form::Based.align(4 * names.count);
     let behind = Some(Form::Based.align(tokens.end));
     let before = names.start.checked_sub(8 + length);
     [behind, before].into_iter().flatten().find_map(|start| {
         let base = u64_at(data, start + length)?;
-        if base < KERNEL_START {
+        if base < kernel_start {
             return None;
         }
         let address = |number| {
@@ -257,6 +267,9 @@ mod example;
 mod tests {
     use super::example::{distances, table};
     use super::*;
+    use crate::kernel::arch::{ARM64, X86_64};
+
+    const KERNEL_START: u64 = X86_64.kernel_start;
 
     /// Where the data are mapped.
     const AT: u64 = 0xffff_ffff_8200_0000;
@@ -274,7 +287,7 @@ mod tests {
     fn both_layouts_are_read() {
         const BASE: u64 = 0xffff_ffff_8100_0000;
         for offsets_first in [true, false] {
-            let entries = read(&table(&symbols(), BASE, offsets_first), AT, true).unwrap();
+            let entries = read(&table(&symbols(), BASE, offsets_first), AT, KERNEL_START, true).unwrap();
             assert_eq!(entries.len(), 2000);
             assert_eq!(entries[3], Entry { address: 3, kind: 'A', name: "percpu_3".into() });
             assert_eq!(
@@ -291,7 +304,7 @@ mod tests {
         for count in [1300, 1301] {
             let symbols: Vec<_> =
                 (0..count).map(|number| (AT - 0x100_0000 + 16 * number, format!("Tklp_f{number}"))).collect();
-            let entries = read(&distances(&symbols, AT), AT, false).unwrap();
+            let entries = read(&distances(&symbols, AT), AT, KERNEL_START, false).unwrap();
             let last = Entry {
                 address: AT - 0x100_0000 + 16 * (count - 1),
                 kind: 'T',
@@ -299,30 +312,48 @@ mod tests {
             };
             assert_eq!((entries.len() as u64, entries.last()), (count, Some(&last)));
             let elsewhere = AT - 0x1000;
-            assert_ne!(read(&distances(&symbols, AT), elsewhere, false).unwrap()[0].address, symbols[0].0);
+            assert_ne!(
+                read(&distances(&symbols, AT), elsewhere, KERNEL_START, false).unwrap()[0].address,
+                symbols[0].0
+            );
         }
+    }
+
+    /// arm64 links its kernels below the upper 2 GiB.
+    #[test]
+    fn a_kernel_begins_where_its_architecture_has_it() {
+        const START: u64 = 0xffff_8000_8000_0000;
+        let symbols: Vec<_> =
+            (0..1300).map(|number| (START + 16 * number, format!("Tklp_f{number}"))).collect();
+        let table = distances(&symbols, START + 0x100_0000);
+        let read = |start| read(&table, START + 0x100_0000, start, false);
+        assert_eq!(read(ARM64.kernel_start).unwrap()[1].address, START + 16);
+        assert!(read(X86_64.kernel_start).is_err());
     }
 
     #[test]
     fn without_absolute_ones_offsets_have_no_sign() {
         let symbols: Vec<_> = (0..1000).map(|number| (number * 0x20_0000, format!("Tf{number}"))).collect();
-        let entries = read(&table(&symbols, KERNEL_START, false), AT, false).unwrap();
+        let entries = read(&table(&symbols, KERNEL_START, false), AT, KERNEL_START, false).unwrap();
         assert_eq!(entries[999].address, KERNEL_START + 999 * 0x20_0000);
     }
 
     #[test]
     fn what_is_no_table_is_refused() {
-        assert!(read(b"", AT, true).is_err());
+        assert!(read(b"", AT, KERNEL_START, true).is_err());
         let mut damaged = table(&symbols(), KERNEL_START, false);
         damaged.truncate(damaged.len() - 1000);
-        assert!(read(&damaged, AT, true).is_err());
+        assert!(read(&damaged, AT, KERNEL_START, true).is_err());
     }
 
     #[test]
     fn addresses_and_names_that_no_kernel_has() {
-        assert!(read(&table(&symbols(), u64::MAX, false), AT, false).is_err());
+        assert!(read(&table(&symbols(), u64::MAX, false), AT, KERNEL_START, false).is_err());
         let named = |length| vec![(0, format!("t{}", "x".repeat(length))); 1000];
-        assert_eq!(read(&table(&named(510), KERNEL_START, false), AT, false).unwrap()[0].name.len(), 510);
-        assert!(read(&table(&named(511), KERNEL_START, false), AT, false).is_err());
+        assert_eq!(
+            read(&table(&named(510), KERNEL_START, false), AT, KERNEL_START, false).unwrap()[0].name.len(),
+            510
+        );
+        assert!(read(&table(&named(511), KERNEL_START, false), AT, KERNEL_START, false).is_err());
     }
 }

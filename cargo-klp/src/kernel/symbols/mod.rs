@@ -25,16 +25,16 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
-use crate::kernel::{Kernel, Target};
+use crate::kernel::{Arch, Kernel, Target};
 use exports::Exports;
 use index::Index;
 use module::Module;
 use vmlinux::Vmlinux;
 
+pub use crate::kernel::arch::Flow;
 pub(crate) use build_id::build_id;
 pub use callers::Calls;
 pub use exports::{Access, Export};
-pub use flow::Flow;
 pub(crate) use given::check_modules;
 pub use lookup::LookupError;
 pub(crate) use nearest::{message as nearest_message, nearest as nearest_names};
@@ -312,6 +312,14 @@ impl Object<'_> {
         match &self.kind {
             Kind::Vmlinux(vmlinux) => vmlinux.image(),
             Kind::Module(module) => module.file(),
+        }
+    }
+
+    /// The architecture of its code.
+    fn arch(&self) -> &'static Arch {
+        match &self.kind {
+            Kind::Vmlinux(vmlinux) => vmlinux.arch(),
+            Kind::Module(module) => module.arch(),
         }
     }
 

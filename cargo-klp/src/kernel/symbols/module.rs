@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use object::elf::{
-    FileHeader64, R_X86_64_PC32, R_X86_64_PLT32, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_LORESERVE,
-    SHN_UNDEF, SHT_NOBITS, STB_WEAK, STT_OBJECT, SectionFlags, SectionHeader64, Sym64,
+    FileHeader64, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_LORESERVE, SHN_UNDEF, SHT_NOBITS, STB_WEAK,
+    STT_OBJECT, SectionFlags, SectionHeader64, Sym64,
 };
-use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
+use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable, Sym};
 use object::{LittleEndian, SectionIndex, SymbolIndex};
 
 use super::code::Layout;
@@ -16,6 +16,7 @@ use super::nearest::{message, nearest};
 use super::{Export, NAME_LENGTH, Symbol, no_information};
 use crate::error::{Error, Result};
 use crate::host::cache::unusable;
+use crate::kernel::arch::{Arch, Unapplied};
 use crate::kernel::{Kernel, Target};
 
 /// A module's file and its symbols.
@@ -23,6 +24,7 @@ use crate::kernel::{Kernel, Target};
 pub(super) struct Module {
     file: PathBuf,
     data: Vec<u8>,
+    arch: &'static Arch,
     symbols: Vec<Symbol>,
 }
 
@@ -115,7 +117,9 @@ impl Module {
     /// By what a file has, unpacked.
     pub(super) fn new(file: &Path, data: Vec<u8>) -> Result<Self> {
         let symbols = symbols(&data).map_err(|error| unusable(file, error))?;
-        Ok(Self { file: file.into(), data, symbols })
+        let arch = Arch::of_elf(&data)
+            .ok_or_else(|| unusable(file, format_args!("it is neither for {}", Arch::names())))?;
+        Ok(Self { file: file.into(), data, arch, symbols })
     }
 
     /// The symbols in the order of the file, which is also the kernel's.
@@ -126,6 +130,11 @@ impl Module {
     /// The file.
     pub(super) fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// The architecture that it is for.
+    pub(super) fn arch(&self) -> &'static Arch {
+        self.arch
     }
 
     /// The unpacked contents of the file.
@@ -269,14 +278,18 @@ impl Layout for Module {
         read().map_err(Error::elf("read the code of a module"))
     }
 
-    /// By the relocations of the code.
+    /// By the relocations of the code, with sections at addresses that no module has.
     fn refers(&self, function: &Symbol, target: &Symbol) -> Result<bool> {
-        let code = function.address..self.end(function);
-        let ends = super::code::ends(&self.bytes(function, (code.end - code.start) as usize)?);
-        let targets = target.address..self.end(target);
         let read = || {
             let sections = Header::parse(&*self.data)?.sections(LE, &*self.data)?;
             let table = sections.symbols(LE, &*self.data, object::elf::SHT_SYMTAB)?;
+            let starts = starts(&sections);
+            let start = |section: Option<usize>| Some(*starts.get(section?)?);
+            let (Some(of_code), Some(of_target)) = (start(function.section), start(target.section)) else {
+                return Ok(None);
+            };
+            let code = function.address..self.end(function);
+            let mut found = Vec::new();
             for section in
                 sections.iter().filter(|section| Some(section.sh_info(LE) as usize) == function.section)
             {
@@ -285,27 +298,38 @@ impl Layout for Module {
                     relocations.iter().filter(|relocation| code.contains(&relocation.r_offset(LE)))
                 {
                     let symbol = table.symbol(SymbolIndex(relocation.r_sym(LE, false) as usize))?;
-                    if Some(usize::from(symbol.st_shndx(LE).0)) != target.section {
-                        continue;
-                    }
-                    let offset = relocation.r_offset(LE) - code.start;
-                    // The distance counts from the end of the instruction.
-                    let behind = match relocation.r_type(LE, false) {
-                        R_X86_64_PC32 | R_X86_64_PLT32 => {
-                            ends.iter().find(|&&end| end > offset).map_or(0, |end| end - offset)
-                        }
-                        _ => 0,
-                    };
-                    let named = symbol.st_value(LE).wrapping_add_signed(relocation.r_addend(LE));
-                    if targets.contains(&named.wrapping_add(behind)) {
-                        return Ok(true);
+                    if Some(usize::from(symbol.st_shndx(LE).0)) == target.section {
+                        let named = symbol.st_value(LE).wrapping_add_signed(relocation.r_addend(LE));
+                        found.push(Unapplied {
+                            offset: relocation.r_offset(LE) - code.start,
+                            kind: relocation.r_type(LE, false),
+                            value: of_target.wrapping_add(named),
+                        });
                     }
                 }
             }
-            Ok(false)
+            let at = of_code.wrapping_add(code.start);
+            let named = of_target.wrapping_add(target.address)..of_target.wrapping_add(self.end(target));
+            Ok(Some((at, found, named)))
         };
-        read().map_err(Error::elf("read the relocations of a module"))
+        let found = read().map_err(Error::elf("read the relocations of a module"))?;
+        let Some((at, relocations, targets)) = found else { return Ok(false) };
+        let length = usize::try_from(self.end(function) - function.address).unwrap_or(0);
+        let code = self.bytes(function, length)?;
+        Ok(self.arch.code.names_by_relocations(&code, at, &relocations, &targets))
     }
+}
+
+/// Addresses for the sections of a module: each begins a page of its own.
+fn starts(sections: &SectionTable<'_, Header>) -> Vec<u64> {
+    const PAGE: u64 = 4096;
+    let mut next = PAGE;
+    let start = |section: &SectionHeader64<LittleEndian>| {
+        let start = next;
+        next = next.saturating_add(section.sh_size(LE)).checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
+        start
+    };
+    sections.iter().map(start).collect()
 }
 
 #[cfg(test)]

@@ -2,27 +2,29 @@
 
 use std::collections::HashSet;
 
-use object::elf::{FileHeader64, R_X86_64_64};
+use object::elf::FileHeader64;
 use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
 use object::{LittleEndian, SymbolIndex};
 
 use super::{Kind, Object, Symbol};
 use crate::error::{Error, Result};
+use crate::kernel::Arch;
 
-/// The places of an object, by section and address as in [`Symbol`].
+/// The places of an object.
 #[derive(Debug)]
-pub struct Sites(HashSet<(Option<usize>, u64)>);
-
-/// `endbr64`, which precedes the place if the kernel has it.
-const ENDBR64: u64 = 4;
+pub struct Sites {
+    /// By section and address as in [`Symbol`].
+    places: HashSet<(Option<usize>, u64)>,
+    arch: &'static Arch,
+}
 
 impl Sites {
     /// Whether a function can be redirected.
     #[must_use]
     pub fn has(&self, function: &Symbol) -> bool {
-        [0, ENDBR64]
-            .into_iter()
-            .any(|length| self.0.contains(&(function.section, function.address.wrapping_add(length))))
+        let distances = self.arch.ftrace.places.iter();
+        let mut places = distances.map(|distance| function.address.wrapping_add_signed(*distance));
+        places.any(|place| self.places.contains(&(function.section, place)))
     }
 }
 
@@ -35,10 +37,12 @@ impl Object<'_> {
                     return Ok(None);
                 };
                 let address = |entry: &[u8; 8]| (None, u64::from_le_bytes(*entry));
-                Ok(Some(Sites(table.as_chunks().0.iter().map(address).collect())))
+                let places = table.as_chunks().0.iter().map(address).collect();
+                Ok(Some(Sites { places, arch: self.arch() }))
             }
             Kind::Module(module) => {
-                of_module(module.data()).map_err(Error::elf("read a module's places for ftrace"))
+                let places = of_module(module.data(), self.arch());
+                places.map_err(Error::elf("read a module's places for ftrace"))
             }
         }
     }
@@ -63,18 +67,20 @@ impl Object<'_> {
 const LE: LittleEndian = LittleEndian;
 
 /// By the relocations of the list.
-fn of_module(data: &[u8]) -> object::Result<Option<Sites>> {
+fn of_module(data: &[u8], arch: &'static Arch) -> object::Result<Option<Sites>> {
     let sections = FileHeader64::<LittleEndian>::parse(data)?.sections(LE, data)?;
-    let Some((list, _)) = sections.section_by_name(LE, b"__mcount_loc") else { return Ok(None) };
+    let list = sections.section_by_name(LE, arch.ftrace.list.as_bytes());
+    let Some((list, _)) = list else { return Ok(None) };
     let table = sections.symbols(LE, data, object::elf::SHT_SYMTAB)?;
-    let mut sites = HashSet::new();
+    let pointer = arch.relocations.pointer;
+    let mut places = HashSet::new();
     for section in sections.iter().filter(|section| section.sh_info(LE) as usize == list.0) {
         let Some((relocations, _)) = section.rela(LE, data)? else { continue };
-        for relocation in relocations.iter().filter(|entry| entry.r_type(LE, false) == R_X86_64_64) {
+        for relocation in relocations.iter().filter(|entry| entry.r_type(LE, false) == pointer) {
             let symbol = table.symbol(SymbolIndex(relocation.r_sym(LE, false) as usize))?;
             let address = symbol.st_value(LE).wrapping_add_signed(relocation.r_addend(LE));
-            sites.insert((Some(usize::from(symbol.st_shndx(LE).0)), address));
+            places.insert((Some(usize::from(symbol.st_shndx(LE).0)), address));
         }
     }
-    Ok(Some(Sites(sites)))
+    Ok(Some(Sites { places, arch }))
 }

@@ -15,13 +15,14 @@ use super::table::Table;
 use super::{Symbol, kallsyms, no_information};
 use crate::error::{Error, Result};
 use crate::host::cache::{self, unusable};
-use crate::kernel::Kernel;
 use crate::kernel::image::unpacked_image;
+use crate::kernel::{Arch, Kernel};
 
 /// The symbols, and the image with the code.
 #[derive(Debug)]
 pub(super) struct Vmlinux {
     image: PathBuf,
+    arch: &'static Arch,
     table: Table,
     /// All addresses, sorted; made on first use.
     addresses: OnceCell<Vec<u64>>,
@@ -37,11 +38,16 @@ impl Vmlinux {
         let entry = cache::entry(format!("symbols/{key}-{VERSION}"), |dir| {
             let file = dir.join("vmlinux");
             let absolute_percpu = kernel.config("CONFIG_KALLSYMS_ABSOLUTE_PERCPU").is_some();
-            fs::write(&file, Table::of(&read(&image, absolute_percpu)?).text())
-                .map_err(Error::io("write", &file))
+            let entries = read(&image, kernel.arch(), absolute_percpu)?;
+            fs::write(&file, Table::of(&entries).text()).map_err(Error::io("write", &file))
         })?;
         let table = Table::read(&entry.join("vmlinux"))?;
-        Ok(Self { image, table, addresses: OnceCell::new() })
+        Ok(Self { image, arch: kernel.arch(), table, addresses: OnceCell::new() })
+    }
+
+    /// The kernel's architecture.
+    pub(super) fn arch(&self) -> &'static Arch {
+        self.arch
     }
 
     /// The unpacked image.
@@ -84,7 +90,7 @@ impl Layout for Vmlinux {
     fn refers(&self, function: &Symbol, target: &Symbol) -> Result<bool> {
         let length = usize::try_from(self.end(function) - function.address).unwrap_or(0);
         let code = self.bytes(function, length)?;
-        Ok(super::code::names_address(&code, function.address, &(target.address..self.end(target))))
+        Ok(self.arch.code.names(&code, function.address, &(target.address..self.end(target))))
     }
 }
 
@@ -152,13 +158,13 @@ fn has_code(vmlinux: &Path) -> bool {
 }
 
 /// Reads the table of an image.
-fn read(image: &Path, absolute_percpu: bool) -> Result<Vec<kallsyms::Entry>> {
+fn read(image: &Path, arch: &Arch, absolute_percpu: bool) -> Result<Vec<kallsyms::Entry>> {
     let data = fs::read(image).map_err(Error::io("read", image))?;
     let file = object::File::parse(&*data).map_err(|error| unusable(image, error))?;
     let mut first = None;
     for segment in file.segments() {
         let data = segment.data().map_err(|error| unusable(image, error))?;
-        match kallsyms::read(data, segment.address(), absolute_percpu) {
+        match kallsyms::read(data, segment.address(), arch.kernel_start, absolute_percpu) {
             Ok(entries) => return Ok(entries),
             Err(error) => first = first.or(Some(error)),
         }

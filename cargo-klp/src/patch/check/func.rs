@@ -1,6 +1,7 @@
 //! Checks whether a function can be redirected to a replacement.
 
 use klp_btf::{Prototype, Types};
+use klp_format::Syscalls;
 use klp_format::manifest::{Func, Passed};
 
 use super::inlining::{self, InlineHost, InlineSites};
@@ -87,7 +88,7 @@ fn check_types(info: &ObjectInfo<'_>, func: &Func, outcome: &mut Outcome) -> Res
     let name = &func.symbol;
     match &*prototypes {
         // A wrapper of a system call, whose types `#[klp_syscall]` knows.
-        [] if ["__x64_sys_", "__ia32_"].iter().any(|prefix| name.starts_with(prefix)) => {}
+        [] if Syscalls::have(name) => {}
         [] if stem(name) != name => outcome.unchecked.push(format!(
             "the types of `{name}` are not checked: the compiler made it from `{}` and may have changed its parameters",
             stem(name)

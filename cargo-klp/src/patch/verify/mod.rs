@@ -1,8 +1,8 @@
 //! The last check of a finished module: the kernel's module loader and livepatch core must know everything in it,
 //! and read it as the linker meant it.
 //!
-//! The check follows `kernel/module/main.c`, `arch/x86/kernel/module.c` and `kernel/livepatch/core.c` of 6.1 to
-//! 6.12. Whatever is not on a list here is refused by name: the loader accepts most things that it does not know,
+//! The check follows `kernel/module/main.c`, `kernel/livepatch/core.c` and each architecture's `kernel/module.c` of 6.1
+//! to 7.3. Whatever is not on a list here is refused by name: the loader accepts most things that it does not know,
 //! and ignores them or takes them for something else.
 
 mod relocations;
@@ -10,16 +10,13 @@ mod sections;
 mod symbols;
 
 use klp_module::Signature;
-use object::elf::{
-    EM_X86_64, ET_REL, FileHeader64, SHN_UNDEF, SHT_SYMTAB, STT_SECTION, SectionFlags, SymbolSection,
-};
+use object::elf::{ET_REL, FileHeader64, SHN_UNDEF, SHT_SYMTAB, STT_SECTION, SectionFlags, SymbolSection};
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTable};
 use object::{LittleEndian, SectionIndex};
 
 use crate::error::{Error, Result};
+use crate::kernel::Arch;
 use crate::kernel::symbols::NAME_LENGTH;
-
-pub(crate) use relocations::{is_applied, is_thread_local, relocation_name};
 
 const LE: LittleEndian = LittleEndian;
 
@@ -40,6 +37,7 @@ type Symbol = object::elf::Sym64<LittleEndian>;
 /// A module as the loader sees it.
 struct Module<'data> {
     data: &'data [u8],
+    arch: &'static Arch,
     sections: SectionTable<'data, FileHeader64<LittleEndian>>,
     symbols: SymbolTable<'data, FileHeader64<LittleEndian>>,
     /// Whether its `.modinfo` says that it is a livepatch.
@@ -77,17 +75,17 @@ fn shown(name: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// The file is not a readable relocatable ELF object of x86-64.
+/// The file is not a readable relocatable ELF object.
 pub fn faults(data: &[u8]) -> Result<Vec<String>> {
     let elf = || Error::elf("read the module");
     let header = FileHeader64::<LittleEndian>::parse(data).map_err(elf())?;
-    if header.e_type(LE) != ET_REL || header.e_machine(LE) != EM_X86_64 {
-        return Ok(vec!["it is not a relocatable object of x86_64".into()]);
-    }
+    let Some(arch) = Arch::of_elf(data).filter(|_| header.e_type(LE) == ET_REL) else {
+        return Ok(vec![format!("it is not a relocatable object for {}", Arch::names())]);
+    };
     let sections = header.sections(LE, data).map_err(elf())?;
     let symbols = sections.symbols(LE, data, SHT_SYMTAB).map_err(elf())?;
     let is_livepatch = says_livepatch(data, &sections);
-    let module = Module { data, sections, symbols, is_livepatch };
+    let module = Module { data, arch, sections, symbols, is_livepatch };
     let mut faults = sections::faults(&module);
     faults.extend(symbols::faults(&module));
     faults.extend(relocations::faults(&module));

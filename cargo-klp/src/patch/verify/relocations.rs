@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use object::elf::{
-    NAMES_R_X86_64, R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_NONE, R_X86_64_PC32, R_X86_64_PC64,
-    R_X86_64_PLT32, RelocationType, SHT_NOBITS,
-};
+use object::elf::SHT_NOBITS;
 use object::read::elf::{Rela, SectionHeader, Sym};
 use object::{SectionIndex, SymbolIndex};
 
@@ -32,31 +29,6 @@ pub fn faults(module: &Module<'_>) -> Vec<String> {
     faults.into_iter().collect()
 }
 
-/// The number of bytes that a relocation writes; `None` if the loader refuses it.
-fn width(kind: RelocationType) -> Option<usize> {
-    match kind {
-        R_X86_64_NONE => Some(0),
-        R_X86_64_64 | R_X86_64_PC64 => Some(8),
-        R_X86_64_PC32 | R_X86_64_PLT32 | R_X86_64_32 | R_X86_64_32S => Some(4),
-        _ => None,
-    }
-}
-
-/// Whether the module loader applies a kind of relocation.
-pub fn is_applied(kind: RelocationType) -> bool {
-    width(kind).is_some()
-}
-
-/// Whether a kind of relocation is for thread-local variables.
-pub fn is_thread_local(kind: RelocationType) -> bool {
-    ["TPOFF", "DTPMOD", "DTPOFF", "TLS"].iter().any(|part| relocation_name(kind).contains(part))
-}
-
-/// The name of a kind of relocation.
-pub fn relocation_name(kind: RelocationType) -> String {
-    NAMES_R_X86_64.name(kind).map_or_else(|| format!("type {}", kind.0), str::to_owned)
-}
-
 fn fault(
     module: &Module<'_>,
     section: &Section,
@@ -67,10 +39,11 @@ fn fault(
         return Some("it refers to a symbol that the file does not have".into());
     };
     let name = module.symbol_name(symbol);
-    let kind = relocation.r_type(LE, false);
-    let Some(width) = width(kind) else {
-        let why = if is_thread_local(kind) { ": the kernel has no thread-local variables" } else { "" };
-        let kind = relocation_name(kind);
+    let (kind, relocations) = (relocation.r_type(LE, false), &module.arch.relocations);
+    let Some(width) = relocations.width(kind) else {
+        let is_thread_local = relocations.is_thread_local(kind);
+        let why = if is_thread_local { ": the kernel has no thread-local variables" } else { "" };
+        let kind = relocations.name(kind);
         return Some(format!("{kind} of `{name}` is not one that the kernel's module loader applies{why}"));
     };
     let (is_livepatch, of_livepatch) =
@@ -94,7 +67,7 @@ fn fault(
     match start.checked_add(width).and_then(|end| data.get(start..end)) {
         None => Some(format!("`{name}` is beyond the end of the section")),
         // apply_relocate_add refuses it, so that no relocation is applied twice.
-        Some(place) if place.iter().any(|byte| *byte != 0) => {
+        Some(place) if relocations.needs_zero && place.iter().any(|byte| *byte != 0) => {
             Some(format!("`{name}` at {start:#x} has a value already, which the kernel refuses"))
         }
         Some(_) => None,

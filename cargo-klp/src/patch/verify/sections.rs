@@ -59,7 +59,10 @@ fn fault(module: &Module<'_>, section: &Section) -> Option<String> {
         return Some("its contents are beyond the end of the file".into());
     }
     if [SHT_REL, SHT_RELR, SHT_CREL].contains(&kind) {
-        return Some("its relocations have a type that the kernel does not apply on x86_64".into());
+        return Some(format!(
+            "its relocations have a type that the kernel does not apply on {}",
+            module.arch.name
+        ));
     }
     if !is_alloc(section) {
         return None;
