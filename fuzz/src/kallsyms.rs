@@ -1,6 +1,7 @@
 //! The kernel's table of its symbols, as it is, and one that is made of the input and then damaged.
 
 use arbitrary::{Result, Unstructured};
+use cargo_klp::kernel::arch::X86_64;
 use cargo_klp::kernel::symbols::{Table, kallsyms};
 
 use crate::seeds::kallsyms::{Kallsyms, MAPPED_AT};
@@ -15,7 +16,8 @@ pub fn run(data: &[u8]) {
 
 fn look(data: &[u8]) {
     for absolute_percpu in [false, true] {
-        let Ok(entries) = kallsyms::read(data, MAPPED_AT, absolute_percpu) else { continue };
+        let entries = kallsyms::read(data, MAPPED_AT, X86_64.kernel_start, absolute_percpu);
+        let Ok(entries) = entries else { continue };
         let table = Table::of(&entries);
         assert!(table.all().len() <= entries.len());
         for entry in entries.iter().step_by(100) {

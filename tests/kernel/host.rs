@@ -244,7 +244,7 @@ fn build_c(kernel: &Kernel, modules: &Path) -> Result<()> {
                 .arg("-C")
                 .arg(&kernel.kdir)
                 .arg(format!("M={}", directory.display()))
-                .args(kernel.toolchain().variables())
+                .args(kernel.make_variables())
                 .arg("modules")
                 .env_remove("MAKEFLAGS"),
         )?;
