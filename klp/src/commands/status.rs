@@ -154,7 +154,12 @@ impl Text {
         {
             self.row(if number == 0 { "redirects" } else { "" }, &object_row(object));
         }
-        if patch.phase != Phase::Enabled && patch.phase != Phase::Stuck {
+        let missing = patch.missing.join(" and ");
+        self.row(
+            "missing",
+            &if missing.is_empty() { missing } else { missing + ": the dump lacks their pages" },
+        );
+        if patch.phase != Phase::Enabled && patch.phase != Phase::Stuck && patch.missing.is_empty() {
             let enabling = patch.phase == Phase::Enabling;
             for line in show::blockers(&patch.name, enabling, &patch.blockers).lines() {
                 self.line(&format!("  {line}"));
@@ -187,4 +192,50 @@ fn object_row(object: &Object) -> String {
     let functions: Vec<_> = functions.collect();
     let waits = if object.patched == Some(false) { " (not loaded: not redirected yet)" } else { "" };
     format!("{}{waits}: {}", object.name, functions.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::Dumped;
+    use crate::loaded::Loaded;
+    use crate::sysfs::Patch;
+
+    #[test]
+    fn what_a_dump_lacks_is_said_and_not_taken_for_nothing() {
+        let patch = Patch {
+            name: "fix".into(),
+            enabled: true,
+            transition: true,
+            replace: Some(true),
+            stack_order: Some(1),
+            objects: Vec::new(),
+        };
+        let missing = vec!["the functions that it redirects", "the tasks that hold up its transition"];
+        let loaded = Loaded {
+            name: "fix".into(),
+            version: None,
+            srcversion: None,
+            build_id: None,
+            about: None,
+            taint: "K".into(),
+            references: Some(1),
+            is_live: true,
+        };
+        let dump = Dump {
+            release: "6.12".into(),
+            taint: 1 << 15,
+            verifies: false,
+            patches: vec![(Dumped { patch, module: 0, forced: false, missing }, loaded, Vec::new())],
+            others: Vec::new(),
+        };
+        let text = text(&Report::of_dump(dump));
+        assert!(
+            text.ends_with(
+                "  missing     the functions that it redirects and the tasks that hold up its transition: the dump lacks \
+                 their pages\n"
+            ),
+            "{text}"
+        );
+    }
 }

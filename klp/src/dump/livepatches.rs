@@ -39,6 +39,8 @@ pub struct Dumped {
     pub module: u64,
     /// Whether a transition was forced while it was enabled.
     pub forced: bool,
+    /// What of it is on pages that the dump lacks.
+    pub missing: Vec<&'static str>,
 }
 
 /// The patches that the kernel knew, in the order in which they were enabled.
@@ -48,14 +50,17 @@ pub fn patches(kernel: &Kernel) -> Result<Vec<Dumped>> {
     let mut patches = Vec::new();
     for (patch, place) in kernel.list(head, "klp_patch", "list")?.into_iter().zip(1..) {
         let Some(module) = patch.pointed("mod", "module")? else { continue };
+        // The functions may be in memory that was allocated, which an old makedumpfile leaves out at random.
+        let objects = if_present(objects(patch).map(Some))?;
         patches.push(Dumped {
+            missing: if objects.is_some() { Vec::new() } else { vec!["the functions that it redirects"] },
             patch: Patch {
                 name: module.letters("name")?,
                 enabled: patch.flag("enabled")?,
                 transition: transition == Some(patch.address),
                 replace: patch.number_if_any("replace")?.map(|replace| replace != 0),
                 stack_order: Some(place),
-                objects: objects(patch)?,
+                objects: objects.unwrap_or_default(),
             },
             module: module.address,
             forced: patch.flag("forced")?,
@@ -202,8 +207,19 @@ fn held(kernel: &Kernel, task: Structure<'_>, code: &[Code]) -> Result<Option<He
     Ok(found.map(|code| Held { name: code.name.clone(), module: code.module.clone() }))
 }
 
-/// The tasks that held up a patch's transition, by their numbers.
-pub fn blockers(kernel: &Kernel, patch: &Patch) -> Result<Vec<Blocker>> {
+/// The tasks that held up a patch's transition, by their numbers; none if there was no transition.
+pub fn blockers(kernel: &Kernel, dumped: &mut Dumped) -> Result<Vec<Blocker>> {
+    if !dumped.patch.transition {
+        return Ok(Vec::new());
+    }
+    let blockers = if_present(of_tasks(kernel, &dumped.patch).map(Some))?;
+    if blockers.is_none() {
+        dumped.missing.push("the tasks that hold up its transition");
+    }
+    Ok(blockers.unwrap_or_default())
+}
+
+fn of_tasks(kernel: &Kernel, patch: &Patch) -> Result<Vec<Blocker>> {
     let Some(init) = kernel.variable("init_task") else { return Ok(Vec::new()) };
     let code = left(kernel, patch)?;
     let init = kernel.structure("task_struct", init);

@@ -74,15 +74,12 @@ impl Dump {
         let known = livepatches::patches(&kernel)?;
         let mut modules = livepatches::modules(&kernel)?;
         let mut patches = Vec::new();
-        for dumped in known {
+        for mut dumped in known {
             let Some(at) = modules.iter().position(|(address, _)| *address == dumped.module) else {
                 continue;
             };
             let (_, module) = modules.remove(at);
-            let blockers = match dumped.patch.transition {
-                true => livepatches::blockers(&kernel, &dumped.patch)?,
-                false => Vec::new(),
-            };
+            let blockers = livepatches::blockers(&kernel, &mut dumped)?;
             patches.push((dumped, module, blockers));
         }
         Ok(Self {

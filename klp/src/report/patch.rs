@@ -51,6 +51,8 @@ pub struct PatchReport {
     pub taint: String,
     /// The tasks that hold up its transition.
     pub blockers: Vec<Blocker>,
+    /// What of it is on pages that the dump lacks; nothing of a machine that runs.
+    pub missing: Vec<&'static str>,
 }
 
 /// Where a patch is.
@@ -118,7 +120,12 @@ impl PatchReport {
     /// Looks at what a dump has.
     pub(super) fn of_dump(dumped: Dumped, module: &Loaded, blockers: Vec<Blocker>, verifies: bool) -> Self {
         let signature = SignatureReport::new(verifies, module, None);
-        Self { forced: dumped.forced, blockers, ..Self::new(dumped.patch, module, signature) }
+        Self {
+            forced: dumped.forced,
+            missing: dumped.missing,
+            blockers,
+            ..Self::new(dumped.patch, module, signature)
+        }
     }
 
     /// What the patch and its module say themselves.
@@ -143,6 +150,7 @@ impl PatchReport {
             objects: patch.objects,
             name: patch.name,
             blockers: Vec::new(),
+            missing: Vec::new(),
         }
     }
 }

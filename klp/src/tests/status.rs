@@ -178,7 +178,7 @@ fn the_names_in_json_are_stable() {
         (
             patch,
             "name phase since version series fixes build_id srcversion signature replace stack_order is_klp states \
-             objects forced taint blockers",
+             objects forced taint blockers missing",
         ),
         (&patch["series"], "name revision"),
         (&patch["signature"], "verified signer"),

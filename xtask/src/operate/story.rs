@@ -228,6 +228,12 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
         "Booting",
         "a machine that crashes while the confirmed patch is on trial, and saves its memory",
     );
+    // The guest's disk has no room for two of them.
+    let dump = |written: &str, asked: &str| {
+        format!(
+            "cd /var/tmp && makedumpfile --message-level 0 {written} && klp status {asked}; code=$?; rm -f dump; exit $code"
+        )
+    };
     let dumped = machine.crash(
         &[
             "klp unload fix_2 && klp load /var/lib/klp/confirmed/$(uname -r)/*.ko && klp status",
@@ -236,24 +242,29 @@ pub(super) fn tell(machine: &Machine<'_>) -> Result<bool> {
         &[
             "systemctl is-active klp.service; ls -A /sys/kernel/livepatch",
             "klp status --dump /proc/vmcore",
-            "cd /var/tmp && makedumpfile --message-level 1 -l -d 31 /proc/vmcore lzo && klp status --dump lzo",
-            // As Debian's kdump-tools writes it.
-            "cd /var/tmp && makedumpfile --message-level 1 -c -d 31 lzo zlib && klp status --dump zlib && rm zlib lzo",
-            "cd /var/tmp && makedumpfile --message-level 1 -E -d 31 /proc/vmcore elf && klp status --fixes --dump elf && rm elf",
-            "cd /var/tmp && makedumpfile --message-level 1 -F -d 31 /proc/vmcore > flat && klp status --fixes --dump flat && rm flat",
+            &dump("-l -d 31 /proc/vmcore dump", "--dump dump"),
+            // As Debian's kdump-tools writes it. This makedumpfile is older than the kernel: what it leaves out of -d 31
+            // differs from run to run.
+            &dump("-c -d 31 /proc/vmcore dump", "--dump dump"),
+            &dump("-c -d 23 /proc/vmcore dump", "--dump dump"),
+            &dump("-E -d 31 /proc/vmcore dump", "--fixes --dump dump"),
+            &dump("-F -d 31 /proc/vmcore > dump", "--fixes --dump dump"),
         ],
     )?;
     judged(&dumped, &|judge| {
-        judge.all_succeed(&[0, 4, 6, 7, 8]);
+        judge.all_succeed(&[0, 4, 6, 7, 8, 9]);
         judge.says(1, "fix_2: in effect, on trial");
         judge.holds(judge.boot.console.contains("sysrq triggered crash"), "the machine goes down");
         judge.shows(3, "inactive");
         judge.fails(5, 1, "compressed with LZO");
-        for number in [4, 6] {
+        for number in [4, 6, 7] {
             judge.says(number, "fix_2: in effect\n");
             judge.says(number, "series      operate, revision 2");
         }
-        for number in [7, 8] {
+        for number in [4, 7] {
+            judge.says(number, "redirects   vmlinux: version_proc_show (1)");
+        }
+        for number in [8, 9] {
             judge.says(number, "CVE-2026-0002  fix_2");
         }
     });
