@@ -7,6 +7,7 @@ use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cargo_klp::kernel::arch::X86_64;
 use cargo_klp::kernel::debug_info::DebugInfo;
 use cargo_klp::kernel::image::decompress;
 use cargo_klp::kernel::symbols::{Table, kallsyms as table};
@@ -62,7 +63,7 @@ pub fn write(repository: &Path, directory: &Path, modules: Option<&Path>) -> Res
     for (offsets_first, distances) in [(false, false), (true, false), (false, true)] {
         let image = Kallsyms { offsets_first, distances, ..Kallsyms::default() }.write();
         seeds.add("kallsyms", &image)?;
-        let entries = table::read(&image, MAPPED_AT, true).map_err(Error::other)?;
+        let entries = table::read(&image, MAPPED_AT, X86_64.kernel_start, true).map_err(Error::other)?;
         seeds.add("index", format!("f1\n{}", Table::of(&entries[..50]).text()).as_bytes())?;
     }
     seeds.add("manifest", MANIFEST)?;
@@ -184,6 +185,9 @@ mod tests {
         cargo_klp::patch::manifest::Manifest::default().add(MANIFEST).unwrap();
         let object = compiled(&repository.join("fuzz/seeds/livepatch.c"), &["-gbtf"]).unwrap();
         assert!(section(&object, ".BTF").is_some());
-        assert_eq!(table::read(&Kallsyms::default().write(), MAPPED_AT, true).unwrap().len(), 1000);
+        assert_eq!(
+            table::read(&Kallsyms::default().write(), MAPPED_AT, X86_64.kernel_start, true).unwrap().len(),
+            1000
+        );
     }
 }

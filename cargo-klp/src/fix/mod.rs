@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
+use crate::kernel::arch::X86_64;
 use crate::kernel::symbols::Symbols;
 use crate::kernel::{Kernel, Toolchain};
 use diff::FileDiff;
@@ -146,6 +147,7 @@ impl Context<'_> {
 ///
 /// The diff does not apply, the source is not the kernel's, or the fix can't be patched.
 pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Reporter) -> Result<Fix> {
+    refuse_others(&symbols.target().kernel)?;
     refuse_clang(&symbols.target().kernel)?;
     if !request.source.join(OF_SOURCE).is_file() {
         return Err(Error::Request {
@@ -271,6 +273,22 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
     }
     write_patch(&context, &mut parts, faults, &mut fix)?;
     Ok(fix)
+}
+
+/// Objects are compared by the instructions and relocations of x86.
+fn refuse_others(kernel: &Kernel) -> Result<()> {
+    if *kernel.arch() == X86_64 {
+        return Ok(());
+    }
+    Err(Error::Request {
+        message: format!(
+            "{} is for {}: a diff becomes a patch only for a kernel of x86_64",
+            kernel.release,
+            kernel.arch().name
+        ),
+        help: "write the patch by hand: `cargo klp new NAME --func F` begins with the kernel's prototype"
+            .into(),
+    })
 }
 
 /// What Clang makes of the kernel's source is not compared: it has other flags, and splits functions otherwise.
@@ -476,6 +494,13 @@ fn read(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_kernel_of_x86_is_compared() {
+        assert!(refuse_others(&Kernel::for_test("")).is_ok());
+        let error = refuse_others(&Kernel::for_test("CONFIG_ARM64=y\n")).unwrap_err().to_string();
+        assert_eq!(error, "test is for arm64: a diff becomes a patch only for a kernel of x86_64");
+    }
 
     #[test]
     fn only_a_kernel_of_gcc_is_compared() {

@@ -38,7 +38,7 @@ impl KernelHint {
             let item = types.as_ref().and_then(|types| item(types, name).ok().flatten());
             match item {
                 Some(item) => Some(format!("the kernel has `{name}`: write `{item}` in `kernel_types!`")),
-                None => advice(&kernel.kdir, name).map(|advice| format!("the kernel has `{name}`: {advice}")),
+                None => advice(kernel, name).map(|advice| format!("the kernel has `{name}`: {advice}")),
             }
         };
         let is_of_kernel = |name: &&String| {

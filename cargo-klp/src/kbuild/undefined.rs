@@ -139,7 +139,7 @@ fn by_the_kernel(symbols: &Symbols<'_>, name: &str) -> String {
              `#[klp_symbols(object = {module:?})]`"
         );
     }
-    if let Some(advice) = advice(&symbols.target().kernel.kdir, name) {
+    if let Some(advice) = advice(&symbols.target().kernel, name) {
         return format!("has no symbol: {advice}");
     }
     let nearest = vmlinux.nearest(name);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::arch::{ALL, Arch};
 use crate::error::{Error, Result};
 
 /// The file of Debian's headers with variables of the build.
@@ -22,9 +23,10 @@ pub(super) fn auto_conf(kdir: &Path) -> PathBuf {
     kdir.join("include/config/auto.conf")
 }
 
-/// The image that was built in it: packages of headers have none.
+/// The image that was built in it, in the form that has the kernel as an ELF file: packages of headers have none.
 pub(super) fn image(kdir: &Path) -> Option<PathBuf> {
-    Some(kdir.join("arch/x86/boot/bzImage")).filter(|image| image.exists())
+    let built = |arch: &&Arch| kdir.join(arch.image.built).exists();
+    ALL.into_iter().find(built).map(|arch| kdir.join(arch.image.elf))
 }
 
 /// The release of its kernel.
@@ -74,6 +76,21 @@ pub(super) fn prefix(variables: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// arm64 boots the kernel's memory, which has no symbols.
+    #[test]
+    fn the_image_of_a_tree() {
+        for (built, elf) in
+            [("arch/x86/boot/bzImage", "arch/x86/boot/bzImage"), ("arch/arm64/boot/Image", "vmlinux")]
+        {
+            let tree = tempfile::tempdir().unwrap();
+            assert_eq!(image(tree.path()), None);
+            let built = tree.path().join(built);
+            fs::create_dir_all(built.parent().unwrap()).unwrap();
+            fs::write(built, "").unwrap();
+            assert_eq!(image(tree.path()), Some(tree.path().join(elf)));
+        }
+    }
 
     #[test]
     fn configuration_values() {

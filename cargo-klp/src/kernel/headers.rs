@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Arch;
+
 /// A name that a header defines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Definition {
@@ -53,12 +55,12 @@ impl fmt::Display for Definition {
 /// The definition of a name in the headers of a build directory: of several, the one in the header that an author is
 /// most likely to include.
 #[must_use]
-pub fn definition(kdir: &Path, name: &str) -> Option<Definition> {
+pub fn definition(kdir: &Path, arch: &Arch, name: &str) -> Option<Definition> {
     let mut found = Vec::new();
-    for root in roots(kdir) {
+    for root in roots(kdir, arch) {
         search(&root, &root, name, &mut found);
     }
-    let exists = |header: &str| roots(kdir).iter().any(|root| root.join(header).is_file());
+    let exists = |header: &str| roots(kdir, arch).iter().any(|root| root.join(header).is_file());
     for definition in &mut found {
         // What is a machine's own is included by way of what all have.
         if let Some((_, file)) =
@@ -85,10 +87,11 @@ pub(crate) fn common(kdir: &Path) -> Option<PathBuf> {
 }
 
 /// The directories that headers are included from.
-fn roots(kdir: &Path) -> Vec<PathBuf> {
+fn roots(kdir: &Path, arch: &Arch) -> Vec<PathBuf> {
     let bases = [Some(kdir.to_owned()), common(kdir), Some(kdir.join("source"))];
-    let directories = ["include", "include/uapi", "arch/x86/include", "arch/x86/include/uapi"];
-    let all = bases.into_iter().flatten().flat_map(|base| directories.map(|directory| base.join(directory)));
+    let of_arch = Path::new("arch").join(arch.name).join("include");
+    let directories = ["include".into(), "include/uapi".into(), of_arch.clone(), of_arch.join("uapi")];
+    let all = bases.into_iter().flatten().flat_map(|base| directories.clone().map(|part| base.join(part)));
     all.filter(|root| root.is_dir()).collect()
 }
 

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::arch::ALL;
 use super::build_dir;
 use crate::error::{Error, Result};
 use crate::host::cache;
@@ -92,7 +93,8 @@ fn kdir_of(root: &Path, release: &str) -> PathBuf {
     ];
     if let Some((version, flavour)) = release.rsplit_once('-') {
         // SUSE.
-        places.push(sources.join(format!("linux-{version}-obj/x86_64/{flavour}")));
+        let objects = sources.join(format!("linux-{version}-obj"));
+        places.extend(ALL.map(|arch| objects.join(arch.machine).join(flavour)));
     }
     let mut all = inside.into_iter().chain(places).chain([link.clone()]);
     all.find(|kdir| build_dir::is_one(kdir)).unwrap_or(link)
@@ -109,7 +111,7 @@ fn build_dirs(sources: &Path) -> Vec<PathBuf> {
         if name.starts_with("linux-headers-") {
             found.push(directory);
         } else if name.starts_with("linux-") && name.ends_with("-obj") {
-            found.extend(below(&directory.join("x86_64")));
+            found.extend(ALL.iter().flat_map(|arch| below(&directory.join(arch.machine))));
         }
     }
     found.retain(|kdir| build_dir::is_one(kdir));

@@ -73,7 +73,7 @@ pub fn meanings(
     }
     meanings.extend(system_call(info, name).map(Meaning::SystemCall));
     if !has_symbol {
-        meanings.extend(definition(&kernel.kdir, name).map(Meaning::Header));
+        meanings.extend(definition(&kernel.kdir, kernel.arch(), name).map(Meaning::Header));
         meanings.extend(wrapper(name).map(Meaning::Runtime));
     }
     Ok(meanings)

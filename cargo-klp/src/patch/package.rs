@@ -10,8 +10,9 @@ use std::process::Command;
 
 use super::inspect::{inspect, report::Report, signature_fault};
 use crate::error::{Error, Result};
-use crate::host::package::{File, Package, Scripts, time};
+use crate::host::package::{File, Machine, Package, Scripts, time};
 use crate::host::tools::run_tool;
+use crate::kernel::arch::{ALL, Arch};
 use crate::kernel::signing::{Certificate, SigningKey};
 use crate::kernel::{KernelParts, KernelQuery};
 
@@ -56,11 +57,18 @@ pub fn package(files: &[PathBuf], labels: &Labels, signing: &Signing) -> Result<
             ));
         }
         let path = format!("usr/lib/klp/{release}/{}.ko", report.name);
+        if report.machine != patch.machine {
+            return Err(request(
+                &format!("`{}` is for another kind of machine than the first module", file.display()),
+                "make a package of each",
+            ));
+        }
         contents.push(File { path, data: data(file, report, release, signing)?, is_program: false });
     }
     let summary = patch.description.as_deref().and_then(|text| text.lines().next());
     Ok(Package {
         name: labels.name.clone().unwrap_or_else(|| name(patch)),
+        machine: machine(patch),
         maintainer: labels.maintainer.clone(),
         section: "kernel",
         depends: vec!["klp-tools"],
@@ -75,6 +83,17 @@ pub fn package(files: &[PathBuf], labels: &Labels, signing: &Signing) -> Result<
         version,
         ..Package::default()
     })
+}
+
+/// The architecture of a module.
+fn arch(report: &Report) -> Option<&'static Arch> {
+    ALL.into_iter().find(|arch| Some(arch.machine) == report.machine)
+}
+
+/// The machines that a patch is for. A module of an unknown one is faulty.
+fn machine(patch: &Report) -> Machine {
+    let of = |arch: &Arch| Machine { debian: arch.debian, uname: arch.machine };
+    arch(patch).map_or_else(Machine::default, of)
 }
 
 fn request(message: &str, help: &str) -> Error {
@@ -149,7 +168,7 @@ fn data(file: &Path, report: &Report, release: &str, signing: &Signing) -> Resul
     match signing {
         Signing::Sign(key) => {
             let kernel = KernelQuery::Release(release.into()).find(KernelParts::Headers)?;
-            return key.sign(&stripped(file)?, &kernel);
+            return key.sign(&stripped(file, report)?, &kernel);
         }
         Signing::Verify(certificate) => {
             if let Some(fault) = signature_fault(file, certificate)? {
@@ -162,14 +181,15 @@ fn data(file: &Path, report: &Report, release: &str, signing: &Signing) -> Resul
         Signing::Keep => {}
     }
     // The signature would be lost.
-    if report.signed { fs::read(file).map_err(Error::io("read", file)) } else { stripped(file) }
+    if report.signed { fs::read(file).map_err(Error::io("read", file)) } else { stripped(file, report) }
 }
 
 /// The module without debug information and signature.
-fn stripped(file: &Path) -> Result<Vec<u8>> {
+fn stripped(file: &Path, report: &Report) -> Result<Vec<u8>> {
     let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let stripped = directory.path().join("module.ko");
-    run_tool(Command::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(file))?;
+    let strip = arch(report).map_or_else(|| "strip".into(), |arch| arch.tool("strip"));
+    run_tool(Command::new(strip).args(["--strip-debug", "-o"]).arg(&stripped).arg(file))?;
     if let Some(fault) = inspect(&stripped)?.faults.first() {
         return Err(request(
             &format!("strip has damaged `{}`: {fault}", file.display()),

@@ -1,7 +1,6 @@
 //! What `klp-runtime` has for functions and macros of the kernel's C that have no symbol.
 
-use std::path::Path;
-
+use crate::kernel::Kernel;
 use crate::kernel::headers::definition;
 
 /// The names in C, and below `klp_runtime` the items that do the same.
@@ -142,8 +141,8 @@ pub fn wrappers() -> Vec<String> {
 
 /// What to write for a name that is no symbol, where a header or the runtime has it.
 #[must_use]
-pub fn advice(kdir: &Path, name: &str) -> Option<String> {
-    let of_header = definition(kdir, name).map(|found| found.to_string());
+pub fn advice(kernel: &Kernel, name: &str) -> Option<String> {
+    let of_header = definition(&kernel.kdir, kernel.arch(), name).map(|found| found.to_string());
     match (wrapper(name), of_header) {
         (Some(path), _) => Some(format!("use `{path}`")),
         (None, of_header) => of_header,

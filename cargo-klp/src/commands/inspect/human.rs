@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use anstyle::Style;
 
+use crate::kernel::arch::X86_64;
 use crate::patch::inspect::report::{Language, Memory, Parameter, Patch, Report, Symbols};
 
 const HEADING: Style = Style::new().bold();
@@ -91,7 +92,11 @@ impl Text {
         let flags = [
             if report.signed { "signed" } else { "not signed" },
             if report.intree { "in the kernel's tree" } else { "out of tree" },
-            if report.retpoline { "retpoline" } else { "no retpoline" },
+            match (report.machine, report.retpoline) {
+                (Some(other), _) if other != X86_64.machine => other,
+                (_, true) => "retpoline",
+                (_, false) => "no retpoline",
+            },
         ];
         let mut rows = Vec::new();
         let mut add = |key: &str, value: &str| {
@@ -303,6 +308,7 @@ mod tests {
             imports: names(&["CRYPTO_INTERNAL"]),
             fixes: names(&["CVE-2026-12345", "CVE-2026-12346"]),
             intree: true,
+            machine: Some(X86_64.machine),
             retpoline: false,
             signed: true,
             signature: Some(Signature {

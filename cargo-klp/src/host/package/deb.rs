@@ -11,8 +11,8 @@ use crate::host::tools::run_tool;
 
 /// Makes the `.deb`; its path.
 pub(super) fn write(package: &Package, directory: &Path) -> Result<PathBuf> {
-    let Package { name, version, .. } = package;
-    let deb = directory.join(format!("{name}_{version}_amd64.deb"));
+    let Package { name, version, machine, .. } = package;
+    let deb = directory.join(format!("{name}_{version}_{}.deb", machine.debian));
     let tree = tempfile::tempdir_in(directory).map_err(Error::io("create", directory))?;
     // dpkg-deb takes it as the mode of the root directory.
     set_mode(tree.path(), 0o755)?;
@@ -54,11 +54,12 @@ fn where_the_gpl_is(license: &str) -> &'static str {
 }
 
 fn control(package: &Package, sums: &Checksums) -> String {
-    let Package { name, version, maintainer, section, summary, .. } = package;
+    let Package { name, machine, version, maintainer, section, summary, .. } = package;
     let size = sums.bytes.div_ceil(1024);
     let mut control = format!(
-        "Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: {maintainer}\n\
-         Installed-Size: {size}\n"
+        "Package: {name}\nVersion: {version}\nArchitecture: {}\nMaintainer: {maintainer}\n\
+         Installed-Size: {size}\n",
+        machine.debian
     );
     let mut depends = package.depends.clone();
     if !package.units.is_empty() {

@@ -9,11 +9,13 @@ use std::{env, fs};
 
 use crate::error::{Error, Result};
 
-/// A package of programs or modules for x86-64.
+/// A package of programs or modules.
 #[derive(Clone, Debug, Default)]
 pub struct Package {
     /// Its name.
     pub name: String,
+    /// What it runs on.
+    pub machine: Machine,
     /// Its version, without a hyphen: there is no other source than this one.
     pub version: String,
     /// `Name <address>`.
@@ -42,6 +44,21 @@ pub struct Package {
     pub state: Vec<&'static str>,
     /// What is run where it comes and goes.
     pub scripts: Scripts,
+}
+
+/// A kind of machine, as packages name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// By Debian's name.
+    pub debian: &'static str,
+    /// As `uname -m` and rpm call it.
+    pub uname: &'static str,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { debian: "amd64", uname: "x86_64" }
+    }
 }
 
 /// A file of a package.
@@ -134,6 +151,7 @@ impl Package {
 fn example() -> Package {
     Package {
         name: "a-b".into(),
+        machine: Machine::default(),
         version: "2".into(),
         maintainer: "A <a@example.org>".into(),
         section: "kernel",

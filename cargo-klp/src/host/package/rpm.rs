@@ -26,8 +26,8 @@ const OF_THE_SYSTEM: [&str; 9] = [
 
 /// Makes the `.rpm`; its path.
 pub(super) fn write(package: &Package, directory: &Path) -> Result<PathBuf> {
-    let Package { name, version, .. } = package;
-    let path = directory.join(format!("{name}-{version}-{RELEASE}.x86_64.rpm"));
+    let Package { name, version, machine, .. } = package;
+    let path = directory.join(format!("{name}-{version}-{RELEASE}.{}.rpm", machine.uname));
     let made = build(package).and_then(|made| made.write_file(&path));
     made.map_err(|error| Error::Request {
         message: format!("`{}` can't be made: {error}", path.display()),
@@ -37,8 +37,9 @@ pub(super) fn write(package: &Package, directory: &Path) -> Result<PathBuf> {
 }
 
 fn build(package: &Package) -> Result<rpm::Package, rpm::Error> {
-    let Package { name, version, license, maintainer, .. } = package;
-    let mut builder = PackageBuilder::new(name, version, license, "x86_64", &capitalized(&package.summary));
+    let Package { name, version, machine, license, maintainer, .. } = package;
+    let mut builder =
+        PackageBuilder::new(name, version, license, machine.uname, &capitalized(&package.summary));
     builder
         .using_config(BuildConfig::v4().compression(CompressionType::Gzip).source_date(package.time))
         .release(RELEASE)

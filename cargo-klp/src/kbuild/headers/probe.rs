@@ -89,7 +89,7 @@ pub(super) fn ask(request: &Request, compiler: &Compiler, kernel: &Kernel) -> Re
 fn lost(request: &Request, kernel: &Kernel) -> Vec<Line> {
     let of = |(item, asked): (usize, &Item)| match asked {
         Item::Lost { name } => {
-            let why = advice(&kernel.kdir, name).unwrap_or_default();
+            let why = advice(kernel, name).unwrap_or_default();
             Some(Line::Fault { item: Some(item), why })
         }
         _ => None,
@@ -312,7 +312,7 @@ fn why(item: &Item, message: &str, macros: &BTreeSet<String>, kernel: &Kernel) -
             )
         }
         Item::Function { name } | Item::Constant { expression: name } if message.contains("undeclared") => {
-            let advice = advice(&kernel.kdir, name).map(|advice| format!("; {advice}")).unwrap_or_default();
+            let advice = advice(kernel, name).map(|advice| format!("; {advice}")).unwrap_or_default();
             format!("the headers of kernel {release} refuse it: {message}{advice}")
         }
         Item::Expression { name, .. }

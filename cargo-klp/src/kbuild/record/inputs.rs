@@ -57,7 +57,7 @@ const SESSION: [&str; 27] = [
 const PROGRAMS: [&str; 8] = ["make", "ld", "as", "ar", "nm", "objcopy", "pahole", "cc1"];
 
 /// Directories in a kernel's build directory whose files Kbuild reads or runs.
-const KERNEL_DIRECTORIES: [&str; 10] = [
+const KERNEL_DIRECTORIES: [&str; 8] = [
     "",
     "scripts",
     "scripts/mod",
@@ -66,8 +66,6 @@ const KERNEL_DIRECTORIES: [&str; 10] = [
     "tools/bpf/resolve_btfids",
     "include/config",
     "include/generated",
-    "arch/x86",
-    "arch/x86/include/generated",
 ];
 
 /// The digest of the environment, without variables that can't matter.
@@ -139,8 +137,10 @@ pub(super) fn files(target: &Target, kbuild: &Path, manifest: &Manifest) -> Resu
 pub(in crate::kbuild) fn kernel_files(kernel: &Kernel) -> BTreeSet<PathBuf> {
     let mut files = BTreeSet::new();
     for base in [Some(kernel.kdir.clone()), common(&kernel.kdir)].into_iter().flatten() {
-        for directory in KERNEL_DIRECTORIES {
-            let directory = base.join(directory);
+        let of_arch = base.join("arch").join(kernel.arch().name);
+        let generated = of_arch.join("include/generated");
+        let directories = KERNEL_DIRECTORIES.map(|directory| base.join(directory));
+        for directory in directories.into_iter().chain([of_arch, generated]) {
             files.extend(files_in(&directory));
             files.insert(directory);
         }

@@ -34,8 +34,8 @@ pub struct Arch {
     pub debian: &'static str,
     /// What the names of tools for it begin with on a machine of another one.
     pub cross: &'static str,
-    /// The image in a kernel's build directory that has its code as an ELF file inside, if there is such a one.
-    pub image: Option<&'static str>,
+    /// The image in a kernel's build directory.
+    pub image: Image,
     /// The lowest address that a kernel is linked to.
     pub kernel_start: u64,
     /// What rustc is told.
@@ -46,6 +46,15 @@ pub struct Arch {
     pub ftrace: Ftrace,
     /// Its instructions.
     pub code: &'static dyn Code,
+}
+
+/// Where a kernel's build puts its image.
+#[derive(Debug)]
+pub struct Image {
+    /// The file that is there once the kernel is built: what boots.
+    pub built: &'static str,
+    /// The file that is the kernel as an ELF file, or has it inside.
+    pub elf: &'static str,
 }
 
 /// What rustc is told to compile for an architecture's kernels.
@@ -249,7 +258,9 @@ mod tests {
     use super::*;
 
     fn of(config: &str) -> Result<&'static str, &'static str> {
-        Arch::of_config(&crate::kernel::build_dir::parse_config(config)).map(|arch| arch.name)
+        let options = config.lines().filter_map(|line| line.split_once('='));
+        let config = options.map(|(option, value)| (option.to_owned(), value.to_owned())).collect();
+        Arch::of_config(&config).map(|arch| arch.name)
     }
 
     #[test]

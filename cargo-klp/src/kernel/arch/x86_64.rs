@@ -8,7 +8,7 @@ use object::elf::{
     R_X86_64_PC64, R_X86_64_PLT32, RelocationType,
 };
 
-use super::{Arch, Code, Flow, Ftrace, Relocations, Rust, Unapplied};
+use super::{Arch, Code, Flow, Ftrace, Image, Relocations, Rust, Unapplied};
 
 /// The architecture.
 pub static X86_64: Arch = Arch {
@@ -18,7 +18,7 @@ pub static X86_64: Arch = Arch {
     elf: EM_X86_64,
     debian: "amd64",
     cross: "x86_64-linux-gnu-",
-    image: Some("arch/x86/boot/bzImage"),
+    image: Image { built: "arch/x86/boot/bzImage", elf: "arch/x86/boot/bzImage" },
     // The upper 2 GiB.
     kernel_start: 0xffff_ffff_8000_0000,
     rust: Rust {

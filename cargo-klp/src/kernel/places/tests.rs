@@ -4,6 +4,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::kernel::arch::X86_64;
 use crate::kernel::headers;
 
 /// What the packages of a distribution put into a root. Paths are relative to it; `R` stands for the release.
@@ -235,7 +236,7 @@ fn headers_that_flavours_share_are_found() {
         let shared = shape.files.iter().find(|file| file.ends_with("only_here.h")).unwrap();
         write(root.path(), shared, "#define klp_only_here 1\n");
         let kdir = root.path().join(shape.path(shape.kdir));
-        let found = headers::definition(&kdir, "klp_only_here");
+        let found = headers::definition(&kdir, &X86_64, "klp_only_here");
         let found = found.unwrap_or_else(|| panic!("{}", shape.distribution));
         assert_eq!(found.header, "linux/only_here.h", "{}", shape.distribution);
     }

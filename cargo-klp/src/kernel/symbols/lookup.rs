@@ -64,7 +64,8 @@ impl LookupError {
                 if let Some(elsewhere) = symbols.elsewhere(of, name) {
                     return format!("`{name}` does not exist in {of}; {elsewhere}");
                 }
-                let of_header = definition(&symbols.target().kernel.kdir, name);
+                let kernel = &symbols.target().kernel;
+                let of_header = definition(&kernel.kdir, kernel.arch(), name);
                 let hint = of_header.map_or_else(|| symbols.similar(object, name), |found| found.to_string());
                 format!("`{name}` does not exist in {of}: {hint}")
             }

@@ -18,6 +18,7 @@ use klp_module::{Modinfo, Signature};
 use object::{Object, ObjectKind};
 
 use crate::error::{Error, Result};
+use crate::kernel::Arch;
 use crate::kernel::signing::{Certificate, Verdict};
 use crate::patch::manifest::Manifest;
 use crate::patch::tables::start;
@@ -74,6 +75,7 @@ pub fn report(path: &Path, data: &[u8]) -> Result<Report> {
         fixes: modinfo.all("fixes").map(str::to_owned).collect(),
         imports: modinfo.all("import_ns").map(str::to_owned).collect(),
         intree: modinfo.has("intree"),
+        machine: Arch::of_elf(data).map(|arch| arch.machine),
         retpoline: modinfo.has("retpoline"),
         signed: signature.is_some(),
         signature,

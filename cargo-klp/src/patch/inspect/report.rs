@@ -29,7 +29,9 @@ pub struct Report {
     pub imports: Vec<String>,
     /// Whether it was built in the kernel's own tree; others taint the kernel.
     pub intree: bool,
-    /// Whether its compiler was told to use retpolines.
+    /// The machine that it is for, as `uname -m` calls it; absent if it is one that klp does not know.
+    pub machine: Option<&'static str>,
+    /// Whether its compiler was told to use retpolines, which only x86 has.
     pub retpoline: bool,
     /// Whether a signature is appended.
     pub signed: bool,

@@ -19,7 +19,7 @@ use object::elf::{
     R_AARCH64_TSTBR14, RelocationType,
 };
 
-use super::{Arch, Code, Flow, Ftrace, Relocations, Rust, Unapplied};
+use super::{Arch, Code, Flow, Ftrace, Image, Relocations, Rust, Unapplied};
 use instruction::{Instruction, words};
 
 /// The architecture.
@@ -30,8 +30,8 @@ pub static ARM64: Arch = Arch {
     elf: EM_AARCH64,
     debian: "arm64",
     cross: "aarch64-linux-gnu-",
-    // Its images are the kernel's memory, without sections and symbols.
-    image: None,
+    // What boots is the kernel's memory, without addresses and symbols.
+    image: Image { built: "arch/arm64/boot/Image", elf: "vmlinux" },
     // The upper half of 48 bits, the widest of the ranges that kernels are linked to.
     kernel_start: 0xffff_8000_0000_0000,
     rust: Rust {
