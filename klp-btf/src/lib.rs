@@ -114,10 +114,8 @@ impl Types {
         let (first, last) = section.type_id_range();
         let mut functions = Vec::new();
         for id in first..=last {
-            if let function @ Type::Func(_) = self.get(id)?
-                && let Some(prototype) = self.prototype(&self.name(&function)?, &function)?
-            {
-                functions.push(prototype);
+            if let function @ Type::Func(_) = self.get(id)? {
+                functions.extend(self.prototype(&self.name(&function)?, &function)?);
             }
         }
         Ok(functions)
@@ -161,14 +159,14 @@ impl Types {
             Type::Enum(list) => {
                 for member in &list.members {
                     let value = member.val();
-                    let value = if list.is_signed() { value.cast_signed().into() } else { value.into() };
+                    let value = if list.is_signed() { (value as i32).into() } else { value.into() };
                     all.push((self.text(member)?, value));
                 }
             }
             Type::Enum64(list) => {
                 for member in &list.members {
                     let value = member.val();
-                    let value = if list.is_signed() { value.cast_signed().into() } else { value.into() };
+                    let value = if list.is_signed() { (value as i64).into() } else { value.into() };
                     all.push((self.text(member)?, value));
                 }
             }

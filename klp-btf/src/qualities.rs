@@ -22,7 +22,7 @@ impl Types {
                 for field in fields.iter().filter(|field| field.bits.is_none()) {
                     let own = self.align(field.id)?;
                     // A field of a packed structure may be at an offset that its type alone would not allow.
-                    if (field.offset / 8).is_multiple_of(own) && size.is_multiple_of(own) {
+                    if (field.offset / 8) % own == 0 && size % own == 0 {
                         align = align.max(own);
                     }
                 }

@@ -516,7 +516,7 @@ impl<'a> Writer<'a> {
         let own = self.types.align(field.id)?;
         let name =
             if field.name.is_empty() { format!("__anonymous_{number}") } else { identifier(&field.name) };
-        let is_aligned = own <= align && offset.is_multiple_of(own);
+        let is_aligned = own <= align && offset % own == 0;
         let ty = match (field.pointer, self.types.get(self.types.bare(field.id)?)?) {
             _ if !is_aligned => format!("[u8; {size}]"),
             (said @ Some(_), Type::Ptr(pointer)) => self.pointer(pointer.get_type_id().unwrap_or(0), said)?,

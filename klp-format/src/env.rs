@@ -35,6 +35,11 @@ pub const ARCH: &str = "KLP_ARCH";
 /// `cargo klp` sets it for rustc, the macros read it.
 pub const PATCH: &str = "KLP_PATCH";
 
+/// What the rustc says of its version that a patch with the target's `kernel` crate is compiled by; not set for others.
+///
+/// `cargo klp` sets it for rustc, the macros read it.
+pub const KERNEL_CRATE: &str = "KLP_KERNEL_CRATE";
+
 /// Flags for each cargo that works on a patch, such as `--locked`, with white space between them.
 ///
 /// `cargo klp build` sets it for the steps of Kbuild, which read it; with plain make, a user sets it.

@@ -39,6 +39,8 @@ pub(crate) enum Boot {
     Checkers,
     /// Calls by pointer of a wrong type.
     Types,
+    /// A patch that uses the kernel's own Rust crate, which must have been made.
+    KernelCrate,
     /// What takes too long for every run.
     Soak,
 }
@@ -55,14 +57,16 @@ impl Boot {
             Self::Parallel => "parallel",
             Self::Checkers => "checkers",
             Self::Types => "types",
+            Self::KernelCrate => "kernel-crate",
             Self::Soak => "soak",
         }
     }
 
     /// The one of a name.
     pub(crate) fn named(name: &str) -> Self {
-        let all = [Self::Sound, Self::Crash, Self::Parallel, Self::Checkers, Self::Types, Self::Soak];
-        all.into_iter().find(|boot| boot.name() == name).unwrap_or_else(|| panic!("{BOOT}: {name:?}"))
+        let ordinary = Self::ORDINARY.into_iter();
+        let mut all = ordinary.chain([Self::Types, Self::KernelCrate, Self::Soak]);
+        all.find(|boot| boot.name() == name).unwrap_or_else(|| panic!("{BOOT}: {name:?}"))
     }
 
     /// Whether the kernel must be as sound after its tests as before.

@@ -22,6 +22,7 @@ mod faults;
 mod guest;
 mod headers;
 mod host;
+mod kernel_crate;
 mod lifecycle;
 mod memory;
 mod modules;
@@ -105,6 +106,7 @@ fn tests_of(boot: Boot) -> Vec<Test> {
         Boot::Parallel => [parallel::tests(), primitives::on_two_processors()].concat(),
         Boot::Checkers => [failslab::tests(), checkers::tests()].concat(),
         Boot::Types => types::tests(),
+        Boot::KernelCrate => kernel_crate::tests(),
         Boot::Soak => soak::tests(),
     }
 }
@@ -115,6 +117,7 @@ fn modules_of(boot: Boot) -> Option<Vec<Patch>> {
         Boot::Parallel => Some([&parallel::MODULES[..], &primitives::ON_TWO_PROCESSORS].concat()),
         Boot::Checkers => Some([&faults::CYCLE[..], &checkers::PLANTED].concat()),
         Boot::Types => Some(types::MODULES.to_vec()),
+        Boot::KernelCrate => Some(kernel_crate::MODULES.to_vec()),
         Boot::Soak => Some(faults::CYCLE.to_vec()),
         Boot::Sound | Boot::Crash => None,
     }

@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, the options of
 //! kernels that change code, patches made of real fixes, a random walk over builds, all kernel tests on the debug kernel,
-//! some on one that Clang has built with kCFI, these and the selftests on kernels that `test` leaves out, a thousand cycles and random sequences on each kernel,
+//! some on one that Clang has built with kCFI, a patch with the kernel's own Rust crate, these and the selftests on kernels that `test` leaves out, a thousand cycles and random sequences on each kernel,
 //! minutes of fuzzing, and `cargo xtask operate`.
 
 use std::hash::{BuildHasher, RandomState};
@@ -31,6 +31,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["kernel", "debug_kernel_only"])]
     cfi_kernel_only: bool,
 
+    /// Run the test of a patch with the kernel's own Rust crate, and nothing else.
+    #[arg(long, conflicts_with_all = ["kernel", "debug_kernel_only", "cfi_kernel_only"])]
+    kernel_crate_only: bool,
+
     /// The seed of the random sequences; by default a new one each time.
     #[arg(long)]
     seed: Option<u32>,
@@ -56,12 +60,18 @@ const KERNELS_OF_WALK: [&str; 2] = ["6.12", "6.1"];
 const KERNELS_OF_FIXES: [&str; 2] = ["6.12", "6.1"];
 /// The kernels in whose sources the options that change code are looked for.
 const KERNELS_OF_OPTIONS: [&str; 3] = ["6.12", "6.1", "7.3"];
+/// The kernel with Rust code.
+const KERNEL_WITH_CRATE: &str = "7.3";
 /// The test of random sequences.
 pub(crate) const SEQUENCES: &str = "random_sequences_agree_with_the_model";
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     if args.cfi_kernel_only {
         let passed = on_cfi_kernel()?;
+        return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    if args.kernel_crate_only {
+        let passed = with_kernel_crate()?;
         return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let kernels: &[String] = if args.debug_kernel_only { &[] } else { &args.kernel };
@@ -101,6 +111,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         passed &= step.run()?;
     }
     passed &= on_cfi_kernel()?;
+    passed &= with_kernel_crate()?;
     passed &= kselftest::run_on(&others, false)?;
     if args.fuzz_seconds > 0 {
         let fuzzer = Fuzzer::new()?;
@@ -125,6 +136,21 @@ fn on_cfi_kernel() -> Result<bool> {
     let mut tests = kernel.tests();
     tests.env("KLP_TEST_BOOTS", "types");
     Step { name: format!("calls by pointer on {}", kernel.name), tests }.run()
+}
+
+/// Makes the `kernel` crate of a stock kernel, and runs the test of a patch that uses it.
+fn with_kernel_crate() -> Result<bool> {
+    let series = KERNEL_WITH_CRATE.to_owned();
+    doctor::ensure(&[
+        Requirement::Build,
+        Requirement::Run,
+        Requirement::Kernel(series.clone()),
+        Requirement::KernelCrate(series),
+    ])?;
+    let kernel = TestKernel::stock(KERNEL_WITH_CRATE);
+    let mut tests = kernel.tests();
+    tests.env("KLP_TEST_BOOTS", "kernel-crate");
+    Step { name: format!("a patch with the `kernel` crate of {}", kernel.name), tests }.run()
 }
 
 /// One run of tests.

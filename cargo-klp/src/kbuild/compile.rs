@@ -7,19 +7,19 @@ use std::process::{Command, Stdio};
 use std::thread::ScopedJoinHandle;
 
 use cargo_metadata::Message;
-use cargo_metadata::camino::Utf8PathBuf;
+use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::diagnostic::DiagnosticLevel;
 use console::strip_ansi_codes;
 use klp_format::env;
 use object::{Object, ObjectSymbol};
 
+use super::base::Base;
 use super::cargo_flags::CargoFlags;
 use super::conditions::{self, answers, conditions};
 use super::flags;
 use super::headers;
 use super::kernel_hint::KernelHint;
 use super::std_hint::StdHint;
-use super::sysroot::sysroot;
 use super::undefined;
 use super::workspace::{Crate, crate_of};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub(crate) fn manifest_for(
     let rustflags = flags::rustflags(&target.kernel)?;
     let krate = crate_of(manifest_path, flags.clone())?;
     let library = compile(&krate, target, &rustflags, &Product::MANIFEST, reporter)?;
-    let members = members(&library)?;
+    let members = library.members()?;
     let manifest = emitted(&members)?;
     let faults = undefined::of_bindings(&members, &manifest, &Symbols::of(target, reporter)?)?;
     Ok((manifest, faults))
@@ -51,10 +51,12 @@ pub(crate) fn manifest_for(
 ///
 /// The macros are compiled once for all kinds: what cargo compiles for this machine must not depend on the kind.
 pub(super) struct Product {
-    crate_type: &'static str,
-    extension: &'static str,
+    /// As rustc calls it, and what the name of its file ends in.
+    pub(super) kind: (&'static str, &'static str),
+    /// Whether it has all that a module is made of.
+    is_whole: bool,
     /// Arguments of rustc for the crate alone.
-    arguments: &'static [&'static str],
+    pub(super) arguments: &'static [&'static str],
     opt_level: &'static str,
     /// The debug information.
     debug: &'static str,
@@ -63,8 +65,8 @@ pub(super) struct Product {
 impl Product {
     /// One object with everything, as small as the kernel's own objects, whatever the crate's profile says.
     pub(super) const MODULE: Self = Self {
-        crate_type: "--crate-type=staticlib",
-        extension: "a",
+        kind: ("--crate-type=staticlib", "a"),
+        is_whole: true,
         arguments: &[],
         opt_level: "2",
         debug: "false",
@@ -73,8 +75,8 @@ impl Product {
     pub(super) const LINES: Self = Self { debug: "line-tables-only", ..Self::MODULE };
     /// A library that has the manifest.
     const MANIFEST: Self = Self {
-        crate_type: "--crate-type=rlib",
-        extension: "rlib",
+        kind: ("--crate-type=rlib", "rlib"),
+        is_whole: false,
         // Machine code, although the profile asks for LTO.
         arguments: &["-Clinker-plugin-lto=no"],
         opt_level: "0",
@@ -82,28 +84,26 @@ impl Product {
     };
 }
 
-/// The settings of the profile that are the same for all kinds of libraries.
-const PROFILE: [(&str, &str); 6] = [
-    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
-    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
-    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
-    ("CARGO_PROFILE_RELEASE_STRIP", "none"),
-    ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
-    ("CARGO_PROFILE_RELEASE_TRIM_PATHS", "macro"),
-];
+/// What was compiled: archives of objects. Where a module is linked with klp's own `core`, fat LTO puts everything into
+/// one.
+pub(super) struct Library(Vec<Vec<u8>>);
 
-/// Most of the runtime is the engine, which runs only when patches come and go. The parts that a patch's own code calls
-/// all the time are generic or inlined, so they are compiled with the patch's options.
-/// The module keeps a table for the kernel's unwinder. Where functions have a frame pointer it needs no entry for each
-/// register that they save, which makes the engine a tenth smaller.
-const RUNTIME: [&str; 2] = [
-    "profile.release.package.klp-runtime.opt-level='z'",
-    "profile.release.package.klp-runtime.rustflags=['-Cforce-frame-pointers=yes']",
-];
+impl Library {
+    /// The digest of its contents.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of(self.0.concat())
+    }
+
+    /// The objects that define a symbol.
+    pub(super) fn members(&self) -> Result<Vec<Vec<u8>>> {
+        self.0.iter().map(|archive| members(archive)).collect::<Result<Vec<_>>>().map(|all| all.concat())
+    }
+}
 
 /// The digest of a crate's library for a module of this target. cargo compiles the library if it is out of date.
 pub(super) fn library_digest(krate: &Crate, target: &Target, reporter: &dyn Reporter) -> Result<Digest> {
-    compile(krate, target, &flags::rustflags(&target.kernel)?, &Product::MODULE, reporter).map(Digest::of)
+    compile(krate, target, &flags::rustflags(&target.kernel)?, &Product::MODULE, reporter)
+        .map(|library| library.digest())
 }
 
 /// Compiles the crate and its dependencies to a library, and returns the library's contents.
@@ -116,18 +116,11 @@ pub(super) fn compile(
     rustflags: &[String],
     product: &Product,
     reporter: &dyn Reporter,
-) -> Result<Vec<u8>> {
+) -> Result<Library> {
     let (directory, _lock) = krate.directory.lock(reporter)?;
     headers::forget_outdated(&target.kernel)?;
-    let rust_target = target.kernel.arch().rust.target;
-    let sysroot = sysroot(rust_target, rustflags, reporter)?;
-    let mut encoded = vec!["--sysroot".to_owned(), sysroot.to_string_lossy().into_owned()];
-    encoded.extend_from_slice(rustflags);
-    // S2 asks for the order of the source in the tables. By default rustc sorts by symbol.
-    encoded.push("-Zcodegen-source-order".into());
-    encoded.push("-Zemit-stack-sizes".into());
-    // For the attribute that leaves room for ftrace.
-    encoded.push("-Zcrate-attr=feature(patchable_function_entry)".into());
+    let base = Base::of(&krate.package, &target.kernel)?;
+    let (crate_type, extension) = base.crate_type(product);
     let mut command = Command::new("cargo");
     command
         .args([
@@ -137,12 +130,8 @@ pub(super) fn compile(
             // Contents decide what is up to date, not times.
             "-Zchecksum-freshness",
             "-Zprofile-rustflags",
-            // Keeps paths of this machine out of the library.
-            "-Ztrim-paths",
             "--release",
-            product.crate_type,
-            "--target",
-            rust_target,
+            crate_type,
         ])
         .arg("--manifest-path")
         .arg(&krate.package.manifest_path)
@@ -150,10 +139,7 @@ pub(super) fn compile(
         .arg(directory)
         .args(["--message-format=json-diagnostic-rendered-ansi", "--color=always"])
         .args(&krate.flags.0)
-        .args(RUNTIME.iter().flat_map(|setting| ["--config", setting]))
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", encoded.join("\x1f"))
-        .envs(PROFILE)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", product.opt_level)
         .env("CARGO_PROFILE_RELEASE_DEBUG", product.debug)
         .env(env::PATCH, krate.package.name.as_str())
@@ -164,6 +150,7 @@ pub(super) fn compile(
         .env_remove("MFLAGS")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    base.configure(&mut command, &krate.package, &target.kernel, rustflags, reporter)?;
     // For `kernel_types!`. Empty if the kernel has no BTF: an inherited value would be another kernel's.
     command.env(env::BTF, btf::file(&target.kernel)?.unwrap_or_default());
     command.env(env::TYPES, btf::command(target)?);
@@ -171,7 +158,7 @@ pub(super) fn compile(
     let answers = answers(&conditions, target, reporter)?;
     command.env(env::CONDITIONS, answers.for_macros()).arg("--").args(answers.arguments());
     command
-        .args(product.arguments)
+        .args(base.arguments(product))
         .args(krate.directory.distinction(krate.package.manifest_path.as_std_path()));
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));
@@ -179,35 +166,35 @@ pub(super) fn compile(
     let (library, own) = std::thread::scope(|scope| {
         let own: ScopedJoinHandle<'_, Vec<String>> =
             scope.spawn(|| own.lines().map_while(Result::ok).map(|line| pass_on(line, reporter)).collect());
-        let library = read_messages(messages, krate, target, product, reporter);
+        let is_part = |library: &Utf8Path| product.is_whole && base.is_part(library.as_std_path(), directory);
+        let library = read_messages(messages, krate, target, extension, is_part, reporter);
         (library, own.join().expect("reading does not panic"))
     });
     let status = child.wait().map_err(Error::io("run", "cargo"))?;
-    let (library, unanswered, errors) = library?;
+    let (libraries, unanswered, errors) = library?;
     if !unanswered.is_empty() {
         return Err(Error::Conditions { faults: unanswered });
     }
-    match library {
-        Some(library) if status.success() => {
-            fs::read(&library).map_err(Error::io("read", library.into_std_path_buf()))
-        }
-        _ => {
-            let errors = if errors.is_empty() { vec![own.join("\n")] } else { errors };
-            Err(Error::Compile { package: krate.package.name.to_string(), errors })
-        }
+    if !status.success() || libraries.is_empty() {
+        let errors = if errors.is_empty() { vec![own.join("\n")] } else { errors };
+        return Err(Error::Compile { package: krate.package.name.to_string(), errors });
     }
+    let read =
+        |library: Utf8PathBuf| fs::read(&library).map_err(Error::io("read", library.into_std_path_buf()));
+    libraries.into_iter().map(read).collect::<Result<_>>().map(Library)
 }
 
-/// Shows the messages of the compiler, and returns the path of the library, the conditions on the kernel that it found
+/// Shows the messages of the compiler, and returns the paths of the libraries, the conditions on the kernel that it found
 /// where klp does not (what macros put together), and its errors.
 fn read_messages(
     messages: impl BufRead,
     krate: &Crate,
     target: &Target,
-    product: &Product,
+    extension: &str,
+    is_part: impl Fn(&Utf8Path) -> bool,
     reporter: &dyn Reporter,
-) -> Result<(Option<Utf8PathBuf>, Vec<String>, Vec<String>)> {
-    let (mut library, mut hint, mut of_kernel) = (None, StdHint::default(), KernelHint::default());
+) -> Result<(Vec<Utf8PathBuf>, Vec<String>, Vec<String>)> {
+    let (mut libraries, mut hint, mut of_kernel) = (Vec::new(), StdHint::default(), KernelHint::default());
     let (mut unanswered, mut errors) = (Vec::new(), Vec::new());
     for line in messages.lines() {
         let line = line.map_err(Error::io("read from", "cargo"))?;
@@ -224,15 +211,18 @@ fn read_messages(
                 }
                 reporter.compiler_message(&line, &text);
             }
-            Message::CompilerArtifact(artifact) if artifact.manifest_path == krate.package.manifest_path => {
-                library =
-                    artifact.filenames.into_iter().find(|name| name.extension() == Some(product.extension));
+            Message::CompilerArtifact(artifact) => {
+                let is_own = artifact.manifest_path == krate.package.manifest_path;
+                let files = artifact.filenames.into_iter();
+                libraries.extend(
+                    files.filter(|name| name.extension() == Some(extension) && (is_own || is_part(name))),
+                );
             }
             _ => {}
         }
     }
     hint.note().into_iter().chain(of_kernel.notes(&target.kernel)).for_each(|note| reporter.note(&note));
-    Ok((library, unanswered, errors))
+    Ok((libraries, unanswered, errors))
 }
 
 /// Shows a line of cargo's own, without the number of warnings: it counts those that are noise. Returns it without
@@ -252,8 +242,8 @@ fn is_noise(message: &str) -> bool {
     message.contains("unstable feature specified for `-Ctarget-feature`: `harden-sls-")
 }
 
-/// The objects of the library that define a symbol: fat LTO puts everything into one.
-pub(super) fn members(library: &[u8]) -> Result<Vec<Vec<u8>>> {
+/// The objects of an archive that define a symbol.
+fn members(library: &[u8]) -> Result<Vec<Vec<u8>>> {
     let elf = || Error::elf("read the static library of the patch");
     let archive = object::read::archive::ArchiveFile::parse(library).map_err(elf())?;
     let mut members = Vec::new();

@@ -3,6 +3,7 @@
 //! Each patch is built in a directory of its own under `target/klp`, with a Kbuild of the same three
 //! lines that `cargo klp new` writes, so that plain `make` and this command take the same steps.
 
+mod base;
 mod c_header;
 pub mod cargo_flags;
 mod compile;

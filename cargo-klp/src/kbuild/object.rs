@@ -11,8 +11,9 @@ use std::process::Command;
 use klp_format::Table;
 use object::Object;
 
+use super::base::Base;
 use super::cargo_flags::CargoFlags;
-use super::compile::{Product, compile, emitted, members};
+use super::compile::{Product, compile, emitted};
 use super::places::Places;
 use super::record::{Change, MadeOf, Place};
 use super::workspace::crate_of;
@@ -67,11 +68,12 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
     turn::wait(&place.turn(), &target.kernel.kdir, reporter)?;
     let started = place.start()?;
     let rustflags = flags::rustflags(&target.kernel)?;
-    flags::check_kbuild(&target.kernel, &rustflags, &request.kbuild_rustflags)?;
     let krate = crate_of(&request.manifest_path, CargoFlags::of_environment())?;
+    let base = Base::of(&krate.package, &target.kernel)?;
+    base.check_kbuild(&target.kernel, &rustflags, &request.kbuild_rustflags)?;
     names::difference(&krate.package.name, &request.ko).iter().for_each(|warning| reporter.warning(warning));
     let library = place.or_discard(compile(&krate, target, &rustflags, &Product::MODULE, reporter))?;
-    let digest = Digest::of(&library);
+    let digest = library.digest();
     let change = place.change(&krate, target, &digest);
     if change == Change::Nothing && output.exists() && request.header.exists() {
         hook::write(&request.ko, kbuild)?;
@@ -79,7 +81,7 @@ pub fn make(request: &Request, reporter: &dyn Reporter) -> Result<()> {
         return Ok(());
     }
     place.discard(change)?;
-    let members = members(&library)?;
+    let members = library.members()?;
     let manifest = emitted(&members)?;
     if manifest.patch.is_none() {
         return Err(Error::Request {

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use object::elf::RelocationType;
 use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget};
 
-use super::compile::{Product, compile, members};
+use super::compile::{Product, compile};
 use super::workspace::Crate;
 use crate::host::report::Silent;
 use crate::kernel::Target;
@@ -80,7 +80,7 @@ impl<'a> Places<'a> {
     fn find(&self, find: impl Fn(&Lines<'_>) -> Option<String>) -> Option<String> {
         let compiled = || {
             compile(self.krate, self.target, self.rustflags, &Product::LINES, &Silent)
-                .and_then(|library| members(&library))
+                .and_then(|library| library.members())
                 .unwrap_or_default()
         };
         self.members.get_or_init(compiled).iter().find_map(|member| find(&Lines::read(member).ok()?))

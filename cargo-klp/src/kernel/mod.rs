@@ -9,6 +9,7 @@ pub(crate) mod example;
 pub mod headers;
 pub mod image;
 mod installed;
+pub mod kernel_crate;
 pub(crate) mod options;
 mod packages;
 mod places;

@@ -56,6 +56,12 @@ pub(super) fn fetch(apt: &Apt<'_>, release: &str, dir: &Path, entry: &Path) -> R
     name_programs(dir, entry, release)
 }
 
+/// Has scripts start programs of packages that were unpacked in a directory, which is at `entry` in the end.
+pub(super) fn relocate(dir: &Path, entry: &Path, programs: &[String]) -> Result<()> {
+    let linker = Linker::of(entry);
+    programs.iter().try_for_each(|program| linker.replace(&dir.join(program), &entry.join(program)))
+}
+
 /// The dynamic linker of the packages, with their libraries.
 struct Linker {
     program: PathBuf,

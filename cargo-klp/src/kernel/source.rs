@@ -28,33 +28,47 @@ pub fn find(kernel: &Kernel) -> Result<Option<PathBuf>> {
 ///
 /// Debian's archive has no such version of the source any more.
 pub fn fetch(kernel: &Kernel, reporter: &dyn Reporter) -> Result<PathBuf> {
+    let help = "give the directory of the source that the kernel was built from with `--source DIR`";
+    cache::entry(key(&kernel.release), |dir| fetch_to(kernel, dir, &LEFT_OUT, help, reporter))
+}
+
+/// Fetches the source of a kernel into a directory, with all that its configuration and its Rust code need.
+pub(super) fn fetch_whole(kernel: &Kernel, dir: &Path, reporter: &dyn Reporter) -> Result<()> {
+    fetch_to(kernel, dir, &[], "build for a newer kernel of Debian", reporter)
+}
+
+fn fetch_to(
+    kernel: &Kernel,
+    dir: &Path,
+    left_out: &[&str],
+    help: &str,
+    reporter: &dyn Reporter,
+) -> Result<()> {
     let release = &kernel.release;
-    cache::entry(key(release), |dir| {
-        let apt = Apt::of_kernel(release, reporter)?;
-        let built = apt.versions(&format!("linux-headers-{release}"))?;
-        let package = package(release);
-        let sources = apt.versions(&package)?;
-        let Some(version) = built.iter().find(|version| sources.contains(version)) else {
-            return Err(Error::Request {
-                message: format!(
-                    "Debian's archive does not have the source of {release}: {package} is {}, the headers are {}",
-                    listed(&sources),
-                    listed(&built)
-                ),
-                help: "give the directory of the source that the kernel was built from with `--source DIR`"
-                    .into(),
-            });
-        };
-        unpack(&apt, &package, version, dir, reporter)
-    })
+    let apt = Apt::of_kernel(release, reporter)?;
+    let built = apt.versions(&format!("linux-headers-{release}"))?;
+    let package = package(release);
+    let sources = apt.versions(&package)?;
+    let Some(version) = built.iter().find(|version| sources.contains(version)) else {
+        return Err(Error::Request {
+            message: format!(
+                "Debian's archive does not have the source of {release}: {package} is {}, the headers are {}",
+                listed(&sources),
+                listed(&built)
+            ),
+            help: help.into(),
+        });
+    };
+    unpack(&apt, &package, version, dir, left_out, reporter)
 }
 
 /// Unpacks the source in a version of a package into a directory.
-pub fn unpack(
+fn unpack(
     apt: &Apt<'_>,
     package: &str,
     version: &str,
     dir: &Path,
+    left_out: &[&str],
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let unpacked = tempfile::tempdir_in(dir).map_err(Error::io("create", dir))?;
@@ -69,7 +83,7 @@ pub fn unpack(
         let path = entry.path().map_err(Error::io("unpack", &archive))?.into_owned();
         // The first part is the name of the package.
         let path: PathBuf = path.components().skip(1).collect();
-        if is_needed(&path) {
+        if is_needed(&path, left_out) {
             let to = dir.join(&path);
             let parent = to.parent().unwrap_or(dir);
             fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
@@ -79,15 +93,15 @@ pub fn unpack(
     Ok(())
 }
 
-/// Whether a part of the tree can be of use on x86.
-fn is_needed(path: &Path) -> bool {
+/// Whether a part of the tree can be of use on x86, if these directories can't.
+fn is_needed(path: &Path, left_out: &[&str]) -> bool {
     let parts: Vec<&str> = (path.components())
         .filter_map(|part| if let Component::Normal(name) = part { name.to_str() } else { None })
         .collect();
     match &*parts {
         [] => false,
         ["arch", other, _, ..] => *other == "x86",
-        [first, ..] => !LEFT_OUT.contains(first),
+        [first, ..] => !left_out.contains(first),
     }
 }
 
@@ -117,12 +131,13 @@ mod tests {
 
     #[test]
     fn only_what_x86_compiles_is_kept() {
-        let needed = |path: &str| is_needed(path.as_ref());
+        let needed = |path: &str| is_needed(path.as_ref(), &LEFT_OUT);
         for path in ["fs/pipe.c", "arch/x86/kvm/x86.c", "arch/Kconfig", "Makefile", "drivers/net/veth.c"] {
             assert!(needed(path), "{path}");
         }
         for path in ["", "arch/arm/kernel/x.c", "Documentation/x.rst", "rust/kernel/lib.rs"] {
             assert!(!needed(path), "{path}");
         }
+        assert!(is_needed("rust/kernel/lib.rs".as_ref(), &[]));
     }
 }

@@ -2,9 +2,9 @@
 
 use darling::FromMeta;
 use darling::ast::NestedMeta;
-use klp_format::Table;
 use klp_format::manifest::{self, Fix, Line};
-use proc_macro2::TokenStream;
+use klp_format::{Table, env};
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
@@ -317,13 +317,29 @@ fn emit(patch: &Patch<'_>) -> TokenStream {
     let manifest = emit::manifest(&[], Line::Patch(line));
     let fixes = patch.fixes.iter().map(|fix| emit::manifest(&[], Line::Fix(Fix { name: fix.clone() })));
     let declaration = declare(&patch.replace, &host_tables());
+    let kernel_crate = std::env::var(env::KERNEL_CRATE).ok().map(|rustc| for_kernel_crate(&rustc));
     quote! {
         #declaration
         #(#modinfo)*
+        #kernel_crate
         #revision_in_modinfo
         #hidden
         #manifest
         #(#fixes)*
+    }
+}
+
+/// What a patch has that uses the target's `kernel` crate: what begins the lines of that crate's `pr_info!`, and the rustc
+/// that has compiled it.
+fn for_kernel_crate(rustc: &str) -> TokenStream {
+    let rustc = modinfo("rustc", rustc);
+    let prefix = Literal::byte_string(format!("{}\0", crate_name()).as_bytes());
+    quote! {
+        #rustc
+
+        #[doc(hidden)]
+        #[allow(dead_code)]
+        const __LOG_PREFIX: &[u8] = #prefix;
     }
 }
 

@@ -140,9 +140,7 @@ impl<K: Kernel> Engine<K> {
         if claim.patch().is_forced() {
             return keep_forced(claim);
         }
-        if claim.has(CLAIM_MIGRATED)
-            && let Some(drop_data) = claim.entry().drop_data
-        {
+        if let Some(drop_data) = claim.entry().drop_data.filter(|_| claim.has(CLAIM_MIGRATED)) {
             // SAFETY: `migrate` has made them, and the patch whose code has them is taken back (S22).
             unsafe { drop_data(claim.data()) };
         }

@@ -77,7 +77,7 @@ pub fn from_result<T: From<i16>>(function: impl FnOnce() -> Result<T>) -> T {
 /// What the errno says.
 #[inline]
 pub fn from_err_ptr<T>(pointer: *mut T) -> Result<*mut T> {
-    let address = pointer.addr().cast_signed();
+    let address = pointer.addr() as isize;
     if (-(MAX_ERRNO as isize)..0).contains(&address) { Err(Error(address as c_int)) } else { Ok(pointer) }
 }
 

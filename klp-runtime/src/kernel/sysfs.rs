@@ -194,7 +194,7 @@ unsafe extern "C" fn call_store(store: *const c_void, text: *const c_char, len: 
     // SAFETY: `add` made the pointer of a `Store`; the caller lends `len` bytes.
     let (store, text) =
         unsafe { (transmute::<*const c_void, Store>(store), slice::from_raw_parts(text.cast(), len)) };
-    let stored = match str::from_utf8(text) {
+    let stored = match core::str::from_utf8(text) {
         Ok(text) => store(text.strip_suffix('\n').unwrap_or(text)),
         Err(_) => Err(EINVAL),
     };

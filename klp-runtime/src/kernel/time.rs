@@ -1,6 +1,6 @@
 //! The kernel's clock tick, for structures that hold a time in it.
 
-use core::ffi::c_ulong;
+use core::ffi::{c_long, c_ulong};
 
 use crate::module::sys;
 
@@ -20,5 +20,5 @@ pub fn msecs_to_jiffies(msecs: u32) -> c_ulong {
 /// Whether time `a` is later than `b`, both in ticks. It is right also where the counter has wrapped between them.
 #[must_use]
 pub const fn time_after(a: c_ulong, b: c_ulong) -> bool {
-    b.wrapping_sub(a).cast_signed() < 0
+    (b.wrapping_sub(a) as c_long) < 0
 }

@@ -47,7 +47,7 @@ impl UserPtr {
     /// The address that a number is, such as an argument of a system call.
     #[must_use]
     pub const fn from_addr(address: usize) -> Self {
-        Self(core::ptr::with_exposed_provenance_mut(address))
+        Self(address as *mut c_void)
     }
 
     /// The address that a pointer is, such as a field that C has as `__user`: where a kernel's BTF does not say so, the

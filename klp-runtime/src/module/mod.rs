@@ -5,7 +5,8 @@ pub mod abi;
 mod entry;
 #[cfg(target_os = "none")]
 mod mirror;
-#[cfg(target_os = "none")]
+// The kernel's own crate has one.
+#[cfg(all(target_os = "none", not(klp_kernel_crate)))]
 mod panic;
 pub mod selection;
 pub(crate) mod sys;

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::host::debian;
 use crate::host::tools::find_program;
 use crate::kernel::debug_info::DebugInfo;
+use crate::kernel::kernel_crate::KernelCrate;
 use crate::kernel::symbols::{Symbols, VMLINUX, image_file};
 use crate::kernel::{Kernel, KernelParts, KernelQuery, Target, Toolchain, source};
 use crate::vm;
@@ -35,6 +36,7 @@ pub(super) enum Fix {
     Kernel(String),
     DebugInfo(String),
     Source(String),
+    KernelCrate(String),
     /// Tell the user to change something that only the user can change.
     User(&'static str),
 }
@@ -67,6 +69,7 @@ pub(super) fn check(requirements: &[Requirement]) -> Vec<Check> {
             Requirement::BuildDir(kdir) => checks.extend(build_dir_checks(kdir)),
             Requirement::DebugInfo(wanted) => checks.push(debug_info_check(wanted)),
             Requirement::Source(wanted) => checks.push(source_check(wanted)),
+            Requirement::KernelCrate(wanted) => checks.extend(kernel_crate_checks(wanted)),
             Requirement::Program(name, package, needed_for) => checks.push(Check {
                 group: "program",
                 name: (*name).into(),
@@ -224,6 +227,30 @@ fn source_check(wanted: &str) -> Check {
         found: found().ok().flatten().map(shown),
         fix: Fix::Source(wanted.into()),
     }
+}
+
+/// The crate, and where it is not there, what it is made with.
+fn kernel_crate_checks(wanted: &str) -> Vec<Check> {
+    let found = || KernelCrate::of(&KernelQuery::Release(wanted.into()).find(KernelParts::Headers)?);
+    let found = found().ok();
+    let tools = [
+        Requirement::Program("flex", "flex", "makes the `kernel` crate"),
+        Requirement::Program("bison", "bison", "makes the `kernel` crate"),
+        Requirement::Program("bc", "bc", "makes the `kernel` crate"),
+        Requirement::Program("python3", "python3", "makes the `kernel` crate"),
+        Requirement::File("/usr/include/libelf.h", "libelf-dev", "makes the `kernel` crate"),
+        Requirement::File("/usr/include/openssl/ssl.h", "libssl-dev", "makes the `kernel` crate"),
+    ];
+    // Without the line on the machine, which is there already.
+    let mut checks = if found.is_some() { Vec::new() } else { check(&tools).split_off(1) };
+    checks.push(Check {
+        group: "kernel",
+        name: format!("{wanted}, `kernel` crate"),
+        needed_for: "patches with `kernel-crate = true` are compiled with it",
+        found: found.map(|found| shown(found.objtree().to_owned())),
+        fix: Fix::KernelCrate(wanted.into()),
+    });
+    checks
 }
 
 fn shown(path: PathBuf) -> String {

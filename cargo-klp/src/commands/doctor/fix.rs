@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::host::debian;
 use crate::host::distribution::Distribution;
 use crate::host::tools::run_tool;
-use crate::kernel::{self, KernelParts, KernelQuery, debug_info, source};
+use crate::kernel::{self, KernelParts, KernelQuery, debug_info, kernel_crate, source};
 
 /// Installs what is missing, on Debian.
 pub(super) fn fix(checks: &[Check]) -> Result<()> {
@@ -27,8 +27,9 @@ pub(super) fn fix(checks: &[Check]) -> Result<()> {
     packages.sort_unstable();
     packages.dedup();
     // First what needs no privileges, so that as much as possible is done when apt is refused; but
-    // depmod, which a kernel needs, may be in a package.
-    let needs_packages_first = packages.contains(&"kmod");
+    // depmod, which a kernel needs, may be in a package, as what makes a `kernel` crate may.
+    let is_made_here = |fix: &&Fix| matches!(fix, Fix::KernelCrate(_));
+    let needs_packages_first = packages.contains(&"kmod") || others.iter().any(is_made_here);
     if needs_packages_first {
         install(&packages)?;
     }
@@ -51,6 +52,11 @@ pub(super) fn fix(checks: &[Check]) -> Result<()> {
                 let kernel = KernelQuery::Release(wanted.clone()).find(KernelParts::Headers)?;
                 let source = source::fetch(&kernel, &Terminal)?;
                 ui::status("Unpacked", source.display());
+            }
+            Fix::KernelCrate(wanted) => {
+                let kernel = KernelQuery::Release(wanted.clone()).find(KernelParts::Headers)?;
+                let made = kernel_crate::make(&kernel, &Terminal)?;
+                ui::status("Made", made.display());
             }
             Fix::Package(_) | Fix::User(_) => {}
         }

@@ -26,7 +26,7 @@ fn fix_of_debian(missing: &[&Check]) -> String {
     let mut kernels: Vec<_> = missing
         .iter()
         .filter_map(|check| match &check.fix {
-            Fix::Kernel(wanted) | Fix::DebugInfo(wanted) | Fix::Source(wanted) => {
+            Fix::Kernel(wanted) | Fix::DebugInfo(wanted) | Fix::Source(wanted) | Fix::KernelCrate(wanted) => {
                 Some(format!(" --kernel {wanted}"))
             }
             _ => None,
@@ -38,7 +38,8 @@ fn fix_of_debian(missing: &[&Check]) -> String {
     };
     let debug_info = option(" --debug-info", |fix| matches!(fix, Fix::DebugInfo(_)));
     let source = option(" --source", |fix| matches!(fix, Fix::Source(_)));
-    format!("run `cargo klp doctor --fix{debug_info}{source}{}`", kernels.concat())
+    let kernel_crate = option(" --kernel-crate", |fix| matches!(fix, Fix::KernelCrate(_)));
+    format!("run `cargo klp doctor --fix{debug_info}{source}{kernel_crate}{}`", kernels.concat())
 }
 
 /// The commands that get what is missing on another distribution, and what klp knows no package of.
@@ -76,6 +77,9 @@ fn fix_of_another(missing: &[&Check], distribution: &Distribution) -> String {
         "give files with debug information by `--debug-info`, and sources by `--source`",
         |fix| matches!(fix, Fix::DebugInfo(_) | Fix::Source(_)),
     ));
+    steps.extend(of("build on Debian, where klp can make the `kernel` crate of Debian's kernels", |fix| {
+        matches!(fix, Fix::KernelCrate(_))
+    }));
     for (wanted, _) in foreign {
         steps.push(format!(
             "install the headers and the image of kernel {wanted}, for which klp knows no package of {}, or name its \
@@ -148,6 +152,14 @@ mod tests {
         let checks = [check(None, Fix::Kernel("6.1".into())), check(None, Fix::DebugInfo("6.1".into()))];
         let help = complaint(&checks, &debian()).unwrap().help().unwrap();
         assert_eq!(help, "run `cargo klp doctor --fix --debug-info --kernel 6.1`");
+    }
+
+    #[test]
+    fn the_help_asks_for_the_kernel_crate() {
+        let checks = [check(None, Fix::KernelCrate("7.3".into())), check(None, Fix::Package("flex".into()))];
+        let help = |distribution: &Distribution| complaint(&checks, distribution).unwrap().help().unwrap();
+        assert_eq!(help(&debian()), "run `cargo klp doctor --fix --kernel-crate --kernel 7.3`");
+        assert!(help(&Distribution::of("ID=fedora\n")).contains("build on Debian"));
     }
 
     #[test]

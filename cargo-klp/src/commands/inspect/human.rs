@@ -119,6 +119,8 @@ impl Text {
         }
         add("license", report.license.as_deref().unwrap_or("none"));
         add("version", report.version.as_deref().unwrap_or_default());
+        let with_crate = |rustc: &String| format!("the `kernel` crate, by {rustc}");
+        add("uses", &report.kernel_crate.as_ref().map(with_crate).unwrap_or_default());
         add("depends", &report.depends.join(", "));
         add("imports", &report.imports.join(", "));
         add("module", &flags.join(", "));
@@ -306,6 +308,7 @@ mod tests {
             vermagic: Some("6.12.1 SMP".into()),
             depends: names(&["nf_tables", "nfnetlink"]),
             imports: names(&["CRYPTO_INTERNAL"]),
+            kernel_crate: Some("rustc 1.85.1 (4eb161250 2025-03-15)".into()),
             fixes: names(&["CVE-2026-12345", "CVE-2026-12346"]),
             intree: true,
             machine: Some(X86_64.machine),

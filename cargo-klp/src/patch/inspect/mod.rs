@@ -72,6 +72,7 @@ pub fn report(path: &Path, data: &[u8]) -> Result<Report> {
         release: modinfo.release().map(str::to_owned),
         vermagic: owned("vermagic").map(|vermagic| vermagic.trim_end().to_owned()),
         depends: depends.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        kernel_crate: owned("rustc"),
         fixes: modinfo.all("fixes").map(str::to_owned).collect(),
         imports: modinfo.all("import_ns").map(str::to_owned).collect(),
         intree: modinfo.has("intree"),

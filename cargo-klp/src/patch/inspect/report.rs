@@ -45,6 +45,8 @@ pub struct Report {
     pub unknown: Option<String>,
     /// The parameters for insmod.
     pub parameters: Vec<Parameter>,
+    /// What the rustc that compiled it says of its version, if it uses the kernel's `kernel` crate.
+    pub kernel_crate: Option<String>,
     /// What it fixes, by identifiers such as `CVE-2026-12345`: the lines `fixes` of its modinfo.
     pub fixes: Vec<String>,
     /// The symbols that it needs.

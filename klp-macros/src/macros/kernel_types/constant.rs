@@ -21,7 +21,7 @@ impl Constant {
             ClassKind::Bool => Some(Self::Bool(value != 0)),
             ClassKind::Unsigned => Some(Self::Integer(value.into())),
             ClassKind::Signed | ClassKind::Char | ClassKind::Enum => {
-                Some(Self::Integer(value.cast_signed().into()))
+                Some(Self::Integer((value as i64).into()))
             }
             _ => None,
         }

@@ -397,22 +397,20 @@ impl Bindings<'_> {
             let overlaps = |(_, other, other_end): &&(&Ident, Field, u64)| {
                 field.offset / 8 < *other_end && other.offset / 8 < end
             };
+            let mut whole = found.iter().filter(|(_, other, _)| field.bits.is_none() && other.bits.is_none());
             if !seen.insert(field_name.clone()) {
                 self.diagnostics.error(ident, format!("`{field_name}` is written twice: keep one"));
-            } else if field.bits.is_none()
-                && let Some((other, ..)) =
-                    found.iter().filter(|(_, other, _)| other.bits.is_none()).find(overlaps)
-            {
+            } else if let Some((other, ..)) = whole.find(overlaps) {
                 let message = format!(
                     "`{field_name}` is in a union with `{other}`, at the same place: keep one of them"
                 );
                 self.diagnostics.error(ident, message);
             } else {
                 let field = Field { pointer: pointer.as_ref().map(|(_, kind)| *kind), ..field.clone() };
-                if let Some((kind, _)) = pointer
-                    && !self.btf(kind, self.types.is_pointer(field.id))?
-                {
-                    self.diagnostics.error(kind, format!("`{ident}` is not a pointer"));
+                if let Some((kind, _)) = pointer {
+                    if !self.btf(kind, self.types.is_pointer(field.id))? {
+                        self.diagnostics.error(kind, format!("`{ident}` is not a pointer"));
+                    }
                 }
                 found.push((ident, field, end));
             }

@@ -98,10 +98,7 @@ pub(super) fn check_items(diagnostics: &mut Diagnostics, block: &mut ItemImpl) -
         }
         _ => true,
     });
-    if let Some(data) = data
-        && !has_pre_patch
-        && !is_unit(&data)
-    {
+    if let Some(data) = data.filter(|data| !has_pre_patch && !is_unit(data)) {
         let data = data.to_token_stream();
         diagnostics.error(
             &data,

@@ -69,10 +69,10 @@ pub(super) fn check(
         return None;
     };
     let version = parsed.args.version.clone()?;
-    if let (Some(old), Some(new)) = (from.literal(), version.literal())
-        && old >= new
-    {
-        diagnostics.error(&from, NOT_EARLIER);
+    if let (Some(old), Some(new)) = (from.literal(), version.literal()) {
+        if old >= new {
+            diagnostics.error(&from, NOT_EARLIER);
+        }
     }
     Some(Migration { from, data, version, migrate })
 }

@@ -111,7 +111,7 @@ fn with_text(message: fmt::Arguments<'_>, print: impl FnOnce(*const u8, c_int)) 
 
 /// Prints one line at level emerg, with the module's name in front, and ends the task with a BUG. `told` is called once
 /// the message is formed, which may run code of the patch.
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(klp_kernel_crate)))]
 pub(crate) fn bug(message: fmt::Arguments<'_>, told: impl FnOnce()) {
     let mut line = Line { text: [0; LONGEST], len: 0 };
     // As in `print`.
