@@ -14,7 +14,6 @@ use cargo_metadata::Package;
 use cargo_metadata::camino::Utf8Path;
 use klp_format::env;
 
-use super::compile::Product;
 use super::flags;
 use super::sysroot::sysroot;
 use crate::error::{Error, Result};
@@ -64,9 +63,9 @@ impl Base {
 
     /// The libraries that cargo makes, as rustc calls them, and what their files end in. Without `core` in it, a
     /// library can't have everything: each crate is one.
-    pub(super) fn crate_type(&self, product: &Product) -> (&'static str, &'static str) {
+    pub(super) fn kind(&self, wanted: (&'static str, &'static str)) -> (&'static str, &'static str) {
         match self {
-            Self::Core => product.kind,
+            Self::Core => wanted,
             Self::Kernel(_) => ("--crate-type=rlib", "rlib"),
         }
     }
@@ -98,10 +97,10 @@ impl Base {
         }
     }
 
-    /// Arguments of rustc for the patch crate alone.
-    pub(super) fn arguments(&self, product: &Product) -> Vec<String> {
+    /// Arguments of rustc for the patch crate alone, in place of those for a crate on `core`.
+    pub(super) fn arguments(&self, on_core: &[&str]) -> Vec<String> {
         match self {
-            Self::Core => product.arguments.iter().map(ToString::to_string).collect(),
+            Self::Core => on_core.iter().map(ToString::to_string).collect(),
             Self::Kernel(made) => {
                 let mut arguments = vec!["--cfg=MODULE".to_owned()];
                 arguments.push(format!("@{}", made.configuration().display()));

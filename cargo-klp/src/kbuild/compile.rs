@@ -52,11 +52,11 @@ pub(crate) fn manifest_for(
 /// The macros are compiled once for all kinds: what cargo compiles for this machine must not depend on the kind.
 pub(super) struct Product {
     /// As rustc calls it, and what the name of its file ends in.
-    pub(super) kind: (&'static str, &'static str),
+    kind: (&'static str, &'static str),
     /// Whether it has all that a module is made of.
     is_whole: bool,
     /// Arguments of rustc for the crate alone.
-    pub(super) arguments: &'static [&'static str],
+    arguments: &'static [&'static str],
     opt_level: &'static str,
     /// The debug information.
     debug: &'static str,
@@ -120,7 +120,7 @@ pub(super) fn compile(
     let (directory, _lock) = krate.directory.lock(reporter)?;
     headers::forget_outdated(&target.kernel)?;
     let base = Base::of(&krate.package, &target.kernel)?;
-    let (crate_type, extension) = base.crate_type(product);
+    let (crate_type, extension) = base.kind(product.kind);
     let mut command = Command::new("cargo");
     command
         .args([
@@ -158,7 +158,7 @@ pub(super) fn compile(
     let answers = answers(&conditions, target, reporter)?;
     command.env(env::CONDITIONS, answers.for_macros()).arg("--").args(answers.arguments());
     command
-        .args(base.arguments(product))
+        .args(base.arguments(product.arguments))
         .args(krate.directory.distinction(krate.package.manifest_path.as_std_path()));
     let mut child = command.spawn().map_err(|source| not_started(command.get_program(), source))?;
     let messages = BufReader::new(child.stdout.take().expect("stdout is piped"));

@@ -29,18 +29,18 @@ pub fn find(kernel: &Kernel) -> Result<Option<PathBuf>> {
 /// Debian's archive has no such version of the source any more.
 pub fn fetch(kernel: &Kernel, reporter: &dyn Reporter) -> Result<PathBuf> {
     let help = "give the directory of the source that the kernel was built from with `--source DIR`";
-    cache::entry(key(&kernel.release), |dir| fetch_to(kernel, dir, &LEFT_OUT, help, reporter))
+    cache::entry(key(&kernel.release), |dir| fetch_to(kernel, dir, is_needed, help, reporter))
 }
 
-/// Fetches the source of a kernel into a directory, with all that its configuration and its Rust code need.
-pub(super) fn fetch_whole(kernel: &Kernel, dir: &Path, reporter: &dyn Reporter) -> Result<()> {
-    fetch_to(kernel, dir, &[], "build for a newer kernel of Debian", reporter)
+/// Fetches what the `kernel` crate of a kernel is made of into a directory.
+pub(super) fn fetch_for_crate(kernel: &Kernel, dir: &Path, reporter: &dyn Reporter) -> Result<()> {
+    fetch_to(kernel, dir, is_needed_for_crate, "build for a newer kernel of Debian", reporter)
 }
 
 fn fetch_to(
     kernel: &Kernel,
     dir: &Path,
-    left_out: &[&str],
+    is_needed: fn(&Path) -> bool,
     help: &str,
     reporter: &dyn Reporter,
 ) -> Result<()> {
@@ -59,16 +59,16 @@ fn fetch_to(
             help: help.into(),
         });
     };
-    unpack(&apt, &package, version, dir, left_out, reporter)
+    unpack(&apt, &package, version, dir, is_needed, reporter)
 }
 
-/// Unpacks the source in a version of a package into a directory.
+/// Unpacks what is needed of the source in a version of a package into a directory.
 fn unpack(
     apt: &Apt<'_>,
     package: &str,
     version: &str,
     dir: &Path,
-    left_out: &[&str],
+    is_needed: fn(&Path) -> bool,
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let unpacked = tempfile::tempdir_in(dir).map_err(Error::io("create", dir))?;
@@ -83,7 +83,7 @@ fn unpack(
         let path = entry.path().map_err(Error::io("unpack", &archive))?.into_owned();
         // The first part is the name of the package.
         let path: PathBuf = path.components().skip(1).collect();
-        if is_needed(&path, left_out) {
+        if is_needed(&path) {
             let to = dir.join(&path);
             let parent = to.parent().unwrap_or(dir);
             fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
@@ -93,16 +93,35 @@ fn unpack(
     Ok(())
 }
 
-/// Whether a part of the tree can be of use on x86, if these directories can't.
-fn is_needed(path: &Path, left_out: &[&str]) -> bool {
-    let parts: Vec<&str> = (path.components())
-        .filter_map(|part| if let Component::Normal(name) = part { name.to_str() } else { None })
-        .collect();
-    match &*parts {
+/// Whether a part of the tree can be of use on x86.
+fn is_needed(path: &Path) -> bool {
+    match &*parts(path) {
         [] => false,
         ["arch", other, _, ..] => *other == "x86",
-        [first, ..] => !left_out.contains(first),
+        [first, ..] => !LEFT_OUT.contains(first),
     }
+}
+
+/// Whether a part of the tree is needed to configure it for x86, and to make its `kernel` crate: of what is large, what the
+/// configuration consists of, and headers of drivers, which some bindings are made of.
+fn is_needed_for_crate(path: &Path) -> bool {
+    match &*parts(path) {
+        [] => false,
+        ["arch", "x86", ..] => true,
+        ["drivers", directory, .., name] if name.ends_with(".h") => *directory != "gpu",
+        ["arch" | "drivers" | "sound" | "fs" | "net" | "Documentation" | "samples", .., name] => {
+            name.starts_with("Kconfig")
+        }
+        _ => true,
+    }
+}
+
+fn parts(path: &Path) -> Vec<&str> {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => name.to_str(),
+        _ => None,
+    });
+    names.collect()
 }
 
 fn key(release: &str) -> PathBuf {
@@ -130,14 +149,32 @@ mod tests {
     }
 
     #[test]
+    fn a_crate_is_made_of_few_files() {
+        let needed = |path: &str| is_needed_for_crate(path.as_ref());
+        for path in [
+            "rust/kernel/lib.rs",
+            "arch/arm/crypto/Kconfig",
+            "drivers/base/base.h",
+            "drivers/net/Kconfig.debug",
+            "kernel/bounds.c",
+        ] {
+            assert!(needed(path), "{path}");
+        }
+        for path in
+            ["", "arch/arm/kernel/x.c", "drivers/net/veth.c", "drivers/gpu/x.h", "Documentation/x.rst"]
+        {
+            assert!(!needed(path), "{path}");
+        }
+    }
+
+    #[test]
     fn only_what_x86_compiles_is_kept() {
-        let needed = |path: &str| is_needed(path.as_ref(), &LEFT_OUT);
+        let needed = |path: &str| is_needed(path.as_ref());
         for path in ["fs/pipe.c", "arch/x86/kvm/x86.c", "arch/Kconfig", "Makefile", "drivers/net/veth.c"] {
             assert!(needed(path), "{path}");
         }
         for path in ["", "arch/arm/kernel/x.c", "Documentation/x.rst", "rust/kernel/lib.rs"] {
             assert!(!needed(path), "{path}");
         }
-        assert!(is_needed("rust/kernel/lib.rs".as_ref(), &[]));
     }
 }

@@ -32,7 +32,7 @@ pub fn make(kernel: &Kernel, reporter: &dyn Reporter) -> Result<PathBuf> {
         let work = tempfile::tempdir_in(dir).map_err(Error::io("create", dir))?;
         let tree = work.path().join("tree");
         fs::create_dir(&tree).map_err(Error::io("create", &tree))?;
-        source::fetch_whole(kernel, &tree, reporter)?;
+        source::fetch_for_crate(kernel, &tree, reporter)?;
         let objtree = work.path().join("objtree");
         fs::create_dir(&objtree).map_err(Error::io("create", &objtree))?;
         for file in [".config", VARIABLES] {
