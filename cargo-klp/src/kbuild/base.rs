@@ -156,16 +156,16 @@ fn on_kernel(command: &mut Command, package: &Package, made: &KernelCrate) -> Re
     encoded.push("--cfg=klp_kernel_crate".into());
     encoded.extend(COMMON.map(str::to_owned));
     encoded.extend(remapped(package));
-    let mut macros = vec!["-Awarnings"];
+    let (mut runtime, mut macros) = (vec!["-Cforce-frame-pointers=yes", "-Awarnings"], vec!["-Awarnings"]);
     if made.is_before(1, 88) {
+        runtime.push("-Zcrate-attr=feature(let_chains)");
         // Places in the source are an unstable feature of another form.
         macros.extend(["--cfg=klp_old_spans", "-Zcrate-attr=feature(proc_macro_span)"]);
     } else {
         // S2: an older one does so by default.
         encoded.push("-Zcodegen-source-order".into());
     }
-    let runtime = ["-Cforce-frame-pointers=yes", "-Awarnings"];
-    for (package, flags) in [("klp-runtime", &runtime[..]), ("klp-macros", &macros)] {
+    for (package, flags) in [("klp-runtime", runtime), ("klp-macros", macros)] {
         command.args(["--config", &format!("profile.release.package.{package}.rustflags={flags:?}")]);
     }
     command

@@ -45,8 +45,9 @@ fn mismatch(claim: ClaimRef<'_>) -> Option<Report<'_>> {
         if claim.title() != other.title() {
             return Some(Report::name(claim, other));
         }
-        let both = claim.patch().series().zip(other.patch().series());
-        if both.is_some_and(|(ours, theirs)| ours != theirs) {
+        if let (Some(ours), Some(theirs)) = (claim.patch().series(), other.patch().series())
+            && ours != theirs
+        {
             return Some(Report::series(claim, other));
         }
     }

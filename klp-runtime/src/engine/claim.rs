@@ -140,7 +140,9 @@ impl<K: Kernel> Engine<K> {
         if claim.patch().is_forced() {
             return keep_forced(claim);
         }
-        if let Some(drop_data) = claim.entry().drop_data.filter(|_| claim.has(CLAIM_MIGRATED)) {
+        if claim.has(CLAIM_MIGRATED)
+            && let Some(drop_data) = claim.entry().drop_data
+        {
             // SAFETY: `migrate` has made them, and the patch whose code has them is taken back (S22).
             unsafe { drop_data(claim.data()) };
         }

@@ -389,7 +389,9 @@ impl<K: Kernel> Engine<K> {
     /// [S22](crate::lifecycle#s22): makes data of the patch's layout of those of the state, where they have
     /// another.
     fn migrate(&self, claim: ClaimRef<'_>) -> Result {
-        if let Some(migrate) = claim.entry().from.migrate.filter(|_| claim.migrates()) {
+        if let Some(migrate) = claim.entry().from.migrate
+            && claim.migrates()
+        {
             let (old, new) = (claim.live().data(), claim.data());
             // SAFETY: The patch is called, so its module is loaded; the old data have the layout that the entry
             // comes from, the storage has that which it asks for.
@@ -406,8 +408,10 @@ impl<K: Kernel> Engine<K> {
     /// called.
     fn take_over(&self, claim: ClaimRef<'_>) {
         let from = claim.live().version();
-        let is_due = from < claim.entry().version && !claim.has(CLAIM_MIGRATED);
-        if let Some(take_over) = claim.entry().take_over.filter(|_| is_due) {
+        if let Some(take_over) = claim.entry().take_over
+            && from < claim.entry().version
+            && !claim.has(CLAIM_MIGRATED)
+        {
             // SAFETY: The patch is called, so its module is loaded; the data have its layout (S1).
             self.watched(claim, |context| unsafe { take_over(context, claim.own_data(), from) });
         }
