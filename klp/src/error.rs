@@ -114,12 +114,13 @@ impl Error {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run it as root".into())
             }
-            Self::Io { source, .. } => match source.kind() {
+            Self::Io { what, source, .. } => match source.kind() {
                 io::ErrorKind::ReadOnlyFilesystem => Some("remount the file system for writing".into()),
+                io::ErrorKind::NotFound if *what == "open" => Some("check the path".into()),
                 io::ErrorKind::StorageFull => Some("make room on the file system".into()),
                 _ => None,
             },
-            Self::Kernel { help, .. } => help.clone(),
+            Self::Kernel { name, errno, help, .. } => help.clone().or_else(|| next(name, *errno)),
             Self::Request { help, .. } | Self::Unfit { help, .. } | Self::Uninstallable { help, .. } => Some(help.clone()),
             Self::Busy { .. } => {
                 Some("`klp blockers` shows what holds it up; `klp reverse` takes it back".into())
@@ -159,6 +160,18 @@ fn meaning(errno: Errno) -> String {
         other => return other.to_string(),
     };
     format!("{meaning} ({errno})")
+}
+
+/// What to do about an answer of the module loader.
+fn next(name: &str, errno: Errno) -> Option<String> {
+    Some(match errno {
+        Errno::PERM => {
+            "run it as root; after `kernel.modules_disabled=1`, only a reboot allows modules again".into()
+        }
+        Errno::EXIST => format!("`klp status` shows it; `klp unload {name}` removes it"),
+        Errno::BUSY => "`klp blockers` shows what holds that up".into(),
+        _ => "`dmesg | tail` shows all that the kernel has said".into(),
+    })
 }
 
 fn listed(lines: &[String]) -> String {

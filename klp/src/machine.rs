@@ -5,11 +5,13 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, BufRead, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -57,7 +59,7 @@ pub trait Machine {
     /// Tells systemd that the service has started, if this command is one.
     fn has_started(&self);
 
-    /// Asks the user for a line; empty where nobody answers.
+    /// Asks the user for a line; empty where nobody answers, or the user wants the command to end.
     fn ask(&self, prompt: &str) -> String;
 
     /// A path of the machine, given from its root.
@@ -160,14 +162,41 @@ impl Machine for ThisMachine {
     fn ask(&self, prompt: &str) -> String {
         let _ = write!(io::stderr(), "{prompt}");
         let mut line = String::new();
-        let _ = io::stdin().lock().read_line(&mut line);
+        if comes(io::stdin(), || self.is_interrupted()) {
+            let _ = io::stdin().lock().read_line(&mut line);
+        }
         line
     }
 }
 
+/// Waits until something can be read, or its end; false where the user wants the command to end first. A signal that is
+/// handled ends no `read`.
+fn comes(input: impl AsFd, is_interrupted: impl Fn() -> bool) -> bool {
+    const STEP: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    while !is_interrupted() {
+        let mut input = [PollFd::new(&input, PollFlags::IN)];
+        if !matches!(poll(&mut input, Some(&STEP)), Ok(0) | Err(Errno::INTR)) {
+            return true;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    #[test]
+    fn a_question_that_nobody_answers_can_be_left() {
+        let (input, mut user) = io::pipe().unwrap();
+        let asked = Cell::new(0);
+        let at_the_third_look = || asked.replace(asked.get() + 1) == 2;
+        assert!(!comes(&input, at_the_third_look));
+        user.write_all(b"yes\n").unwrap();
+        assert!(comes(&input, || false));
+    }
 
     /// A terminal that is closed, too, lets a command say how it leaves the machine; what `load` does then is a test of its
     /// own.

@@ -48,6 +48,12 @@ pub struct Damaged {
     pub error: Error,
 }
 
+/// The name of the module in a file of this name, as far as that tells.
+#[must_use]
+pub fn module_name(file: &str) -> &str {
+    file.split_once(".ko").map_or(file, |(name, _)| name)
+}
+
 /// The patches in a directory, by name of the file, and the files that are none.
 ///
 /// # Errors

@@ -33,9 +33,14 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         Some(sentence) => sentence.clone(),
         None => machine.ask(&format!("Type `{wanted}` to go on: ")),
     };
-    if typed.trim() != wanted {
+    let refusal = match typed.trim() {
+        _ if machine.is_interrupted() => Some("interrupted"),
+        typed if typed == wanted => None,
+        _ => Some("the sentence is another one"),
+    };
+    if let Some(why) = refusal {
         return Err(Error::Request {
-            message: "the transition was not forced: the sentence is another one".into(),
+            message: format!("the transition was not forced: {why}"),
             help: format!("to force it, type or give with --sentence: {wanted}"),
         });
     }

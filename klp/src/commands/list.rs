@@ -24,9 +24,11 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         Some(release) => vec![release.clone()],
         None => store::releases(machine)?,
     };
-    for release in releases {
-        if release == running {
+    let mut is_any = false;
+    for release in &releases {
+        if *release == running {
             for patch in Installed::all(machine)? {
+                is_any = true;
                 show::text(
                     machine,
                     &format!("{release}  {}: {}; {}", patch.name, patch.text(), patch.signed()),
@@ -34,7 +36,8 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
             }
             continue;
         }
-        let (patches, damaged) = store::read(&store::installed(machine, &release))?;
+        let (patches, damaged) = store::read(&store::installed(machine, release))?;
+        is_any |= !patches.is_empty() || !damaged.is_empty();
         for patch in &patches {
             let signed = keys::signed_by(patch);
             show::text(
@@ -45,6 +48,10 @@ pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
         for file in &damaged {
             show::warning(machine, &file.error.to_string());
         }
+    }
+    if !is_any {
+        let release = args.kernel.as_ref().map(|release| format!(" for {release}")).unwrap_or_default();
+        show::progress(machine, &format!("no patch is installed{release}"));
     }
     Ok(Exit::Done)
 }

@@ -74,7 +74,7 @@ fn find(machine: &dyn Machine, patch: &str) -> Result<ModuleFile> {
     let (installed, _) = store::read(&store::installed(machine, &release))?;
     installed.into_iter().find(|module| module.name == patch).ok_or_else(|| Error::Request {
         message: format!("no patch {patch} is installed for {release}"),
-        help: if path.exists() {
+        help: if path.is_file() {
             format!("`klp load ./{patch}` loads the file of this name")
         } else {
             "`klp list` shows what is installed; a file needs its path, or `.ko` at its end".into()

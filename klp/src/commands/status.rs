@@ -73,7 +73,9 @@ fn text(report: &Report) -> String {
         let installed = if patch.is_fallback { "" } else { "installed, " };
         text.line(&format!("{}: {installed}{}", patch.name, patch.text()));
     }
-    if report.patches.is_empty() {
+    if !report.supported {
+        text.line(&format!("{} has no livepatches: it was built without CONFIG_LIVEPATCH", report.kernel));
+    } else if report.patches.is_empty() {
         let before = if report.tainted { "; there was one since it was started" } else { "" };
         text.line(&format!("no livepatch is enabled on {}{before}", report.kernel));
     }

@@ -15,7 +15,7 @@ use crate::{fit, show, store};
 /// Arguments of `klp uninstall`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The patch, by the name of its module.
+    /// The patch, by the name of its module, or of its file.
     #[arg(value_name = "NAME")]
     patch: String,
 
@@ -41,14 +41,17 @@ pub struct Args {
 ///
 /// It is not installed.
 pub fn main(machine: &dyn Machine, args: &Args) -> Result<Exit> {
-    let name = &args.patch;
+    // `klp list` has a file that can't be read under the name of the file.
+    let name = store::module_name(&args.patch);
     let running = fit::release(machine)?;
     let release = args.kernel.as_ref().unwrap_or(&running);
     let mut files = Vec::new();
     if is_name(release) {
         for directory in [store::installed(machine, release), store::confirmed(machine, release)] {
-            let (patches, _) = store::read(&directory)?;
-            files.extend(patches.into_iter().filter(|patch| patch.name == *name).map(|patch| patch.path));
+            let (patches, damaged) = store::read(&directory)?;
+            files.extend(patches.into_iter().filter(|patch| patch.name == name).map(|patch| patch.path));
+            let damaged = damaged.iter().filter(|damaged| store::module_name(&damaged.file) == name);
+            files.extend(damaged.map(|damaged| directory.join(&damaged.file)));
         }
     }
     if files.is_empty() {

@@ -35,6 +35,8 @@ pub struct Dump {
     pub release: String,
     /// The kernel's taints, a bit each.
     pub taint: u64,
+    /// Whether the kernel has livepatches at all (CONFIG_LIVEPATCH).
+    pub supported: bool,
     /// Whether the kernel verified signatures of modules.
     pub verifies: bool,
     /// The patches that the kernel knew, with their modules, and the tasks that held up a transition.
@@ -85,6 +87,7 @@ impl Dump {
         Ok(Self {
             release: info.text("OSRELEASE").unwrap_or("an unknown kernel").into(),
             taint: kernel.number("tainted_mask")?.unwrap_or_default(),
+            supported: kernel.variable("klp_patches").is_some(),
             verifies: kernel.variable("sig_enforce").is_some(),
             patches,
             others: modules.into_iter().map(|(_, module)| module).collect(),

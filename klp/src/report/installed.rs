@@ -118,7 +118,8 @@ impl Installed {
 /// Why a patch would be refused now.
 fn unfit(machine: &dyn Machine, patch: &ModuleFile) -> Result<Vec<String>> {
     match fit::check(machine, patch, false) {
-        Ok(_) | Err(Error::Busy { .. } | Error::Stuck { .. } | Error::Request { .. }) => Ok(Vec::new()),
+        Ok(_) | Err(Error::Busy { .. } | Error::Stuck { .. }) => Ok(Vec::new()),
+        Err(Error::Request { message, .. }) => Ok(vec![message]),
         Err(Error::Unfit { reasons, .. }) => Ok(reasons),
         Err(error) => Err(error),
     }

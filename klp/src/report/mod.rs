@@ -12,7 +12,7 @@ use crate::files::text;
 use crate::fit;
 use crate::loaded::Loaded;
 use crate::machine::Machine;
-use crate::sysfs::Patch;
+use crate::sysfs::{self, Patch};
 
 pub use installed::{Installed, is_in_effect};
 pub use patch::{PatchReport, Phase, State};
@@ -23,6 +23,8 @@ pub use signature::SignatureReport;
 pub struct Report {
     /// The kernel's release.
     pub kernel: String,
+    /// Whether it has livepatches at all (CONFIG_LIVEPATCH).
+    pub supported: bool,
     /// Whether no transition runs.
     pub settled: bool,
     /// Whether a livepatch has ever been loaded since the kernel was started (its taint K).
@@ -71,6 +73,7 @@ impl Report {
         let taint = text(&machine.path("proc/sys/kernel/tainted"))?;
         Ok(Self {
             kernel: fit::release(machine)?,
+            supported: sysfs::is_supported(machine),
             settled: is_settled(&patches),
             tainted: taint.and_then(|taint| taint.parse().ok()).is_some_and(is_tainted),
             patches,
@@ -92,6 +95,7 @@ impl Report {
         patch::name_providers(&mut patches);
         Self {
             kernel: dump.release,
+            supported: dump.supported,
             settled: is_settled(&patches),
             tainted: is_tainted(dump.taint),
             patches,

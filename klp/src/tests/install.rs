@@ -38,8 +38,13 @@ fn a_patch_goes_to_the_kernel_that_it_is_built_for() {
     assert!(fake.said().contains("in effect until the next boot"), "{}", fake.said());
     assert_eq!(fake.klp(["uninstall", "fix"]), Exit::Failed);
     assert_eq!(fake.klp(["uninstall", "old", "-k", "6.1.0"]), Exit::Done);
-    assert_eq!(fake.klp(["list"]), Exit::Done);
-    assert_eq!(fake.printed(), "");
+    for (list, said) in [
+        (&["list"][..], "no patch is installed\n"),
+        (&["list", "-k", "6.1.0"], "no patch is installed for 6.1.0\n"),
+    ] {
+        assert_eq!(fake.klp(list.iter().copied()), Exit::Done);
+        assert_eq!((fake.printed(), fake.said()), (String::new(), said.into()));
+    }
 }
 
 #[test]
@@ -95,6 +100,25 @@ fn one_patch_that_fails_does_not_keep_the_others_from_being_loaded() {
         log.contains("klp: b: left out: b was not loaded, and nothing has changed; state Other"),
         "{log}"
     );
+}
+
+/// `list` shows it, so it can be taken away; so can the package that has brought it.
+#[test]
+fn a_file_that_cannot_be_read_is_uninstalled_by_its_name() {
+    let fake = Fake::new();
+    for (file, name) in
+        [("fix.ko", "fix"), ("fix.ko", "fix.ko"), ("fix.ko.xz", "fix"), ("fix.ko.xz", "fix.ko.xz")]
+    {
+        let path = format!("usr/lib/klp/{RELEASE}/{file}");
+        fake.write(&path, b"torn");
+        install(&fake, "fixed", &c_patch("fixed"));
+        fake.load("fix", &c_patch("fix"));
+        assert_eq!(fake.klp(["uninstall", "fi"]), Exit::Failed);
+        assert_eq!(fake.klp(["uninstall", "--now", name]), Exit::Done, "{}", fake.said());
+        assert!(!fake.path(&path).exists());
+        assert!(!fake.is_loaded("fix"));
+        assert!(fake.path(&format!("usr/lib/klp/{RELEASE}/fixed.ko")).exists());
+    }
 }
 
 #[test]

@@ -177,6 +177,13 @@ fn what_the_kernel_refuses_has_its_reason_and_its_log() {
     assert!(said.contains("the kernel refused fix"), "{said}");
     assert!(said.contains("livepatch: it does not like it"), "{said}");
     assert!(!said.contains("other: line"), "{said}");
+    assert!(said.contains("help: `dmesg | tail`"), "{said}");
+
+    for (errno, help) in [(Errno::PERM, "help: run it as root"), (Errno::BUSY, "help: `klp blockers`")] {
+        fake.answers(errno);
+        assert_eq!(fake.klp(["load", path.to_str().unwrap()]), Exit::Refused);
+        assert!(fake.said().contains(help), "{}", fake.said());
+    }
 }
 
 #[test]
@@ -194,6 +201,7 @@ fn what_is_no_livepatch_is_told_apart() {
     fails(&with_modinfo("name=ordinary\0", None, &[1]), "no livepatch=Y");
     fails(&std::fs::read(std::env::current_exe().unwrap()).unwrap(), "a program");
     assert_eq!(fake.klp(["load", "/nonexistent/x.ko"]), Exit::Failed);
+    assert!(fake.said().contains("help: check the path"), "{}", fake.said());
 }
 
 #[test]
@@ -203,6 +211,14 @@ fn a_kernel_without_livepatches_says_so() {
     let path = fake.ko("fix", &data("fix", None, &[1]));
     assert_eq!(fake.klp(["load", path.to_str().unwrap()]), Exit::Failed);
     assert!(fake.said().contains("CONFIG_LIVEPATCH"), "{}", fake.said());
+    assert_eq!(fake.klp(["status"]), Exit::Done);
+    assert_eq!(
+        fake.printed(),
+        format!("{RELEASE} has no livepatches: it was built without CONFIG_LIVEPATCH\n")
+    );
+    assert_eq!(fake.klp(["install", path.to_str().unwrap()]), Exit::Done);
+    assert_eq!(fake.klp(["status"]), Exit::NotInEffect);
+    assert!(fake.printed().contains("it does not fit: this kernel has no livepatches"), "{}", fake.printed());
 }
 
 #[test]
@@ -210,11 +226,11 @@ fn a_name_is_never_that_of_a_file_in_the_current_directory() {
     let fake = Fake::new();
     // `cargo test` runs in the directory of the package.
     assert!(std::path::Path::new("src").exists());
-    for name in ["src", "Cargo.toml"] {
+    for (name, is_file) in [("src", false), (".", false), ("Cargo.toml", true)] {
         assert_eq!(fake.klp(["load", name]), Exit::Failed);
         let said = fake.said();
         assert!(said.contains(&format!("no patch {name} is installed for {RELEASE}")), "{said}");
-        assert!(said.contains(&format!("`klp load ./{name}` loads the file")), "{said}");
+        assert_eq!(said.contains(&format!("`klp load ./{name}` loads the file")), is_file, "{said}");
     }
 }
 

@@ -145,6 +145,16 @@ fn a_transition_is_forced_by_a_sentence_only() {
     assert!(fake.printed().contains("its transition was forced"), "{}", fake.printed());
 }
 
+#[test]
+fn who_interrupts_the_question_forces_nothing() {
+    let fake = stalled();
+    fake.types("force fix, whatever its tasks do\n");
+    fake.interrupts_after(Duration::ZERO);
+    assert_eq!(fake.klp(["force"]), Exit::Failed);
+    assert!(fake.said().contains("was not forced: interrupted"), "{}", fake.said());
+    assert!(!fake.read("dev/kmsg").contains("forced"));
+}
+
 /// An oops in a callback kills the loader and leaves the livepatch mutex locked.
 #[test]
 fn a_loader_that_died_is_told_apart_and_nothing_is_touched() {

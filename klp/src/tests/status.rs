@@ -174,7 +174,7 @@ fn the_names_in_json_are_stable() {
     let report: serde_json::Value = serde_json::from_str(&fake.printed()).unwrap();
     let patch = &report["patches"][0];
     for (value, names) in [
-        (&report, "kernel settled tainted patches installed leftovers"),
+        (&report, "kernel supported settled tainted patches installed leftovers"),
         (
             patch,
             "name phase since version series fixes build_id srcversion signature replace stack_order is_klp states \
