@@ -39,7 +39,9 @@ pub fn check(machine: &dyn Machine, patch: &ModuleFile, allow_downgrade: bool) -
     stuck::check(machine)?;
     let mut reasons = build_reasons(machine, patch)?;
     let is_of_another_build = !reasons.is_empty();
-    reasons.extend(machine_reasons(machine, patch)?);
+    let lacks = machine_reasons(machine, patch)?;
+    let lacks_something = !lacks.is_empty();
+    reasons.extend(lacks);
     let enabled = Patch::find(machine, &patch.name)?.is_some_and(|patch| patch.enabled && !patch.transition);
     if let Some(loaded) = Loaded::find(machine, &patch.name)? {
         if enabled && patch.build_id.is_some() && loaded.build_id == patch.build_id {
@@ -71,6 +73,7 @@ pub fn check(machine: &dyn Machine, patch: &ModuleFile, allow_downgrade: bool) -
         _ if is_of_another_build => {
             format!("build it for this machine: `cargo klp build --kernel {}`", release(machine)?)
         }
+        _ if lacks_something => "do what the lines above name, and load it again".into(),
         _ => "`klp status` shows the patches that are enabled, with their states and versions".into(),
     };
     Err(Error::Unfit { name: patch.name.clone(), reasons, help })

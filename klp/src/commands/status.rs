@@ -227,6 +227,7 @@ mod tests {
         let dump = Dump {
             release: "6.12".into(),
             taint: 1 << 15,
+            supported: true,
             verifies: false,
             patches: vec![(Dumped { patch, module: 0, forced: false, missing }, loaded, Vec::new())],
             others: Vec::new(),

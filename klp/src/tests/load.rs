@@ -62,6 +62,7 @@ fn an_unsigned_patch_is_refused_where_signatures_are_enforced() {
         let fake = Fake::new();
         fake.write(file, text);
         refused(&fake, &c_patch("refused"), "it is not signed");
+        assert!(fake.said().contains("help: do what the lines above name"), "{}", fake.said());
         fake.load("signed", &signed("signed"));
         assert!(fake.read("dev/kmsg").contains("signed by CN=klp test,O=Example, serial "));
     }
