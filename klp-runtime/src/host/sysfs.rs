@@ -120,7 +120,7 @@ pub(crate) fn read(directory: &CStr, file: &CStr) -> Result<String> {
     let (file, owner) = machine.directories.borrow().file(directory, file)?;
     let mut page = vec![0; LONGEST];
     // SAFETY: The function is the file's, the page has as many bytes.
-    let show = || unsafe { (file.call_show)(file.show, page.as_mut_ptr().cast(), page.len()) };
+    let show = || unsafe { (file.call_show)(file.show, page.as_mut_ptr(), page.len()) };
     let len = machine.owners.run(owner, show);
     page.truncate(usize::try_from(len).map_err(|_| error(len))?);
     String::from_utf8(page).map_err(|_| EINVAL)
@@ -135,7 +135,7 @@ pub(crate) fn write(directory: &CStr, file: &CStr, text: &str) -> Result {
     }
     let text: Vec<u8> = text.into();
     // SAFETY: The function is the file's, the text has as many bytes.
-    let store = || unsafe { (file.call_store)(file.store, text.as_ptr().cast(), text.len()) };
+    let store = || unsafe { (file.call_store)(file.store, text.as_ptr(), text.len()) };
     let stored = machine.owners.run(owner, store);
     to_result(c_int::try_from(stored).unwrap_or(0)).map(|_| ())
 }

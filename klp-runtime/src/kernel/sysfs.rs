@@ -1,6 +1,6 @@
 //! Files under `/sys/kernel`, through which a patch shows and accepts values.
 
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{CStr, c_void};
 use core::fmt::{self, Write};
 use core::mem::{ManuallyDrop, transmute};
 use core::ptr::{self, NonNull};
@@ -172,10 +172,10 @@ impl fmt::Debug for Directory {
 /// # Safety
 ///
 /// `show` is one, and `page` has `size` initialised bytes that nobody else uses.
-unsafe extern "C" fn call_show(show: *const c_void, page: *mut c_char, size: usize) -> isize {
+unsafe extern "C" fn call_show(show: *const c_void, page: *mut u8, size: usize) -> isize {
     // SAFETY: `add` made the pointer of a `Show`; the caller lends `size` bytes.
     let (show, page) =
-        unsafe { (transmute::<*const c_void, Show>(show), slice::from_raw_parts_mut(page.cast(), size)) };
+        unsafe { (transmute::<*const c_void, Show>(show), slice::from_raw_parts_mut(page, size)) };
     let mut text = Text { page, len: 0, is_full: false };
     let result = show(&mut text);
     match result {
@@ -190,10 +190,10 @@ unsafe extern "C" fn call_show(show: *const c_void, page: *mut c_char, size: usi
 /// # Safety
 ///
 /// `store` is one, and `text` has `len` bytes.
-unsafe extern "C" fn call_store(store: *const c_void, text: *const c_char, len: usize) -> isize {
+unsafe extern "C" fn call_store(store: *const c_void, text: *const u8, len: usize) -> isize {
     // SAFETY: `add` made the pointer of a `Store`; the caller lends `len` bytes.
     let (store, text) =
-        unsafe { (transmute::<*const c_void, Store>(store), slice::from_raw_parts(text.cast(), len)) };
+        unsafe { (transmute::<*const c_void, Store>(store), slice::from_raw_parts(text, len)) };
     let stored = match core::str::from_utf8(text) {
         Ok(text) => store(text.strip_suffix('\n').unwrap_or(text)),
         Err(_) => Err(EINVAL),

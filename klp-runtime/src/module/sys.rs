@@ -11,10 +11,11 @@ pub(crate) type RawGfp = c_uint;
 
 /// Calls the Rust function that is the first argument, with the rest; what
 /// `crate::sysfs` gives the kernel.
-pub(crate) type CallShow = unsafe extern "C" fn(show: *const c_void, page: *mut c_char, size: usize) -> isize;
+///
+/// Not `c_char`: the kernel's `char` has no sign, and with kCFI C calls no function of another type.
+pub(crate) type CallShow = unsafe extern "C" fn(show: *const c_void, page: *mut u8, size: usize) -> isize;
 /// Calls the Rust function that is the first argument with a text that was written to a file.
-pub(crate) type CallStore =
-    unsafe extern "C" fn(store: *const c_void, text: *const c_char, len: usize) -> isize;
+pub(crate) type CallStore = unsafe extern "C" fn(store: *const c_void, text: *const u8, len: usize) -> isize;
 
 /// `klp_shadow_ctor_t`.
 pub(crate) type ShadowConstructor =
