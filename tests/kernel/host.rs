@@ -343,6 +343,7 @@ fn make_patch(kernel: &Kernel, directory: &Path, patch: &str, variables: &[&str]
             .arg(format!("M={}", directory.display()))
             .arg(format!("KLP_CRATE={}", krate.display()))
             .arg(format!("CARGO_KLP={CARGO_KLP} klp"))
+            .args(kernel.make_variables())
             .args(variables)
             .arg("modules")
             .env_remove("MAKEFLAGS"),

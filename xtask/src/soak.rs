@@ -1,7 +1,8 @@
 //! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, the options of
-//! kernels that change code, patches made of real fixes, a random walk over builds, all kernel tests on the debug kernel,
-//! some on one that Clang has built with kCFI, a patch with the kernel's own Rust crate, these and the selftests on kernels that `test` leaves out, a thousand cycles and random sequences on each kernel,
-//! minutes of fuzzing, and `cargo xtask operate`.
+//! kernels that change code, patches made of real fixes, a random walk over builds, all kernel tests on the debug kernel
+//! and on one that Clang has built with kCFI, a patch with the kernel's own Rust crate, these and the selftests on kernels
+//! that `test` leaves out, a thousand cycles and random sequences on each kernel, minutes of fuzzing, and `cargo xtask
+//! operate`.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -66,8 +67,10 @@ const KERNEL_WITH_CRATE: &str = "7.3";
 pub(crate) const SEQUENCES: &str = "random_sequences_agree_with_the_model";
 
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    // Short enough to type.
+    let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
     if args.cfi_kernel_only {
-        let passed = on_cfi_kernel()?;
+        let passed = on_cfi_kernel(seed, args.sequences)?;
         return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     if args.kernel_crate_only {
@@ -88,8 +91,6 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     requirements.extend(KERNELS_OF_OPTIONS.map(|series| Requirement::Source(series.into())));
     doctor::ensure(&requirements)?;
 
-    // Short enough to type.
-    let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
     let debug = own_kernel::DEBUG.get()?;
     let mut steps = vec![
         Step::packages(),
@@ -110,7 +111,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     for step in steps {
         passed &= step.run()?;
     }
-    passed &= on_cfi_kernel()?;
+    passed &= on_cfi_kernel(seed, args.sequences)?;
     passed &= with_kernel_crate()?;
     passed &= kselftest::run_on(&others, false)?;
     if args.fuzz_seconds > 0 {
@@ -124,18 +125,18 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs the test of calls by pointer on the kernel that Clang has built. Some of the other
-/// tests' patches are made for what GCC inlines.
-fn on_cfi_kernel() -> Result<bool> {
+/// Runs all tests on the kernel that Clang has built, among them that of calls by pointer.
+fn on_cfi_kernel(seed: u32, sequences: u32) -> Result<bool> {
     let mut requirements =
         vec![Requirement::Build, Requirement::Run, Requirement::Kernel(own_kernel::SERIES.into())];
     requirements.extend(own_kernel::REQUIREMENTS);
     requirements.extend(own_kernel::CLANG);
     doctor::ensure(&requirements)?;
     let kernel = own_kernel::CFI.get()?;
-    let mut tests = kernel.tests();
-    tests.env("KLP_TEST_BOOTS", "types");
-    Step { name: format!("calls by pointer on {}", kernel.name), tests }.run()
+    let mut all = Step::all_tests(&kernel);
+    all.tests.env("KLP_TEST_BOOTS", "sound,parallel,crash,types");
+    let passed = all.run()?;
+    Ok(Step::sequences(&kernel, seed, sequences).run()? && passed)
 }
 
 /// Makes the `kernel` crate of a stock kernel, and runs the test of a patch that uses it.

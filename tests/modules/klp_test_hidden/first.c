@@ -12,25 +12,29 @@
 static int klp_test_hidden_number = 17;
 
 /* Also in the other file. */
-static __attribute__((noipa)) int klp_test_hidden_which(void)
+static opaque int klp_test_hidden_which(void)
 {
-	return 1;
+	int which = 1;
+
+	/* Clang would have the caller take it for that. */
+	OPTIMIZER_HIDE_VAR(which);
+	return which;
 }
 
-static __attribute__((noipa)) int klp_test_hidden_add(int number)
+static opaque int klp_test_hidden_add(int number)
 {
 	return klp_test_hidden_number += number;
 }
 
 /* Each has a variable of the same name. */
-static __attribute__((noipa)) int klp_test_hidden_odd(void)
+static opaque int klp_test_hidden_odd(void)
 {
 	static int calls = 1001;
 
 	return calls += 2;
 }
 
-static __attribute__((noipa)) int klp_test_hidden_even(void)
+static opaque int klp_test_hidden_even(void)
 {
 	static int calls = 2002;
 
@@ -38,7 +42,7 @@ static __attribute__((noipa)) int klp_test_hidden_even(void)
 }
 
 /* What patches redirect. */
-static __attribute__((noipa)) int klp_test_hidden_show(struct seq_file *m, void *v)
+static opaque int klp_test_hidden_show(struct seq_file *m, void *v)
 {
 	seq_printf(m, "%d %d %d %d %d\n", klp_test_hidden_add(0), klp_test_hidden_which(),
 		   klp_test_hidden_other(), klp_test_hidden_odd(), klp_test_hidden_even());

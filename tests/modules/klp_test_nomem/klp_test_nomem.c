@@ -22,7 +22,7 @@ module_param(nth, int, 0600);
 MODULE_PARM_DESC(nth, "which of them fails");
 
 /* Runs in place of the allocation. */
-static __attribute__((noipa)) void *klp_test_no_memory(void)
+static noinline void *klp_test_no_memory(void)
 {
 	return NULL;
 }

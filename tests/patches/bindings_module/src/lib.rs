@@ -1,4 +1,4 @@
-//! Reads fields of a structure that a module has for itself, and of one that it takes from the kernel.
+//! Reads fields of a structure that a module has for itself, and of ones that it takes from the kernel.
 #![no_std]
 
 use klp_runtime::prelude::*;
@@ -13,34 +13,44 @@ livepatch! {
 #[cfg(target_os = "none")]
 kernel_types! {
     object = "loop";
-    struct loop_device { lo_number, lo_offset, lo_backing_file, lo_device, lo_queue }
-    struct loop_info64 { lo_inode }
+    struct loop_device { lo_number, lo_offset, lo_queue }
     struct request_queue { nr_requests }
+    struct block_device { bd_device, bd_disk }
+    struct gendisk { private_data }
+    struct device {}
+    struct device_attribute {}
     #[klp_symbols]
-    fn loop_validate_file;
+    fn loop_attr_do_show_sizelimit;
 }
 
-/// In place of what tells `losetup` of a device: the inode that it is told of is made of the device's number,
-/// how many requests its queue takes, and the offset.
+unsafe extern "C" {
+    /// `include/linux/sysfs.h`: writes what is read from a file of sysfs; returns its length.
+    fn sysfs_emit(buffer: *mut c_char, format: *const c_char, ...) -> c_int;
+}
+
+/// In place of what tells sysfs at which offset of its file a device begins: that, the device's number, how many
+/// requests its queue takes, and how many letters its size limit has.
 ///
 /// # Safety
 ///
-/// Called by the module with the device and with what is to be told.
+/// Called by sysfs with the device, the attribute, and a page for the text.
 #[cfg(target_os = "none")]
-#[klp_func(symbol = "loop_get_status", object = "loop", original = original_loop_get_status)]
-unsafe extern "C" fn loop_get_status(lo: *mut loop_device, info: *mut loop_info64) -> c_int {
-    // SAFETY: The device has a file, or there would be nothing to tell; the module looks at it in the same way
-    // before it takes it. The arguments of the original are those that the kernel has passed.
+#[klp_func(symbol = "loop_attr_do_show_offset", object = "loop")]
+unsafe extern "C" fn loop_attr_do_show_offset(
+    device: *mut device,
+    attribute: *mut device_attribute,
+    buffer: *mut c_char,
+) -> isize {
+    // SAFETY: The device is that of a disk of the module, which the disk's own data are of; the module looks at them in
+    // the same way. The other function looks at the device alone, and its text is written over.
     unsafe {
-        let refused = loop_validate_file((*lo).lo_backing_file, (*lo).lo_device);
-        if refused != 0 {
-            return refused;
-        }
-        let (number, offset) = ((*lo).lo_number as u64, (*lo).lo_offset as u64);
+        let disk = (*container_of!(device, block_device, bd_device)).bd_disk;
+        let lo = (*disk).private_data.cast::<loop_device>();
+        let limit = loop_attr_do_show_sizelimit(device, attribute, buffer);
+        let (number, offset) = ((*lo).lo_number, (*lo).lo_offset as u64);
         // It has 64 bits in some kernels, and 32 in others.
         let requests = (*(*lo).lo_queue).nr_requests as u64;
-        let status = original_loop_get_status(lo, info);
-        (*info).lo_inode = number * 1_000_000_000 + requests * 1_000_000 + offset;
-        status
+        let format = c"%d %llu %llu %zd\n".as_ptr();
+        sysfs_emit(buffer, format, number, offset, requests, limit) as isize
     }
 }
