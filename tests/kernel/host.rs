@@ -3,7 +3,6 @@
 //! Several kernels are tested at once, each by a process of its own: a guest under emulation keeps one processor
 //! busy, and so does most of a build.
 
-use std::ffi::OsString;
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -22,6 +21,7 @@ use crate::guest::{BOOT, Boot, KERNEL, MODULES, Patch};
 use crate::kernel_crate;
 use crate::mutants;
 use crate::objects::TARGET;
+use crate::other_half;
 
 /// Far longer than the tests take on one kernel, but for what [`SEQUENCE`] adds for each random sequence: on a debug
 /// kernel and a busy machine, one takes some seconds.
@@ -73,7 +73,7 @@ fn main_on(series: &str, arguments: &Arguments) -> Result<bool> {
 fn at_once<'a>(kernels: impl Iterator<Item = &'a str>) -> Result<bool> {
     let mut runs = Vec::new();
     for (number, series) in kernels.enumerate() {
-        let mut command = Command::new(this_program()?);
+        let mut command = Command::new(std::env::current_exe().map_err(Error::io("find", "this program"))?);
         command.args(std::env::args_os().skip(1)).env(KERNELS, series);
         let mut output = None;
         if number > 0 {
@@ -94,10 +94,6 @@ fn at_once<'a>(kernels: impl Iterator<Item = &'a str>) -> Result<bool> {
         }
     }
     Ok(passed)
-}
-
-pub(crate) fn this_program() -> Result<OsString> {
-    std::env::current_exe().map(PathBuf::into_os_string).map_err(Error::io("find", "this program"))
 }
 
 /// Whether the arguments choose a test.
@@ -131,7 +127,7 @@ fn test_on(series: &str, boots: &[Boot], arguments: &Arguments) -> Result<bool> 
         return Ok(false);
     }
 
-    let mut command = vec![this_program()?];
+    let mut command = vec![other_half::program(&kernel)?];
     command.extend(std::env::args_os().skip(1));
     let mut passed = true;
     for boot in boots {
@@ -180,7 +176,7 @@ fn build_all(kernel: &Kernel, modules: &Path) -> Result<bool> {
 /// none of it, and it does not get late on a busy machine.
 pub(crate) fn fast_vm<'a>(kernel: &'a Kernel, boot: Boot, modules: &Path) -> Vm<'a> {
     let vm = vm(kernel, boot, modules);
-    if has_kvm() { vm } else { vm.count_instructions() }
+    if has_kvm() && !kernel.arch().is_foreign() { vm } else { vm.count_instructions() }
 }
 
 /// A guest for the other half.

@@ -13,6 +13,7 @@ use crate::altered::{self, Alteration};
 use crate::diff::{self, CRATES, DIFFER, SHRINK};
 use crate::guest::{Boot, is_complaint};
 use crate::host;
+use crate::other_half;
 use crate::place::Change::{Name, Skip, Then, To};
 use crate::place::Part::{Call, Comparison, FirstCall};
 use crate::place::Place;
@@ -279,7 +280,8 @@ impl RandomSequences {
         let kernel = KernelQuery::Release(series.into()).find(KernelParts::Image)?;
         let modules = host::build_c_for_random(&kernel)?;
         let test = ["--exact", diff::TEST].map(Into::into);
-        Ok(Self { kernel, modules, command: [vec![host::this_program()?], test.to_vec()].concat() })
+        let command = [vec![other_half::program(&kernel)?], test.to_vec()].concat();
+        Ok(Self { kernel, modules, command })
     }
 
     /// How the sequences find the fault in a copy of the sources, or why they don't.

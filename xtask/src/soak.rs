@@ -1,8 +1,8 @@
 //! `cargo xtask soak`: runs what takes too long for `cargo xtask test`: the crates as they are published, the options of
-//! kernels that change code, patches made of real fixes, a random walk over builds, all kernel tests on the debug kernel
-//! and on one that Clang has built with kCFI, a patch with the kernel's own Rust crate, these and the selftests on kernels
-//! that `test` leaves out, a thousand cycles and random sequences on each kernel, minutes of fuzzing, and `cargo xtask
-//! operate`.
+//! kernels that change code, patches made of real fixes, a random walk over builds, all kernel tests on the debug kernel,
+//! on one that Clang has built with kCFI and on one for arm64, a patch with the kernel's own Rust crate, these and the
+//! selftests on kernels that `test` leaves out, a thousand cycles and random sequences on each kernel, minutes of fuzzing,
+//! and `cargo xtask operate`.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode};
@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// Run the test of a patch with the kernel's own Rust crate, and nothing else.
     #[arg(long, conflicts_with_all = ["kernel", "debug_kernel_only", "cfi_kernel_only"])]
     kernel_crate_only: bool,
+
+    /// Run the tests on the kernel for arm64, and nothing else.
+    #[arg(long, conflicts_with_all = ["kernel", "debug_kernel_only", "cfi_kernel_only", "kernel_crate_only"])]
+    arm64_only: bool,
 
     /// The seed of the random sequences; by default a new one each time.
     #[arg(long)]
@@ -69,6 +73,10 @@ pub(crate) const SEQUENCES: &str = "random_sequences_agree_with_the_model";
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     // Short enough to type.
     let seed = args.seed.unwrap_or_else(|| (RandomState::new().hash_one(()) % 1_000_000) as u32);
+    if args.arm64_only {
+        let passed = on_arm64_kernel(seed, args.sequences)?;
+        return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     if args.cfi_kernel_only {
         let passed = on_cfi_kernel(seed, args.sequences)?;
         return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -79,7 +87,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     }
     let kernels: &[String] = if args.debug_kernel_only { &[] } else { &args.kernel };
     let mut requirements =
-        vec![Requirement::Build, Requirement::Run, Requirement::Kernel(own_kernel::SERIES.into())];
+        vec![Requirement::Build, Requirement::Run, Requirement::Kernel(DEFAULT_SERIES.into())];
     requirements.extend(own_kernel::REQUIREMENTS);
     requirements.extend(fuzz::REQUIREMENTS);
     requirements.extend(operate::REQUIREMENTS);
@@ -113,6 +121,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     }
     passed &= on_cfi_kernel(seed, args.sequences)?;
     passed &= with_kernel_crate()?;
+    passed &= on_arm64_kernel(seed, args.sequences)?;
     passed &= kselftest::run_on(&others, false)?;
     if args.fuzz_seconds > 0 {
         let fuzzer = Fuzzer::new()?;
@@ -128,7 +137,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 /// Runs all tests on the kernel that Clang has built, among them that of calls by pointer.
 fn on_cfi_kernel(seed: u32, sequences: u32) -> Result<bool> {
     let mut requirements =
-        vec![Requirement::Build, Requirement::Run, Requirement::Kernel(own_kernel::SERIES.into())];
+        vec![Requirement::Build, Requirement::Run, Requirement::Kernel(DEFAULT_SERIES.into())];
     requirements.extend(own_kernel::REQUIREMENTS);
     requirements.extend(own_kernel::CLANG);
     doctor::ensure(&requirements)?;
@@ -152,6 +161,17 @@ fn with_kernel_crate() -> Result<bool> {
     let mut tests = kernel.tests();
     tests.env("KLP_TEST_BOOTS", "kernel-crate");
     Step { name: format!("a patch with the `kernel` crate of {}", kernel.name), tests }.run()
+}
+
+/// Runs all tests and random sequences on the kernel for arm64.
+fn on_arm64_kernel(seed: u32, sequences: u32) -> Result<bool> {
+    let series = own_kernel::ARM64.series;
+    let mut requirements = vec![Requirement::Build, Requirement::Kernel(series.into())];
+    requirements.extend(own_kernel::REQUIREMENTS);
+    requirements.extend(own_kernel::ARM64_TOOLS);
+    doctor::ensure(&requirements)?;
+    let kernel = own_kernel::ARM64.get()?;
+    Ok(Step::all_tests(&kernel).run()? & Step::sequences(&kernel, seed, sequences).run()?)
 }
 
 /// One run of tests.

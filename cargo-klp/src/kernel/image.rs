@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use object::elf::{ELFMAG, EM_X86_64};
+use object::elf::ELFMAG;
 
 use super::Kernel;
+use super::arch;
 use crate::error::{Error, Result};
 use crate::host::cache;
 use crate::host::digest::Digest;
@@ -60,12 +61,13 @@ pub fn payload(image: &[u8]) -> Result<Option<&[u8]>, String> {
     const OFFSET: usize = 0x248;
     const LENGTH: usize = 0x24c;
     const ELF_MACHINE: usize = 18;
-    let other = || Err("it is not the image of a kernel for x86_64".to_owned());
+    let other = || Err("it is not the image of a kernel that klp knows".to_owned());
     if image.is_empty() {
         return Err("it is empty".into());
     }
     if image.starts_with(&ELFMAG) {
-        let is_ours = image.get(ELF_MACHINE..ELF_MACHINE + 2) == Some(&EM_X86_64.0.to_le_bytes());
+        let machine = image.get(ELF_MACHINE..ELF_MACHINE + 2);
+        let is_ours = arch::ALL.iter().any(|arch| machine == Some(&arch.elf.0.to_le_bytes()));
         return if is_ours { Ok(Some(image)) } else { other() };
     }
     let field = |at: usize| Some(u32::from_le_bytes(*image.get(at..)?.first_chunk()?));
@@ -184,7 +186,8 @@ mod tests {
         assert_eq!(payload(image), Ok(Some(&image[..])));
         assert_eq!(decompress(image).unwrap(), image);
         assert!(
-            payload(b"\x7fELF and the types\xb7\0 and the rest").is_err_and(|what| what.contains("x86_64"))
+            payload(b"\x7fELF and the types\xf3\0 and the rest")
+                .is_err_and(|what| what.contains("klp knows"))
         );
     }
 
@@ -210,8 +213,8 @@ mod tests {
         for (image, what) in [
             (&image[..], cut),
             (&[], "it is empty"),
-            (&[0; 100], "it is not the image of a kernel for x86_64"),
-            (&[0; 5000], "it is not the image of a kernel for x86_64"),
+            (&[0; 100], "it is not the image of a kernel that klp knows"),
+            (&[0; 5000], "it is not the image of a kernel that klp knows"),
         ] {
             assert_eq!(payload(image), Err(what.into()));
         }

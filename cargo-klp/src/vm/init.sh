@@ -2,7 +2,8 @@
 # The guest's first program, in the initramfs: puts the host's files together as the root file
 # system, runs the one command there, and says how it ended. The host takes the guest down then.
 #
-# /klp/config   RELEASE, MARKER, TERMINAL (rows and columns, or empty), STDIN (1 or empty)
+# /klp/config   RELEASE, MARKER, TERMINAL (rows and columns, or empty), STDIN (1 or empty), FOREIGN (1 where the
+#               host's programs are of another architecture, or empty)
 # /klp/modules  modules to load, in order
 # /klp/shares   a tag and a directory a line: what is shared writable
 # /klp/command  the command, as a script for the host's shell
@@ -25,7 +26,15 @@ host=trans=virtio,version=9p2000.L,msize=262144
 mount -t 9p -o "ro,cache=loose,$host" root /lower
 mount -t tmpfs tmpfs /upper
 mkdir /upper/files /upper/work
-mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work overlay /root
+lower=/lower
+if [ -n "$FOREIGN" ]; then
+    mkdir -p /programs/usr/bin /programs/usr/sbin
+    cp /bin/busybox /programs/usr/bin/busybox
+    busybox --install -s /programs/usr/bin
+    busybox --install -s /programs/usr/sbin
+    lower=/programs:/lower
+fi
+mount -t overlay -o "lowerdir=$lower,upperdir=/upper/files,workdir=/upper/work" overlay /root
 
 mount -t proc proc /root/proc
 mount -t sysfs sysfs /root/sys

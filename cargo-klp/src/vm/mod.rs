@@ -6,10 +6,15 @@
 //! static busybox and the few modules that are needed; no service is started. That takes a few seconds under
 //! emulation, where a distribution's own boot takes half a minute.
 //!
+//! A guest of another architecture sees the same files, but for the host's programs: those of busybox stand in their
+//! places. A test binary of the guest's own architecture runs there, if it is linked statically.
+//!
 //! The command's streams and exit code come over virtio ports. The kernel log comes over the serial line, so that it
 //! is complete even when the kernel dies.
 
+mod image;
 pub mod initramfs;
+mod programs;
 mod qemu;
 mod stream;
 mod terminal;
@@ -26,19 +31,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use object::elf::PT_INTERP;
-use object::read::elf::{ElfFile64, ProgramHeader};
-
 use crate::error::{Error, Result};
 use crate::host::report::{Reporter, Silent};
 use crate::kernel::Kernel;
-use crate::kernel::image::boot_image;
+pub use programs::{fetch_busybox, static_busybox};
 pub use qemu::has_kvm;
 use qemu::{Guest, Qemu};
 use stream::pass_on;
-
-/// The program that boots kernels.
-pub const QEMU: &str = "qemu-system-x86_64";
 
 /// A machine to boot a kernel on.
 #[derive(Clone, Debug)]
@@ -247,7 +246,7 @@ impl<'a> Vm<'a> {
         // Firmware starts the packed image, which is a program of UEFI.
         let image = match self.firmware {
             Some(_) => image.clone(),
-            None => boot_image(self.kernel, image)?,
+            None => image::of(self.kernel, image)?,
         };
 
         // Random, and with a rare first character: no program writes this by chance.
@@ -258,13 +257,14 @@ impl<'a> Vm<'a> {
         });
         let shares = shares.collect::<Result<Vec<_>>>()?;
         let contents = initramfs::Contents {
-            busybox: &static_busybox()?,
+            busybox: &static_busybox(self.kernel.arch())?,
             modules,
             config: format!(
-                "RELEASE='{}'\nMARKER='{marker}'\nTERMINAL='{}'\nSTDIN='{}'\n",
+                "RELEASE='{}'\nMARKER='{marker}'\nTERMINAL='{}'\nSTDIN='{}'\nFOREIGN='{}'\n",
                 self.kernel.release,
                 terminal.map(|(rows, columns)| format!("{rows} {columns}")).unwrap_or_default(),
                 if self.stdin { "1" } else { "" },
+                if self.kernel.arch().is_foreign() { "1" } else { "" },
             ),
             shares: share_lines(&shares),
             command: self.script(command)?,
@@ -272,7 +272,7 @@ impl<'a> Vm<'a> {
         let mut initrd = tempfile::tempfile().map_err(Error::io("create", env::temp_dir()))?;
         initramfs::write(&contents, io::BufWriter::new(&mut initrd))?;
 
-        let mut qemu = Qemu::new(self.memory_mib, self.cpus, self.counts);
+        let mut qemu = Qemu::new(self.kernel.arch(), self.memory_mib, self.cpus, self.counts);
         qemu.kernel(&image, initrd, &self.parameters);
         if let Some(firmware) = &self.firmware {
             qemu.firmware(firmware);
@@ -357,23 +357,4 @@ fn no_modules(kernel: &Kernel) -> Error {
         ),
         help: format!("run `sudo make -C {} modules_install`", kernel.kdir.display()),
     }
-}
-
-/// A busybox that needs no library, as the guest's first program must.
-pub fn static_busybox() -> Result<PathBuf> {
-    ["/bin/busybox", "/usr/sbin/busybox", "/usr/bin/busybox-static", "/usr/local/bin/busybox"]
-        .into_iter()
-        .map(PathBuf::from)
-        .find(|path| is_static(path))
-        .ok_or_else(|| Error::Missing {
-            what: "a statically linked busybox".into(),
-            needed_for: "it starts the guest".into(),
-        })
-}
-
-fn is_static(program: &Path) -> bool {
-    let Ok(data) = fs::read(program) else { return false };
-    ElfFile64::<object::Endianness>::parse(&*data).is_ok_and(|elf| {
-        elf.elf_program_headers().iter().all(|header| header.p_type(elf.endian()) != PT_INTERP)
-    })
 }

@@ -13,16 +13,18 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Firmware, Outcome, QEMU};
+use super::{Firmware, Outcome};
 use crate::error::{Error, Result};
 use crate::host::report::Reporter;
 use crate::host::tools::not_started;
+use crate::kernel::Arch;
 
 /// A command line of QEMU, and the files that QEMU inherits.
 ///
 /// QEMU gets sockets and an unnamed file instead of paths, so that nothing is left to clean up
 /// however this process ends.
 pub struct Qemu {
+    arch: &'static Arch,
     command: Command,
     inherited: Vec<OwnedFd>,
 }
@@ -32,13 +34,14 @@ impl Qemu {
     ///
     /// If instructions are counted, the guest's time and its time stamp counter show that count: one
     /// instruction takes a nanosecond, and sleeping takes none.
-    pub fn new(memory_mib: u32, cpus: u32, counts: bool) -> Self {
-        let mut qemu = Self { command: Command::new(QEMU), inherited: Vec::new() };
+    pub fn new(arch: &'static Arch, memory_mib: u32, cpus: u32, counts: bool) -> Self {
+        let mut qemu = Self { arch, command: Command::new(arch.qemu.program), inherited: Vec::new() };
         // One thread for all processors: with one each, a kernel that changes its own code while it
         // boots panics now and then.
-        let accelerator = if has_kvm() && !counts { "kvm" } else { "tcg,thread=single" };
+        let accelerator =
+            if has_kvm() && !arch.is_foreign() && !counts { "kvm" } else { "tcg,thread=single" };
         qemu.args(["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none"]);
-        qemu.args(["-machine", "pc", "-accel", accelerator, "-cpu", "max"]);
+        qemu.args(["-machine", arch.qemu.machine, "-accel", accelerator, "-cpu", arch.qemu.processor]);
         // Each processor has a socket of its own: a kernel without ACPI reads a table that lists only one
         // processor of each socket.
         qemu.args(["-smp", &format!("{cpus},sockets={cpus}"), "-m", &format!("{memory_mib}M")]);
@@ -54,9 +57,10 @@ impl Qemu {
         let initrd = self.inherit(initrd.into());
         self.args([OsStr::new("-kernel"), image.as_os_str()]);
         self.args(["-initrd", &format!("/proc/self/fd/{initrd}")]);
-        // A panic reboots, and -no-reboot turns that into the end of QEMU; the log has every message. On a busy
-        // machine an emulated timer is sometimes too late for the kernel's check, which would panic.
-        let append = format!("console=ttyS0 panic=-1 ignore_loglevel no_timer_check{parameters}");
+        // A panic reboots, and -no-reboot turns that into the end of QEMU; the log has every message.
+        let of_arch = &self.arch.qemu;
+        let own = of_arch.parameters.iter().map(|parameter| format!(" {parameter}")).collect::<String>();
+        let append = format!("console={} panic=-1 ignore_loglevel{own}{parameters}", of_arch.console);
         self.args(["-append", &append]);
     }
 
@@ -127,7 +131,7 @@ impl Qemu {
         // SAFETY: Between fork and exec, `prepare` only makes system calls; it neither allocates nor
         // takes locks.
         unsafe { self.command.pre_exec(prepare) };
-        self.command.spawn().map_err(|source| not_started(QEMU.as_ref(), source))
+        self.command.spawn().map_err(|source| not_started(self.arch.qemu.program.as_ref(), source))
     }
 }
 

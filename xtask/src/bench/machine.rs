@@ -27,7 +27,7 @@ pub(crate) fn describe(release: &str) -> BTreeMap<String, String> {
         ("target kernel", release.to_owned()),
         ("rustc", first_line("rustc", &["--version"])),
         ("gcc", first_line("gcc", &["--version"])),
-        ("QEMU", first_line(cargo_klp::vm::QEMU, &["--version"])),
+        ("QEMU", first_line(cargo_klp::kernel::arch::X86_64.qemu.program, &["--version"])),
         ("revision", first_line("git", &["describe", "--always", "--dirty"])),
         ("date", first_line("date", &["-u", "+%F"])),
     ]

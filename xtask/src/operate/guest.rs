@@ -16,9 +16,10 @@ use cargo_klp::error::{Error, Result};
 use cargo_klp::host::debian;
 use cargo_klp::host::tools::{not_started, run_tool};
 use cargo_klp::kernel::Kernel;
+use cargo_klp::kernel::arch::X86_64;
 use cargo_klp::kernel::image::boot_image;
 use cargo_klp::vm::initramfs::{Archive, load_order};
-use cargo_klp::vm::{QEMU, has_kvm, static_busybox};
+use cargo_klp::vm::{has_kvm, static_busybox};
 
 pub(super) const CODENAME: &str = "bookworm";
 
@@ -176,7 +177,7 @@ impl Machine<'_> {
         let initrd = self.directory.join("initrd");
         self.write_initrd(&initrd, commands, files)?;
         let [console, output] = ["console", "output"].map(|name| self.directory.join(name));
-        let mut qemu = Command::new(QEMU);
+        let mut qemu = Command::new(X86_64.qemu.program);
         qemu.args(["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-machine", "pc"]);
         qemu.args(["-accel", if has_kvm() { "kvm" } else { "tcg" }, "-cpu", "max", "-smp", "1", "-m", "1G"]);
         qemu.arg("-kernel").arg(&image).arg("-initrd").arg(&initrd);
@@ -185,7 +186,10 @@ impl Machine<'_> {
             qemu.arg("-serial").arg(format!("file:{}", serial.display()));
         }
         qemu.arg("-drive").arg(format!("file={},format=raw,if=virtio,cache=unsafe", self.disk.display()));
-        let child = qemu.stdin(Stdio::null()).spawn().map_err(|source| not_started(QEMU.as_ref(), source))?;
+        let child = qemu
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(|source| not_started(X86_64.qemu.program.as_ref(), source))?;
         Running(child).wait()?;
         let read = |path: &PathBuf| {
             let bytes = fs::read(path).map_err(Error::io("read", path))?;
@@ -199,7 +203,7 @@ impl Machine<'_> {
         let modules = self.kernel.modules.as_ref().expect("the kernel was found with its modules");
         let modules = load_order(modules, &MODULES)?;
         let read = |path: &Path| fs::read(path).map_err(Error::io("read", path));
-        let busybox = read(&static_busybox()?)?;
+        let busybox = read(&static_busybox(&X86_64)?)?;
         let mut files = vec![("script".to_owned(), script(commands).into_bytes())];
         for (name, file) in handed {
             files.push((name.clone(), read(file)?));
@@ -225,7 +229,7 @@ struct Running(Child);
 impl Running {
     fn wait(mut self) -> Result<()> {
         let start = Instant::now();
-        while self.0.try_wait().map_err(Error::io("wait for", QEMU))?.is_none() {
+        while self.0.try_wait().map_err(Error::io("wait for", X86_64.qemu.program))?.is_none() {
             if start.elapsed() > LIMIT {
                 return Err(Error::Request {
                     message: format!("the guest did not end within {} s", LIMIT.as_secs()),

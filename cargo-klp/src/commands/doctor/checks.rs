@@ -8,10 +8,11 @@ use crate::commands::ui::Terminal;
 use crate::error::Error;
 use crate::host::debian;
 use crate::host::tools::find_program;
+use crate::kernel::arch::X86_64;
 use crate::kernel::debug_info::DebugInfo;
 use crate::kernel::kernel_crate::KernelCrate;
 use crate::kernel::symbols::{Symbols, VMLINUX, image_file};
-use crate::kernel::{Kernel, KernelParts, KernelQuery, Target, Toolchain, source};
+use crate::kernel::{Arch, Kernel, KernelParts, KernelQuery, Target, Toolchain, source};
 use crate::vm;
 
 /// One line of the table.
@@ -33,6 +34,8 @@ pub(super) enum Fix {
     /// Install a package, by Debian's name.
     Package(String),
     RustSrc,
+    /// Fetch the busybox for guests of another architecture.
+    Busybox(&'static Arch),
     Kernel(String),
     DebugInfo(String),
     Source(String),
@@ -61,10 +64,12 @@ pub(super) fn check(requirements: &[Requirement]) -> Vec<Check> {
         checks.extend(build_checks());
     }
     if requirements.contains(&Requirement::Run) {
-        checks.extend(run_checks());
+        checks.extend(run_checks(&X86_64));
+        checks.push(modules_check());
     }
     for requirement in requirements {
         match requirement {
+            Requirement::RunFor(arch) => checks.extend(run_checks(arch)),
             Requirement::Kernel(wanted) => checks.extend(kernel_checks(wanted)),
             Requirement::BuildDir(kdir) => checks.extend(build_dir_checks(kdir)),
             Requirement::DebugInfo(wanted) => checks.push(debug_info_check(wanted)),
@@ -123,24 +128,43 @@ fn build_checks() -> Vec<Check> {
     ]
 }
 
-fn run_checks() -> Vec<Check> {
-    let program = |name: &str, needed_for, package: &str, found: Option<PathBuf>| Check {
+fn run_checks(arch: &'static Arch) -> [Check; 2] {
+    let check = |name, needed_for, found: Option<PathBuf>, fix| Check {
         group: "run",
-        name: name.into(),
+        name,
         needed_for,
         found: found.map(shown),
-        fix: Fix::Package(package.into()),
+        fix,
     };
-    vec![
-        program(vm::QEMU, "boots kernels", "qemu-system-x86", find_program(vm::QEMU)),
-        program("busybox (static)", "starts the guest", "busybox-static", vm::static_busybox().ok()),
-        program(
-            "insmod, depmod",
-            "handles modules",
-            "kmod",
-            find_program("insmod").and(find_program("depmod")),
-        ),
+    let qemu = &arch.qemu;
+    let package = Fix::Package(qemu.package.into());
+    let busybox = vm::static_busybox(arch).ok();
+    [
+        check(qemu.program.into(), "boots kernels", find_program(qemu.program), package),
+        if arch.is_foreign() {
+            let needed_for = "starts the guest, and stands there for this machine's programs";
+            check(format!("busybox (static, {})", arch.name), needed_for, busybox, Fix::Busybox(arch))
+        } else {
+            let package = Fix::Package("busybox-static".into());
+            check("busybox (static)".into(), "starts the guest", busybox, package)
+        },
     ]
+}
+
+fn modules_check() -> Check {
+    Check {
+        group: "run",
+        name: "insmod, depmod".into(),
+        needed_for: "handles modules",
+        found: find_program("insmod").and(find_program("depmod")).map(shown),
+        fix: Fix::Package("kmod".into()),
+    }
+}
+
+/// What boots a kernel of another architecture.
+fn foreign_checks(kernel: &Kernel) -> Vec<Check> {
+    let arch = kernel.arch();
+    if arch.is_foreign() { run_checks(arch).into() } else { Vec::new() }
 }
 
 fn kernel_checks(wanted: &str) -> Vec<Check> {
@@ -153,6 +177,7 @@ fn kernel_checks(wanted: &str) -> Vec<Check> {
         fix: Fix::Kernel(wanted.into()),
     }];
     checks.extend(kernel.iter().flat_map(compiler_checks));
+    checks.extend(kernel.iter().flat_map(foreign_checks));
     checks
 }
 
@@ -176,6 +201,7 @@ fn build_dir_checks(kdir: &Path) -> Vec<Check> {
         },
     ];
     checks.extend(kernel.iter().flat_map(compiler_checks));
+    checks.extend(kernel.iter().flat_map(foreign_checks));
     checks
 }
 

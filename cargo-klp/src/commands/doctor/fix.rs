@@ -9,6 +9,7 @@ use crate::host::debian;
 use crate::host::distribution::Distribution;
 use crate::host::tools::run_tool;
 use crate::kernel::{self, KernelParts, KernelQuery, debug_info, kernel_crate, source};
+use crate::vm;
 
 /// Installs what is missing, on Debian.
 pub(super) fn fix(checks: &[Check]) -> Result<()> {
@@ -38,6 +39,9 @@ pub(super) fn fix(checks: &[Check]) -> Result<()> {
             Fix::RustSrc => {
                 let library = debian::fetch_rust_src(&Terminal)?;
                 ui::status("Unpacked", library.display());
+            }
+            Fix::Busybox(arch) => {
+                ui::status("Unpacked", vm::fetch_busybox(arch, &Terminal)?.display());
             }
             Fix::Kernel(wanted) => {
                 let release = kernel::fetch(wanted, &Terminal)?;

@@ -12,7 +12,7 @@ use super::args::MessageFormat;
 use crate::error::Result;
 use crate::host::distribution::Distribution;
 use crate::kbuild::flags::rustflags;
-use crate::kernel::{DEFAULT_SERIES, Kernel, btf};
+use crate::kernel::{Arch, DEFAULT_SERIES, Kernel, btf};
 use checks::{Check, check};
 use fix::fix;
 use help::complaint;
@@ -82,6 +82,8 @@ pub enum Requirement {
     Build,
     /// Boot kernels.
     Run,
+    /// Boot kernels of an architecture, if it is not this machine's.
+    RunFor(&'static Arch),
     /// Build for and boot a kernel: a release, or a series such as 6.12.
     Kernel(String),
     /// Build for and boot the kernel of a build directory.

@@ -49,13 +49,29 @@ impl<'a> Apt<'a> {
         Self::of(Debian::of_kernel(release).unwrap_or_else(Debian::of_this_machine), reporter)
     }
 
+    /// apt with a release of Debian for machines of another architecture, by Debian's name.
+    pub fn of_architecture(debian: Debian, architecture: &str, reporter: &'a dyn Reporter) -> Result<Self> {
+        let name = format!("{}-{architecture}", debian.codename());
+        let sources = sources::of_architecture(debian.codename(), architecture);
+        Self::open_with(
+            &name,
+            &sources,
+            &["APT::Architecture", "APT::Architectures"].map(|option| format!("{option}={architecture}")),
+            reporter,
+        )
+    }
+
     /// apt with the suite that has newer versions of Rust.
     pub fn rust(reporter: &'a dyn Reporter) -> Result<Self> {
         Self::open(RUST_SUITE, &sources::of_suite(RUST_SUITE), reporter)
     }
 
-    /// Writes the configuration and brings the package lists up to date.
     fn open(name: &str, sources: &str, reporter: &'a dyn Reporter) -> Result<Self> {
+        Self::open_with(name, sources, &[], reporter)
+    }
+
+    /// Writes the configuration and brings the package lists up to date.
+    fn open_with(name: &str, sources: &str, settings: &[String], reporter: &'a dyn Reporter) -> Result<Self> {
         if find_program("apt-get").is_none() {
             return Err(Error::Request {
                 message: "klp downloads kernels and Rust's sources with apt, which this machine lacks".into(),
@@ -92,7 +108,13 @@ impl<'a> Apt<'a> {
             // By default lists that can't be downloaded are a warning, and packages then seem not to exist.
             option("APT::Update::Error-Mode", OsStr::new("any")),
         ];
-        let apt = Self { options: options.into_iter().flatten().collect(), root, reporter, _lock: lock };
+        let settings = settings.iter().map(|setting| ["-o".into(), setting.into()]);
+        let apt = Self {
+            options: options.into_iter().chain(settings).flatten().collect(),
+            root,
+            reporter,
+            _lock: lock,
+        };
 
         let lists = format!("the package lists of {name}");
         let _progress = reporter.progress("Updating", &lists);

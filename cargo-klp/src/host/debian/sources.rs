@@ -16,24 +16,31 @@ pub fn archive(codename: &str) -> String {
 
 /// apt's sources for a Debian release and its security updates, from this machine's mirrors.
 pub fn sources(codename: &str) -> String {
+    of_architecture(codename, "amd64")
+}
+
+/// As [`sources`], for machines of an architecture.
+pub(super) fn of_architecture(codename: &str, architecture: &str) -> String {
     let system = system_sources();
     let own = format!("{}-security", Debian::of_this_machine().codename());
     let security = format!("{codename}-security");
     let security_archive = mirror(&system, &security, &own).unwrap_or(SECURITY);
-    [stanza(&archive(codename), codename), stanza(security_archive, &security)].join("\n")
+    [(&*archive(codename), codename), (security_archive, &security)]
+        .map(|(uri, suite)| stanza(uri, suite, architecture))
+        .join("\n")
 }
 
 /// As [`sources`], and with backports where these have kernels.
 pub(super) fn with_kernels(debian: Debian) -> String {
     let codename = debian.codename();
     let backports =
-        debian.has_backports().then(|| stanza(&archive(codename), &format!("{codename}-backports")));
+        debian.has_backports().then(|| stanza(&archive(codename), &format!("{codename}-backports"), "amd64"));
     std::iter::once(sources(codename)).chain(backports).collect::<Vec<_>>().join("\n")
 }
 
 /// apt's sources for one suite.
 pub(super) fn of_suite(suite: &str) -> String {
-    stanza(ARCHIVE, suite)
+    stanza(ARCHIVE, suite, "amd64")
 }
 
 /// The mirror of a suite, or else that of this machine's own suite, which has all releases.
@@ -73,9 +80,9 @@ fn source_uri<'a>(sources: &'a str, suite: &str) -> Option<&'a str> {
     deb822().or_else(one_line)
 }
 
-fn stanza(uri: &str, suite: &str) -> String {
+fn stanza(uri: &str, suite: &str, architecture: &str) -> String {
     format!(
-        "Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: amd64\nSigned-By: {KEYRING}\n"
+        "Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: {architecture}\nSigned-By: {KEYRING}\n"
     )
 }
 

@@ -46,6 +46,8 @@ pub struct Arch {
     pub ftrace: Ftrace,
     /// Its instructions.
     pub code: &'static dyn Code,
+    /// The machine that boots its kernels.
+    pub qemu: Qemu,
 }
 
 /// Where a kernel's build puts its image.
@@ -95,6 +97,25 @@ pub struct Ftrace {
     pub list: &'static str,
     /// Where the place may be, counted from the start of the function.
     pub places: &'static [i64],
+}
+
+/// The machine that QEMU emulates for an architecture.
+#[derive(Debug)]
+pub struct Qemu {
+    /// The program.
+    pub program: &'static str,
+    /// Debian's package of it.
+    pub package: &'static str,
+    /// What it calls the machine.
+    pub machine: &'static str,
+    /// What it calls the processor.
+    pub processor: &'static str,
+    /// What Linux calls the first serial line.
+    pub console: &'static str,
+    /// What else the kernel is told.
+    pub parameters: &'static [&'static str],
+    /// Whether it boots an ELF file. Else it would load one to the virtual addresses that it has.
+    pub boots_elf: bool,
 }
 
 /// Instructions of an architecture.
@@ -224,6 +245,8 @@ impl Arch {
         format!("{}{name}", self.prefix())
     }
 }
+
+impl Eq for Arch {}
 
 impl PartialEq for Arch {
     fn eq(&self, other: &Self) -> bool {

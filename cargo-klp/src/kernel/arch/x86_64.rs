@@ -8,7 +8,7 @@ use object::elf::{
     R_X86_64_PC64, R_X86_64_PLT32, RelocationType,
 };
 
-use super::{Arch, Code, Flow, Ftrace, Image, Relocations, Rust, Unapplied};
+use super::{Arch, Code, Flow, Ftrace, Image, Qemu, Relocations, Rust, Unapplied};
 
 /// The architecture.
 pub static X86_64: Arch = Arch {
@@ -63,6 +63,16 @@ pub static X86_64: Arch = Arch {
     // Behind `endbr64`, where functions have it.
     ftrace: Ftrace { room: NOP.len() as u8, list: "__mcount_loc", places: &[0, ENDBR64.len() as i64] },
     code: &Instructions,
+    qemu: Qemu {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        machine: "pc",
+        processor: "max",
+        console: "ttyS0",
+        // On a busy machine an emulated timer is sometimes too late for the kernel's check, which would panic.
+        parameters: &["no_timer_check"],
+        boots_elf: true,
+    },
 };
 
 /// `endbr64`.

@@ -19,7 +19,7 @@ use object::elf::{
     R_AARCH64_TSTBR14, RelocationType,
 };
 
-use super::{Arch, Code, Flow, Ftrace, Image, Relocations, Rust, Unapplied};
+use super::{Arch, Code, Flow, Ftrace, Image, Qemu, Relocations, Rust, Unapplied};
 use instruction::{Instruction, words};
 
 /// The architecture.
@@ -99,6 +99,16 @@ pub static ARM64: Arch = Arch {
     // behind `bti c`, where functions have it.
     ftrace: Ftrace { room: 2, list: "__patchable_function_entries", places: &[-8, 0, 4] },
     code: &Instructions,
+    qemu: Qemu {
+        program: "qemu-system-aarch64",
+        package: "qemu-system-arm",
+        machine: "virt",
+        // Return addresses are signed in a way of QEMU's own: to emulate the usual one takes most of the time.
+        processor: "max,pauth-impdef=on",
+        console: "ttyAMA0",
+        parameters: &[],
+        boots_elf: false,
+    },
 };
 
 /// `bti c`.
