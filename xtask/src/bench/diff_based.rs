@@ -16,8 +16,10 @@ use cargo_klp::host::debian::Apt;
 use cargo_klp::host::processors;
 use cargo_klp::host::tools::{not_started, run_tool};
 
+use tempfile::TempDir;
+
 use super::build::empty_cache;
-use super::measure::{Figures, Measurement};
+use super::measure::{Figures, Measurement, median};
 use super::run::{Usage, run};
 use super::sources::Spec;
 use super::workshop::{Workshop, write_if_changed};
@@ -38,14 +40,18 @@ const STATEMENT: &str = "seq_puts(m, saved_command_line);";
 /// What `/proc/cmdline` shows after the change, and after the change was changed.
 const TEXTS: [&str; 2] = ["this has been live patched", "this has been live patched again"];
 
+/// How often the change is changed.
+const ROUNDS: usize = 3;
+
 /// What this part needs besides the tools that build patches.
-pub(crate) const NEEDS: [Requirement; 8] = [
+pub(crate) const NEEDS: [Requirement; 9] = [
     Requirement::Program("xz", "xz-utils", "unpacks the kernel's sources"),
     Requirement::Program("flex", "flex", "builds kernels"),
     Requirement::Program("bison", "bison", "builds kernels"),
     Requirement::Program("bc", "bc", "builds kernels"),
     Requirement::Program("/usr/include/libelf.h", "libelf-dev", "builds kernels and kpatch"),
     Requirement::Program("/usr/include/xxhash.h", "libxxhash-dev", "builds the kernel's objtool"),
+    Requirement::Program("pahole", "dwarves", "gives a kernel its types"),
     Requirement::Program("recountdiff", "patchutils", "changes diffs for klp-build"),
     Requirement::Program("gawk", "gawk", "reads diffs for klp-build"),
 ];
@@ -54,27 +60,18 @@ pub(crate) const NEEDS: [Requirement; 8] = [
 pub(crate) fn kpatch_build(workshop: &Workshop, kpatch: &Path) -> Result<Figures> {
     let kpatch = fs::canonicalize(kpatch).map_err(Error::io("open", kpatch))?;
     run_tool(Command::new("make").arg("-C").arg(kpatch.join("kpatch-build")))?;
-    let kernel = Tree::new(workshop, KPATCH_SOURCE, || Apt::stable(&Terminal))?;
-    // kpatch-build replaces the vmlinux in the tree, so the one that would run is copied before.
-    let running = kernel.sibling("vmlinux");
-    if !running.exists() || !kernel.source.join("Module.symvers").exists() {
-        kernel.build()?;
-        fs::copy(kernel.source.join("vmlinux"), &running).map_err(Error::io("write", &running))?;
-    }
-    let [ours, c] = with_headers(workshop, &kernel)?;
-
-    // kpatch-build compiles with flags of its own, and reuses only what it has built itself.
-    run_tool(&mut kernel.make("clean"))?;
+    let [kernel, running] = Tree::new(workshop, KPATCH_SOURCE, || Apt::stable(&Terminal))?.built()?;
     let cache = kernel.sibling("kpatch");
-    let theirs = kernel.steps(&[&kernel.source, &cache], |_, diff, module| {
+    let vmlinux = running.source.join("vmlinux");
+    let theirs = |_, diff: &Path, module: &Path| {
         let mut command = Command::new(kpatch.join("kpatch-build/kpatch-build"));
         command.env("CACHEDIR", &cache).arg("--sourcedir").arg(&kernel.source);
-        command.arg("--config").arg(kernel.source.join(".config")).arg("--vmlinux").arg(&running);
+        command.arg("--config").arg(kernel.source.join(".config")).arg("--vmlinux").arg(&vmlinux);
         command.arg("--name").arg(module.file_stem().expect("it has a name"));
         command.arg("--output").arg(module.parent().expect("it is in a directory")).arg(diff);
-        Ok(command)
-    })?;
-    Ok(figures([ours, c, theirs]))
+        command
+    };
+    measure(workshop, &running, &kernel, &[&kernel.source, &cache], theirs)
 }
 
 /// Measures klp-build on the newest kernel.
@@ -86,19 +83,51 @@ pub(crate) fn klp_build(workshop: &Workshop) -> Result<Figures> {
         needed_for: "it is the kernel source that has klp-build (Linux 6.19 and newer)".into(),
     })?;
     drop(apt);
-    let kernel = Tree::new(workshop, &package, || Apt::rust(&Terminal))?;
-    // klp-build builds the kernel itself, and reuses nothing that was built before.
-    let theirs = kernel.steps(&[&kernel.source], |step, diff, module| {
+    let [kernel, running] = Tree::new(workshop, &package, || Apt::rust(&Terminal))?.built()?;
+    let theirs = |round, diff: &Path, module: &Path| {
         let mut command = Command::new("scripts/livepatch/klp-build");
         command.current_dir(&kernel.source).arg("--keep-tmp").arg("--output").arg(module);
-        if step > 0 {
+        if round > 0 {
             command.args(["--short-circuit", "patched"]);
         }
         command.arg(diff);
-        Ok(command)
-    })?;
-    let [ours, c] = with_headers(workshop, &kernel)?;
-    Ok(figures([ours, c, theirs]))
+        command
+    };
+    measure(workshop, &running, &kernel, &[&kernel.source], theirs)
+}
+
+/// Measures three ways of building in turn: from nothing, then each time another change. `theirs` makes the command of the
+/// diff-based tool, which writes to `directories`.
+fn measure(
+    workshop: &Workshop,
+    running: &Tree,
+    kernel: &Tree,
+    directories: &[&Path],
+    theirs: impl Fn(usize, &Path, &Path) -> Command,
+) -> Result<Figures> {
+    let klp = Klp::new(workshop, running)?;
+    let c = C::new(workshop, running)?;
+    let (mut first, mut next) = (None, Vec::new());
+    for round in 0..=ROUNDS {
+        ui::status("Building", format!("the change in three ways: {} of {}", round + 1, ROUNDS + 1));
+        let diff = kernel.diff(round)?;
+        let steps = [klp.step(&diff)?, c.step(round)?, {
+            // Both tools name the module after this file, and accept no dots.
+            let module = kernel.source.with_file_name("diff_based_diff.ko");
+            let _ = fs::remove_file(&module);
+            let step = kernel.step(directories, &mut [theirs(round, &diff, &module)])?;
+            fs::metadata(&module).map_err(Error::io("find", &module))?;
+            step
+        }];
+        match first {
+            None => first = Some(steps),
+            Some(_) => next.push(steps),
+        }
+    }
+    let mut figures = Figures::default();
+    figures.add("the change", &[first.expect("the first round has made it")]);
+    figures.add("the change changed", &next);
+    Ok(figures)
 }
 
 /// The source tree of a small kernel.
@@ -106,9 +135,7 @@ struct Tree {
     source: PathBuf,
 }
 
-/// The figures of one way of building: for the change, and after the change was changed.
-type Steps = [Step; 2];
-
+/// One way of building.
 struct Step {
     usage: Usage,
     written: Written,
@@ -158,34 +185,29 @@ impl Tree {
         command
     }
 
-    fn build(&self) -> Result<()> {
-        let _spinner = ui::spinner("Building", "the kernel to patch");
-        let processors = processors();
-        run_tool(self.make("vmlinux").arg("modules").arg(format!("--jobs={processors}")))?;
-        Ok(())
+    /// The tree, clean and configured, and another one with the kernel that runs.
+    fn built(self) -> Result<[Self; 2]> {
+        let running = Self { source: self.sibling("running") };
+        if !running.source.exists() {
+            let _spinner = ui::spinner("Building", "the kernel to patch");
+            let targets = ["vmlinux", "modules", "bzImage"];
+            run_tool(self.make("all").args(targets).arg(format!("--jobs={}", processors())))?;
+            // As CONFIG_DEBUG_INFO_BTF would, which needs the kernel's virtual machine too.
+            run_tool(Command::new("pahole").arg("-J").arg(self.source.join("vmlinux")))?;
+            let copy = self.sibling("copy");
+            run_tool(Command::new("cp").arg("--archive").arg(&self.source).arg(&copy))?;
+            fs::rename(&copy, &running.source).map_err(Error::io("create", &running.source))?;
+        }
+        run_tool(&mut self.make("clean"))?;
+        Ok([self, running])
     }
 
-    /// Builds a patch from the change, then from the changed change, and counts the files written in `directories`.
-    fn steps(
-        &self,
-        directories: &[&Path],
-        build: impl Fn(usize, &Path, &Path) -> Result<Command>,
-    ) -> Result<Steps> {
-        let step = |step: usize| {
-            let diff = self.diff(step)?;
-            // Both tools name the module after this file, and accept no dots.
-            let module = self.source.with_file_name("diff_based_diff.ko");
-            self.step(directories, &mut build(step, &diff, &module)?, &module)
-        };
-        Ok([step(0)?, step(1)?])
-    }
-
-    /// Measures a command that writes `module`.
-    fn step(&self, directories: &[&Path], command: &mut Command, module: &Path) -> Result<Step> {
-        let _ = fs::remove_file(module);
+    /// Measures commands, one after the other, which write to `directories`.
+    fn step(&self, directories: &[&Path], commands: &mut [Command]) -> Result<Step> {
         let started = SystemTime::now();
-        let usage = run(command.env_remove("MAKEFLAGS").env_remove("MFLAGS"))?;
-        fs::metadata(module).map_err(Error::io("find", module))?;
+        let usages =
+            commands.iter_mut().map(|command| run(command.env_remove("MAKEFLAGS").env_remove("MFLAGS")));
+        let usage = usages.sum::<Result<Usage>>()?;
         let mut written = Written::default();
         for directory in directories {
             written.add(directory, &self.source, started)?;
@@ -194,17 +216,17 @@ impl Tree {
     }
 
     /// The change as a diff of the source.
-    fn diff(&self, step: usize) -> Result<PathBuf> {
+    fn diff(&self, round: usize) -> Result<PathBuf> {
         let path = self.sibling("patch");
-        fs::write(&path, change(&self.source.join(FILE), step)?).map_err(Error::io("write", &path))?;
+        fs::write(&path, change(&self.source.join(FILE), round)?).map_err(Error::io("write", &path))?;
         Ok(path)
     }
 }
 
-/// The change, or the changed one, of the file in a tree, as a diff.
-pub(super) fn change(original: &Path, step: usize) -> Result<Vec<u8>> {
+/// The change of the file in a tree, as a diff: another one than in the round before.
+pub(super) fn change(original: &Path, round: usize) -> Result<Vec<u8>> {
     let source = fs::read_to_string(original).map_err(Error::io("read", original))?;
-    let changed = source.replace(STATEMENT, &format!("seq_puts(m, \"{}\");", TEXTS[step]));
+    let changed = source.replace(STATEMENT, &format!("seq_puts(m, \"{}\");", TEXTS[round % 2]));
     let directory = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     write_if_changed(&directory.path().join("a").join(FILE), &source)?;
     write_if_changed(&directory.path().join("b").join(FILE), &changed)?;
@@ -213,39 +235,75 @@ pub(super) fn change(original: &Path, step: usize) -> Result<Vec<u8>> {
     Ok(diff.output().map_err(|source| not_started(diff.get_program(), source))?.stdout)
 }
 
-/// Measures the change with klp and in C, which need the kernel's headers only.
-fn with_headers(workshop: &Workshop, kernel: &Tree) -> Result<[Steps; 2]> {
-    let name = |language| format!("diff_based_{language}");
-    let cold =
-        tempfile::tempdir_in(workshop.directory()).map_err(Error::io("create", workshop.directory()))?;
-    let (target, cache) = (cold.path().join("target"), empty_cache(cold.path())?);
-    let c = kernel.sibling("c");
-    if c.exists() {
-        fs::remove_dir_all(&c).map_err(Error::io("remove", &c))?;
+/// The change with klp: a crate made of the diff, and its module.
+struct Klp<'a> {
+    workshop: &'a Workshop,
+    running: &'a Tree,
+    /// A directory with nothing cached.
+    directory: TempDir,
+    cache: PathBuf,
+}
+
+impl<'a> Klp<'a> {
+    fn new(workshop: &'a Workshop, running: &'a Tree) -> Result<Self> {
+        let directory = tempfile::tempdir_in(workshop.directory());
+        let directory = directory.map_err(Error::io("create", workshop.directory()))?;
+        let cache = empty_cache(directory.path())?;
+        Ok(Self { workshop, running, directory, cache })
     }
-    let spec = Spec { cmdline: true, ..Spec::default() };
-    let in_rust = |step: usize| {
-        let package = name("klp");
-        workshop.write_crate(&package, &spec.rust().replace(TEXTS[0], TEXTS[step]))?;
-        let mut command = Command::new(workshop.command());
-        command.args(["klp", "build", "--quiet", "--package", &package, "--kdir"]).arg(&kernel.source);
-        command.current_dir(workshop.directory().join("patches"));
-        command.env("CARGO_TARGET_DIR", &target).env("KLP_CACHE", &cache);
-        let release = kernel.source.join("include/config/kernel.release");
+
+    fn step(&self, diff: &Path) -> Result<Step> {
+        let (name, directory, source) = ("diff_based_klp", self.directory.path(), &self.running.source);
+        let crate_dir = directory.join(name);
+        if crate_dir.exists() {
+            fs::remove_dir_all(&crate_dir).map_err(Error::io("remove", &crate_dir))?;
+        }
+        let target = directory.join("target");
+        let klp = |arguments: &[&str]| {
+            let mut command = Command::new(self.workshop.command());
+            command.args(["klp", arguments[0], "--kdir"]).arg(source).args(&arguments[1..]);
+            command.env("CARGO_TARGET_DIR", &target).env("KLP_CACHE", &self.cache);
+            command
+        };
+        let mut new = klp(&["new", name]);
+        new.arg("--diff").arg(diff).arg("--source").arg(source).current_dir(directory);
+        // The crate's directory is not there before.
+        let mut build = klp(&["build", "--quiet", "--manifest-path"]);
+        build.arg(crate_dir.join("Cargo.toml")).current_dir(directory);
+        let step = self.running.step(&[directory, source], &mut [new, build])?;
+        let release = source.join("include/config/kernel.release");
         let release = fs::read_to_string(&release).map_err(Error::io("read", &release))?;
-        let built = target.join("klp").join(release.trim()).join(&package).join(format!("{package}.ko"));
-        let step = kernel.step(&[cold.path(), &kernel.source], &mut command, &built)?;
-        fs::copy(&built, kernel.sibling("klp.ko")).map_err(Error::io("read", &built))?;
+        let built = target.join("klp").join(release.trim()).join(name).join(format!("{name}.ko"));
+        fs::copy(&built, self.running.sibling("klp.ko")).map_err(Error::io("read", &built))?;
         Ok(step)
-    };
-    let in_c = |step: usize| {
-        let name = name("c");
-        write_if_changed(&c.join("Kbuild"), &format!("obj-m := {name}.o\n"))?;
-        write_if_changed(&c.join(format!("{name}.c")), &spec.c().replace(TEXTS[0], TEXTS[step]))?;
-        let mut command = workshop.make_for(&kernel.source, &c, "modules");
-        kernel.step(&[&c, &kernel.source], &mut command, &c.join(format!("{name}.ko")))
-    };
-    Ok([[in_rust(0)?, in_rust(1)?], [in_c(0)?, in_c(1)?]])
+    }
+}
+
+/// The change in C, by hand.
+struct C<'a> {
+    workshop: &'a Workshop,
+    running: &'a Tree,
+    directory: PathBuf,
+}
+
+impl<'a> C<'a> {
+    fn new(workshop: &'a Workshop, running: &'a Tree) -> Result<Self> {
+        let directory = running.sibling("c");
+        if directory.exists() {
+            fs::remove_dir_all(&directory).map_err(Error::io("remove", &directory))?;
+        }
+        Ok(Self { workshop, running, directory })
+    }
+
+    fn step(&self, round: usize) -> Result<Step> {
+        let (name, spec) = ("diff_based_c", Spec { cmdline: true, ..Spec::default() });
+        write_if_changed(&self.directory.join("Kbuild"), &format!("obj-m := {name}.o\n"))?;
+        let text = spec.c().replace(TEXTS[0], TEXTS[round % 2]);
+        write_if_changed(&self.directory.join(format!("{name}.c")), &text)?;
+        let source = &self.running.source;
+        let make = self.workshop.make_for(source, &self.directory, "modules");
+        self.running.step(&[&self.directory, source], &mut [make])
+    }
 }
 
 impl Written {
@@ -274,14 +332,14 @@ impl Written {
     }
 }
 
-/// The table of three ways of building: klp, C and the diff-based tool.
-fn figures(ways: [Steps; 3]) -> Figures {
-    let mut figures = Figures::default();
-    for (index, step) in ["the change", "the change changed"].into_iter().enumerate() {
-        let mut add = |what: &str, unit: &str, of: fn(&Step) -> f64| {
-            let [ours, c, theirs] = ways.each_ref().map(|steps| of(&steps[index]));
-            let figure = Measurement::new(format!("{step}: {what}"), unit, ours, Some(c));
-            figures.measurements.push(figure.diff_based(theirs));
+impl Figures {
+    /// Adds the medians of rounds with klp, in C and with the diff-based tool.
+    fn add(&mut self, what: &str, rounds: &[[Step; 3]]) {
+        let mut add = |figure: &str, unit: &str, of: fn(&Step) -> f64| {
+            let [ours, c, theirs] =
+                [0, 1, 2].map(|way| median(rounds.iter().map(|steps| of(&steps[way])).collect()));
+            let figure = Measurement::new(format!("{what}: {figure}"), unit, ours, Some(c));
+            self.measurements.push(figure.diff_based(theirs));
         };
         add("wall", "s", |step| step.usage.wall);
         add("CPU", "s", |step| step.usage.cpu);
@@ -289,7 +347,6 @@ fn figures(ways: [Steps; 3]) -> Figures {
         add("written to disk", "MiB", |step| step.written.bytes as f64 / f64::from(1 << 20));
         add("the kernel's objects built", "files", |step| step.written.objects as f64);
     }
-    figures
 }
 
 #[cfg(test)]

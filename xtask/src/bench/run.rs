@@ -1,5 +1,6 @@
 //! Runs programs and measures their time and memory.
 
+use std::iter::Sum;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -17,6 +18,17 @@ pub(crate) struct Usage {
     pub(crate) cpu: f64,
     /// The memory of the largest process, in MiB.
     pub(crate) memory: f64,
+}
+
+impl Sum for Usage {
+    /// That of programs that run one after the other.
+    fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
+        usages.fold(Self { wall: 0.0, cpu: 0.0, memory: 0.0 }, |sum, usage| Self {
+            wall: sum.wall + usage.wall,
+            cpu: sum.cpu + usage.cpu,
+            memory: sum.memory.max(usage.memory),
+        })
+    }
 }
 
 /// Runs a program to its end.
