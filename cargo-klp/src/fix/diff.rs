@@ -15,13 +15,30 @@ const MOST_DISTANCE: usize = 4000;
 pub struct FileDiff {
     /// The file, relative to the root of the source; its name starts with that of the root's parent (`a/`) in the diff.
     pub path: PathBuf,
-    /// Whether the file is new.
-    pub is_new: bool,
+    /// What becomes of the file.
+    pub change: Change,
+    /// The line of the diff that says so.
+    pub line: usize,
     /// What each commit of the diff does to it, in their order.
     steps: Vec<String>,
     hunks: Vec<Hunk>,
     /// The lines that it removes or adds, each with its line of the diff.
     pub changed: Vec<(usize, String)>,
+}
+
+/// What a diff does to a file as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It changes the text.
+    Edit,
+    /// The file is new.
+    New,
+    /// The file goes.
+    Removal,
+    /// The file has, or had, another name.
+    Move,
+    /// The file is no text.
+    Binary,
 }
 
 /// A hunk, as the diff has it.
@@ -37,7 +54,7 @@ struct Hunk {
 ///
 /// # Errors
 ///
-/// It is no unified diff, or removes or renames files.
+/// It is no unified diff.
 pub fn parse(name: &Path, text: &str) -> Result<Vec<FileDiff>> {
     let refuse = |line: usize, what: &str| Error::Request {
         message: format!("{}:{line}: {what}", name.display()),
@@ -51,8 +68,12 @@ pub fn parse(name: &Path, text: &str) -> Result<Vec<FileDiff>> {
     let mut at = 0;
     while at < lines.len() {
         let line = lines[at];
-        if line.starts_with("rename from ") || line.starts_with("GIT binary patch") {
-            return Err(refuse(at + 1, "the diff renames a file, or changes one that is not text"));
+        if let Some((path, change)) = without_hunks(&lines, at) {
+            if !files.iter().any(|file| file.path == path) {
+                files.push(FileDiff::new(path, change, at + 1));
+            }
+            at += 1;
+            continue;
         }
         let (Some(old), Some(new)) =
             (line.strip_prefix("--- "), lines.get(at + 1).and_then(|next| next.strip_prefix("+++ ")))
@@ -60,10 +81,11 @@ pub fn parse(name: &Path, text: &str) -> Result<Vec<FileDiff>> {
             at += 1;
             continue;
         };
-        let (old, new) = (file_name(old), file_name(new));
-        if new == "/dev/null" {
-            return Err(refuse(at + 2, &format!("the diff removes `{old}`")));
-        }
+        let (name, change) = match (file_name(old), file_name(new)) {
+            ("/dev/null", new) => (new, Change::New),
+            (old, "/dev/null") => (old, Change::Removal),
+            (_, new) => (new, Change::Edit),
+        };
         let start = at;
         at += 2;
         let (mut hunks, mut changed) = (Vec::new(), Vec::new());
@@ -104,29 +126,44 @@ pub fn parse(name: &Path, text: &str) -> Result<Vec<FileDiff>> {
         if hunks.is_empty() {
             return Err(refuse(at, "no hunk follows the names of the files"));
         }
-        let path = Path::new(new.split_once('/').map_or(new, |(_, rest)| rest));
-        let step = lines[start..at].concat();
-        match files.iter_mut().find(|file| file.path == path) {
-            Some(file) => {
-                file.steps.push(step);
-                file.hunks.extend(hunks);
-                file.changed.extend(changed);
-            }
-            None => {
-                files.push(FileDiff {
-                    path: path.into(),
-                    is_new: old == "/dev/null",
-                    steps: vec![step],
-                    hunks,
-                    changed,
-                });
-            }
-        }
+        let path = path_of(name);
+        let file = match files.iter().position(|file| file.path == path) {
+            Some(known) => &mut files[known],
+            None => files.push_mut(FileDiff::new(path, change, start + 1)),
+        };
+        file.steps.push(lines[start..at].concat());
+        file.hunks.extend(hunks);
+        file.changed.extend(changed);
     }
     if files.is_empty() {
         return Err(refuse(1, "there is no diff in this file"));
     }
     Ok(files)
+}
+
+/// A file that a line tells of without hunks: `git diff` does of those that it moves, and every program of those that are no
+/// text.
+fn without_hunks(lines: &[&str], at: usize) -> Option<(PathBuf, Change)> {
+    let line = lines[at].trim_end();
+    for (from, to) in [("rename from ", "rename to "), ("copy from ", "copy to ")] {
+        if line.starts_with(from) {
+            let to = lines.get(at + 1)?.strip_prefix(to)?;
+            return Some((to.trim_end().into(), Change::Move));
+        }
+    }
+    let name = match line {
+        "GIT binary patch" => {
+            let head = lines[..at].iter().rev().find_map(|line| line.strip_prefix("diff --git "))?;
+            head.trim_end().rsplit_once(' ')?.1
+        }
+        _ => line.strip_prefix("Binary files ")?.strip_suffix(" differ")?.rsplit_once(" and ")?.1,
+    };
+    Some((path_of(name), Change::Binary))
+}
+
+/// The path of a file without the first directory, `a` or `b`.
+fn path_of(name: &str) -> PathBuf {
+    name.split_once('/').map_or(name, |(_, rest)| rest).into()
 }
 
 /// The name in a line of a diff, which a time may follow.
@@ -147,6 +184,16 @@ fn hunk_header(line: &str) -> Option<(usize, usize, usize)> {
 }
 
 impl FileDiff {
+    fn new(path: PathBuf, change: Change, line: usize) -> Self {
+        Self { path, change, line, steps: Vec::new(), hunks: Vec::new(), changed: Vec::new() }
+    }
+
+    /// Whether the diff makes the file.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.change == Change::New
+    }
+
     /// The fixed file.
     ///
     /// # Errors
@@ -252,7 +299,7 @@ mod tests {
     #[test]
     fn a_diff_in_a_mail_is_applied_where_its_lines_are() {
         let [file] = &*parse("x.patch".as_ref(), MAIL).unwrap() else { panic!() };
-        assert_eq!((&*file.path, file.is_new), (Path::new("d/a.c"), false));
+        assert_eq!((&*file.path, file.change, file.line), (Path::new("d/a.c"), Change::Edit, 8));
         let fixed = file.apply(ORIGINAL).unwrap();
         assert!(fixed.contains("\tg();\n\treturn 3;\n"), "{fixed}");
         // `g();` is the fifth line of the fixed file, and what it replaces stands in line 13 of the mail.
@@ -283,9 +330,7 @@ mod tests {
     fn what_is_no_diff_is_refused_at_its_line() {
         for (text, why) in [
             ("nothing", "x.patch:1: there is no diff in this file"),
-            ("--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n", "x.patch:2: the diff removes `a/x`"),
             ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n x\n", "the diff ends within a hunk"),
-            ("rename from a\n", "x.patch:1: the diff renames a file"),
         ] {
             let error = parse("x.patch".as_ref(), text).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
@@ -294,6 +339,26 @@ mod tests {
         assert!(file.apply("int other;\n").unwrap_err().to_string().contains("does not apply to `d/a.c`"));
         let again = file.apply(&file.apply(ORIGINAL).unwrap()).unwrap_err();
         assert_eq!(again.to_string(), "`d/a.c` has the change of the diff already");
+    }
+
+    #[test]
+    fn files_that_go_come_move_or_are_no_text_are_told_from_others() {
+        let text = "diff --git a/gone.c b/gone.c\ndeleted file mode 100644\n--- a/gone.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n\
+                    diff --git a/old.c b/d/moved.c\nsimilarity index 90%\nrename from old.c\nrename to d/moved.c\n\
+                    --- a/old.c\n+++ b/d/moved.c\n@@ -1 +1 @@\n-x\n+y\n\
+                    diff --git a/i.png b/i.png\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\
+                    Binary files a/j.png and b/j.png differ\n--- /dev/null\n+++ b/new.h\n@@ -0,0 +1 @@\n+x\n";
+        let files = parse("x.patch".as_ref(), text).unwrap();
+        let found: Vec<_> =
+            files.iter().map(|file| (file.path.to_str().unwrap(), file.change, file.line)).collect();
+        let expected = [
+            ("gone.c", Change::Removal, 3),
+            ("d/moved.c", Change::Move, 9),
+            ("i.png", Change::Binary, 17),
+            ("j.png", Change::Binary, 20),
+            ("new.h", Change::New, 21),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod c;
 mod compare;
 mod diff;
+mod files;
 mod headers;
 mod included;
 mod object;
@@ -28,6 +29,7 @@ use crate::kernel::arch::X86_64;
 use crate::kernel::symbols::Symbols;
 use crate::kernel::{Kernel, Toolchain};
 use diff::FileDiff;
+use files::Use;
 use part::Part;
 use tree::Tree;
 use unit::Unit;
@@ -38,10 +40,6 @@ const MOST_USERS: usize = 40;
 
 /// A file that every source has.
 const OF_SOURCE: &str = "init/main.c";
-
-/// What of the kernel's tree no kernel is made of.
-const NOT_KERNEL: [&str; 8] =
-    ["Documentation", "tools/testing", "samples", "MAINTAINERS", "CREDITS", "tools/perf", "rust", ".mailmap"];
 
 /// What to do where the compiler refuses a file without the fix, and with it.
 const WITHOUT_FIX: &str = "`cargo klp doctor --fix --source` gets the kernel's source, and what compiles it";
@@ -159,39 +157,22 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
         });
     }
     let mut fix = Fix::default();
-    let mut files = diff::parse(request.name, request.diff)?;
-    files.retain(|file| {
-        let is_left_out = NOT_KERNEL.iter().any(|other| file.path.starts_with(other));
-        if is_left_out {
-            fix.notes
-                .push(format!("`{}` of the diff is not a part of the kernel's code", file.path.display()));
-        }
-        !is_left_out
-    });
-    let mut faults = Faults::default();
-    for file in &files {
-        let extension = file.path.extension().and_then(|extension| extension.to_str());
-        let is_known = match extension {
-            Some("c") => !file.is_new,
-            Some("h") => true,
-            _ => false,
-        };
-        if !is_known {
-            let what = "only changes of existing C files and of headers become a patch: a new C file's code belongs \
-                        into a C file of the patch, by hand";
-            faults.add(&request.name.display().to_string(), format!("`{}`: {what}", file.path.display()));
-        } else if !file.is_new && !request.source.join(&file.path).is_file() {
-            faults.add(
-                &request.name.display().to_string(),
-                format!(
-                    "the source has no file `{}`: adapt the diff to {}, with `a/` and `b/` before its paths",
-                    file.path.display(),
-                    symbols.release()
-                ),
-            );
+    let (mut files, mut faults) = (Vec::new(), Faults::default());
+    for file in diff::parse(request.name, request.diff)? {
+        match files::use_of(&file, request.source.join(&file.path).is_file(), symbols.release()) {
+            Use::Code => files.push(file),
+            Use::Nothing(note) => fix.notes.push(note),
+            Use::Refused(why) => faults.add(&format!("{}:{}", request.name.display(), file.line), why),
         }
     }
     refuse_if(request, faults)?;
+    if files.is_empty() {
+        let notes: Vec<String> = fix.notes.iter().map(|note| format!("\n    {note}")).collect();
+        return Err(Error::Request {
+            message: format!("`{}` changes no code of a kernel:{}", request.name.display(), notes.concat()),
+            help: "this kernel needs no patch for it".into(),
+        });
+    }
 
     let paths: BTreeSet<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
     let kdir = &symbols.target().kernel.kdir;
@@ -199,7 +180,7 @@ pub fn extract(request: &Request<'_>, symbols: &Symbols<'_>, reporter: &dyn Repo
     let mut originals = BTreeMap::new();
     let mut fixed = BTreeMap::new();
     for file in &files {
-        let original = if file.is_new { String::new() } else { read(&request.source.join(&file.path))? };
+        let original = if file.is_new() { String::new() } else { read(&request.source.join(&file.path))? };
         fixed.insert(file.path.clone(), file.apply(&original)?);
         originals.insert(file.path.clone(), original);
     }
@@ -344,7 +325,7 @@ fn units<'a>(
     for file in &context.files {
         match file.path.extension().is_some_and(|extension| extension == "c") {
             true => drop(files.insert(file.path.clone())),
-            false if file.is_new => {}
+            false if file.is_new() => {}
             false => headers.push(&file.path),
         }
     }

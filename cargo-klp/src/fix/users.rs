@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::NOT_KERNEL;
+use super::files::is_kernel;
 use super::headers::normal;
 use crate::error::{Error, Result};
 
@@ -81,13 +81,6 @@ impl Includes {
 
 fn has_extension(file: &Path, extension: &str) -> bool {
     file.extension().is_some_and(|found| found == extension)
-}
-
-/// Whether the kernel has code of a directory.
-fn is_kernel(directory: &Path) -> bool {
-    let is_other_arch = directory.parent() == Some("arch".as_ref()) && !directory.ends_with("x86");
-    !is_other_arch
-        && !NOT_KERNEL.iter().chain(&["tools", "scripts"]).any(|other| directory.starts_with(other))
 }
 
 /// What a line includes, and whether between quotes.

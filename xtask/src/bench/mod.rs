@@ -196,18 +196,24 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         println!("\n{}\n{}", part.name(), table::for_terminal(&figures));
         results.parts.insert(part.name().into(), figures);
         fs::write(&latest, json(&results)).map_err(Error::io("write", &latest))?;
+        // After each part: what was measured is not lost with a later part that fails.
+        if args.save {
+            save(&results)?;
+        }
     }
     for chart in results.parts.values().flat_map(|part| &part.charts) {
         write_chart(workshop.directory(), chart)?;
     }
     ui::status("Written", latest.display());
-    if args.save {
-        let path = root().join(BASELINE);
-        fs::create_dir_all(root().join("benchmarks")).map_err(Error::io("create", "benchmarks"))?;
-        fs::write(&path, json(&results)).map_err(Error::io("write", &path))?;
-        write(root(), &results)?;
-    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the figures into the repository.
+fn save(results: &Results) -> Result<()> {
+    let path = root().join(BASELINE);
+    fs::create_dir_all(root().join("benchmarks")).map_err(Error::io("create", "benchmarks"))?;
+    fs::write(&path, json(results)).map_err(Error::io("write", &path))?;
+    write(root(), results)
 }
 
 fn json(results: &Results) -> String {

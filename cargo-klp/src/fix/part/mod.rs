@@ -14,6 +14,7 @@ use super::placement::Placement;
 use super::unit::Unit;
 use super::{Context, Faults, types};
 use crate::error::{Error, Result};
+use crate::kernel::symbols::Object;
 use crate::patch::check::{ObjectInfo, obstacle};
 
 /// Names that belong to a trace event.
@@ -43,9 +44,12 @@ impl Part {
     /// What the compiler makes of it is not what the kernel has.
     pub fn before(context: &Context<'_>, unit: Unit) -> Result<Option<Self>> {
         let output = context.tree.output("before.o");
-        unit.compile(&context.tree, &output)?;
-        let before = Compiled::read(&output)?;
         let object = context.symbols.object(&unit.object)?;
+        if let Err(error) = unit.compile(&context.tree, &output) {
+            // What the configuration leaves out need not compile with it.
+            return if has_function(context, &unit, &object)? { Err(error) } else { Ok(None) };
+        }
+        let before = Compiled::read(&output)?;
         let functions = before.definitions.iter().filter(|definition| definition.is_code);
         let (absent, there): (Vec<&Definition>, Vec<&Definition>) =
             functions.partition(|function| object.named(&function.name).is_empty());
@@ -279,6 +283,18 @@ impl Part {
         let symbol = self.placement.symbol(name);
         Ok(symbol.filter(|_| object.named(name).len() > 1).map_or(0, |symbol| symbol.position))
     }
+}
+
+/// Whether the kernel has a function of a unit's file, which the compiler refuses.
+fn has_function(context: &Context<'_>, unit: &Unit, object: &Object<'_>) -> Result<bool> {
+    let preprocessed = unit.preprocess(&context.tree)?;
+    let file = context.tree.source().join(&unit.file);
+    let all = tokens(&preprocessed);
+    let items = items(&all);
+    let mut functions = (items.iter())
+        .filter(|item| item.kind == Kind::Function && Path::new(item.tokens[0].file) == file)
+        .flat_map(|item| &item.names);
+    Ok(functions.any(|name| !object.named(name).is_empty()))
 }
 
 /// A unit as a part of the module that has those of its functions that vmlinux lacks: another directory's Makefile than
