@@ -84,7 +84,7 @@ fn has_extension(file: &Path, extension: &str) -> bool {
 }
 
 /// What a line includes, and whether between quotes.
-fn included(line: &str) -> Option<(&str, bool)> {
+pub fn included(line: &str) -> Option<(&str, bool)> {
     let rest = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("include")?.trim_start();
     match rest.strip_prefix('"') {
         Some(rest) => Some((rest.split('"').next()?, true)),

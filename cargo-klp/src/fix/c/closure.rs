@@ -2,9 +2,11 @@
 //! under a name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::item::{Item, Kind};
 use super::lines::Lines;
+use crate::fix::users::included;
 
 /// What the target has of the file, by names.
 pub trait Known {
@@ -81,6 +83,8 @@ pub struct Closure<'a> {
     groups: Vec<Group<'a>>,
     roles: BTreeMap<usize, Role>,
     replaced: BTreeSet<&'a str>,
+    /// Files that the file includes for the variables that they define, and that the target has.
+    of_target: BTreeSet<&'a str>,
     known: &'a dyn Known,
 }
 
@@ -108,7 +112,9 @@ impl<'a> Closure<'a> {
                 by_name.entry(name).or_default().push(at);
             }
         }
-        let mut closure = Self { lines, groups, roles: BTreeMap::new(), replaced: replaced.clone(), known };
+        let of_target = files_of_target(items, known);
+        let mut closure =
+            Self { lines, groups, roles: BTreeMap::new(), replaced: replaced.clone(), of_target, known };
         let mut names: Vec<&str> = replaced.iter().copied().collect();
         while let Some(name) = names.pop() {
             for &at in by_name.get(name).into_iter().flatten() {
@@ -188,7 +194,11 @@ impl<'a> Closure<'a> {
                 is_dropped = true;
                 continue;
             }
-            parts.push((line, text.to_owned()));
+            let is_of_target =
+                |(name, _): (&str, bool)| self.of_target.iter().any(|file| Path::new(file).ends_with(name));
+            if !included(text).is_some_and(is_of_target) {
+                parts.push((line, text.to_owned()));
+            }
         }
         for (&at, &role) in &self.roles {
             let group = &self.groups[at];
@@ -272,6 +282,20 @@ impl<'a> Closure<'a> {
             }
         }
     }
+}
+
+/// The files that only make variables, each by a macro of the file that includes them, if the target has one of these: what
+/// others use them for is declared elsewhere.
+fn files_of_target<'a>(items: &[Item<'a>], known: &dyn Known) -> BTreeSet<&'a str> {
+    let mut found: BTreeMap<&str, bool> = BTreeMap::new();
+    for item in items {
+        let is_more = item.kind == Kind::Function || !item.tags.is_empty();
+        let is_made = item.kind == Kind::Variable && !item.has("extern") && !item.has("static");
+        if is_more || is_made && item.names.iter().any(|name| known.size(name).is_some()) {
+            found.entry(item.tokens[0].file).and_modify(|only| *only &= !is_more).or_insert(!is_more);
+        }
+    }
+    found.into_iter().filter_map(|(file, only)| only.then_some(file)).collect()
 }
 
 /// What comes before the body of a function: as it is written, unless a macro there makes it `static`.
@@ -407,6 +431,23 @@ mod tests {
             part_with(text, &[], (3, "#include \"y.h\"\n".to_owned())),
             "#define pr_fmt(text) text\n#ifdef X\n#include \"y.h\"\n#include <x.h>\n#endif\nint f(void);\nint f(void)\n{\n}"
         );
+    }
+
+    /// As KVM defines its static calls: each line of the included file is a variable by the macro.
+    #[test]
+    fn included_files_that_only_make_variables_of_the_target_are_left_out() {
+        let text = "#include <declared.h>\n#define CALL(name) struct call name\n#include <asm/calls.h>\nint f(void)\n{\n}\n";
+        let preprocessed = "# 1 \"x.c\"\n# 1 \"declared.h\" 1\nstruct call { int a; };\nextern struct call one, two;\n# 2 \"x.c\" 2\n\n\
+                            # 1 \"include/asm/calls.h\" 1\nstruct call one;\nasm(\"\");\nstruct call two;\n# 4 \"x.c\" 2\nint f(void)\n{\n}\n";
+        let tokens = tokens(preprocessed);
+        let items = items(&tokens);
+        let without = |known: &'static [&'static str]| {
+            let known = Symbols(known);
+            let closure = Closure::new("x.c", text, &items, &BTreeSet::from(["f"]), &known);
+            !closure.text((0, String::new()), |_| None).contains("#include <asm/calls.h>")
+        };
+        assert!(without(&["f", "one", "two"]));
+        assert!(!without(&["f"]), "what it makes is the patch's own");
     }
 
     #[test]

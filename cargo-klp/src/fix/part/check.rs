@@ -44,8 +44,9 @@ impl Part {
             faults.add(
                 &place_of(name),
                 format!(
-                    "`{name}` is a static key or a tracepoint of {}, which the kernel patches into code when it loads the \
-                     module, before it knows where that of {} is: read it with `static_key_enabled` instead of a branch",
+                    "a header uses `{name}`, a static key or a tracepoint of {}, which the kernel patches into \
+                     code when it loads the module, before it knows where that of {} is: write what the header does into \
+                     the copy, with `static_key_enabled`",
                     self.unit.object, self.unit.object
                 ),
             );

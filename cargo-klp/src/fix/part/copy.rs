@@ -8,6 +8,7 @@ use super::super::c::{Closure, Known, items, tokens};
 use super::super::headers::{self, Headers};
 use super::super::included::put_in;
 use super::super::object::Compiled;
+use super::super::unit::Unit;
 use super::super::{Context, read};
 use super::{OF_TRACE_EVENTS, Part};
 use crate::error::{Error, Result};
@@ -28,6 +29,45 @@ pub struct Copy {
     pub notes: Vec<String>,
     /// The lines of the unit that define each name that it defines.
     pub(super) lines: BTreeMap<String, (usize, usize)>,
+}
+
+/// How a copy does without what the kernel patches into a module's code when it loads the module: where that is, livepatch
+/// says later.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Way {
+    /// Without trace events.
+    is_untraced: bool,
+    /// Static branches read their keys when they run.
+    is_read: bool,
+}
+
+/// Static branches as a kernel without them has them.
+const READ: &str =
+    "/* The kernel patches these into code before it knows where the keys of a module are: read them. */
+#include <linux/jump_label.h>
+#undef static_branch_likely
+#define static_branch_likely(key) static_key_enabled(key)
+#undef static_branch_unlikely
+#define static_branch_unlikely(key) static_key_enabled(key)
+";
+
+impl Way {
+    fn notes(self, unit: &Unit) -> Vec<String> {
+        let (file, mut notes) = (unit.file.display(), Vec::new());
+        if self.is_untraced {
+            notes.push(format!(
+                "the copy of `{file}` has no trace events: a patch can't use those of a module"
+            ));
+        }
+        if self.is_read {
+            notes.push(format!(
+                "the copy of `{file}` reads the keys of static branches when it runs: the kernel can't patch branches of \
+                 another module by those of {}",
+                unit.object
+            ));
+        }
+        notes
+    }
 }
 
 /// What the target has of a unit and the fix does not change.
@@ -88,13 +128,8 @@ impl Part {
             self.unit.include_directories(&context.tree),
             changed,
         );
-        let part = closure.text(headers.first(), |name| match replaced.contains(name) {
-            true => shared.contains(name).then(|| self.c_name(name, shared)),
-            false => self.link_name(context, name),
-        });
         let stem = self.unit.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let file = PathBuf::from(format!("{stem}.c"));
-        let part = headers.adapt(&self.unit.file, &file, &part);
         let mut copy = Copy {
             lines: (items.iter().filter(|item| item.tokens[0].file == file_name))
                 .flat_map(|item| item.names.iter().map(|name| ((*name).to_owned(), *name)))
@@ -107,25 +142,33 @@ impl Part {
             object: Compiled::default(),
             notes: Vec::new(),
         };
-        for (traced, note) in [
-            (true, None),
-            (
-                false,
-                Some(format!(
-                    "the copy of `{}` has no trace events: a patch can't use those of a module",
-                    self.unit.file.display()
-                )),
-            ),
-        ] {
-            copy.text = self.head(context, &text, traced) + &part;
+        let mut way = Way::default();
+        loop {
+            let (line, mut first) = copy.headers.first();
+            if way.is_read {
+                first.push_str(READ);
+            }
+            let part = closure.text((line, first), |name| match replaced.contains(name) {
+                true => shared.contains(name).then(|| self.c_name(name, shared)),
+                false => self.link_name(context, name),
+            });
+            copy.text = self.head(context, &text, !way.is_untraced)
+                + &copy.headers.adapt(&self.unit.file, &copy.file, &part);
             copy.object = self.compile_copy(context, &copy)?;
             let of_module = self.of_module(&copy.object);
-            let is_event = |name: &&&String| OF_TRACE_EVENTS.iter().any(|start| name.starts_with(start));
-            copy.notes = note.into_iter().collect();
-            if !of_module.iter().any(|name| is_event(&name)) {
+            let (events, others): (Vec<&String>, Vec<&String>) = of_module
+                .into_iter()
+                .partition(|name| OF_TRACE_EVENTS.iter().any(|start| name.starts_with(start)));
+            let next = Way {
+                is_untraced: way.is_untraced || !events.is_empty(),
+                is_read: way.is_read || !others.is_empty(),
+            };
+            if next == way {
                 break;
             }
+            way = next;
         }
+        copy.notes = way.notes(&self.unit);
         Ok(copy)
     }
 
