@@ -152,6 +152,11 @@ fn item(input: ParseStream<'_>, attrs: Vec<Attribute>) -> syn::Result<Item> {
     } else if is_inline(input) {
         input.parse::<Ident>()?;
         Kind::Inline
+    } else if input.peek(Token![static]) {
+        return Err(input.error(
+            "a variable stands in an `unsafe extern \"C\"` block, under `#[klp_symbols]` if it is not exported, with its \
+             type from here",
+        ));
     } else {
         return Err(input.error(
             "write `struct name { field, … }`, `struct name;` for all its fields, `union …`, `enum name;`, \
@@ -219,4 +224,15 @@ fn expression(input: ParseStream<'_>) -> syn::Result<Option<Text>> {
     input.parse::<Token![=]>()?;
     let value: Expr = input.parse()?;
     Text::from_expr(&value).map(Some).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_told_where_it_stands() {
+        let error = syn::parse_str::<Block>("static jiffies_64: u64;").err().unwrap().to_string();
+        assert!(error.starts_with("a variable stands in an `unsafe extern \"C\"` block"), "{error}");
+    }
 }
