@@ -22,6 +22,9 @@ pub(super) fn write(package: &Package, directory: &Path) -> Result<PathBuf> {
     for unit in &package.units {
         put(tree.path(), &format!("lib/systemd/system/{}", unit.name), &unit.data, 0o644)?;
     }
+    if !package.scripts.lost.is_empty() {
+        put(tree.path(), &format!("usr/share/lintian/overrides/{name}"), overrides(name).as_bytes(), 0o644)?;
+    }
     let doc = format!("usr/share/doc/{name}");
     let copyright = format!("{}{}", package.copyright, where_the_gpl_is(&package.license));
     put(tree.path(), &format!("{doc}/copyright"), copyright.as_bytes(), 0o644)?;
@@ -43,6 +46,14 @@ pub(super) fn write(package: &Package, directory: &Path) -> Result<PathBuf> {
     // No file in it is newer then.
     run_tool(command.env("SOURCE_DATE_EPOCH", package.time.to_string()))?;
     Ok(deb)
+}
+
+/// What lintian takes for a mistake, and is none.
+fn overrides(name: &str) -> String {
+    format!(
+        "# The only question is asked before the removal. With debconf at its other end, postinst would wait for whatever \
+         it starts.\n{name}: postinst-does-not-load-confmodule\n"
+    )
 }
 
 fn where_the_gpl_is(license: &str) -> &'static str {
@@ -110,9 +121,8 @@ fn scripts(package: &Package) -> Vec<(&'static str, String)> {
         (
             "prerm",
             format!(
-                "{}{}{}",
-                ask_before_removal(package),
-                in_case("remove", &package.scripts.remove),
+                "{}{}",
+                in_case("remove", &format!("{}{}", ask_before_removal(package), package.scripts.remove)),
                 stop_units(package)
             ),
         ),
@@ -158,30 +168,18 @@ fn before_questions(package: &Package) -> String {
 
 /// The answer is no where nobody is there to give one, unless it was given before (debconf-set-selections).
 fn ask_before_removal(package: &Package) -> String {
-    let Package { name, scripts, .. } = package;
-    if scripts.lost.is_empty() {
-        return String::new();
-    }
-    format!(
-        r#"lost() {{
-{lost}}}
-if [ "$1" = remove ] && [ -z "$KLP_ALLOW_REMOVAL" ] && lost=$(lost) && [ -n "$lost" ]; then
-    # It starts this script again, with debconf at its other end.
+    let name = &package.name;
+    let asks = format!(
+        r#"    # It starts this script again, with debconf at its other end.
     . /usr/share/debconf/confmodule
     db_fset {name}/remove seen false
     db_subst {name}/remove lost "$(echo "$lost" | paste -sd ';')"
     db_input critical {name}/remove || true
     db_go || true
     db_get {name}/remove
-    if [ "$RET" != true ]; then
-        echo "{name} stays: its patch is in effect, $lost" >&2
-        echo "  help: to lose it, set KLP_ALLOW_REMOVAL=1, or answer yes" >&2
-        exit 1
-    fi
-fi
-"#,
-        lost = scripts.lost
-    )
+"#
+    );
+    package.refuse_loss(&asks, ", or answer yes")
 }
 
 fn forget_question(package: &Package) -> String {
@@ -322,7 +320,9 @@ mod tests {
         };
         assert!(has("-rw-r--r--", "./usr/lib/a") && has("-rwxr-xr-x", "./usr/sbin/b"), "{contents}");
         assert!(has("drwxr-xr-x", "./") && has("drwxr-xr-x", "./usr/lib/"), "{contents}");
-        assert!(has("-rw-r--r--", "./usr/share/doc/a-b/changelog.gz"), "{contents}");
+        for file in ["doc/a-b/changelog.gz", "lintian/overrides/a-b"] {
+            assert!(has("-rw-r--r--", &format!("./usr/share/{file}")), "{contents}");
+        }
         let days = contents.lines().map(|line| line.split_whitespace().nth(3).unwrap());
         assert!(days.into_iter().all(|day| day.starts_with("2001-09-")), "{contents}");
         for (script, line) in [

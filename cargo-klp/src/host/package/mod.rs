@@ -139,6 +139,29 @@ impl Package {
         }
     }
 
+    /// Shell for a removal: keeps the package if the machine would lose something, unless that was allowed before. The lines
+    /// `asks` may set `RET` to true, and `or` says how.
+    fn refuse_loss(&self, asks: &str, or: &str) -> String {
+        let Self { name, scripts, .. } = self;
+        if scripts.lost.is_empty() {
+            return String::new();
+        }
+        format!(
+            r#"lost() {{
+{lost}}}
+if [ -z "$KLP_ALLOW_REMOVAL" ] && lost=$(lost) && [ -n "$lost" ]; then
+    RET=false
+{asks}    if [ "$RET" != true ]; then
+        echo "{name} stays: its patch is in effect, $lost" >&2
+        echo "  help: to lose it, set KLP_ALLOW_REMOVAL=1{or}" >&2
+        exit 1
+    fi
+fi
+"#,
+            lost = scripts.lost
+        )
+    }
+
     /// The names of the units that are so, with a space between them.
     fn units(&self, is_so: impl Fn(&Unit) -> bool) -> String {
         let units = self.units.iter().filter(|unit| is_so(unit));
@@ -177,5 +200,30 @@ fn example() -> Package {
             remove: "b down\n".into(),
             refuses_downgrade: true,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::host::tools::run_tool;
+
+    /// In both formats: a loss is refused, unless it was allowed or somebody says yes; without one, nobody is asked.
+    #[test]
+    fn a_removal_that_costs_something_is_refused() {
+        let keeps = |lost: &str, asks: &str, allowed: &str| {
+            let mut package = example();
+            package.scripts.lost = format!("echo '{lost}'\n");
+            let script = format!("set -e\n{}exit 0", package.refuse_loss(asks, ", or say yes"));
+            let mut shell = Command::new("sh");
+            run_tool(shell.args(["-c", &script]).env("KLP_ALLOW_REMOVAL", allowed).env("RET", "true"))
+                .is_err()
+        };
+        let (no, yes) = ("RET=no\n", "RET=true\n");
+        assert!(keeps("a: CVE", "", "") && keeps("a: CVE", no, ""));
+        assert!(!keeps("a: CVE", yes, "") && !keeps("a: CVE", no, "1") && !keeps("a: CVE", "", "1"));
+        assert!(!keeps("", "", "") && !keeps("", "exit 1\n", ""));
     }
 }

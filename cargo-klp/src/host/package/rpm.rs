@@ -165,7 +165,9 @@ fi
         }
         // Only then the old version's files are gone: klp would take a higher one among them for what is installed.
         scripts.posttrans.push_str(&package.scripts.configure);
-        scripts.preun.insert_str(0, &format!("{}{}", refuse_removal(package), package.scripts.remove));
+        // rpm never asks.
+        let refusal = package.refuse_loss("", "");
+        scripts.preun.insert_str(0, &format!("{refusal}{}", package.scripts.remove));
         if !scripts.preun.is_empty() {
             scripts.preun = format!("if [ \"$1\" = 0 ]; then\n{}fi\n", scripts.preun);
         }
@@ -191,25 +193,6 @@ fn refuse_downgrade(name: &str, version: &str) -> String {
     fi
 fi
 "#
-    )
-}
-
-/// rpm never asks.
-fn refuse_removal(package: &Package) -> String {
-    let Package { name, scripts, .. } = package;
-    if scripts.lost.is_empty() {
-        return String::new();
-    }
-    format!(
-        r#"lost() {{
-{lost}}}
-if [ -z "$KLP_ALLOW_REMOVAL" ] && lost=$(lost) && [ -n "$lost" ]; then
-    echo "{name} stays: its patch is in effect, $lost" >&2
-    echo "  help: to lose it, set KLP_ALLOW_REMOVAL=1" >&2
-    exit 1
-fi
-"#,
-        lost = scripts.lost
     )
 }
 
@@ -251,7 +234,10 @@ mod tests {
             (read.get_post_trans_script(), "b up\n"),
             (read.get_post_install_script(), "for unit in b.path; do\n"),
             (read.get_pre_uninstall_script(), "if [ \"$1\" = 0 ]; then\nlost() {\nb loss\n}\n"),
-            (read.get_pre_uninstall_script(), "set KLP_ALLOW_REMOVAL=1\" >&2\n    exit 1\nfi\nb down\n"),
+            (
+                read.get_pre_uninstall_script(),
+                "set KLP_ALLOW_REMOVAL=1\" >&2\n        exit 1\n    fi\nfi\nb down\n",
+            ),
             (read.get_post_uninstall_script(), "rm -rf /var/lib/b\n"),
         ] {
             let text = script.unwrap().script;
