@@ -46,6 +46,8 @@ pub enum Outcome {
     Refused(String),
     /// The kernel loads one module of a name.
     SameName,
+    /// They are for two kernels: none loads both.
+    OtherKernel,
 }
 
 /// What only one of the two has, or has otherwise.
@@ -116,6 +118,9 @@ fn title(state: &State) -> String {
 fn outcome(old: &Report, new: &Report) -> (Outcome, Vec<Step>) {
     if old.name == new.name {
         return (Outcome::SameName, Vec::new());
+    }
+    if old.release != new.release {
+        return (Outcome::OtherKernel, Vec::new());
     }
     let both = [old, new];
     let sim = machine(&both);
@@ -192,6 +197,10 @@ mod tests {
         let without = succession(&old, &report("v2", 2, &[]));
         assert_eq!(without.steps[1].calls, ["v1.pre_unpatch 1", "v1.post_patch 1"]);
         assert_eq!(succession(&old, &old).outcome, Outcome::SameName);
+        let elsewhere = Report { release: Some("6.1".into()), ..new.clone() };
+        let found = succession(&old, &elsewhere);
+        assert_eq!((found.outcome, found.steps), (Outcome::OtherKernel, Vec::new()));
+        assert_eq!(found.states.added.len(), 2, "two builds of one source can be compared");
     }
 
     #[test]

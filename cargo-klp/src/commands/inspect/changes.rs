@@ -15,6 +15,7 @@ pub(super) fn text(found: &Succession) -> String {
         Outcome::SameName => {
             format!("both are called {new}: the kernel does not load the second while the first is there")
         }
+        Outcome::OtherKernel => format!("{new} is for another kernel than {old}: no kernel loads both"),
     };
     let mut lines = vec![outcome];
     let series = |series: &Option<Series>| match series {
