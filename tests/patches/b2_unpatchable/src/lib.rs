@@ -12,5 +12,6 @@ logged_state!(State2, id = 2, version = 1);
 /// # Safety
 ///
 /// Never called.
-#[klp_func(symbol = "do_syscall_64", unchecked)]
+#[cfg_attr(target_arch = "aarch64", klp_func(symbol = "el0t_64_sync_handler", unchecked))]
+#[cfg_attr(not(target_arch = "aarch64"), klp_func(symbol = "do_syscall_64", unchecked))]
 unsafe extern "C" fn unpatchable() {}

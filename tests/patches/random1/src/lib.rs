@@ -106,7 +106,7 @@ fn init(patch: &mut PatchSelection<'_>) -> Result {
         &[
             (Configuration::VERSION, c"version_proc_show"),
             (Configuration::FIFO, c"fifo_open"),
-            (Configuration::UNPATCHABLE, c"do_syscall_64"),
+            (Configuration::UNPATCHABLE, UNPATCHABLE),
         ],
     )?;
     choose_funcs(
@@ -307,10 +307,15 @@ pub fn wake(held: Held) {
     pr_info!("woken, data of {}, plain {number:?}", data.map_or("nobody", |data| data.maker()));
 }
 
+/// The symbol of [`unpatchable`].
+const UNPATCHABLE: &CStr =
+    if cfg!(target_arch = "aarch64") { c"el0t_64_sync_handler" } else { c"do_syscall_64" };
+
 /// Exists, and can't be redirected: patching fails after `pre_patch`.
 ///
 /// # Safety
 ///
 /// Never called.
-#[klp_func(symbol = "do_syscall_64", unchecked)]
+#[cfg_attr(target_arch = "aarch64", klp_func(symbol = "el0t_64_sync_handler", unchecked))]
+#[cfg_attr(not(target_arch = "aarch64"), klp_func(symbol = "do_syscall_64", unchecked))]
 unsafe extern "C" fn unpatchable() {}
