@@ -219,12 +219,18 @@ fn of_default() -> Option<PathBuf> {
     let cache = set(names::CACHE)
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("klp")))
         .or_else(|| Some(set("HOME")?.join(".cache/klp")));
-    let entries =
-        cache.and_then(|cache| fs::read_dir(cache.join("btf")).ok()).into_iter().flatten().flatten();
+    let btf = cache.as_ref().map(|cache| cache.join("btf"));
+    let entries = btf.and_then(|btf| fs::read_dir(btf).ok()).into_iter().flatten().flatten();
     let files = entries.map(|entry| entry.path().join("vmlinux"));
     let known = files.filter(|file| fs::metadata(file).is_ok_and(|found| found.len() > 0));
     let machine = Machine::this();
-    let released = known.filter_map(|file| Some((machine.rank(&release(&file)?), file)));
+    let places = cache.iter().map(|cache| cache.join("kernels")).chain([PathBuf::from("/lib/modules")]);
+    let places: Vec<_> = places.collect();
+    let is_installed = |release: &str| places.iter().any(|place| place.join(release).exists());
+    let released = known.filter_map(|file| {
+        let release = release(&file)?;
+        Some((machine.rank(&release, is_installed(&release)), file))
+    });
     let cached = released.max().map(|(_, file)| file);
     let running = PathBuf::from("/sys/kernel/btf/vmlinux");
     cached.or_else(|| running.exists().then_some(running))
@@ -251,15 +257,15 @@ impl Machine {
         }
     }
 
-    /// By what the kernel to take is the greatest, as in the command: the one that runs, its series, no later Debian than
-    /// the machine's, the numbers.
-    fn rank(&self, release: &str) -> (bool, bool, bool, Vec<u64>) {
+    /// By what the kernel to take is the greatest, as in the command: the one that runs, one that is installed and not
+    /// only a build directory that was named once, its series, no later Debian than the machine's, the numbers.
+    fn rank(&self, release: &str, is_installed: bool) -> (bool, bool, bool, bool, Vec<u64>) {
         let debian = release.split('+').find_map(|part| part.strip_prefix("deb"));
         let debian = debian.and_then(|rest| rest.split('-').next()?.parse::<u64>().ok());
         let is_later = debian.zip(self.debian).is_some_and(|(kernels, machines)| kernels > machines);
         let numbers_of = |release| numbers(release).into_iter().take(2);
         let is_of_series = numbers_of(release).eq(numbers_of(&self.running));
-        (release == self.running, is_of_series, !is_later, numbers(release))
+        (release == self.running, is_installed, is_of_series, !is_later, numbers(release))
     }
 }
 
@@ -288,10 +294,13 @@ mod tests {
     fn the_kernel_where_none_is_named() {
         const RELEASES: [&str; 4] =
             ["6.1.0-56-amd64", "6.12.117+deb12-amd64", "6.12.118+deb13-amd64", "7.3.4+deb13-amd64"];
+        const OWN: &str = "7.3.4-own";
         let of = |running: &str, debian| {
             let machine = Machine { running: running.into(), debian };
-            RELEASES.into_iter().max_by_key(|release| machine.rank(release)).unwrap()
+            let all = RELEASES.into_iter().chain([OWN]);
+            all.max_by_key(|release| machine.rank(release, *release != OWN)).unwrap()
         };
+        assert_eq!(of(OWN, Some(12)), OWN);
         assert_eq!(of("6.18.44", Some(12)), RELEASES[1]);
         assert_eq!(of("6.18.44", Some(13)), RELEASES[3]);
         assert_eq!(of("6.18.44", None), RELEASES[3]);

@@ -23,6 +23,7 @@ kernel_types! {
     fn loop_attr_do_show_sizelimit;
 }
 
+#[cfg(target_os = "none")]
 unsafe extern "C" {
     /// `include/linux/sysfs.h`: writes what is read from a file of sysfs; returns its length.
     fn sysfs_emit(buffer: *mut c_char, format: *const c_char, ...) -> c_int;
