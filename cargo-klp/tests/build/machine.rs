@@ -90,9 +90,9 @@ fn a_kernel_that_is_too_old() {
 #[test]
 fn a_kernel_of_another_architecture() {
     let patch = Probe::new(LIVEPATCH);
-    let kdir = kdir("CONFIG_ARM64=y\nCONFIG_MODULES=y\nCONFIG_LIVEPATCH=y\n");
+    let kdir = kdir("CONFIG_PPC=y\nCONFIG_PPC64=y\nCONFIG_MODULES=y\nCONFIG_LIVEPATCH=y\n");
     let command = build(patch.0.path(), &["--kdir", kdir.path().to_str().unwrap()]);
-    assert_refused(command, 1, &["kernel 6.99.3-test is not for x86_64"]);
+    assert_refused(command, 1, &["kernel 6.99.3-test is for powerpc", "ARCHITECTURE.md"]);
 }
 
 #[test]
