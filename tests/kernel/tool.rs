@@ -130,6 +130,8 @@ fn the_tool_names_what_stalls_and_takes_it_back() {
     // Left running, it is there for the other commands.
     let (code, _, said) = klp(&["load", &path(STALLS), "--wait", "1s", "--on-stall", "leave"]);
     assert_eq!(code, 4, "{said}");
+    let dumped = status_of_dump(4)["patches"][0].clone();
+    assert_eq!(dumped["phase"], "enabling", "{dumped:#}");
     let (code, printed, _) = klp(&["blockers", "--json"]);
     assert_eq!(code, 4);
     let blockers: Value = serde_json::from_str(&printed).unwrap();
@@ -137,8 +139,6 @@ fn the_tool_names_what_stalls_and_takes_it_back() {
     let (code, printed, _) = klp(&["status"]);
     assert_eq!(code, 4);
     assert!(printed.contains("klp_test_b2_stalls: being enabled"), "{printed}");
-    let dumped = status_of_dump(4)["patches"][0].clone();
-    assert_eq!(dumped["phase"], "enabling", "{dumped:#}");
     assert_eq!(dumped["blockers"][0]["tid"], blockers[0]["tid"], "{dumped:#}");
     assert_eq!(dumped["blockers"][0]["function"], blockers[0]["function"], "{dumped:#}");
     done(&["reverse"]);
