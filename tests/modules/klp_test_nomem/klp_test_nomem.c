@@ -27,13 +27,23 @@ static noinline void *klp_test_no_memory(void)
 	return NULL;
 }
 
+/* Where the function returns to whose first instruction is probed. */
+static __always_inline unsigned long klp_test_caller(struct pt_regs *regs)
+{
+#ifdef CONFIG_ARM64
+	return procedure_link_pointer(regs);
+#else
+	return *(unsigned long *)kernel_stack_pointer(regs);
+#endif
+}
+
 static int klp_test_on_kmalloc(struct kprobe *probe, struct pt_regs *regs)
 {
 	char caller[KSYM_SYMBOL_LEN];
 
 	if (READ_ONCE(nth) <= 0 || current->tgid != READ_ONCE(pid))
 		return 0;
-	sprint_symbol_no_offset(caller, *(unsigned long *)kernel_stack_pointer(regs));
+	sprint_symbol_no_offset(caller, klp_test_caller(regs));
 	if (!strstr(caller, "klp_shadow") && !strstr(caller, "[klp_test_"))
 		return 0;
 	if (--nth > 0)
