@@ -166,7 +166,7 @@ fn with_kernel_crate() -> Result<bool> {
 /// Runs all tests and random sequences on the kernel for arm64.
 fn on_arm64_kernel(seed: u32, sequences: u32) -> Result<bool> {
     let series = own_kernel::ARM64.series;
-    let mut requirements = vec![Requirement::Build, Requirement::Kernel(series.into())];
+    let mut requirements = vec![Requirement::Build, Requirement::Run, Requirement::Kernel(series.into())];
     requirements.extend(own_kernel::REQUIREMENTS);
     requirements.extend(own_kernel::ARM64_TOOLS);
     doctor::ensure(&requirements)?;
