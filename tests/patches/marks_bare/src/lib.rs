@@ -12,7 +12,7 @@ opaque! {
 }
 
 unsafe extern "C" {
-    /// `arch/x86/kernel/head_64.S`: where the first of the things is.
+    /// A page of zeros, on each architecture: where the first of the things is.
     static empty_zero_page: klp_test_thing;
 }
 
